@@ -1,0 +1,58 @@
+"""Where things lie: the repository's root, the cache, the runs; and writing that never leaves half a file."""
+
+import os
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+
+from d2m.errors import OutputError
+
+ROOT = Path(__file__).resolve().parent.parent  # relative paths mean this folder, wherever a notebook was started
+
+
+def resolve(path) -> Path:
+    """An absolute path: as given when absolute (or in the home folder, `~`), else below the repository's root."""
+    return (ROOT / Path(path).expanduser()).absolute()
+
+
+def cache_folder(name: str) -> Path:
+    """The folder `name` of the cache, made when missing (`D2M_CACHE` in the environment moves the cache)."""
+    folder = resolve(os.environ.get("D2M_CACHE", ".cache")) / name
+    make_folder(folder)
+    return folder
+
+
+def make_folder(folder: Path) -> None:
+    """Make `folder` and its parents. Raises `OutputError` where that cannot be done."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"the folder {folder} cannot be made ({error.strerror})", "a place that can be written", "choose another one"
+        ) from error
+
+
+@contextmanager
+def replacing(path: Path):
+    """A temporary path beside `path` that takes its name when the block ends well, and vanishes when it does not.
+
+    Readers therefore see the old file or the whole new one. Raises `OutputError` where the disk is full or read-only.
+    """
+    path = Path(path)
+    make_folder(path.parent)
+    temporary = None
+    try:
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem[:40]}-", suffix=path.suffix)
+        temporary = Path(name)
+        os.close(descriptor)
+        yield temporary
+        os.chmod(temporary, 0o644)  # mkstemp makes files that only their owner may read
+        os.replace(temporary, path)
+    except OSError as error:
+        raise OutputError(
+            f"{path} cannot be written ({error.strerror or error})", "room on a disk that can be written",
+            "free some space or choose another folder",
+        ) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
