@@ -180,6 +180,22 @@ def from_features(features: np.ndarray, position=(0.0, 0.0), facing: float = 0.0
     return poses
 
 
+def rebase(features, origin: int):
+    """Features (..., T, F), arrays or tensors, told anew relative to where the body stood and faced in frame `origin`."""
+    moved = features * 1  # a copy, of an array and of a tensor alike
+    start = features[..., origin : origin + 1, :]
+    if features.shape[-1] == feature_size(2):
+        moved[..., 0] = features[..., 0] - start[..., 0]
+        return moved
+    x, z, cos, sin = (features[..., i] for i in range(4))
+    x0, z0, cos0, sin0 = (start[..., i] for i in range(4))
+    moved[..., 0] = (x - x0) * cos0 - (z - z0) * sin0
+    moved[..., 1] = (z - z0) * cos0 + (x - x0) * sin0
+    moved[..., 2] = cos * cos0 + sin * sin0
+    moved[..., 3] = sin * cos0 - cos * sin0
+    return moved
+
+
 def fit_bones(joints, lengths=BONE_LENGTHS):
     """Joints (..., 14, 3) with every bone brought to its length (12,), pelvis and bone directions kept.
 

@@ -1,0 +1,84 @@
+"""Weights on disk: one safetensors file that says what it is.
+
+The header carries the kind of model, its configuration, and where it came from (corpus, seed, d2m version, commit), so a
+file explains itself and can be refused by a reader that expects something else. Files are replaced whole, never edited.
+"""
+
+import dataclasses
+import json
+import subprocess
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+import d2m
+from d2m.errors import CheckpointError
+from d2m.paths import ROOT, replacing
+
+
+def commit() -> str:
+    """The git commit of the code that runs, with "+" when files differ from it; "" outside a repository."""
+    try:
+        call = ["git", "-C", str(ROOT), "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"]
+        return subprocess.run(call, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
+def save(path: Path, kind: str, tensors: dict[str, torch.Tensor], config, provenance: dict) -> None:
+    """Write `tensors` with `kind`, `config` (a dataclass) and `provenance` (JSON values). Raises `OutputError`."""
+    header = {
+        "kind": kind,
+        "config": json.dumps(dataclasses.asdict(config)),
+        "provenance": json.dumps({"d2m": d2m.__version__, "commit": commit(), **provenance}),
+    }
+    with replacing(path) as temporary:
+        try:
+            save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, temporary, header)
+        except SafetensorError as error:  # its own word for a failed write
+            raise OSError(str(error)) from error
+
+
+def read(path: Path, kind: str) -> tuple[dict[str, torch.Tensor], dict, dict]:
+    """Tensors, configuration and provenance of the file. Raises `CheckpointError` naming it."""
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"there are no weights at {path}", "a file made by the training notebooks", "train first")
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (a safetensors file)
+        found = header.get("kind", "nothing that it names")
+        config, provenance = json.loads(header.get("config", "{}")), json.loads(header.get("provenance", "{}"))
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{path} is damaged ({error})", "a whole safetensors file", "delete it and train again"
+        ) from error
+    if found != kind:
+        raise CheckpointError(f"{path} holds {found}", f"weights of kind {kind}", "delete it or choose another run")
+    return tensors, config, provenance
+
+
+def check_config(path: Path, found: dict, wanted) -> None:
+    """Raise `CheckpointError` where the configuration in the file differs from `wanted` (a dataclass)."""
+    expected = json.loads(json.dumps(dataclasses.asdict(wanted)))
+    differing = sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
+    if differing:
+        name = differing[0]
+        raise CheckpointError(
+            f"{path} was made with {name} = {found.get(name)!r}",
+            f"{expected.get(name)!r}" + (f" (and {len(differing) - 1} more differ)" if differing[1:] else ""),
+            "choose another run folder, or delete this one to train again",
+        )
+
+
+def load_weights(module: torch.nn.Module, tensors: dict[str, torch.Tensor], path: Path) -> None:
+    """Put `tensors` into `module`. Raises `CheckpointError` where names or shapes do not fit."""
+    try:
+        module.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"the weights in {path} do not fit the network", "the shapes of this version", "train again"
+        ) from error

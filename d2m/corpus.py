@@ -1,0 +1,221 @@
+"""Corpora on disk: clips with their music analysed and their beats found, ready for training and measuring.
+
+A corpus is a folder with `corpus.json` (name, styles, one entry a clip, what was refused and why) and one npz a clip:
+
+    poses               (T, 14, D) float32, at 15 fps, on the one body and floor of `pose`
+    music_features      (T, 28) float32, row i heard while pose i is danced
+    music_beats_s       (m,) of the song, from pose 0, one at least before it and one after the last pose
+    kinematic_beats_s   (k,) of the dance, from pose 0, and `kinematic_strength` (k,)
+    known_beats_s       the true kinematic beats where the dancer is built in, else empty
+
+It holds no audio: songs are named by path, so a corpus travels to a GPU machine in a few megabytes.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+
+from d2m import pose
+from d2m.clip import Clip
+from d2m.clock import FPS, frame_times, to_frames
+from d2m.errors import CorpusError, MediaError, PoseError
+from d2m.paths import ROOT, cache_folder, make_folder, replacing, resolve
+
+FORMAT = 1
+SPLITS = ("train", "validation", "test")
+SHARES = (0.7, 0.15, 0.15)  # of the groups of a style, where the source fixes no split
+ARRAYS = ("poses", "music_features", "music_beats_s", "kinematic_beats_s", "kinematic_strength", "known_beats_s")
+# A change in any of these makes a cached corpus stale: their text is part of its name.
+RECIPE = ("songs", "moves", "dancers", "builtin", "sources", "music", "kinematics", "pose", "corpus")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One clip as the manifest lists it."""
+
+    name: str
+    style: str
+    song: str  # path of the audio file
+    start_s: float  # where in the song pose 0 stands
+    group: str
+    split: str
+    frames: int
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A corpus in `folder`: its entries, and how many clips were refused (name, reason)."""
+
+    name: str
+    folder: Path
+    styles: tuple[str, ...]
+    entries: tuple[Entry, ...]
+    refused: tuple[tuple[str, str], ...]
+
+    def split(self, name: str) -> list[Entry]:
+        """Entries of one of `SPLITS`."""
+        return [entry for entry in self.entries if entry.split == name]
+
+    def load(self, entry: Entry) -> dict[str, np.ndarray]:
+        """The arrays of one clip, checked. Raises `CorpusError` naming the file."""
+        path = self.folder / f"{entry.name}.npz"
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in ARRAYS}
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+            raise CorpusError(
+                f"{path} cannot be read ({error})", f"an npz with the arrays {', '.join(ARRAYS)}", "build the corpus again"
+            ) from error
+        pose.validate(arrays["poses"], str(path))
+        return arrays
+
+    def fingerprint(self) -> str:
+        """Twelve hexadecimal digits that tell this corpus from any other: a hash of its entries."""
+        return hashlib.sha256(json.dumps([asdict(entry) | {"song": ""} for entry in self.entries]).encode()).hexdigest()[:12]
+
+    def minutes(self, split: str | None = None) -> float:
+        """Minutes of dance in all, or in one split."""
+        return sum(entry.frames for entry in self.entries if split in (None, entry.split)) / FPS / 60
+
+
+def open_corpus(source: str, jobs: int = -1) -> Corpus:
+    """The corpus `source`: "builtin", or a folder of Dance with Melody as published, or one that d2m built.
+
+    The first two are built once, on `jobs` cores (-1: all), and then found in the cache. Raises `CorpusError`.
+    """
+    path = resolve(source)
+    if source != "builtin" and (path / "corpus.json").is_file():
+        return read(path)
+    # Readers are imported where they are used: a built corpus needs neither librosa nor PyAV.
+    if source == "builtin":
+        from d2m import builtin
+
+        folder = _cached("builtin", "")
+        if not (folder / "corpus.json").exists():
+            clips = builtin.make(cache_folder("songs") / folder.name, jobs=jobs)
+            build("builtin", {clip.name: partial(_same, clip) for clip in clips}, folder, jobs)
+        return read(folder)
+    from d2m import sources
+
+    if not path.is_dir() or not sources.is_dance_with_melody(path):
+        raise CorpusError(
+            f"{path} is no corpus" if path.exists() else f"there is no folder {path}",
+            '"builtin", a folder of Dance with Melody as published (DANCE_*/audio.mp3, config.json, skeletons.json), '
+            "or one with a corpus.json", "check the parameter corpus",
+        )  # fmt: skip
+    pairs = sources.pairs(path)
+    sizes = [(str(file.relative_to(path)), file.stat().st_size) for pair in pairs for file in sorted(pair.iterdir())]
+    folder = _cached(path.name, json.dumps([str(path), sizes]))
+    if not (folder / "corpus.json").exists():
+        build(path.name, {pair.name: partial(sources.read_pair, pair) for pair in pairs}, folder, jobs)
+    return read(folder)
+
+
+def build(name: str, readers: dict[str, Callable[[], Clip]], folder: Path, jobs: int = -1) -> None:
+    """Build a corpus in `folder` from `readers`, each of which gives one clip; a second call goes on where one stopped.
+
+    A reader that raises `CorpusError`, `MediaError` or `PoseError` is left out and listed with the reason. Raises
+    `CorpusError` when nothing is left. The manifest is written last: a folder without it is unfinished.
+    """
+    from joblib import Parallel, delayed
+    from tqdm import tqdm
+
+    make_folder(folder)
+    work = Parallel(n_jobs=jobs, return_as="generator")(
+        delayed(_prepare)(clip_name, reader, folder) for clip_name, reader in readers.items()
+    )
+    entries, refused = [], []
+    for result in tqdm(work, f"corpus {name}", len(readers), disable=None):
+        (entries if isinstance(result, Entry) else refused).append(result)
+    if not entries:
+        reason = f", for example {refused[0][0]}: {refused[0][1]}" if refused else ""
+        raise CorpusError(f"no clip of {name} can be used{reason}", "one usable pair of song and dance at least")
+    manifest = {
+        "format": FORMAT,
+        "name": name,
+        "styles": sorted({entry.style for entry in entries}),
+        "entries": [asdict(entry) for entry in _with_splits(entries)],
+        "refused": refused,
+    }
+    with replacing(folder / "corpus.json") as temporary:
+        temporary.write_text(json.dumps(manifest, indent=1))
+
+
+def read(folder: Path) -> Corpus:
+    """The corpus that `build` left in `folder`. Raises `CorpusError` naming the manifest where it is not one."""
+    path = Path(folder) / "corpus.json"
+    try:
+        manifest = json.loads(path.read_text())
+        if manifest["format"] != FORMAT:
+            raise ValueError(f"format {manifest['format']}")
+        entries = tuple(Entry(**entry) for entry in manifest["entries"])
+        if not entries or any(Path(entry.name).name != entry.name for entry in entries):
+            raise ValueError("no entries, or a name that is a path")
+        refused = tuple((str(clip), str(reason)) for clip, reason in manifest["refused"])
+        return Corpus(str(manifest["name"]), Path(folder), tuple(manifest["styles"]), entries, refused)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CorpusError(
+            f"{path} is not a manifest of d2m ({error})", f"format {FORMAT} as `d2m.corpus.build` writes it", "build it again"
+        ) from error
+
+
+def _cached(name: str, source: str) -> Path:
+    """The cache folder of a corpus, named by its source and by the code that makes it."""
+    digest = hashlib.sha256(source.encode())
+    for module in RECIPE:
+        file = ROOT / "d2m" / f"{module}.py"
+        digest.update(file.read_bytes() if file.exists() else b"")
+    return cache_folder("corpora") / f"{name}-{digest.hexdigest()[:12]}"
+
+
+def _same(clip: Clip) -> Clip:
+    return clip
+
+
+def _prepare(name: str, reader: Callable[[], Clip], folder: Path) -> Entry | tuple[str, str]:
+    """Analyse one clip and write its arrays: its entry (split not settled yet), or its name and why it is refused."""
+    from d2m import kinematics, music
+
+    try:
+        clip = reader()
+        song = music.analyse(clip.song)
+    except (CorpusError, MediaError, PoseError) as error:
+        return name, str(error)
+    count = len(clip.poses)
+    beats_s = music.extend_beats(song.beats_s, song.duration_s) - clip.start_s
+    last_s = (count - 1) / FPS
+    beats_s = beats_s[max(0, np.searchsorted(beats_s, 0) - 1) : np.searchsorted(beats_s, last_s, "right") + 1]
+    rows = np.clip(to_frames(clip.start_s + frame_times(count)), 0, len(song.features) - 1)
+    heard = np.stack([np.interp(rows, np.arange(len(song.features)), column) for column in song.features.T], axis=1)
+    kinematic_beats_s, strength = kinematics.kinematic_beats(clip.poses, with_strength=True)
+    with replacing(folder / f"{clip.name}.npz") as temporary:
+        np.savez(
+            temporary,
+            poses=clip.poses.astype(np.float32),
+            music_features=heard.astype(np.float32),
+            music_beats_s=beats_s,
+            kinematic_beats_s=kinematic_beats_s,
+            kinematic_strength=strength,
+            known_beats_s=clip.beats_s,
+        )
+    return Entry(clip.name, clip.style, str(clip.song), float(clip.start_s), clip.group or clip.name, clip.split, count)
+
+
+def _with_splits(entries: list[Entry]) -> list[Entry]:
+    """Entries with a split each: the source's own, else by `SHARES`, whole groups at a time, style by style."""
+    groups: dict[str, list[str]] = {}
+    for entry in entries:
+        if not entry.split and entry.group not in groups.setdefault(entry.style, []):
+            groups[entry.style].append(entry.group)
+    chosen = {}
+    for names in groups.values():
+        for place, group in enumerate(sorted(names)):
+            share = (place + 0.5) / len(names)
+            chosen[group] = SPLITS[int(share >= SHARES[0]) + int(share >= SHARES[0] + SHARES[1])]
+    return [Entry(**asdict(entry) | {"split": entry.split or chosen[entry.group]}) for entry in entries]

@@ -1,0 +1,132 @@
+"""What training draws from: the units and runs of a split of a corpus, as tensors.
+
+All dances of a split stand end to end in one tensor of rows in beat time (8 a beat, see `units`), each row the features
+of one pose. A unit or a run is a window of it, rebased to its own lead when it is drawn; so units cut at every beat
+overlap without being stored twice, and the whole set fits on a GPU.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from d2m import pose, units
+from d2m.clock import POSES_PER_BEAT, to_frames
+from d2m.corpus import Corpus
+from d2m.errors import CorpusError
+from d2m.units import LEAD, UNIT_BEATS, UNIT_POSES, WINDOW
+
+SMALLEST_DEVIATION = 0.02  # metres or cos/sin: a joint that hardly moves must not be blown up by standardising
+
+
+@dataclass(frozen=True)
+class Dances:
+    """Units and runs of a split: rows of features, and where in them each unit and each run begins."""
+
+    rows: Tensor  # (R, F) features in beat time, all dances end to end
+    audio: Tensor  # (R // 8, 28) music features averaged over a beat, row b beside rows 8b, all dances end to end
+    unit_rows: Tensor  # (N,) first row of each unit
+    unit_styles: Tensor  # (N,) index of the dance's style
+    run_rows: Tensor  # (K,) first row of each run
+    run_styles: Tensor  # (K,)
+    run_songs: Tensor  # (K,) index into `names`
+    run_s: Tensor  # (K, 2) seconds from pose 0 at which the run's first beat and its last unit's end stand
+    detected: Tensor  # (N, 4) bool: which beats of a unit are kinematic beats and which divisions between them
+    names: tuple[str, ...]  # of the clips
+    run: int  # units in a run
+
+    def units(self, index: Tensor) -> Tensor:
+        """The units `index` (B,): (B, LEAD + 32, F), each told relative to its last lead pose."""
+        return pose.rebase(self._windows(self.unit_rows[index], WINDOW), LEAD - 1)
+
+    def runs(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """The runs `index` (B,): features (B, LEAD + 32 * run, F) and audio, one row a beat (B, 4 * run, 28)."""
+        first = self.run_rows[index]
+        beat = (first + LEAD + units.FIRST_BEAT) // POSES_PER_BEAT
+        audio = self.audio[beat[:, None] + torch.arange(UNIT_BEATS * self.run)]
+        return self._windows(first, LEAD + UNIT_POSES * self.run), audio
+
+    def _windows(self, first: Tensor, length: int) -> Tensor:
+        return self.rows[first[:, None] + torch.arange(length)]
+
+    def statistics(self) -> tuple[Tensor, Tensor]:
+        """Mean and deviation (F,) of the features of all units."""
+        total, squares, count = 0.0, 0.0, 0
+        for index in torch.arange(len(self.unit_rows)).split(1024):
+            features = self.units(index).double().flatten(0, 1)
+            total, squares, count = total + features.sum(0), squares + features.square().sum(0), count + len(features)
+        mean = total / count
+        deviation = (squares / count - mean.square()).clamp(min=0).sqrt().clamp(min=SMALLEST_DEVIATION)
+        return mean.float(), deviation.float()
+
+
+def balanced(styles: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """`count` indices drawn so that every style is as likely as any other, whatever its share of the corpus."""
+    weights = 1.0 / torch.bincount(styles).double()[styles]
+    return torch.multinomial(weights, count, replacement=True, generator=generator)
+
+
+def load(corpus: Corpus, split: str, dimensions: int = 3, run: int = 3, mirror: bool = False) -> Dances:
+    """Units and runs of `split`; `mirror` adds the mirror image of every dance. Raises `CorpusError` when there are none.
+
+    A 3D dance is seen from the front when `dimensions` is 2; a 2D dance cannot be had in 3D.
+    """
+    parts: dict[str, list] = {name: [] for name in ("rows", "audio", "unit", "style", "run", "run_style", "song", "run_s", "detected")}
+    names, row = [], 0
+    for entry in corpus.split(split):
+        arrays = corpus.load(entry)
+        poses = _in_dimensions(arrays["poses"], dimensions, entry.name)
+        anchors = units.anchors(arrays["kinematic_beats_s"], arrays["music_beats_s"], arrays["kinematic_strength"])
+        cuts, runs = units.cut(len(anchors.times_s)), units.cut(len(anchors.times_s), run)
+        if not len(runs):
+            continue
+        audio = beat_means(arrays["music_features"], anchors.times_s)
+        beats = (runs + LEAD + units.FIRST_BEAT) // POSES_PER_BEAT
+        style = corpus.styles.index(entry.style)
+        in_beat_time = units.to_beat_time(poses, anchors.times_s)
+        for seen in (in_beat_time, pose.mirror(in_beat_time)) if mirror else (in_beat_time,):
+            # Padded to whole beats, so that a row of audio stands beside every eight rows of poses.
+            features = np.zeros((len(anchors.times_s) * POSES_PER_BEAT, pose.feature_size(dimensions)))
+            features[: len(seen)] = pose.to_features(seen, 0)
+            parts["rows"].append(features)
+            parts["audio"].append(audio)
+            parts["unit"].append(cuts + row)
+            parts["run"].append(runs + row)
+            parts["style"].append(np.full(len(cuts), style))
+            parts["run_style"].append(np.full(len(runs), style))
+            parts["song"].append(np.full(len(runs), len(names)))
+            parts["run_s"].append(anchors.times_s[np.stack([beats, beats + UNIT_BEATS * run - 1], axis=1)])
+            first = (cuts + LEAD + units.FIRST_BEAT) // POSES_PER_BEAT
+            parts["detected"].append(anchors.detected[first[:, None] + np.arange(UNIT_BEATS)])
+            row += len(features)
+        names.append(entry.name)
+    if not names:
+        raise CorpusError(
+            f"the {split} split of the corpus {corpus.name} has no run of {run} units",
+            f"a dance with {UNIT_BEATS * run + 2} beats at least", "add longer dances",
+        )  # fmt: skip
+    joined = {name: torch.from_numpy(np.concatenate(arrays)) for name, arrays in parts.items()}
+    return Dances(
+        joined["rows"].float(), joined["audio"].float(), joined["unit"], joined["style"], joined["run"],
+        joined["run_style"], joined["song"], joined["run_s"].float(), joined["detected"], tuple(names), run,
+    )  # fmt: skip
+
+
+def beat_means(features: np.ndarray, beats_s: np.ndarray) -> np.ndarray:
+    """Music features (T, C) averaged over each beat, half a beat either side of it: (len(beats_s), C)."""
+    middles = (beats_s[1:] + beats_s[:-1]) / 2
+    edges = to_frames(np.r_[1.5 * beats_s[0] - 0.5 * beats_s[1], middles, 1.5 * beats_s[-1] - 0.5 * beats_s[-2]])
+    sums = np.vstack([np.zeros(features.shape[1]), np.cumsum(features, axis=0, dtype=np.float64)])
+    edges = np.clip(np.round(edges).astype(int), 0, len(features))
+    first = np.minimum(edges[:-1], len(features) - 1)
+    last = np.maximum(edges[1:], first + 1)
+    return (sums[last] - sums[first]) / (last - first)[:, None]
+
+
+def _in_dimensions(poses: np.ndarray, dimensions: int, name: str) -> np.ndarray:
+    if poses.shape[2] == dimensions:
+        return poses
+    if dimensions == 3:
+        raise CorpusError(f"the dance {name} is 2D", "3D poses for this preset", 'choose preset = "paper"')
+    return pose.front_view(poses)

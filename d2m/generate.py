@@ -1,0 +1,153 @@
+"""From a song to a dance: style, movements, chaining, and the warp onto the song's beats (paper, section 3.3).
+
+The beats of the song are extended to both of its ends. Every four of them take one movement; a run of movements comes
+from one z~_dan = E_mus(s, noise), with the style s of the music heard during it; each movement leaves from the last
+poses of the one before. In beat time, 8 poses a beat, this is the dance; a monotone map puts it on the song's beats.
+The work is bounded: a song of n beats takes ceil(n / 4) + 1 movements, whatever they look like.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from d2m import music, pose, style, units
+from d2m.clock import POSES_PER_BEAT, frame_count, frame_times
+from d2m.dance import Dance
+from d2m.errors import ParameterError
+from d2m.gan import MMGAN
+from d2m.units import FIRST_BEAT, LEAD, UNIT_BEATS
+
+LONGEST_SONG_S = 3 * 3600.0
+
+
+@dataclass(frozen=True)
+class Dancer:
+    """All that is needed to dance: the MM-GAN (with its DU-VAE), the music's classifier, and poses to start from."""
+
+    mmgan: MMGAN
+    music_style: style.StyleClassifier
+    leads: Tensor  # (K, LEAD, F) lead poses of training units
+    lead_styles: Tensor  # (K,) index of their style
+    warp: str = "cubic"  # the time map between beats, see `warp.time_map`
+
+    @property
+    def styles(self) -> tuple[str, ...]:
+        """The styles that can be asked for."""
+        return self.music_style.config.styles
+
+
+def dance(
+    dancer: Dancer, song: Path | str, seed: int = 0, wanted: str = "", count: int = 1,
+    start_pose: np.ndarray | None = None, bpm: float | None = None,
+) -> list[Dance]:  # fmt: skip
+    """`count` dances, with seeds seed, seed + 1, ..., that last as long as `song` (5 s to 3 hours).
+
+    `wanted` names a style ("": the song's own, heard movement by movement); `start_pose` (14, D) is the pose to start
+    from (None: one of the training dances'); `bpm` overrules the tempo that is heard. The same seed gives the same
+    dance, alone or in a batch. Raises `MediaError`, `ParameterError`, `PoseError`.
+    """
+    if not 1 <= count <= 1024:
+        raise ParameterError(f"n is {count}", "a number of dances from 1 to 1024")
+    heard = music.analyse(song, bpm=bpm)
+    if heard.duration_s > LONGEST_SONG_S:
+        raise ParameterError(f"{song} lasts {heard.duration_s / 3600:.1f} hours", "3 hours at most", "cut the song")
+    beats_s = music.extend_beats(heard.beats_s, heard.duration_s)
+    movements = -(-len(beats_s) // UNIT_BEATS) + 1
+    s = song_style(dancer, heard.features, beats_s, movements, wanted)
+    generators = [torch.Generator().manual_seed(seed + number) for number in range(count)]
+    leads = first_leads(dancer, s[0], generators, start_pose)
+    runs = [compose(dancer, s, generator) for generator in generators]
+    codes = torch.stack(runs, dim=1)[:movements]  # (movements, count, movement_size)
+    rows = chain(dancer.mmgan.vae, leads, codes)  # (count, LEAD + 32 * movements, 14, D)
+    at_s = frame_times(frame_count(heard.duration_s))
+    name = wanted or dancer.styles[int(s.mean(dim=0).argmax())]
+    dances = []
+    for number in range(count):
+        poses = units.from_beat_time(rows[number], beats_s_for(beats_s, movements), at_s, LEAD + FIRST_BEAT, dancer.warp)
+        if poses.shape[2] == 3:
+            poses = pose.fit_bones(poses)  # reading between poses shortens limbs a little
+        dances.append(
+            Dance(
+                poses=poses.astype(np.float32), beats_s=beats_s[(beats_s >= 0) & (beats_s < heard.duration_s)],
+                units_s=unit_times(beats_s, movements, heard.duration_s), style=name, seed=seed + number, song=Path(song),
+            )
+        )  # fmt: skip
+    return dances
+
+
+def song_style(dancer: Dancer, features: np.ndarray, beats_s: np.ndarray, movements: int, wanted: str = "") -> Tensor:
+    """s of each run of movements (runs, styles): as heard in the middle of the run, or one-hot where `wanted`."""
+    run = dancer.mmgan.config.run
+    runs = -(-movements // run)
+    if wanted:
+        return style.style_vector(dancer.styles, wanted).expand(runs, -1)
+    centres = np.minimum((np.arange(runs) + 0.5) * run * UNIT_BEATS, len(beats_s) - 1).astype(int)
+    window = dancer.music_style.config.window
+    windows = style.windows_at(style.view_of("music", None, features), beats_s[centres], window)
+    return dancer.music_style.probabilities(torch.from_numpy(windows))
+
+
+def first_leads(dancer: Dancer, s: Tensor, generators: list[torch.Generator], start_pose=None) -> Tensor:
+    """Lead poses (count, LEAD, F) that the dances start from: `start_pose` standing still, or drawn from training."""
+    if start_pose is not None:
+        dimensions = dancer.mmgan.vae.config.dimensions
+        still = pose.validate(np.stack([start_pose] * LEAD), "start_pose")
+        if still.shape[2] != dimensions:
+            raise ParameterError(f"start_pose has {still.shape[2]} dimensions", f"{dimensions}, as the dances here have")
+        return torch.from_numpy(pose.to_features(still, LEAD - 1)).float().repeat(len(generators), 1, 1)
+    of_style = torch.nonzero(dancer.lead_styles == int(s.argmax()))[:, 0]
+    candidates = of_style if len(of_style) else torch.arange(len(dancer.leads))
+    drawn = [int(candidates[torch.randint(len(candidates), (), generator=generator)]) for generator in generators]
+    return dancer.leads[drawn]
+
+
+@torch.no_grad()
+def compose(dancer: Dancer, s: Tensor, generator: torch.Generator) -> Tensor:
+    """Movements {z~_mov} for the runs of a song, end to end: s (runs, styles) -> (runs * run, movement_size)."""
+    return dancer.mmgan.compose(s, generator).flatten(0, 1)
+
+
+@torch.no_grad()
+def chain(vae, leads: Tensor, codes: Tensor) -> np.ndarray:
+    """Movements danced one after the other, each from the last poses of the one before.
+
+    `leads` (B, LEAD, F) and `codes` (n, B, movement_size) give poses in beat time (B, LEAD + 32 * n, 14, D).
+    """
+    made = []
+    for number, code in enumerate(codes):
+        unit = vae.move(leads, code)  # (B, LEAD + 32, F), told relative to its last lead pose
+        made.append((unit if number == 0 else unit[:, LEAD:]).numpy().astype(np.float64))
+        leads = pose.rebase(unit[:, -LEAD:], LEAD - 1)
+    placed = []
+    for dancer_units in zip(*made, strict=True):
+        position, facing, poses = np.zeros(2), 0.0, []
+        for unit in dancer_units:
+            poses.append(pose.from_features(unit, position, facing))
+            position, facing = _where_it_ends(unit[-1], position, facing)
+        placed.append(np.concatenate(poses))
+    return np.stack(placed)
+
+
+def _where_it_ends(last: np.ndarray, position: np.ndarray, facing: float) -> tuple[np.ndarray, float]:
+    """Where a body stands and faces after a unit whose last features are `last` (F,)."""
+    if len(last) == pose.feature_size(2):
+        return position + (last[0], 0.0), facing
+    moved = pose.turn(np.array([last[0], 0.0, last[1]]), np.float64(facing))
+    return position + moved[::2], facing + np.arctan2(last[3], last[2])
+
+
+def beats_s_for(beats_s: np.ndarray, movements: int) -> np.ndarray:
+    """The song's beats continued, in its last tempo, to all the beats of `movements` movements."""
+    missing = movements * UNIT_BEATS - len(beats_s)
+    return np.r_[beats_s, beats_s[-1] + (beats_s[-1] - beats_s[-2]) * np.arange(1, missing + 1)]
+
+
+def unit_times(beats_s: np.ndarray, movements: int, duration_s: float) -> np.ndarray:
+    """When each movement begins, 3/8 of a beat before its first beat: seconds within the song."""
+    beats = np.arange(movements) * UNIT_BEATS - FIRST_BEAT / POSES_PER_BEAT
+    grid = beats_s_for(beats_s, movements)
+    times = np.interp(beats, np.arange(len(grid)), grid)
+    return times[(times > 0) & (times < duration_s)]

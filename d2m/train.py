@@ -1,0 +1,174 @@
+"""Training: one loop for every model, on a CPU, a GPU, or several of either through Lightning Fabric.
+
+The loop knows no model. A model names its `players` (parameters that one optimiser each takes) and computes its losses in
+`forward(batch, step, player)`; the loop takes turns. Step k draws its batch and its noise from (seed, k) alone, so a
+training that was stopped goes on as if it had not been, and the number of processes does not change which data is seen.
+"""
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from d2m import checkpoint
+from d2m.errors import ParameterError, TrainingError
+from d2m.paths import replacing
+
+History = dict[str, tuple[list[int], list[float]]]  # loss name -> steps and values
+Draw = Callable[[int, torch.Generator], dict[str, Tensor]]  # batch size and randomness -> a batch
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How long and how fast a model is trained."""
+
+    steps: int
+    batch: int = 64  # over all processes (paper: 256)
+    learning_rate: float = 1e-3  # of Adam (paper: 2e-4)
+    final_rate: float = 0.05  # share of the rate at the last step, reached by a half cosine; 1: constant, as published
+    clip: float = 0.5  # largest norm of a player's gradient, as published
+    log_every: int = 25  # steps between two logged losses
+    save_every_s: float = 60.0  # seconds between two states that a stopped training goes on from
+
+
+def pick_device(name: str) -> str:
+    """The accelerator for the parameter `device`: "auto" takes a GPU where there is one. Raises `ParameterError`."""
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        return next(kind for kind in ("cuda", "mps", "cpu") if available[kind])
+    if not available.get(name, False):
+        usable = ", ".join(["auto", *(kind for kind, here in available.items() if here)])
+        raise ParameterError(f"device {name!r} cannot be used here", f"one of {usable}")
+    return name
+
+
+def seed_all(seed: int, step: int = 0) -> None:
+    """Seed torch's generators for one step."""
+    torch.manual_seed(seed * 1_000_003 + step)
+
+
+def fit(
+    model: nn.Module, draw: Draw, config: TrainConfig, folder: Path, seed: int, device: str = "auto", label: str = "training"
+) -> History:
+    """Train `model` in place and return its losses; a stopped training in `folder` is taken up where it was.
+
+    `draw(batch, generator)` gives a batch of tensors. Progress shows as a bar (none when headless). The state is kept in
+    `folder`/training.safetensors and removed by `finish`. Raises `TrainingError` when a loss is not a number; the last
+    good state then stays.
+    """
+    from lightning_fabric import Fabric  # imported here: it takes seconds, and only training needs it
+
+    accelerator = pick_device(device)
+    processes = int(os.environ.get("WORLD_SIZE", 1))
+    fabric = Fabric(
+        accelerator=accelerator,
+        devices=int(os.environ.get("LOCAL_WORLD_SIZE", 1)),
+        num_nodes=processes // int(os.environ.get("LOCAL_WORLD_SIZE", 1)),
+        strategy="ddp_find_unused_parameters_true" if processes > 1 else "auto",
+        precision="bf16-mixed" if accelerator == "cuda" else "32-true",
+    )
+    fabric.launch()
+    players = model.players()
+    optimisers = {name: torch.optim.Adam(weights, lr=config.learning_rate) for name, weights in players.items()}
+    state_path, history = folder / "training.safetensors", {}
+    first = _resume(state_path, model, optimisers, history, config, seed)
+    wrapped, *fabric_optimisers = fabric.setup(model, *optimisers.values())
+    turns = dict(zip(players, fabric_optimisers, strict=True))
+    model.train()
+    saved_at = time.monotonic()
+    hidden = None if fabric.global_rank == 0 else True
+    for step in tqdm(range(first, config.steps), label, config.steps, initial=first, disable=hidden, dynamic_ncols=True):
+        batch = _share(draw(config.batch, torch.Generator().manual_seed(seed * 1_000_003 + step)), fabric)
+        seed_all(seed, step * processes + fabric.global_rank)
+        logging = step % config.log_every == 0 or step == config.steps - 1
+        for name, optimiser in turns.items():
+            for group in optimiser.param_groups:
+                group["lr"] = config.learning_rate * _schedule(step / config.steps, config.final_rate)
+            losses = wrapped(batch, step, name)
+            optimiser.zero_grad(set_to_none=True)
+            fabric.backward(losses["total"])
+            norm = nn.utils.clip_grad_norm_(players[name], config.clip)
+            if logging:
+                _log(history, step, name, losses, norm)
+            optimiser.step()
+        if fabric.global_rank == 0 and time.monotonic() - saved_at > config.save_every_s:
+            _keep(state_path, model, optimisers, history, config, seed, step + 1)
+            saved_at = time.monotonic()
+    model.eval()
+    return history
+
+
+def finish(model: nn.Module, kind: str, folder: Path, history: History, provenance: dict) -> None:
+    """Write the trained weights (`folder`/model.safetensors) and losses (losses.json); drop the training state."""
+    checkpoint.save(folder / "model.safetensors", kind, model.state_dict(), model.config, provenance)
+    with replacing(folder / "losses.json") as temporary:
+        temporary.write_text(json.dumps(history))
+    (folder / "training.safetensors").unlink(missing_ok=True)
+
+
+def _schedule(progress: float, final: float) -> float:
+    """Share of the learning rate: up over the first 2 %, then down a half cosine to `final`."""
+    warm = min(1.0, (progress + 1e-4) / 0.02) if final < 1 else 1.0
+    return warm * (final + (1 - final) * (1 + math.cos(math.pi * progress)) / 2)
+
+
+def _share(batch: dict[str, Tensor], fabric) -> dict[str, Tensor]:
+    """This process's part of a batch, on its device."""
+    return {name: rows[fabric.global_rank :: fabric.world_size].to(fabric.device) for name, rows in batch.items()}
+
+
+def _log(history: History, step: int, player: str, losses: dict[str, Tensor], norm: Tensor) -> None:
+    for name, value in losses.items():
+        value = float(value)
+        if not math.isfinite(value) or not math.isfinite(float(norm)):
+            raise TrainingError(
+                f"at step {step} the loss {name} of the {player} is {value} (gradient norm {float(norm)})",
+                "a finite number", "lower the learning rate; the last good state was kept",
+            )  # fmt: skip
+        steps, values = history.setdefault(name if name != "total" else f"total {player}", ([], []))
+        steps.append(step)
+        values.append(value)
+
+
+@dataclass(frozen=True)
+class _State:
+    """What a kept training state must agree with to be taken up."""
+
+    training: TrainConfig
+    seed: int
+    model: object
+
+
+def _keep(path: Path, model, optimisers, history: History, config: TrainConfig, seed: int, step: int) -> None:
+    """Write all that a resume needs: weights, optimiser moments, history, step."""
+    tensors = {f"model/{name}": tensor for name, tensor in model.state_dict().items()}
+    for player, optimiser in optimisers.items():
+        for index, moments in optimiser.state_dict()["state"].items():
+            tensors |= {f"optimiser/{player}/{index}/{name}": value for name, value in moments.items()}
+    checkpoint.save(path, "training", tensors, _State(config, seed, model.config), {"step": step, "history": history})
+
+
+def _resume(path: Path, model, optimisers, history: History, config: TrainConfig, seed: int) -> int:
+    """Take up a kept state: fills model, optimisers and history, returns the step to go on with (0: from the start)."""
+    if not path.exists():
+        return 0
+    tensors, found, kept = checkpoint.read(path, "training")
+    checkpoint.check_config(path, found, _State(config, seed, model.config))
+    weights = {name.removeprefix("model/"): value for name, value in tensors.items() if name.startswith("model/")}
+    checkpoint.load_weights(model, weights, path)
+    for player, optimiser in optimisers.items():
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, value in tensors.items():
+            if name.startswith(f"optimiser/{player}/"):
+                index, moment = name.split("/")[2:]
+                moments.setdefault(int(index), {})[moment] = value
+        optimiser.load_state_dict({"state": moments, "param_groups": optimiser.state_dict()["param_groups"]})
+    history.update({name: (list(steps), list(values)) for name, (steps, values) in kept["history"].items()})
+    return int(kept["step"])

@@ -1,0 +1,168 @@
+"""The DU-VAE: a dance unit as an initial pose z_ini and a movement z_mov (paper, section 3.1).
+
+    L_recon^u = E || G_uni(z_ini, z_mov) - u ||_1
+    L_KL^u    = KL(Z_ini || N(0, I)) + KL(Z_mov || N(0, I))
+
+A unit is (LEAD + 32, F) features, told relative to its last lead pose (see `units` and `pose`). z_ini encodes the lead
+poses, z_mov the 32 poses, and G_uni makes all of them.
+
+Departures from the paper, each off in the `paper` preset:
+- `settle`: what G_uni's lead misses of the given lead is added to the unit, fading out over its first poses by a cubic
+  that meets position and velocity; so a chained movement leaves exactly from where, and as fast as, the one before
+  ended. It stands inside the loss, so the network learns to need little of it.
+- L_swap: G_uni(z_ini of one unit, z_mov of another) must start at the one's lead and be the other's movement
+  (E_mov of it gives the same z_mov): the two halves of the latent stay apart.
+- L_velocity: the L1 of differences between poses, since an L1 of poses alone makes dances slow and smooth.
+- E_mov and G_uni take a unit whole (`WindowEncoder`, `WindowDecoder`) instead of stepping through it with GRUs: on two
+  cores seven times as many steps a minute, and after a minute half the error (README, departures).
+- In 3D bones are brought to their lengths inside the decoder (`pose.fit_bones`).
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from d2m import pose
+from d2m.layers import (
+    Gaussian,
+    SequenceDecoder,
+    SequenceEncoder,
+    WindowDecoder,
+    WindowEncoder,
+    kl_to_standard_normal,
+    mlp,
+    reparameterise,
+)
+from d2m.units import LEAD, UNIT_POSES, WINDOW
+
+
+@dataclass(frozen=True)
+class VAEConfig:
+    """Sizes and loss weights of the DU-VAE; the defaults are those of the `demo` preset."""
+
+    dimensions: int = 3  # D of the poses: 3, or 2 as published
+    initial_size: int = 10  # of z_ini (paper: 10)
+    movement_size: int = 64  # of z_mov (paper: 512)
+    hidden: int = 512  # width of layers and GRU states (paper: 1024)
+    recurrent: bool = False  # True, as published: GRUs step through a unit; False: it is taken whole
+    kl_weight: float = 5e-4  # against the mean L1, KL summed over the latent; 1e-2 as published kills z_mov
+    kl_anneal_steps: int = 400  # the step at which a sigmoid brings half of the weight
+    velocity_weight: float = 1.0  # of L_velocity; 0: as published
+    swap_weight: float = 0.5  # of L_swap; 0: as published
+    settle_poses: int = 8  # poses over which the given lead fades out, one beat; 0: as published
+    lead_noise: float = 0.05  # standard deviations added to the lead in training, as chaining will; 0: as published
+
+
+class DUVAE(nn.Module):
+    """The DU-VAE. Latents are batched (B, size), units (B, LEAD + 32, F) in metres; see the module."""
+
+    def __init__(self, config: VAEConfig):
+        super().__init__()
+        self.config = config
+        size = pose.feature_size(config.dimensions)
+        # Statistics of the training split, one mean and deviation a feature, stored with the weights.
+        self.register_buffer("feature_mean", torch.zeros(size))
+        self.register_buffer("feature_deviation", torch.ones(size))
+        self.register_buffer("fade", _fade(config.settle_poses), persistent=False)
+        self.initial = mlp(LEAD * size, config.hidden, config.hidden, depth=1)
+        self.initial_head = Gaussian(config.hidden, config.initial_size)
+        latent = config.initial_size + config.movement_size
+        if config.recurrent:
+            self.movement = SequenceEncoder(size, config.hidden)
+            self.decoder = SequenceDecoder(latent, config.hidden, size, WINDOW)
+        else:
+            self.movement = WindowEncoder(size, config.hidden, UNIT_POSES)
+            self.decoder = WindowDecoder(latent, config.hidden, size, WINDOW)
+        self.movement_head = Gaussian(self.movement.size, config.movement_size)
+
+    def players(self) -> dict[str, list[nn.Parameter]]:
+        """The parameters that one optimiser each takes, by name (see `train`)."""
+        return {"vae": list(self.parameters())}
+
+    def standardise(self, features: Tensor) -> Tensor:
+        """Features in metres -> the zero-mean, unit-deviation ones that the networks see."""
+        return (features - self.feature_mean) / self.feature_deviation
+
+    def encode_initial(self, lead: Tensor) -> tuple[Tensor, Tensor]:
+        """E_ini: lead poses (B, LEAD, F) in metres -> Gaussian of z_ini."""
+        return self.initial_head(self.initial(self.standardise(lead).flatten(1)))
+
+    def encode_movement(self, poses: Tensor) -> tuple[Tensor, Tensor]:
+        """E_mov: the 32 poses of a unit (B, 32, F) in metres -> Gaussian of z_mov."""
+        return self.movement_head(self.movement(self.standardise(poses)))
+
+    def generate(self, z_ini: Tensor, z_mov: Tensor) -> Tensor:
+        """G_uni: latents -> unit (B, LEAD + 32, F) in metres, as the network makes it."""
+        made = self.decoder(torch.cat([z_ini, z_mov], dim=-1))
+        return made * self.feature_deviation + self.feature_mean
+
+    def settle(self, unit: Tensor, lead: Tensor) -> Tensor:
+        """The generated unit brought to leave from `lead` (B, LEAD, F), with bones of their right length (3D)."""
+        if self.config.settle_poses:
+            missed = lead - unit[:, :LEAD]
+            position, velocity = missed[:, -1:], missed[:, -1:] - missed[:, -2:-1]
+            unit = unit + self.fade[:, :1] * position + self.fade[:, 1:] * velocity
+        if self.config.dimensions == 2:
+            return unit
+        joints = unit[..., 4:].unflatten(-1, (len(pose.JOINTS), 3))
+        return torch.cat([unit[..., :4], pose.fit_bones(joints).flatten(-2)], dim=-1)
+
+    def move(self, lead: Tensor, z_mov: Tensor) -> Tensor:
+        """The movement z_mov danced from `lead` (B, LEAD, F): a unit (B, LEAD + 32, F). What chaining calls."""
+        return self.settle(self.generate(self.encode_initial(lead)[0], z_mov), lead)
+
+    def forward(self, batch: dict[str, Tensor], step: int, player: str = "vae") -> dict[str, Tensor]:
+        """Losses of a batch {"unit": (B, LEAD + 32, F)}, by name; "total" is what is minimised."""
+        config, unit = self.config, batch["unit"]
+        lead = unit[:, :LEAD]
+        if config.lead_noise:
+            lead = lead + torch.randn_like(lead) * self.feature_deviation * config.lead_noise
+        initial, movement = self.encode_initial(lead), self.encode_movement(unit[:, LEAD:])
+        z_ini, z_mov = reparameterise(initial), reparameterise(movement)
+        rough = self.generate(z_ini, z_mov)
+        made, real = self.standardise(self.settle(rough, lead)), self.standardise(unit)
+        losses = {
+            "recon^u": (made - real).abs().mean(),
+            "velocity": (made.diff(dim=1) - real.diff(dim=1)).abs().mean(),
+            "KL^u": kl_to_standard_normal(initial) + kl_to_standard_normal(movement),
+        }
+        if config.settle_poses:
+            losses["lead"] = self._lead_error(rough, lead)
+        if config.swap_weight:
+            losses["swap"] = self._swap(z_ini, lead, movement[0])
+        annealed = torch.sigmoid(torch.tensor(8.0 * (step / max(1, config.kl_anneal_steps) - 1)))
+        losses["total"] = (
+            losses["recon^u"]
+            + config.velocity_weight * losses["velocity"]
+            + config.kl_weight * annealed * losses["KL^u"]
+            + losses.get("lead", 0.0)
+            + config.swap_weight * losses.get("swap", 0.0)
+        )
+        return losses
+
+    def _lead_error(self, rough: Tensor, lead: Tensor) -> Tensor:
+        """How far G_uni's own lead is from the given one, before `settle` mends it."""
+        return (self.standardise(rough[:, :LEAD]) - self.standardise(lead)).abs().mean()
+
+    def _swap(self, z_ini: Tensor, lead: Tensor, movement: Tensor) -> Tensor:
+        """L_swap of z_ini with the next unit's z_mov."""
+        other = movement.roll(1, dims=0).detach()
+        rough = self.generate(z_ini, other)
+        again = self.encode_movement(self.settle(rough, lead)[:, LEAD:])[0]
+        return self._lead_error(rough, lead) + (again - other).abs().mean()
+
+
+def _fade(poses: int) -> Tensor:
+    """(LEAD + 32, 2): cubic Hermite weights of a position and a velocity missed at the last lead pose; 0 after `poses`.
+
+    With these the sum of a unit and its correction meets the given pose and velocity (of the last step) there.
+    """
+    after = torch.arange(WINDOW, dtype=torch.float32) - (LEAD - 1)  # poses since the last lead pose
+    if not poses:
+        return torch.zeros(WINDOW, 2)
+    place = (after / poses).clamp(0, 1)
+    position = 2 * place**3 - 3 * place**2 + 1
+    velocity = (place**3 - 2 * place**2 + place) * poses
+    position[0], velocity[0] = 1.0, -1.0  # one step earlier: both differences together give the given first lead pose
+    return torch.stack([position, velocity], dim=1)
