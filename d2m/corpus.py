@@ -193,7 +193,7 @@ def _prepare(name: str, reader: Callable[[], Clip], folder: Path) -> Entry | tup
     beats_s = beats_s[max(0, np.searchsorted(beats_s, 0) - 1) : np.searchsorted(beats_s, last_s, "right") + 1]
     rows = np.clip(to_frames(clip.start_s + frame_times(count)), 0, len(song.features) - 1)
     heard = np.stack([np.interp(rows, np.arange(len(song.features)), column) for column in song.features.T], axis=1)
-    kinematic_beats_s, strength = kinematics.kinematic_beats(clip.poses, with_strength=True)
+    kinematic_beats_s, strength = kinematics.kinematic_beats(clip.poses)
     with replacing(folder / f"{clip.name}.npz") as temporary:
         np.savez(
             temporary,

@@ -1,0 +1,66 @@
+"""Sound from any file: one decoder (PyAV) for analysis and for videos, so that a codec's padding cancels between them."""
+
+from pathlib import Path
+
+import numpy as np
+
+from d2m.clock import SAMPLE_RATE
+from d2m.errors import MediaError
+
+MIN_SONG_S = 5.0  # two units of four beats at 120 BPM need 4 s; below this there is nothing to dance to
+MAX_SONG_S = 3 * 3600.0  # bounds the memory that a file can ask for: 0.9 GB of mono samples
+SILENCE = 1e-4  # of full scale (-80 dB): below it nothing can be heard
+STEREO_RATE = 44100  # of the sound in videos
+
+
+def load(path) -> tuple[np.ndarray, int]:
+    """The sound of any file that PyAV decodes: mono float32 (n,) in [-1, 1] and its rate, `clock.SAMPLE_RATE`.
+
+    Raises `MediaError` for a file that is missing, empty, no sound, damaged, silent, or not 5 s to 3 h long.
+    """
+    samples = _decode(path, "mono", SAMPLE_RATE)[:, 0]
+    duration_s = len(samples) / SAMPLE_RATE
+    if duration_s < MIN_SONG_S:
+        raise MediaError(f"{path} lasts {duration_s:.1f} s", f"{MIN_SONG_S:g} s at least", "choose a longer song")
+    if not np.isfinite(samples).all():
+        raise MediaError(f"{path} holds samples that are not numbers", "sound", "export the file again")
+    if np.abs(samples).max() < SILENCE:
+        raise MediaError(f"{path} is silent", "a song that can be heard", "check the recording")
+    return np.clip(samples, -1, 1), SAMPLE_RATE
+
+
+def load_stereo(path) -> tuple[np.ndarray, int]:
+    """The sound of a file for a video: stereo float32 (n, 2) and its rate, 44100. Raises `MediaError`."""
+    return _decode(path, "stereo", STEREO_RATE), STEREO_RATE
+
+
+def _decode(path, layout: str, rate: int) -> np.ndarray:
+    """All samples (n, channels) of the first sound in the file, resampled."""
+    import av
+
+    path = Path(path)
+    if not path.is_file():
+        raise MediaError(f"there is no file {path}" if not path.exists() else f"{path} is a folder", "an audio file")
+    if path.stat().st_size == 0:
+        raise MediaError(f"{path} is empty", "an audio file", "copy or download it again")
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.audio:
+                raise MediaError(f"{path} has no sound", "a file with an audio stream")
+            resampler = av.AudioResampler("flt", layout, rate)
+            # A loop, not a comprehension, so that a header that promises too much is stopped where it is decoded.
+            pieces, count, limit = [], 0, MAX_SONG_S * rate
+            for frame in container.decode(audio=0):
+                for piece in resampler.resample(frame):
+                    pieces.append(piece.to_ndarray().reshape(-1, len(piece.layout.channels)))
+                    count += len(pieces[-1])
+                if count > limit:
+                    raise MediaError(f"{path} lasts more than {MAX_SONG_S / 3600:g} hours", "a shorter file", "cut it")
+            pieces += [piece.to_ndarray().reshape(-1, len(piece.layout.channels)) for piece in resampler.resample(None)]
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise MediaError(
+            f"{path} cannot be decoded ({error})", "an audio or video file that is whole", "convert or copy it again"
+        ) from error
+    if not pieces:
+        raise MediaError(f"{path} holds no samples", "a song", "copy or download it again")
+    return np.concatenate(pieces)

@@ -1,0 +1,221 @@
+"""Music: onset strength, beats, and features of a song.
+
+Beats are found by librosa's dynamic programming (Ellis 2007), which is right when it is told the tempo and wrong by an
+octave, or by 3:2, when it is not. So it is run at each tempo that the onsets suggest, and the reading is kept whose
+beats are struck more than the places between them (`_score`). Its beats come 20 ms late; that is taken off.
+"""
+
+import hashlib
+import itertools
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy.ndimage import maximum_filter1d
+
+from d2m.audio import MIN_SONG_S, load, load_stereo
+from d2m.clock import FPS, SAMPLE_RATE, frame_count, samples_per_frame
+from d2m.errors import D2MError, MediaError, ParameterError
+from d2m.paths import cache_folder, replacing
+
+# numba compiles librosa's tracker for some 20 s; with a folder of ours it does so once on a machine.
+os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_folder("numba")))
+
+__all__ = ["MIN_SONG_S", "Music", "analyse", "beats", "extend_beats", "features", "load", "load_stereo", "tempo", "warm"]
+
+ONSET_HOP = 256  # samples: 86 onset frames a second, a twelfth of the tolerance of 70 ms
+ONSET_FPS = SAMPLE_RATE / ONSET_HOP
+VERSION = 1  # of the analysis: a change makes cached results stale
+FEATURES = 28  # 13 MFCC, log energy, and the first differences of both (paper, section 4.1)
+
+
+@dataclass(frozen=True)
+class BeatConfig:
+    """How beats are found; measured on drum tracks of 70 to 180 BPM (see tests/test_music.py)."""
+
+    candidates: int = 6  # tempi that are tried
+    slowest: float = 55.0  # BPM
+    fastest: float = 215.0  # BPM
+    likeliest: float = 112.0  # BPM, the middle of a log-normal prior
+    spread: float = 0.7  # octaves, its deviation
+    drums_below: float = 1000.0  # Hz: kick and snare speak below it, hi-hats above
+    latency_s: float = 0.020  # by which librosa's beats are late
+    piece_s: float = 150.0  # longer songs are tracked in pieces of this length at least, for the tempo may change
+
+
+@dataclass(frozen=True)
+class Music:
+    """What d2m hears in a song. Times are seconds from its beginning."""
+
+    duration_s: float
+    tempo: float  # BPM, of the median beat
+    beats_s: np.ndarray  # (n,) float64
+    onset_strength: np.ndarray  # (m,) float32, at `onset_fps`
+    features: np.ndarray  # (T, 28) float32, at clock.FPS
+    onset_fps: float = ONSET_FPS
+
+
+def analyse(path, bpm: float | None = None) -> Music:
+    """Beats and features of the song at `path`, cached by the content of the file; `bpm` overrules the tempo heard.
+
+    Raises `MediaError` (see `load`; also where no beat is heard) and `ParameterError` for a `bpm` outside 30 to 300.
+    """
+    if bpm is not None and not 30 <= bpm <= 300:
+        raise ParameterError(f"bpm is {bpm}", "a tempo from 30 to 300, or none")
+    path = Path(path)
+    cached = cache_folder("music") / f"{_digest(path)}-{VERSION}-{bpm or 'heard'}.npz"
+    try:
+        with np.load(cached, allow_pickle=False) as file:
+            return Music(float(file["duration_s"]), float(file["tempo"]), file["beats_s"], file["onset"], file["features"])
+    except Exception:  # noqa: BLE001, S110  a cache that is absent or damaged in any way is made anew
+        pass
+    samples, rate = load(path)
+    strength, drums = onset_strength(samples)
+    try:
+        beats_s = beats(strength, drums, bpm)
+    except MediaError as error:
+        raise MediaError(f"{path}: {error.problem}", error.expected, error.remedy) from error
+    heard = Music(len(samples) / rate, tempo(beats_s), beats_s, strength, features(samples))
+    with replacing(cached) as temporary:
+        np.savez(
+            temporary, duration_s=heard.duration_s, tempo=heard.tempo, beats_s=beats_s, onset=strength,
+            features=heard.features,
+        )  # fmt: skip
+    return heard
+
+
+def onset_strength(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Onset strength (m,) at `ONSET_FPS`, and the same of kick and snare alone, squashed to [0, 1).
+
+    The first is librosa's: the mean rise of the mel spectrum in dB. The second rises with loudness, so that a hi-hat
+    does not weigh as much as a drum.
+    """
+    import librosa
+
+    power = librosa.feature.melspectrogram(y=samples, sr=SAMPLE_RATE, hop_length=ONSET_HOP, n_fft=2048, n_mels=96)
+    decibels = librosa.power_to_db(power, ref=np.max, top_db=80)
+    strength = np.maximum(np.diff(decibels, axis=1, prepend=decibels[:, :1]), 0).mean(axis=0)
+    loudness = np.log1p(100 * np.sqrt(librosa.db_to_power(decibels)))
+    rise = np.maximum(np.diff(loudness, axis=1, prepend=loudness[:, :1]), 0)
+    centres = librosa.mel_frequencies(96, fmax=SAMPLE_RATE / 2)
+    drums = np.zeros(rise.shape[1])
+    for low, high in ((0, 200), (200, BeatConfig.drums_below)):
+        band = rise[(centres >= low) & (centres < high)].mean(axis=0)
+        drums += np.clip(band / (np.percentile(band, 98) + 1e-9), 0, 1.5)
+    return strength.astype(np.float32), np.tanh(0.6 * drums).astype(np.float32)
+
+
+def beats(strength: np.ndarray, drums: np.ndarray, bpm: float | None = None, config: BeatConfig | None = None) -> np.ndarray:
+    """Beats in seconds (n,), n >= 4, of a song given by its `onset_strength`; at the tempo `bpm` where it is known.
+
+    Raises `MediaError` where no steady beat is heard.
+    """
+    config = config or BeatConfig()
+    pieces = max(1, int(len(strength) / ONSET_FPS / config.piece_s))
+    edges = np.linspace(0, len(strength), pieces + 1).astype(int)
+    found = []
+    for start, end in itertools.pairwise(edges):
+        frames = _track(strength[start:end], drums[start:end], bpm, config)
+        found.append((frames + start) / ONSET_FPS - config.latency_s)
+    times = np.concatenate(found)
+    times = times[times >= 0]
+    if len(times) < 4:
+        raise MediaError("no beat is heard", "music with a beat", "give its tempo with bpm=")
+    # Where two pieces meet, a beat may be found twice.
+    apart = np.diff(times, prepend=-np.inf) > 0.5 * np.median(np.diff(times))
+    return times[apart]
+
+
+def tempo(beats_s: np.ndarray) -> float:
+    """Beats a minute, from the median interval of beats (n,) in seconds, n >= 2; finer than librosa's tempo grid."""
+    return float(60 / np.median(np.diff(beats_s)))
+
+
+def features(samples: np.ndarray) -> np.ndarray:
+    """13 MFCC, log energy, and the first differences of both: (T, 28) float32 at clock.FPS (paper, section 4.1)."""
+    import librosa
+
+    hop = samples_per_frame()
+    mfcc = librosa.feature.mfcc(y=samples, sr=SAMPLE_RATE, n_mfcc=13, n_fft=2048, hop_length=hop)
+    energy = np.log(librosa.feature.rms(y=samples, frame_length=2048, hop_length=hop) ** 2 + 1e-8)
+    rows = np.concatenate([mfcc, energy]).T[: frame_count(len(samples) / SAMPLE_RATE, FPS)]  # (T, 14)
+    return np.concatenate([rows, np.diff(rows, axis=0, prepend=rows[:1])], axis=1).astype(np.float32)
+
+
+def extend_beats(beats_s: np.ndarray, duration_s: float) -> np.ndarray:
+    """Beats (n,), n >= 2, continued evenly to both ends: the first at or before 0, the last at or after `duration_s`."""
+    beats_s = np.asarray(beats_s, dtype=np.float64)
+    if len(beats_s) < 2:
+        raise MediaError(f"{len(beats_s)} beats are known", "two at least", "give the tempo with bpm=")
+    first, last = np.median(np.diff(beats_s[:5])), np.median(np.diff(beats_s[-5:]))
+    before = beats_s[0] - first * np.arange(np.ceil(max(0, beats_s[0]) / first - 1e-9), 0, -1)
+    after = beats_s[-1] + last * np.arange(1, np.ceil(max(0, duration_s - beats_s[-1]) / last - 1e-9) + 1)
+    return np.r_[before, beats_s, after]
+
+
+def warm() -> None:
+    """Let numba compile librosa's beat tracker now, into the cache, rather than in front of a user."""
+    noise = np.random.default_rng(0).normal(size=6 * SAMPLE_RATE).astype(np.float32)
+    strength, drums = onset_strength(noise / 10)
+    features(noise / 10)
+    try:
+        beats(strength, drums, bpm=120.0)
+    except D2MError:
+        pass  # noise need not have a beat; the code is compiled all the same
+
+
+def _digest(path: Path) -> str:
+    """Hash of a file's content; a missing one is left to `load` to explain."""
+    if not path.is_file():
+        load(path)
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:24]
+
+
+def _track(strength: np.ndarray, drums: np.ndarray, bpm: float | None, config: BeatConfig) -> np.ndarray:
+    """Beats, in onset frames, of one piece of a song: the best reading of `_candidates`."""
+    import librosa
+
+    if strength.std() < 1e-6:
+        return np.empty(0)
+    strength = strength / strength.std()
+    best, chosen = -np.inf, np.empty(0)
+    for candidate in [bpm] if bpm else _candidates(strength + drums / (drums.std() + 1e-9), config):
+        _, frames = librosa.beat.beat_track(
+            onset_envelope=strength, sr=SAMPLE_RATE, hop_length=ONSET_HOP, bpm=candidate, trim=False
+        )
+        if len(frames) >= 4 and (score := _score(drums, frames, candidate, config)) > best:
+            best, chosen = score, frames
+    return chosen
+
+
+def _candidates(strength: np.ndarray, config: BeatConfig) -> np.ndarray:
+    """Tempi (BPM) at which the onsets repeat: peaks of the autocorrelation, summed over one to four beats."""
+    centred = strength - strength.mean()
+    size = 1 << (2 * len(centred) - 1).bit_length()
+    lags = np.fft.irfft(np.abs(np.fft.rfft(centred, size)) ** 2)[: int(6 * ONSET_FPS)]
+    bpm = np.exp(np.arange(np.log(config.slowest), np.log(config.fastest), 0.01))  # steps of 1 %
+    repeats = sum(
+        weight * np.interp(beats * 60 * ONSET_FPS / bpm, np.arange(len(lags)), lags)
+        for beats, weight in ((1, 1.0), (2, 0.7), (3, 0.4), (4, 0.6))
+    )
+    peaks = np.flatnonzero((repeats[1:-1] >= repeats[:-2]) & (repeats[1:-1] >= repeats[2:])) + 1
+    return bpm[peaks[np.argsort(-repeats[peaks])][: config.candidates]]
+
+
+def _score(drums: np.ndarray, frames: np.ndarray, bpm: float, config: BeatConfig) -> float:
+    """How good a reading is: struck on its beats, both the odd and the even ones (else it is an octave too fast), less
+    struck half-way (else an octave too slow) and at thirds between them, evenly, at a tempo that people dance to."""
+    near = maximum_filter1d(drums, 7)  # 40 ms either way
+    struck = near[frames]
+    on_beat = (struck.mean() + min(struck[::2].mean(), struck[1::2].mean())) / 2
+    half = near[(frames[1:] + frames[:-1]) // 2].mean()
+    thirds = near[np.r_[2 * frames[1:] + frames[:-1], frames[1:] + 2 * frames[:-1]] // 3].mean()
+    intervals = np.diff(frames)
+    median = np.median(intervals)
+    off_tempo = 60 * ONSET_FPS / median / bpm - 1
+    uneven = np.abs(intervals - median).mean() / median
+    evenness = np.exp(-((off_tempo / 0.04) ** 2) - (uneven / 0.08) ** 2)
+    prior = np.exp(-0.5 * (np.log2(bpm / config.likeliest) / config.spread) ** 2)
+    return float((on_beat - 0.6 * half - 0.3 * thirds) * prior * evenness)
