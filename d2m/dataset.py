@@ -76,7 +76,7 @@ def load(corpus: Corpus, split: str, dimensions: int = 3, run: int = 3, mirror: 
     names, row = [], 0
     for entry in corpus.split(split):
         arrays = corpus.load(entry)
-        poses = _in_dimensions(arrays["poses"], dimensions, entry.name)
+        poses = in_dimensions(arrays["poses"], dimensions, entry.name)
         anchors = units.anchors(arrays["kinematic_beats_s"], arrays["music_beats_s"], arrays["kinematic_strength"])
         cuts, runs = units.cut(len(anchors.times_s)), units.cut(len(anchors.times_s), run)
         if not len(runs):
@@ -124,7 +124,8 @@ def beat_means(features: np.ndarray, beats_s: np.ndarray) -> np.ndarray:
     return (sums[last] - sums[first]) / (last - first)[:, None]
 
 
-def _in_dimensions(poses: np.ndarray, dimensions: int, name: str) -> np.ndarray:
+def in_dimensions(poses: np.ndarray, dimensions: int, name: str) -> np.ndarray:
+    """Poses (T, 14, D) in `dimensions`: as they are, or a 3D dance from the front. Raises `CorpusError` for 2D into 3D."""
     if poses.shape[2] == dimensions:
         return poses
     if dimensions == 3:

@@ -41,6 +41,7 @@ class GANConfig:
     style_weight: float = 1.0  # of L_recon^s
     kl_weight: float = 1e-2  # of L_KL^d, summed over z_dan
     pose_weight: float = 10.0  # of L_recon^p
+    leads: int = 96  # lead poses of training units, kept with the weights for dances to start from
 
 
 class MMGAN(nn.Module):
@@ -65,6 +66,8 @@ class MMGAN(nn.Module):
         self.register_buffer("audio_mean", torch.zeros(config.audio_size))
         self.register_buffer("audio_deviation", torch.ones(config.audio_size))
         self.register_buffer("code_deviation", torch.ones(config.movement_size))
+        self.register_buffer("leads", torch.zeros(config.leads, LEAD, len(vae.feature_mean)))
+        self.register_buffer("lead_styles", torch.zeros(config.leads, dtype=torch.long))
 
     def players(self) -> dict[str, list[nn.Parameter]]:
         """The parameters that one optimiser each takes, by name (see `train`); critics first."""

@@ -25,12 +25,10 @@ LONGEST_SONG_S = 3 * 3600.0
 
 @dataclass(frozen=True)
 class Dancer:
-    """All that is needed to dance: the MM-GAN (with its DU-VAE), the music's classifier, and poses to start from."""
+    """All that is needed to dance: the MM-GAN, with its DU-VAE, and the classifier of the music's style."""
 
     mmgan: MMGAN
     music_style: style.StyleClassifier
-    leads: Tensor  # (K, LEAD, F) lead poses of training units
-    lead_styles: Tensor  # (K,) index of their style
     warp: str = "cubic"  # the time map between beats, see `warp.time_map`
 
     @property
@@ -98,10 +96,11 @@ def first_leads(dancer: Dancer, s: Tensor, generators: list[torch.Generator], st
         if still.shape[2] != dimensions:
             raise ParameterError(f"start_pose has {still.shape[2]} dimensions", f"{dimensions}, as the dances here have")
         return torch.from_numpy(pose.to_features(still, LEAD - 1)).float().repeat(len(generators), 1, 1)
-    of_style = torch.nonzero(dancer.lead_styles == int(s.argmax()))[:, 0]
-    candidates = of_style if len(of_style) else torch.arange(len(dancer.leads))
+    leads, styles = dancer.mmgan.leads, dancer.mmgan.lead_styles
+    of_style = torch.nonzero(styles == int(s.argmax()))[:, 0]
+    candidates = of_style if len(of_style) else torch.arange(len(leads))
     drawn = [int(candidates[torch.randint(len(candidates), (), generator=generator)]) for generator in generators]
-    return dancer.leads[drawn]
+    return leads[drawn]
 
 
 @torch.no_grad()

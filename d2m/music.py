@@ -2,7 +2,7 @@
 
 Beats are found by librosa's dynamic programming (Ellis 2007), which is right when it is told the tempo and wrong by an
 octave, or by 3:2, when it is not. So it is run at each tempo that the onsets suggest, and the reading is kept whose
-beats are struck more than the places between them (`_score`). Its beats come 20 ms late; that is taken off.
+beats are struck more than the places between them (`_score`). Its beats come 25 ms late; that is taken off.
 """
 
 import hashlib
@@ -25,6 +25,7 @@ os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_folder("numba")))
 __all__ = ["MIN_SONG_S", "Music", "analyse", "beats", "extend_beats", "features", "load", "load_stereo", "tempo", "warm"]
 
 ONSET_HOP = 256  # samples: 86 onset frames a second, a twelfth of the tolerance of 70 ms
+ONSET_WINDOW = 2048  # samples of the spectrum
 ONSET_FPS = SAMPLE_RATE / ONSET_HOP
 VERSION = 1  # of the analysis: a change makes cached results stale
 FEATURES = 28  # 13 MFCC, log energy, and the first differences of both (paper, section 4.1)
@@ -40,7 +41,7 @@ class BeatConfig:
     likeliest: float = 112.0  # BPM, the middle of a log-normal prior
     spread: float = 0.7  # octaves, its deviation
     drums_below: float = 1000.0  # Hz: kick and snare speak below it, hi-hats above
-    latency_s: float = 0.020  # by which librosa's beats are late
+    latency_s: float = 0.025  # by which librosa's beats are late
     piece_s: float = 150.0  # longer songs are tracked in pieces of this length at least, for the tempo may change
 
 
@@ -93,7 +94,9 @@ def onset_strength(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     import librosa
 
-    power = librosa.feature.melspectrogram(y=samples, sr=SAMPLE_RATE, hop_length=ONSET_HOP, n_fft=2048, n_mels=96)
+    power = librosa.feature.melspectrogram(y=samples, sr=SAMPLE_RATE, hop_length=ONSET_HOP, n_fft=ONSET_WINDOW, n_mels=96)
+    # A sound enters a centred window half its length early; librosa shifts its onset strength likewise.
+    power = np.pad(power, ((0, 0), (ONSET_WINDOW // 2 // ONSET_HOP, 0)), mode="edge")[:, : power.shape[1]]
     decibels = librosa.power_to_db(power, ref=np.max, top_db=80)
     strength = np.maximum(np.diff(decibels, axis=1, prepend=decibels[:, :1]), 0).mean(axis=0)
     loudness = np.log1p(100 * np.sqrt(librosa.db_to_power(decibels)))
@@ -179,9 +182,9 @@ def _track(strength: np.ndarray, drums: np.ndarray, bpm: float | None, config: B
 
     if strength.std() < 1e-6:
         return np.empty(0)
-    strength = strength / strength.std()
+    strength = strength / strength.std() + drums / (drums.std() + 1e-9)
     best, chosen = -np.inf, np.empty(0)
-    for candidate in [bpm] if bpm else _candidates(strength + drums / (drums.std() + 1e-9), config):
+    for candidate in [bpm] if bpm else _candidates(strength, config):
         _, frames = librosa.beat.beat_track(
             onset_envelope=strength, sr=SAMPLE_RATE, hop_length=ONSET_HOP, bpm=candidate, trim=False
         )
@@ -209,7 +212,7 @@ def _score(drums: np.ndarray, frames: np.ndarray, bpm: float, config: BeatConfig
     struck half-way (else an octave too slow) and at thirds between them, evenly, at a tempo that people dance to."""
     near = maximum_filter1d(drums, 7)  # 40 ms either way
     struck = near[frames]
-    on_beat = (struck.mean() + min(struck[::2].mean(), struck[1::2].mean())) / 2
+    on_beat = 0.35 * struck.mean() + 0.65 * min(struck[::2].mean(), struck[1::2].mean())
     half = near[(frames[1:] + frames[:-1]) // 2].mean()
     thirds = near[np.r_[2 * frames[1:] + frames[:-1], frames[1:] + 2 * frames[:-1]] // 3].mean()
     intervals = np.diff(frames)

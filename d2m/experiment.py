@@ -1,0 +1,197 @@
+"""An experiment: a corpus, a preset, a seed, and a folder in which each model is trained once and then found.
+
+What a notebook needs and an earlier one would have made is made here when it is not there.
+"""
+
+import json
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import torch
+
+from d2m import checkpoint, dataset, style, train
+from d2m.corpus import Corpus, open_corpus
+from d2m.dataset import Dances, balanced
+from d2m.errors import CheckpointError
+from d2m.gan import MMGAN
+from d2m.generate import Dancer
+from d2m.paths import resolve
+from d2m.presets import Preset, preset
+from d2m.style import WINDOW_FRAMES, StyleClassifier, StyleConfig
+from d2m.units import LEAD
+from d2m.vae import DUVAE
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What a run is made of. `steps` and the like stand in the preset; `vae_steps`, `gan_steps` overrule them."""
+
+    source: str = "builtin"  # the parameter `corpus`
+    run: str = ""  # the folder; "" = runs/<corpus>-<preset>
+    preset_name: str = "demo"
+    seed: int = 0
+    device: str = "auto"
+    steps: int = 0  # of the training of DU-VAE and MM-GAN; 0 = as the preset says
+
+    @cached_property
+    def corpus(self) -> Corpus:
+        """The corpus, built when it is not there."""
+        return open_corpus(self.source)
+
+    @cached_property
+    def folder(self) -> Path:
+        """The folder of the run."""
+        name = "builtin" if self.source == "builtin" else resolve(self.source).name
+        return resolve(self.run or f"runs/{name}-{self.preset_name}")
+
+    @cached_property
+    def preset(self) -> Preset:
+        """The preset, its sizes fitted to the corpus and its steps as wanted."""
+        chosen = preset(self.preset_name)
+        gan = replace(chosen.gan, styles=len(self.corpus.styles), movement_size=chosen.vae.movement_size)
+        longer = {"steps": self.steps} if self.steps else {}
+        return replace(
+            chosen, gan=gan, vae_training=replace(chosen.vae_training, **longer),
+            gan_training=replace(chosen.gan_training, **longer),
+        )  # fmt: skip
+
+    def dances(self, split: str) -> Dances:
+        """Units and runs of a split; those of training with their mirror images."""
+        kept = self.__dict__.setdefault("_dances", {})
+        if split not in kept:
+            mirror = self.preset.mirror and split == "train"
+            kept[split] = dataset.load(self.corpus, split, self.preset.vae.dimensions, self.preset.gan.run, mirror)
+        return kept[split]
+
+    @cached_property
+    def vae(self) -> DUVAE:
+        """The DU-VAE, trained when it is not there (`losses("vae")` tells how that went)."""
+        model = self._new_vae()
+        if self._find("vae", "vae", model):
+            return model
+        data = self.dances("train")
+        mean, deviation = data.statistics()
+        model.feature_mean.copy_(mean)
+        model.feature_deviation.copy_(deviation)
+
+        def draw(count: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
+            return {"unit": data.units(balanced(data.unit_styles, count, generator))}
+
+        self._train("vae", "vae", model, draw, self.preset.vae_training, "DU-VAE")
+        return model
+
+    @cached_property
+    def mmgan(self) -> MMGAN:
+        """The MM-GAN, trained when it is not there, and what it stands on."""
+        model = MMGAN(self.preset.gan, self._new_vae())
+        if self._find("mmgan", "mmgan", model):
+            return model
+        model.vae.load_state_dict(self.vae.state_dict())
+        data, heard = self.dances("train"), self.run_styles("train")
+        self._prepare(model, data)
+
+        def draw(count: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
+            index = balanced(data.run_styles, count, generator)
+            run, audio = data.runs(index)
+            return {"run": run, "audio": audio, "style": heard[index]}
+
+        self._train("mmgan", "mmgan", model, draw, self.preset.gan_training, "MM-GAN")
+        return model
+
+    def classifier(self, view: str) -> StyleClassifier:
+        """The style classifier of one of `style.VIEWS`, trained when it is not there."""
+        kept = self.__dict__.setdefault("_classifiers", {})
+        if view not in kept:
+            windows, labels = self.style_windows(view, "train")
+            config = StyleConfig(view, self.corpus.styles, windows.shape[-1], WINDOW_FRAMES[view])
+            model = StyleClassifier(config)
+            if not self._find(f"style/{view}", "style", model):
+                model.mean.copy_(windows.mean((0, 1)))
+                model.deviation.copy_(windows.std((0, 1)).clamp(min=1e-3))
+
+                def draw(count: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
+                    index = balanced(labels, count, generator)
+                    return {"windows": windows[index], "style": labels[index]}
+
+                self._train(f"style/{view}", "style", model, draw, self.preset.style_training, f"style of {view}")
+            kept[view] = model.eval()
+        return kept[view]
+
+    def style_windows(self, view: str, split: str) -> tuple[torch.Tensor, torch.Tensor]:
+        """Windows (n, window, C) of a view of a split's clips, two a second, and the class of each."""
+        windows, labels = [], []
+        for entry in self.corpus.split(split):
+            arrays = self.corpus.load(entry)
+            poses = dataset.in_dimensions(arrays["poses"], self.preset.vae.dimensions, entry.name)
+            seen = style.view_of(view, poses, arrays["music_features"])
+            windows.append(torch.from_numpy(style.windows_every(seen, WINDOW_FRAMES[view], hop=8)))
+            labels.append(torch.full((len(windows[-1]),), self.corpus.styles.index(entry.style)))
+        return torch.cat(windows), torch.cat(labels)
+
+    def run_styles(self, split: str) -> torch.Tensor:
+        """s (K, styles) of the music of every run of a split: the classifier's mean over the run's beats."""
+        data, classifier = self.dances(split), self.classifier("music")
+        heard = torch.zeros(len(data.run_rows), len(self.corpus.styles))
+        for song, name in enumerate(data.names):
+            entry = next(entry for entry in self.corpus.entries if entry.name == name)
+            view = style.view_of("music", None, self.corpus.load(entry)["music_features"])
+            runs = torch.nonzero(data.run_songs == song)[:, 0]
+            centres = data.run_s[runs].mean(dim=1).numpy()
+            windows = style.windows_at(view, centres, classifier.config.window)
+            heard[runs] = classifier.probabilities(torch.from_numpy(windows))
+        return heard
+
+    @property
+    def dancer(self) -> Dancer:
+        """All that is needed to dance."""
+        return Dancer(self.mmgan, self.classifier("music"), self.preset.warp)
+
+    def losses(self, model: str) -> train.History:
+        """The losses of "vae", "mmgan" or "style/<view>" as its training logged them."""
+        path = self.folder / model / "losses.json"
+        try:
+            return {name: tuple(values) for name, values in json.loads(path.read_text()).items()}
+        except (OSError, ValueError) as error:
+            raise CheckpointError(f"{path} cannot be read ({error})", "the losses of a training", "train again") from error
+
+    def _new_vae(self) -> DUVAE:
+        train.seed_all(self.seed)
+        return DUVAE(self.preset.vae)
+
+    def _find(self, name: str, kind: str, model: torch.nn.Module) -> bool:
+        """Load trained weights into `model` where there are some. Raises `CheckpointError` where they are others'."""
+        path = self.folder / name / "model.safetensors"
+        if not path.exists():
+            return False
+        tensors, config, provenance = checkpoint.read(path, kind)
+        checkpoint.check_config(path, config, model.config)
+        for key, wanted in (("corpus", self.corpus.fingerprint()), ("seed", self.seed)):
+            if provenance.get(key) != wanted:
+                raise CheckpointError(
+                    f"{path} was made with the {key} {provenance.get(key)}", f"{wanted}",
+                    "choose another run folder, or delete this one to train again",
+                )  # fmt: skip
+        checkpoint.load_weights(model, tensors, path)
+        model.eval()
+        return True
+
+    def _train(self, name, kind, model, draw, config, label) -> None:
+        folder = self.folder / name
+        history = train.fit(model, draw, config, folder, self.seed, self.device, label)
+        provenance = {"corpus": self.corpus.fingerprint(), "corpus name": self.corpus.name, "seed": self.seed}
+        train.finish(model, kind, folder, history, provenance | {"steps": config.steps, "batch": config.batch})
+
+    @torch.no_grad()
+    def _prepare(self, model: MMGAN, data: Dances) -> None:
+        """Set what the MM-GAN keeps of its training data: statistics, and poses to start from."""
+        model.audio_mean.copy_(data.audio.mean(0))
+        model.audio_deviation.copy_(data.audio.std(0).clamp(min=1e-3))
+        generator = torch.Generator().manual_seed(self.seed)
+        units = data.units(torch.randint(len(data.unit_rows), (2048,), generator=generator))
+        codes = model.vae.encode_movement(units[:, LEAD:])[0]
+        # One scale for all of z_mov: dividing each direction by its own would make loud those that say nothing.
+        model.code_deviation.fill_(codes.std(0).square().mean().sqrt())
+        chosen = balanced(data.unit_styles, model.config.leads, generator)
+        model.leads.copy_(data.units(chosen)[:, :LEAD])
+        model.lead_styles.copy_(data.unit_styles[chosen])
