@@ -140,10 +140,10 @@ def yaw(poses: np.ndarray) -> np.ndarray:
 
 
 def turn(points: np.ndarray, angle: np.ndarray) -> np.ndarray:
-    """Points (..., 3) turned by `angle` (...) radians about y; a body of yaw 0 then has yaw `angle`."""
+    """Points (..., 3) turned by `angle` (...) radians about y, shapes broadcast; yaw 0 becomes yaw `angle`."""
     cos, sin = np.cos(angle), np.sin(angle)
     x, y, z = np.moveaxis(points, -1, 0)
-    return np.stack([x * cos + z * sin, y, z * cos - x * sin], axis=-1)
+    return np.stack(np.broadcast_arrays(x * cos + z * sin, y, z * cos - x * sin), axis=-1)
 
 
 def to_features(poses: np.ndarray, origin: int) -> np.ndarray:
