@@ -96,7 +96,7 @@ def _choreograph(vocabulary: moves.Style, beats_s: np.ndarray, metre: int, rng: 
 
 def _in_world(offset: np.ndarray, facing: float) -> np.ndarray:
     """(side, ahead) of a dancer who faces `facing` -> (x, z)."""
-    return pose.turn(np.array([offset[0], 0.0, offset[1]]), np.float64(facing))[::2]
+    return pose.turn(np.array([offset[0], 0.0, offset[1]]), facing)[::2]
 
 
 def _track(times, values, rests, at_s, hold_s: float) -> np.ndarray:

@@ -134,7 +134,7 @@ def _where_it_ends(last: np.ndarray, position: np.ndarray, facing: float) -> tup
     """Where a body stands and faces after a unit whose last features are `last` (F,)."""
     if len(last) == pose.feature_size(2):
         return position + (last[0], 0.0), facing
-    moved = pose.turn(np.array([last[0], 0.0, last[1]]), np.float64(facing))
+    moved = pose.turn(np.array([last[0], 0.0, last[1]]), facing)
     return position + moved[::2], facing + np.arctan2(last[3], last[2])
 
 

@@ -157,7 +157,7 @@ def to_features(poses: np.ndarray, origin: int) -> np.ndarray:
     ground[:, 2] = root[:, 2]
     angle = yaw(poses)
     joints = turn(poses - ground[:, None], -angle[:, None])  # (T, 14, 3)
-    travel = turn(ground - ground[origin], np.full(len(poses), -angle[origin]))
+    travel = turn(ground - ground[origin], -angle[origin])
     angle = angle - angle[origin]
     return np.concatenate(
         [travel[:, ::2], np.cos(angle)[:, None], np.sin(angle)[:, None], joints.reshape(len(poses), -1)], axis=1
@@ -174,7 +174,7 @@ def from_features(features: np.ndarray, position=(0.0, 0.0), facing: float = 0.0
     angle = np.arctan2(features[:, 3], features[:, 2])
     joints = turn(features[:, 4:].reshape(len(features), len(JOINTS), 3), angle[:, None])
     joints[..., ::2] += features[:, None, :2]
-    poses = turn(joints, np.full(joints.shape[:-1], facing))
+    poses = turn(joints, facing)
     poses[..., 0] += position[0]
     poses[..., 2] += position[1]
     return poses
@@ -245,5 +245,4 @@ def front_view(poses: np.ndarray) -> np.ndarray:
     """
     angle = yaw(poses)
     mean = np.arctan2(np.sin(angle).mean(), np.cos(angle).mean())
-    seen = turn(poses, np.full(poses.shape[:-1], -mean))[..., :2]
-    return seen * (-1, 1)  # facing the camera, the body's left is on the picture's right: x grows to the right
+    return turn(poses, -mean)[..., :2]  # the body faces the camera, so its left, +x, is on the picture's right

@@ -126,7 +126,7 @@ def _share(batch: dict[str, Tensor], fabric) -> dict[str, Tensor]:
 
 def _log(history: History, step: int, player: str, losses: dict[str, Tensor], norm: Tensor) -> None:
     for name, value in losses.items():
-        value = float(value)
+        value = float(value.detach())
         if not math.isfinite(value) or not math.isfinite(float(norm)):
             raise TrainingError(
                 f"at step {step} the loss {name} of the {player} is {value} (gradient norm {float(norm)})",

@@ -1,0 +1,79 @@
+"""Dances as files for other programs: npz for numbers, JSON for everything else.
+
+Both hold `poses` (T, 14, D) in metres, y up, at `fps`; `beats_s`, the song's beats, and `units_s`, when each movement
+begins, in seconds from pose 0; `style`, `seed`; and `start_s`, where in the song pose 0 stands. The JSON adds the names
+of the joints and the limbs that join them.
+"""
+
+import json
+import re
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+
+from d2m import pose
+from d2m.dance import Dance
+from d2m.errors import PoseError
+from d2m.paths import replacing
+
+FORMAT = "d2m dance 1"
+
+
+def file_stem(song: Path | str, style: str, seed: int) -> str:
+    """The name of a dance's files without their ending: the song's folder and stem, the style, the seed.
+
+    Characters that a file system or a shell could stumble over become "_".
+    """
+    song = Path(song).absolute()
+    name = f"{song.parent.name}_{song.stem}_{style}_{seed}"
+    return re.sub(r"[^\w.-]+", "_", name).lstrip("._-")
+
+
+def write_npz(dance: Dance, path: Path) -> Path:
+    """Write a dance as npz and return the path. Raises `OutputError`."""
+    with replacing(path) as temporary:
+        np.savez_compressed(
+            temporary, poses=dance.poses.astype(np.float32), fps=dance.fps, beats_s=dance.beats_s, units_s=dance.units_s,
+            style=dance.style, seed=dance.seed, start_s=dance.start_s,
+        )  # fmt: skip
+    return path
+
+
+def read_npz(path: Path) -> Dance:
+    """The dance in an npz of this form, checked. Raises `PoseError` that names the file and the rule it breaks."""
+    path = Path(path)
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            held = {name: file[name] for name in ("poses", "fps", "beats_s", "units_s", "style", "seed", "start_s")}
+        fps, start_s, seed, style = float(held["fps"]), float(held["start_s"]), int(held["seed"]), str(held["style"])
+        times = [np.asarray(held[name], dtype=np.float64) for name in ("beats_s", "units_s")]
+    except (OSError, ValueError, TypeError, KeyError, EOFError, BadZipFile) as error:
+        raise PoseError(
+            f"{path} is no dance ({error})", "an npz with poses, fps, beats_s, units_s, style, seed, start_s"
+        ) from error
+    poses = pose.validate(held["poses"], str(path)).astype(np.float32)
+    if not 1 <= fps <= 1000 or not np.isfinite(start_s):
+        raise PoseError(f"{path} has fps {fps} and start_s {start_s}", "1 to 1000 frames a second, a finite start")
+    if any(values.ndim != 1 or not np.isfinite(values).all() or (np.diff(values) <= 0).any() for values in times):
+        raise PoseError(f"{path} has beats_s or units_s that do not increase", "lists of seconds in order")
+    return Dance(poses, *times, style=style, seed=seed, song=None, start_s=start_s, fps=fps)
+
+
+def write_json(dance: Dance, path: Path) -> Path:
+    """Write a dance as JSON and return the path; lengths in metres to 0.1 mm, times in seconds. Raises `OutputError`."""
+    content = {
+        "format": FORMAT,
+        "joints": pose.JOINTS,
+        "limbs": pose.LIMBS,
+        "fps": dance.fps,
+        "style": dance.style,
+        "seed": dance.seed,
+        "start_s": dance.start_s,
+        "beats_s": np.round(dance.beats_s, 4).tolist(),
+        "units_s": np.round(dance.units_s, 4).tolist(),
+        "poses": np.round(dance.poses.astype(np.float64), 4).tolist(),
+    }
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(content))
+    return path
