@@ -1,4 +1,4 @@
-"""Sound from any file: one decoder (PyAV) for analysis and for videos, so that a codec's padding cancels between them."""
+"""Sound from any file: one decoder (PyAV) for analysis and for videos, so that a codec's padding cancels between."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ def load(path) -> tuple[np.ndarray, int]:
 
     Raises `MediaError` for a file that is missing, empty, no sound, damaged, silent, or not 5 s to 3 h long.
     """
-    samples = _decode(path, "mono", SAMPLE_RATE)[:, 0]
+    samples = _decode(path, SAMPLE_RATE).mean(axis=1)
     duration_s = len(samples) / SAMPLE_RATE
     if duration_s < MIN_SONG_S:
         raise MediaError(f"{path} lasts {duration_s:.1f} s", f"{MIN_SONG_S:g} s at least", "choose a longer song")
@@ -31,11 +31,17 @@ def load(path) -> tuple[np.ndarray, int]:
 
 def load_stereo(path) -> tuple[np.ndarray, int]:
     """The sound of a file for a video: stereo float32 (n, 2) and its rate, 44100. Raises `MediaError`."""
-    return _decode(path, "stereo", STEREO_RATE), STEREO_RATE
+    samples = _decode(path, STEREO_RATE)
+    if samples.shape[1] != 2:
+        samples = np.repeat(samples.mean(axis=1, keepdims=True), 2, axis=1)
+    return samples, STEREO_RATE
 
 
-def _decode(path, layout: str, rate: int) -> np.ndarray:
-    """All samples (n, channels) of the first sound in the file, resampled."""
+def _decode(path, rate: int) -> np.ndarray:
+    """All samples (n, channels) of the first sound in the file, resampled; channels as they are in the file.
+
+    FFmpeg's own mixing is not used: it makes two equal channels 3 dB louder than each, and so clips them.
+    """
     import av
 
     path = Path(path)
@@ -44,10 +50,10 @@ def _decode(path, layout: str, rate: int) -> np.ndarray:
     if path.stat().st_size == 0:
         raise MediaError(f"{path} is empty", "an audio file", "copy or download it again")
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path.absolute())) as container:  # a relative "a:b.wav" would be taken for a protocol
             if not container.streams.audio:
                 raise MediaError(f"{path} has no sound", "a file with an audio stream")
-            resampler = av.AudioResampler("flt", layout, rate)
+            resampler = av.AudioResampler("flt", None, rate)
             # A loop, not a comprehension, so that a header that promises too much is stopped where it is decoded.
             pieces, count, limit = [], 0, MAX_SONG_S * rate
             for frame in container.decode(audio=0):
@@ -56,6 +62,7 @@ def _decode(path, layout: str, rate: int) -> np.ndarray:
                     count += len(pieces[-1])
                 if count > limit:
                     raise MediaError(f"{path} lasts more than {MAX_SONG_S / 3600:g} hours", "a shorter file", "cut it")
+            promised = (container.duration or 0) / av.time_base
             pieces += [piece.to_ndarray().reshape(-1, len(piece.layout.channels)) for piece in resampler.resample(None)]
     except (av.FFmpegError, OSError, ValueError) as error:
         raise MediaError(
@@ -63,4 +70,9 @@ def _decode(path, layout: str, rate: int) -> np.ndarray:
         ) from error
     if not pieces:
         raise MediaError(f"{path} holds no samples", "a song", "copy or download it again")
-    return np.concatenate(pieces)
+    samples = np.concatenate(pieces)
+    if len(samples) / rate < 0.9 * promised - 1:  # the margin is for headers that only estimate
+        raise MediaError(
+            f"{path} ends after {len(samples) / rate:.1f} s of {promised:.1f}", "a whole file", "copy or download it again"
+        )
+    return samples

@@ -39,8 +39,7 @@ def make_clip(
     poses, beats_s = dancers.dance(style, song.beats_s, song.metre, duration_s, seed * 10_000 + number)
     name = f"{style}_{number:02d}"
     path = Path(folder) / f"{name}.flac"
-    if not path.exists():
-        write_flac(path, song.samples)
+    write_flac(path, song.samples)
     held_out = songs_per_style - number
     tests = max(1, round(songs_per_style * TEST / SONGS_PER_STYLE))
     validations = max(1, round(songs_per_style * VALIDATION / SONGS_PER_STYLE))

@@ -49,7 +49,7 @@ def read(path: Path, kind: str) -> tuple[dict[str, torch.Tensor], dict, dict]:
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (a safetensors file)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
         found = header.get("kind", "nothing that it names")
         config, provenance = json.loads(header.get("config", "{}")), json.loads(header.get("provenance", "{}"))
     except (SafetensorError, OSError, ValueError) as error:

@@ -32,7 +32,7 @@ SPLITS = ("train", "validation", "test")
 SHARES = (0.7, 0.15, 0.15)  # of the groups of a style, where the source fixes no split
 ARRAYS = ("poses", "music_features", "music_beats_s", "kinematic_beats_s", "kinematic_strength", "known_beats_s")
 # A change in any of these makes a cached corpus stale: their text is part of its name.
-RECIPE = ("songs", "moves", "dancers", "builtin", "sources", "music", "kinematics", "pose", "corpus")
+RECIPE = ("songs", "moves", "dancers", "builtin", "sources", "music", "kinematics", "pose", "audio", "clock", "corpus")
 
 
 @dataclass(frozen=True)
@@ -70,14 +70,18 @@ class Corpus:
                 arrays = {name: file[name] for name in ARRAYS}
         except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
             raise CorpusError(
-                f"{path} cannot be read ({error})", f"an npz with the arrays {', '.join(ARRAYS)}", "build the corpus again"
+                f"{path} cannot be read ({error})",
+                f"an npz with the arrays {', '.join(ARRAYS)}",
+                "build the corpus again",
             ) from error
         pose.validate(arrays["poses"], str(path))
         return arrays
 
     def fingerprint(self) -> str:
         """Twelve hexadecimal digits that tell this corpus from any other: a hash of its entries."""
-        return hashlib.sha256(json.dumps([asdict(entry) | {"song": ""} for entry in self.entries]).encode()).hexdigest()[:12]
+        return hashlib.sha256(
+            json.dumps([asdict(entry) | {"song": ""} for entry in self.entries]).encode()
+        ).hexdigest()[:12]
 
     def minutes(self, split: str | None = None) -> float:
         """Minutes of dance in all, or in one split."""
@@ -157,11 +161,15 @@ def read(folder: Path) -> Corpus:
         entries = tuple(Entry(**entry) for entry in manifest["entries"])
         if not entries or any(Path(entry.name).name != entry.name for entry in entries):
             raise ValueError("no entries, or a name that is a path")
+        if any(entry.style not in manifest["styles"] or entry.split not in SPLITS for entry in entries):
+            raise ValueError("an entry of an unknown style or split")
         refused = tuple((str(clip), str(reason)) for clip, reason in manifest["refused"])
         return Corpus(str(manifest["name"]), Path(folder), tuple(manifest["styles"]), entries, refused)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CorpusError(
-            f"{path} is not a manifest of d2m ({error})", f"format {FORMAT} as `d2m.corpus.build` writes it", "build it again"
+            f"{path} is not a manifest of d2m ({error})",
+            f"format {FORMAT} as `d2m.corpus.build` writes it",
+            "build it again",
         ) from error
 
 

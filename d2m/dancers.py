@@ -34,7 +34,9 @@ class Choreography:
     feet: np.ndarray  # (K, 2, 3): right, left: x, z, height above standing
 
 
-def dance(style: str, beats_s: np.ndarray, metre: int, duration_s: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def dance(
+    style: str, beats_s: np.ndarray, metre: int, duration_s: float, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
     """A dance of one of `moves.STYLES` to the beats of a song: poses (T, 14, 3) float32 at clock.FPS from time 0, and
     its known kinematic beats in seconds."""
     rng = np.random.default_rng([sorted(moves.STYLES).index(style), seed, 1])
@@ -57,7 +59,9 @@ def _phrases(vocabulary: moves.Style, count: int, rng: np.random.Generator) -> l
     return chosen
 
 
-def _timed_keys(vocabulary: moves.Style, beats_s: np.ndarray, metre: int, rng: np.random.Generator) -> list[tuple[float, Key]]:
+def _timed_keys(
+    vocabulary: moves.Style, beats_s: np.ndarray, metre: int, rng: np.random.Generator
+) -> list[tuple[float, Key]]:
     """Keys and their times. In a bar of three a move leaves out its fourth beat."""
     length = min(metre, 4)
     index, timed = np.arange(len(beats_s)), [(0.0, vocabulary.stance), (beats_s[0], vocabulary.stance)]
@@ -81,15 +85,23 @@ def _choreograph(vocabulary: moves.Style, beats_s: np.ndarray, metre: int, rng: 
         facing += key.turn
         home = home + _in_world(np.array(key.travel) * energy, facing)
         pelvis = home + _in_world(np.array([key.side, key.ahead]) * energy, facing)
-        wanted = np.array([[*(home + _in_world(np.array(f[:2]), facing)), f[2]] for f in (key.right_foot, key.left_foot)])
+        wanted = np.array(
+            [[*(home + _in_world(np.array(f[:2]), facing)), f[2]] for f in (key.right_foot, key.left_foot)]
+        )
         # A standing foot stays where it is unless the key takes it somewhere else.
-        feet = wanted if feet is None else np.where(np.linalg.norm(wanted - feet, axis=1, keepdims=True) > 0.03, wanted, feet)
+        feet = (
+            wanted
+            if feet is None
+            else np.where(np.linalg.norm(wanted - feet, axis=1, keepdims=True) > 0.03, wanted, feet)
+        )
         angles = np.array([key.twist, key.lean, key.bend]) * energy
         drop = key.drop * (energy if key.drop > 0 else 1)
         rows["times"].append(time)
         rows["stops"].append(key.stop)
         rows["body"].append([*pelvis, STANDING - drop, facing + key.hips * energy, *angles])
-        rows["arms"].append(np.concatenate([*ARMS[key.right], *(np.array(part) * (-1, 1, 1) for part in ARMS[key.left])]))
+        rows["arms"].append(
+            np.concatenate([*ARMS[key.right], *(np.array(part) * (-1, 1, 1) for part in ARMS[key.left])])
+        )
         rows["feet"].append(feet)
     return Choreography(*(np.array(values) for values in rows.values()))
 

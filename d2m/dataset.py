@@ -31,7 +31,7 @@ class Dances:
     run_rows: Tensor  # (K,) first row of each run
     run_styles: Tensor  # (K,)
     run_songs: Tensor  # (K,) index into `names`
-    run_s: Tensor  # (K, 2) seconds from pose 0 at which the run's first beat and its last unit's end stand
+    run_s: Tensor  # (K, 2) seconds from pose 0 at which the run's first and last beat stand
     detected: Tensor  # (N, 4) bool: which beats of a unit are kinematic beats and which divisions between them
     names: tuple[str, ...]  # of the clips
     run: int  # units in a run
@@ -72,7 +72,9 @@ def load(corpus: Corpus, split: str, dimensions: int = 3, run: int = 3, mirror: 
 
     A 3D dance is seen from the front when `dimensions` is 2; a 2D dance cannot be had in 3D.
     """
-    parts: dict[str, list] = {name: [] for name in ("rows", "audio", "unit", "style", "run", "run_style", "song", "run_s", "detected")}
+    parts: dict[str, list] = {
+        name: [] for name in ("rows", "audio", "unit", "style", "run", "run_style", "song", "run_s", "detected")
+    }
     names, row = [], 0
     for entry in corpus.split(split):
         arrays = corpus.load(entry)

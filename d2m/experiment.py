@@ -89,12 +89,12 @@ class Experiment:
             return model
         model.vae.load_state_dict(self.vae.state_dict())
         data, heard = self.dances("train"), self.run_styles("train")
-        self._prepare(model, data)
+        codes = self._prepare(model, data)
 
         def draw(count: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
             index = balanced(data.run_styles, count, generator)
             run, audio = data.runs(index)
-            return {"run": run, "audio": audio, "style": heard[index]}
+            return {"run": run, "codes": codes[index], "audio": audio, "style": heard[index]}
 
         self._train("mmgan", "mmgan", model, draw, self.preset.gan_training, "MM-GAN")
         return model
@@ -153,7 +153,9 @@ class Experiment:
         try:
             return {name: tuple(values) for name, values in json.loads(path.read_text()).items()}
         except (OSError, ValueError) as error:
-            raise CheckpointError(f"{path} cannot be read ({error})", "the losses of a training", "train again") from error
+            raise CheckpointError(
+                f"{path} cannot be read ({error})", "the losses of a training", "train again"
+            ) from error
 
     def _new_vae(self) -> DUVAE:
         train.seed_all(self.seed)
@@ -183,15 +185,16 @@ class Experiment:
         train.finish(model, kind, folder, history, provenance | {"steps": config.steps, "batch": config.batch})
 
     @torch.no_grad()
-    def _prepare(self, model: MMGAN, data: Dances) -> None:
-        """Set what the MM-GAN keeps of its training data: statistics, and poses to start from."""
+    def _prepare(self, model: MMGAN, data: Dances) -> torch.Tensor:
+        """Set what the MM-GAN keeps of its training data, statistics and poses to start from; {z_mov} of all runs."""
         model.audio_mean.copy_(data.audio.mean(0))
         model.audio_deviation.copy_(data.audio.std(0).clamp(min=1e-3))
-        generator = torch.Generator().manual_seed(self.seed)
-        units = data.units(torch.randint(len(data.unit_rows), (2048,), generator=generator))
-        codes = model.vae.encode_movement(units[:, LEAD:])[0]
+        pieces = torch.arange(len(data.run_rows)).split(512)
+        codes = torch.cat([model.movements(data.runs(index)[0]) for index in pieces])
         # One scale for all of z_mov: dividing each direction by its own would make loud those that say nothing.
-        model.code_deviation.fill_(codes.std(0).square().mean().sqrt())
+        model.code_deviation.fill_(codes.std((0, 1)).square().mean().sqrt())
+        generator = torch.Generator().manual_seed(self.seed)
         chosen = balanced(data.unit_styles, model.config.leads, generator)
         model.leads.copy_(data.units(chosen)[:, :LEAD])
         model.lead_styles.copy_(data.unit_styles[chosen])
+        return codes

@@ -9,6 +9,14 @@
 with z_dan ~ E_dan({z_mov}), {z^_mov} = G_dan(z_dan), z~_dan = E_mus(s, noise), {z~_mov} = G_dan(z~_dan); a are audio
 features, one row a beat of the run; s is the style of the music. L_recon^p is the supplement's: the poses that the
 decoder makes of {z^_mov} against the real ones.
+
+Departures from the paper, each off in the `paper` preset (README, departures, has the measures):
+- The KL of z~_dan counts too (the reference computes and drops it): else nothing keeps E_mus where G_dan has learnt to
+  decode, and its movements are five times as far from real ones.
+- The adversarial losses weigh little, and R1 (Mescheder et al. 2018) keeps the critics from winning outright.
+- {z_mov} themselves are the real side of L_adv^m, so that the critic does not learn what reconstructions look like.
+- E_dan, G_dan and D_mov take a run whole instead of stepping through its three movements.
+The DU-VAE stays fixed; the paper fine-tunes its decoder at a tenth of the rate.
 """
 
 from dataclasses import dataclass
@@ -17,7 +25,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from d2m.layers import Gaussian, SequenceDecoder, SequenceEncoder, kl_to_standard_normal, mlp, reparameterise
+from d2m.layers import (
+    Gaussian,
+    SequenceDecoder,
+    SequenceEncoder,
+    WindowDecoder,
+    WindowEncoder,
+    kl_to_standard_normal,
+    mlp,
+    reparameterise,
+)
 from d2m.pose import rebase
 from d2m.units import LEAD, UNIT_BEATS, UNIT_POSES, WINDOW
 from d2m.vae import DUVAE
@@ -30,17 +47,20 @@ class GANConfig:
     styles: int = 3  # size of s
     movement_size: int = 64  # of z_mov, as in the VAE
     dance_size: int = 64  # of z_dan (paper: 512)
-    noise_size: int = 30
-    hidden: int = 256  # GRU state and MLP width (paper: 1024)
+    noise_size: int = 64  # (paper: 30)
+    hidden: int = 512  # width of layers and GRU states (paper: 1024)
+    recurrent: bool = False  # True, as published: GRUs step through a run; False: it is taken whole
     run: int = 3  # units in a run
     audio_size: int = 28  # of an audio feature row
     audio_per_beat: bool = True  # False, as published: one mean vector a run
     real_is_reconstruction: bool = False  # True, as published: z^_mov is the real side of L_adv^m
-    adversarial_weight: float = 1.0  # of L_adv^m and L_adv^d; 0: the no-GAN control
+    adversarial_weight: float = 0.02  # of L_adv^m and L_adv^d (paper: 1); 0: the no-GAN control
+    gradient_penalty: float = 1.0  # of R1, half of it times the squared gradient of the critics; 0: as published
     movement_weight: float = 1.0  # of L_recon^m
     style_weight: float = 1.0  # of L_recon^s
-    kl_weight: float = 1e-2  # of L_KL^d, summed over z_dan
-    pose_weight: float = 10.0  # of L_recon^p
+    kl_weight: float = 3e-3  # of L_KL^d, summed over z_dan
+    music_kl_weight: float = 1e-2  # of the same for z~_dan; 0: as published
+    pose_weight: float = 1.0  # of L_recon^p (paper: 10)
     leads: int = 96  # lead poses of training units, kept with the weights for dances to start from
 
 
@@ -52,31 +72,38 @@ class MMGAN(nn.Module):
         self.config = config
         self.vae = vae.requires_grad_(False)
         hidden, dance, run = config.hidden, config.dance_size, config.run
-        rows = UNIT_BEATS if config.audio_per_beat else 1
-        self.dance_encoder = SequenceEncoder(config.movement_size, hidden)  # E_dan
+        judged = config.movement_size + (UNIT_BEATS if config.audio_per_beat else 1) * config.audio_size
+        if config.recurrent:
+            self.dance_encoder = SequenceEncoder(config.movement_size, hidden)  # E_dan
+            self.dance_decoder = SequenceDecoder(dance, hidden, config.movement_size, run)  # G_dan
+            self.movement_critic = SequenceEncoder(judged, hidden)  # D_mov
+        else:
+            self.dance_encoder = WindowEncoder(config.movement_size, hidden, run)
+            self.dance_decoder = WindowDecoder(dance, hidden, config.movement_size, run)
+            self.movement_critic = WindowEncoder(judged, hidden, run)
         self.dance_head = Gaussian(self.dance_encoder.size, dance)
-        self.dance_decoder = SequenceDecoder(dance, hidden, config.movement_size, run)  # G_dan
+        self.movement_verdict = nn.Linear(self.movement_critic.size, 1)
         self.music_encoder = mlp(config.styles + config.noise_size, hidden, hidden)  # E_mus
         self.music_head = Gaussian(hidden, dance)
         self.style = mlp(dance, hidden, config.styles)  # E_sty
-        self.movement_critic = SequenceEncoder(config.movement_size + rows * config.audio_size, hidden)  # D_mov
-        self.movement_verdict = nn.Linear(self.movement_critic.size, 1)
         self.dance_critic = mlp(dance, hidden, 1)  # D_dan
-        # Statistics of the training split: audio rows standardised, codes scaled by their deviation.
+        # Statistics of the training split: audio rows standardised, codes scaled by one deviation for all.
         self.register_buffer("audio_mean", torch.zeros(config.audio_size))
         self.register_buffer("audio_deviation", torch.ones(config.audio_size))
-        self.register_buffer("code_deviation", torch.ones(config.movement_size))
+        self.register_buffer("code_deviation", torch.ones(()))
         self.register_buffer("leads", torch.zeros(config.leads, LEAD, len(vae.feature_mean)))
         self.register_buffer("lead_styles", torch.zeros(config.leads, dtype=torch.long))
 
     def players(self) -> dict[str, list[nn.Parameter]]:
-        """The parameters that one optimiser each takes, by name (see `train`); critics first."""
+        """The parameters that one optimiser each takes, by name (see `train`): critics first, none without a game."""
         critics = (self.movement_critic, self.movement_verdict, self.dance_critic)
         makers = (
             self.dance_encoder, self.dance_head, self.dance_decoder, self.music_encoder, self.music_head, self.style,
         )  # fmt: skip
-        collect = lambda modules: [weight for module in modules for weight in module.parameters()]  # noqa: E731
-        return {"critic": collect(critics), "generator": collect(makers)}
+        generator = {"generator": [weight for module in makers for weight in module.parameters()]}
+        if not self.config.adversarial_weight:
+            return generator
+        return {"critic": [weight for module in critics for weight in module.parameters()]} | generator
 
     def encode_dance(self, codes: Tensor) -> tuple[Tensor, Tensor]:
         """E_dan: {z_mov} -> Gaussian of z_dan (B, dance_size)."""
@@ -86,9 +113,9 @@ class MMGAN(nn.Module):
         """G_dan: z_dan -> {z_mov}."""
         return self.dance_decoder(z_dan) * self.code_deviation
 
-    def encode_music(self, style: Tensor, noise: Tensor) -> Tensor:
-        """E_mus: style of the music s (B, styles) and noise (B, noise_size) -> z~_dan."""
-        return reparameterise(self.music_head(self.music_encoder(torch.cat([style, noise], dim=-1))))
+    def encode_music(self, style: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """E_mus: style of the music s (B, styles) and noise (B, noise_size) -> Gaussian of z~_dan (B, dance_size)."""
+        return self.music_head(self.music_encoder(torch.cat([style, noise], dim=-1)))
 
     def regress_style(self, z_dan: Tensor) -> Tensor:
         """E_sty: z_dan -> s (B, styles), class probabilities."""
@@ -101,12 +128,13 @@ class MMGAN(nn.Module):
             audio = audio.reshape(len(audio), self.config.run, -1)  # the four beats of each unit side by side
         else:
             audio = audio.mean(dim=1, keepdim=True).expand(-1, self.config.run, -1)
-        return self.movement_verdict(self.movement_critic(torch.cat([codes / self.code_deviation, audio], dim=-1)))
+        judged = torch.cat([codes / self.code_deviation, audio], dim=-1)
+        return self.movement_verdict(self.movement_critic(judged)).float()
 
     def compose(self, style: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Movements for music of style s (B, styles): {z~_mov}. What `generate` calls."""
         noise = torch.randn(len(style), self.config.noise_size, generator=generator).to(style.device)
-        mean, log_variance = self.music_head(self.music_encoder(torch.cat([style, noise], dim=-1)))
+        mean, log_variance = self.encode_music(style, noise)
         spread = torch.randn(mean.shape, generator=generator).to(style.device)
         return self.decode_dance(mean + torch.exp(log_variance / 2) * spread)
 
@@ -114,55 +142,80 @@ class MMGAN(nn.Module):
         """A run of features (B, LEAD + 32 * run, F) as its units, each on its own lead: (B, run, LEAD + 32, F)."""
         return rebase(run.unfold(1, WINDOW, UNIT_POSES).transpose(2, 3), LEAD - 1)
 
+    @torch.no_grad()
+    def movements(self, run: Tensor) -> Tensor:
+        """{z_mov} (B, run, movement_size) of runs of features (B, LEAD + 32 * run, F) in metres: the means of E_mov."""
+        units = self.split_run(run)
+        return self.vae.encode_movement(units[:, :, LEAD:].flatten(0, 1))[0].unflatten(0, units.shape[:2])
+
     def forward(self, batch: dict[str, Tensor], step: int, player: str) -> dict[str, Tensor]:
         """Losses of one player ("critic" or "generator") on a batch, by name; "total" is what is minimised.
 
-        The batch: "run" (B, LEAD + 32 * run, F) metres, "audio" (B, 4 * run, audio_size), "style" (B, styles).
+        The batch: "run" (B, LEAD + 32 * run, F) metres, "codes", its `movements`, "audio" (B, 4 * run, audio_size),
+        "style" (B, styles).
         """
-        units = self.split_run(batch["run"])  # (B, run, WINDOW, F)
-        with torch.no_grad():
-            codes = self.vae.encode_movement(units[:, :, LEAD:].flatten(0, 1))[0].unflatten(0, units.shape[:2])
-        noise = torch.randn(len(codes), self.config.noise_size, device=codes.device)
-        with torch.set_grad_enabled(player == "generator"):
-            gaussian = self.encode_dance(codes)
-            z_dan, z_music = reparameterise(gaussian), self.encode_music(batch["style"], noise)
-            rebuilt, composed = self.decode_dance(z_dan), self.decode_dance(z_music)
+        noise = torch.randn(len(batch["codes"]), self.config.noise_size, device=batch["codes"].device)
         if player == "critic":
-            real = rebuilt if self.config.real_is_reconstruction else codes
-            return self._critic_losses(real, composed, z_dan, z_music, batch["audio"])
-        return self._generator_losses(batch, units, codes, gaussian, z_dan, z_music, rebuilt, composed)
+            return self._critic_losses(batch, noise)
+        return self._generator_losses(batch, noise, step)
 
-    def _critic_losses(self, real, composed, z_dan, z_music, audio) -> dict[str, Tensor]:
-        losses = {
-            "adv^m critic": _is(self.judge_movements(real, audio), 1) + _is(self.judge_movements(composed, audio), 0),
-            "adv^d critic": _is(self.dance_critic(z_dan), 1) + _is(self.dance_critic(z_music), 0),
-        }
-        return losses | {"total": losses["adv^m critic"] + losses["adv^d critic"]}
+    def _critic_losses(self, batch: dict[str, Tensor], noise: Tensor) -> dict[str, Tensor]:
+        audio = batch["audio"]
+        with torch.no_grad():
+            z_dan = reparameterise(self.encode_dance(batch["codes"]))
+            z_music = reparameterise(self.encode_music(batch["style"], noise))
+            composed = self.decode_dance(z_music)
+            real = self.decode_dance(z_dan) if self.config.real_is_reconstruction else batch["codes"]
+        losses = {}
+        for name, critic, truth, made in (
+            ("adv^m critic", lambda codes: self.judge_movements(codes, audio), real, composed),
+            ("adv^d critic", self.dance_critic, z_dan, z_music),
+        ):
+            truth = truth.requires_grad_(self.config.gradient_penalty > 0)
+            verdict = critic(truth)
+            losses[name] = _is(verdict, 1) + _is(critic(made), 0)
+            if self.config.gradient_penalty:
+                (slope,) = torch.autograd.grad(verdict.sum(), truth, create_graph=True)
+                scale = self.code_deviation if truth is real else 1.0
+                losses[f"{name} R1"] = (slope * scale).square().flatten(1).sum(1).mean()
+        penalty = sum(value for name, value in losses.items() if name.endswith("R1"))
+        total = losses["adv^m critic"] + losses["adv^d critic"] + self.config.gradient_penalty / 2 * penalty
+        return losses | {"total": total}
 
-    def _generator_losses(self, batch, units, codes, gaussian, z_dan, z_music, rebuilt, composed) -> dict[str, Tensor]:
-        config, style = self.config, batch["style"]
+    def _generator_losses(self, batch: dict[str, Tensor], noise: Tensor, step: int) -> dict[str, Tensor]:
+        config, codes, style = self.config, batch["codes"], batch["style"]
+        dance, music = self.encode_dance(codes), self.encode_music(style, noise)
+        z_dan, z_music = reparameterise(dance), reparameterise(music)
+        rebuilt = self.decode_dance(z_dan)
         losses = {
-            "adv^m": _is(self.judge_movements(composed, batch["audio"]), 1),
-            "adv^d": _is(self.dance_critic(z_music), 1),
             "recon^m": ((rebuilt - codes) / self.code_deviation).abs().mean(),
             "recon^s": (self.regress_style(z_dan) - style).abs().sum(-1).mean()
             + (self.regress_style(z_music) - style).abs().sum(-1).mean(),
-            "KL^d": kl_to_standard_normal(gaussian),
+            "KL^d": kl_to_standard_normal(dance),
+            "KL^d of music": kl_to_standard_normal(music),
         }
-        losses["total"] = (
-            config.adversarial_weight * (losses["adv^m"] + losses["adv^d"])
-            + config.movement_weight * losses["recon^m"]
+        total = (
+            config.movement_weight * losses["recon^m"]
             + config.style_weight * losses["recon^s"]
             + config.kl_weight * losses["KL^d"]
+            + config.music_kl_weight * losses["KL^d of music"]
         )
+        if config.adversarial_weight:
+            losses["adv^m"] = _is(self.judge_movements(self.decode_dance(z_music), batch["audio"]), 1)
+            losses["adv^d"] = _is(self.dance_critic(z_music), 1)
+            total = total + config.adversarial_weight * (losses["adv^m"] + losses["adv^d"])
         if config.pose_weight:
-            real = units.flatten(0, 1)  # (B * run, WINDOW, F)
-            made = self.vae.move(real[:, :LEAD], rebuilt.flatten(0, 1))
-            losses["recon^p"] = (self.vae.standardise(made) - self.vae.standardise(real)).abs().mean()
-            losses["total"] = losses["total"] + config.pose_weight * losses["recon^p"]
-        return losses
+            losses["recon^p"] = self._pose_error(batch["run"], rebuilt, step % config.run)
+            total = total + config.pose_weight * losses["recon^p"]
+        return losses | {"total": total}
+
+    def _pose_error(self, run: Tensor, rebuilt: Tensor, number: int) -> Tensor:
+        """L_recon^p on one of the movements, another each step: all of them would cost as much as all the rest."""
+        real = rebase(run[:, UNIT_POSES * number :][:, :WINDOW], LEAD - 1)
+        made = self.vae.move(real[:, :LEAD], rebuilt[:, number])
+        return (self.vae.standardise(made) - self.vae.standardise(real)).abs().mean()
 
 
 def _is(logit: Tensor, truth: int) -> Tensor:
-    """Cross entropy of a critic's logits with "all real" (1) or "all made" (0); makers use 1, the non-saturating form."""
+    """Cross entropy of a critic's logits with "all real" (1) or "all made" (0); makers use 1: it does not saturate."""
     return binary_cross_entropy_with_logits(logit, torch.full_like(logit, float(truth)))

@@ -64,7 +64,9 @@ def dance(
     name = wanted or dancer.styles[int(s.mean(dim=0).argmax())]
     dances = []
     for number in range(count):
-        poses = units.from_beat_time(rows[number], beats_s_for(beats_s, movements), at_s, LEAD + FIRST_BEAT, dancer.warp)
+        poses = units.from_beat_time(
+            rows[number], beats_s_for(beats_s, movements), at_s, LEAD + FIRST_BEAT, dancer.warp
+        )
         if poses.shape[2] == 3:
             poses = pose.fit_bones(poses)  # reading between poses shortens limbs a little
         dances.append(
@@ -94,7 +96,9 @@ def first_leads(dancer: Dancer, s: Tensor, generators: list[torch.Generator], st
         dimensions = dancer.mmgan.vae.config.dimensions
         still = pose.validate(np.stack([start_pose] * LEAD), "start_pose")
         if still.shape[2] != dimensions:
-            raise ParameterError(f"start_pose has {still.shape[2]} dimensions", f"{dimensions}, as the dances here have")
+            raise ParameterError(
+                f"start_pose has {still.shape[2]} dimensions", f"{dimensions}, as the dances here have"
+            )
         return torch.from_numpy(pose.to_features(still, LEAD - 1)).float().repeat(len(generators), 1, 1)
     leads, styles = dancer.mmgan.leads, dancer.mmgan.lead_styles
     of_style = torch.nonzero(styles == int(s.argmax()))[:, 0]

@@ -32,7 +32,9 @@ class KinematicBeatConfig:
 def joint_motion(poses: np.ndarray, fps: float = FPS, smoothing_s: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
     """Speed (T, 14) in m/s and direction (T, 14, D), of unit length or zero, of every joint of poses (T, 14, D)."""
     if smoothing_s:
-        poses = gaussian_filter1d(np.asarray(poses, dtype=np.float64), to_frames(smoothing_s, fps), axis=0, mode="nearest")
+        poses = gaussian_filter1d(
+            np.asarray(poses, dtype=np.float64), to_frames(smoothing_s, fps), axis=0, mode="nearest"
+        )
     velocity = np.gradient(np.asarray(poses, dtype=np.float64), axis=0) * fps
     speed = np.linalg.norm(velocity, axis=-1)
     return speed, velocity / np.maximum(speed, 1e-9)[..., None]

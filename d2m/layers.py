@@ -80,9 +80,7 @@ class Residual(nn.Module):
 
     def __init__(self, size: int):
         super().__init__()
-        self.change = nn.Sequential(
-            nn.LayerNorm(size), nn.Linear(size, size), nn.LeakyReLU(0.2), nn.Linear(size, size)
-        )
+        self.change = nn.Sequential(nn.LayerNorm(size), nn.Linear(size, size), nn.LeakyReLU(0.2), nn.Linear(size, size))
         nn.init.zeros_(self.change[-1].weight)
         nn.init.zeros_(self.change[-1].bias)
 

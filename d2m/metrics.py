@@ -59,7 +59,9 @@ def hits(music_beats_s, kinematic_beats_s, tolerance_s: float = TOLERANCE_S) -> 
     if len(music) == 0 or len(kinematic) == 0:
         return np.zeros(len(kinematic), dtype=bool)
     after = np.clip(np.searchsorted(music, kinematic), 1, max(1, len(music) - 1))
-    nearest = np.minimum(np.abs(kinematic - music[after - 1]), np.abs(kinematic - music[min(1, len(music) - 1) :][after - 1]))
+    nearest = np.minimum(
+        np.abs(kinematic - music[after - 1]), np.abs(kinematic - music[min(1, len(music) - 1) :][after - 1])
+    )
     return nearest <= tolerance_s
 
 
@@ -103,7 +105,9 @@ def kernel_distance(first: np.ndarray, second: np.ndarray) -> float:
     """Unbiased squared maximum mean discrepancy of (n, C) and (m, C), kernel (x.y / C + 1)^3: about 0 for equal laws."""
     first, second = _finite(first, 2), _finite(second, 2)
     kernel = lambda a, b: (a @ b.T / a.shape[1] + 1) ** 3  # noqa: E731
-    within = sum((k.sum() - np.trace(k)) / (len(k) * (len(k) - 1)) for k in (kernel(first, first), kernel(second, second)))
+    within = sum(
+        (k.sum() - np.trace(k)) / (len(k) * (len(k) - 1)) for k in (kernel(first, first), kernel(second, second))
+    )
     return float(within - 2 * kernel(first, second).mean())
 
 
@@ -199,7 +203,9 @@ def evaluate(dances: list[Sample], controls: dict[str, list[Sample]], reference:
     """
     if "real" not in controls:
         raise D2MError("the controls hold no real dances", 'a set named "real"')
-    slow = float(np.percentile(np.concatenate([joint_speed(sample.poses, sample.fps) for sample in controls["real"]]), 1))
+    slow = float(
+        np.percentile(np.concatenate([joint_speed(sample.poses, sample.fps) for sample in controls["real"]]), 1)
+    )
     ours = score(dances, reference, slow, seed)
     others = {name: score(samples, reference, slow, seed) for name, samples in controls.items()}
     return {name: row | {"controls": {other: others[other][name] for other in others}} for name, row in ours.items()}
@@ -252,7 +258,9 @@ def _of_sets(samples: list[Sample], reference: list[Sample], seed: int, draws: i
     }
     found = {}
     for name, measure in measures.items():
-        drawn = [measure([groups[i] for i in rng.integers(len(groups), size=len(groups))]) for _ in range(min(draws, 50))]
+        drawn = [
+            measure([groups[i] for i in rng.integers(len(groups), size=len(groups))]) for _ in range(min(draws, 50))
+        ]
         low, high = np.percentile(drawn, (2.5, 97.5))
         found[name] = {"value": measure(groups), "low": float(low), "high": float(high), "n": len(samples)}
     for name, measure, possible, reason in (
@@ -275,7 +283,9 @@ def _pairwise(samples: list[Sample], same_song: bool) -> float:
         if (song == other) == same_song
     ]
     if not found:
-        raise D2MError("no two dances can be compared", "two dances to one song" if same_song else "dances to two songs")
+        raise D2MError(
+            "no two dances can be compared", "two dances to one song" if same_song else "dances to two songs"
+        )
     return float(np.mean(found))
 
 

@@ -22,12 +22,23 @@ from d2m.paths import cache_folder, replacing
 # numba compiles librosa's tracker for some 20 s; with a folder of ours it does so once on a machine.
 os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_folder("numba")))
 
-__all__ = ["MIN_SONG_S", "Music", "analyse", "beats", "extend_beats", "features", "load", "load_stereo", "tempo", "warm"]
+__all__ = [
+    "MIN_SONG_S",
+    "Music",
+    "analyse",
+    "beats",
+    "extend_beats",
+    "features",
+    "load",
+    "load_stereo",
+    "tempo",
+    "warm",
+]
 
 ONSET_HOP = 256  # samples: 86 onset frames a second, a twelfth of the tolerance of 70 ms
 ONSET_WINDOW = 2048  # samples of the spectrum
 ONSET_FPS = SAMPLE_RATE / ONSET_HOP
-VERSION = 1  # of the analysis: a change makes cached results stale
+VERSION = 2  # of the analysis: a change makes cached results stale
 FEATURES = 28  # 13 MFCC, log energy, and the first differences of both (paper, section 4.1)
 
 
@@ -68,8 +79,10 @@ def analyse(path, bpm: float | None = None) -> Music:
     cached = cache_folder("music") / f"{_digest(path)}-{VERSION}-{bpm or 'heard'}.npz"
     try:
         with np.load(cached, allow_pickle=False) as file:
-            return Music(float(file["duration_s"]), float(file["tempo"]), file["beats_s"], file["onset"], file["features"])
-    except Exception:  # noqa: BLE001, S110  a cache that is absent or damaged in any way is made anew
+            return Music(
+                float(file["duration_s"]), float(file["tempo"]), file["beats_s"], file["onset"], file["features"]
+            )
+    except Exception:
         pass
     samples, rate = load(path)
     strength, drums = onset_strength(samples)
@@ -94,7 +107,9 @@ def onset_strength(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     import librosa
 
-    power = librosa.feature.melspectrogram(y=samples, sr=SAMPLE_RATE, hop_length=ONSET_HOP, n_fft=ONSET_WINDOW, n_mels=96)
+    power = librosa.feature.melspectrogram(
+        y=samples, sr=SAMPLE_RATE, hop_length=ONSET_HOP, n_fft=ONSET_WINDOW, n_mels=96
+    )
     # A sound enters a centred window half its length early; librosa shifts its onset strength likewise.
     power = np.pad(power, ((0, 0), (ONSET_WINDOW // 2 // ONSET_HOP, 0)), mode="edge")[:, : power.shape[1]]
     decibels = librosa.power_to_db(power, ref=np.max, top_db=80)
@@ -109,7 +124,9 @@ def onset_strength(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return strength.astype(np.float32), np.tanh(0.6 * drums).astype(np.float32)
 
 
-def beats(strength: np.ndarray, drums: np.ndarray, bpm: float | None = None, config: BeatConfig | None = None) -> np.ndarray:
+def beats(
+    strength: np.ndarray, drums: np.ndarray, bpm: float | None = None, config: BeatConfig | None = None
+) -> np.ndarray:
     """Beats in seconds (n,), n >= 4, of a song given by its `onset_strength`; at the tempo `bpm` where it is known.
 
     Raises `MediaError` where no steady beat is heard.

@@ -28,7 +28,9 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(
-            f"the folder {folder} cannot be made ({error.strerror})", "a place that can be written", "choose another one"
+            f"the folder {folder} cannot be made ({error.strerror})",
+            "a place that can be written",
+            "choose another one",
         ) from error
 
 
@@ -50,7 +52,8 @@ def replacing(path: Path):
         os.replace(temporary, path)
     except OSError as error:
         raise OutputError(
-            f"{path} cannot be written ({error.strerror or error})", "room on a disk that can be written",
+            f"{path} cannot be written ({error.strerror or error})",
+            "room on a disk that can be written",
             "free some space or choose another folder",
         ) from error
     finally:

@@ -1,8 +1,8 @@
 """The presets: one code, three sizes.
 
-    demo    3D, small: minutes on two cores
-    full    3D, the reference's sizes or better: a GPU
-    paper   the form of the publication: 2D by a front camera, its networks, its sizes, its losses
+demo    3D, small: minutes on two cores
+full    3D, the reference's sizes or better: a GPU
+paper   the form of the publication: 2D by a front camera, its networks, its sizes, its losses
 """
 
 from dataclasses import dataclass, field
@@ -33,7 +33,7 @@ PRESETS = {
         vae=VAEConfig(),
         vae_training=TrainConfig(steps=1500, batch=128),
         gan=GANConfig(),
-        gan_training=TrainConfig(steps=600, batch=48),
+        gan_training=TrainConfig(steps=1500, batch=64, learning_rate=5e-4),
     ),
     "full": Preset(
         name="full",
@@ -51,7 +51,9 @@ PRESETS = {
         ),
         vae_training=TrainConfig(steps=40_000, batch=256, learning_rate=2e-4, final_rate=1.0),
         gan=GANConfig(
-            movement_size=512, dance_size=512, hidden=1024, audio_per_beat=False, real_is_reconstruction=True,
+            movement_size=512, dance_size=512, noise_size=30, hidden=1024, recurrent=True, audio_per_beat=False,
+            real_is_reconstruction=True, adversarial_weight=1.0, gradient_penalty=0.0, kl_weight=1e-2,
+            music_kl_weight=0.0, pose_weight=10.0,
         ),
         gan_training=TrainConfig(steps=20_000, batch=256, learning_rate=2e-4, final_rate=1.0),
         mirror=False,

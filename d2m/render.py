@@ -189,7 +189,13 @@ def render_gif(dance: Dance, path: Path, span_s: tuple[float, float], size: int 
     frames = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
     with replacing(path) as temporary:
         frames[0].save(
-            temporary, format="GIF", save_all=True, append_images=frames[1:], duration=round(1000 / fps), loop=0, optimize=True
+            temporary,
+            format="GIF",
+            save_all=True,
+            append_images=frames[1:],
+            duration=round(1000 / fps),
+            loop=0,
+            optimize=True,
         )
     return path
 

@@ -50,7 +50,9 @@ def song(style: str, duration_s: float = 42.0, seed: int = 0) -> Song:
         chorus = (bar // 8) % 2 == 1
         times = beats_s[first : first + metre + 1]
         # A position in the bar, in beats, becomes a time; the loud sections have all instruments.
-        play(mixer, lambda at, times=times: np.interp(at, np.arange(len(times)), times), root, third, metre, chorus, bar)
+        play(
+            mixer, lambda at, times=times: np.interp(at, np.arange(len(times)), times), root, third, metre, chorus, bar
+        )
     samples = mixer.mixed()
     return Song(samples, style, tempo, metre, beats_s, beats_s[::metre])
 

@@ -58,7 +58,10 @@ def read_pair(folder: Path) -> Clip:
     joints = pose.fill(joints, source=str(folder / "skeletons.json"))
     # `length` differs from the span by up to 2 %: stretched, the steps keep the music's tempo.
     spline = CubicSpline(np.linspace(0, end - start, len(joints)), joints)
-    poses = pose.fit_body(spline(frame_times(frame_count(end - start))))
+    try:
+        poses = pose.fit_body(spline(frame_times(frame_count(end - start))))
+    except PoseError as error:
+        raise PoseError(f"{folder / 'skeletons.json'}: {error.problem}", error.expected, error.remedy) from error
     style, routine = MELODY_STYLES[letter], letter in "TW"
     split = "validation" if folder.name in MELODY_VALIDATION else "test" if folder.name in MELODY_TEST else "train"
     group = f"the {style} routine" if routine else folder.name
@@ -85,7 +88,7 @@ def _markers(path: Path, expected: float) -> np.ndarray:
         markers = np.asarray(content["skeletons"], dtype=np.float64)
     except (KeyError, TypeError, ValueError) as error:
         raise PoseError(f"{path} holds no motion", "arrays center (T, 3) and skeletons (T, 23, 3)") from error
-    if markers.ndim != 3 or markers.shape[1:] != (MELODY_MARKERS, 3) or centre.shape != (len(markers), 3):
+    if markers.ndim != 3 or len(markers) < 2 or markers.shape[1:] != (MELODY_MARKERS, 3) or centre.shape != (len(markers), 3):
         raise PoseError(
             f"{path} holds skeletons {markers.shape} and center {centre.shape}", f"(T, {MELODY_MARKERS}, 3) and (T, 3)"
         )

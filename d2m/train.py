@@ -55,7 +55,13 @@ def seed_all(seed: int, step: int = 0) -> None:
 
 
 def fit(
-    model: nn.Module, draw: Draw, config: TrainConfig, folder: Path, seed: int, device: str = "auto", label: str = "training"
+    model: nn.Module,
+    draw: Draw,
+    config: TrainConfig,
+    folder: Path,
+    seed: int,
+    device: str = "auto",
+    label: str = "training",
 ) -> History:
     """Train `model` in place and return its losses; a stopped training in `folder` is taken up where it was.
 
@@ -84,7 +90,9 @@ def fit(
     model.train()
     saved_at = time.monotonic()
     hidden = None if fabric.global_rank == 0 else True
-    for step in tqdm(range(first, config.steps), label, config.steps, initial=first, disable=hidden, dynamic_ncols=True):
+    for step in tqdm(
+        range(first, config.steps), label, config.steps, initial=first, disable=hidden, dynamic_ncols=True
+    ):
         batch = _share(draw(config.batch, torch.Generator().manual_seed(seed * 1_000_003 + step)), fabric)
         seed_all(seed, step * processes + fabric.global_rank)
         logging = step % config.log_every == 0 or step == config.steps - 1

@@ -20,9 +20,15 @@ def time_map(source, target, kind: str = "cubic") -> Callable[[np.ndarray], np.n
     straight, with the mean slope of its end segment.
     """
     source, target = (np.asarray(values, dtype=np.float64) for values in (source, target))
-    if len(source) != len(target) or len(source) < 2 or not (np.diff(source) > 0).all() or not (np.diff(target) > 0).all():
+    if (
+        len(source) != len(target)
+        or len(source) < 2
+        or not (np.diff(source) > 0).all()
+        or not (np.diff(target) > 0).all()
+    ):
         raise D2MError(
-            f"{len(source)} and {len(target)} anchors do not make a time map", "two strictly increasing lists of one length"
+            f"{len(source)} and {len(target)} anchors do not make a time map",
+            "two strictly increasing lists of one length",
         )
     # One more anchor at either end, on the straight line through the last two, so that the ends are not extrapolated
     # by a cubic; beyond it np.interp's rule is replaced by the same straight line.

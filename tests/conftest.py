@@ -1,0 +1,169 @@
+"""What the tests share: written sound and pairs of song and dance, a small built-in corpus, the real one where it lies.
+
+The cache is the project's own; `own_cache` gives a test an empty one. numba's compiled code is found in either case,
+for `d2m.music` fixes its folder when it is imported here.
+"""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from d2m import builtin, corpus, music, pose, songs  # noqa: F401
+from d2m.clip import Clip
+from d2m.paths import ROOT
+
+# PyAV's wheel has no libvorbis; FFmpeg's own encoder makes the same format, in stereo, and must be asked twice.
+CODECS = {
+    ".wav": "pcm_s16le", ".flac": "flac", ".ogg": "vorbis", ".opus": "libopus", ".mp3": "libmp3lame", ".m4a": "aac",
+    ".mp4": "aac",
+}  # fmt: skip
+MARKERS = 23  # of Dance with Melody
+SPAN_S = 12.0  # of the dance in a pair that `write_pair` writes
+
+
+@pytest.fixture
+def own_cache(tmp_path, monkeypatch) -> Path:
+    """A cache folder that is empty and that no other test sees."""
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("D2M_CACHE", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def write_sound() -> Callable[..., Path]:
+    """`write(path, samples, rate)`: samples (n,) or (n, 2), coded as the suffix says; an mp4 shows a video."""
+    return _write_sound
+
+
+@pytest.fixture(scope="session")
+def write_video() -> Callable[..., Path]:
+    """`write(path)`: a second of video without sound."""
+
+    def write(path: Path) -> Path:
+        import av
+
+        with av.open(str(path), "w") as container:
+            _add_video(container, 1.0)
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def melody_song(tmp_path_factory) -> Path:
+    """An mp3 of 14 s with a beat at 100 BPM."""
+    path = tmp_path_factory.mktemp("melody") / "song.mp3"
+    return _write_sound(path, songs.drum_track(100, 14.0).samples, 22050)
+
+
+@pytest.fixture(scope="session")
+def write_pair(melody_song) -> Callable[..., Path]:
+    """`write(root, name, frames=301, start_s=1.0)`: a pair of Dance with Melody that reads as `turning_body`."""
+
+    def write(root: Path, name: str = "DANCE_C_1", frames: int = 301, start_s: float = 1.0) -> Path:
+        folder = root / name
+        folder.mkdir(parents=True)
+        (folder / "audio.mp3").write_bytes(melody_song.read_bytes())
+        span = {"start_position": start_s * 25, "end_position": (start_s + SPAN_S) * 25}
+        (folder / "config.json").write_text(json.dumps(span))
+        body = turning_body(np.linspace(0, SPAN_S, frames)) * 100  # cm
+        markers = np.zeros((frames, MARKERS, 3))
+        # The joints as the data's README numbers them; head and neck are the middles of two markers each.
+        markers[:, [3, 4, 6, 12, 13, 15, 7, 8, 9, 16, 17, 18]] = body[:, 2:]
+        markers[:, [0, 1]] = body[:, :1] + np.array([[-4.0, 1, 2], [4.0, -1, -2]])
+        centre = pose.pelvis(body)
+        motion = {"length": frames, "center": centre.tolist(), "skeletons": (markers - centre[:, None]).tolist()}
+        (folder / "skeletons.json").write_text(json.dumps(motion))
+        return folder
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def body_at() -> Callable[[np.ndarray], np.ndarray]:
+    """`body_at(times_s)`: where the dancer of `write_pair` truly is (n, 14, 3)."""
+    return turning_body
+
+
+@pytest.fixture(scope="session")
+def readers() -> Callable[[list[Clip]], dict]:
+    """`readers(clips)`: what `corpus.build` takes, of clips that are already there."""
+    return lambda clips: {clip.name: partial(replace, clip) for clip in clips}
+
+
+@pytest.fixture(scope="session")
+def small_clips(tmp_path_factory) -> list[Clip]:
+    """Nine built-in clips of 20 s: in each of three styles one that trains, one that validates and one that tests."""
+    return builtin.make(tmp_path_factory.mktemp("songs"), songs_per_style=3, duration_s=20.0, jobs=1)
+
+
+@pytest.fixture(scope="session")
+def small_corpus(tmp_path_factory, small_clips, readers) -> corpus.Corpus:
+    """The corpus of `small_clips`, built by the code as it is now (no cached analysis) and read."""
+    folder = tmp_path_factory.mktemp("corpus")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("D2M_CACHE", str(tmp_path_factory.mktemp("cache")))
+        corpus.build("small", readers(small_clips), folder, jobs=1)
+    return corpus.read(folder)
+
+
+@pytest.fixture(scope="session")
+def real_corpus() -> Path:
+    """The folder of Dance with Melody, which the project does not carry."""
+    folder = Path(os.environ.get("D2M_DANCE_WITH_MELODY", ROOT.parent / "shared" / "data" / "dance-with-melody"))
+    if not folder.is_dir():
+        pytest.skip(f"Dance with Melody is not at {folder} (set D2M_DANCE_WITH_MELODY)")
+    return folder
+
+
+def turning_body(times_s: np.ndarray) -> np.ndarray:
+    """The one body, rigid, that walks along x at 0.3 m/s and turns at 0.5 rad/s: (n, 14, 3) metres."""
+    knee, hip = pose.ANKLE_HEIGHT + 0.41, pose.ANKLE_HEIGHT + 0.84
+    neck = hip + 0.5
+    right = [[-0.17, neck, 0], [-0.17, neck - 0.29, 0], [-0.17, neck - 0.29, 0.25]]
+    leg = [[-0.1, hip, 0], [-0.1, knee, 0], [-0.1, pose.ANKLE_HEIGHT, 0]]
+    flip = np.array([-1.0, 1, 1])
+    rest = np.array([[0, neck + 0.2, 0], [0, neck, 0], *right, *(right * flip), *leg, *(leg * flip)])
+    turned = pose.turn(rest, 0.5 * np.asarray(times_s)[:, None])  # (n, 14, 3)
+    return turned + np.array([0.3, 0, 0]) * np.asarray(times_s)[:, None, None]
+
+
+def _write_sound(path: Path, samples: np.ndarray, rate: int) -> Path:
+    import av
+
+    suffix = Path(path).suffix
+    layout = "stereo" if np.ndim(samples) == 2 else "mono"
+    options = {"strict": "-2"} if suffix == ".ogg" else {}
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(CODECS[suffix], rate=rate, layout=layout, options=options)
+        if suffix == ".mp4":
+            _add_video(container, len(samples) / rate)
+        # The resampler turns the samples into the codec's format and cuts them into frames that every codec takes.
+        resampler = av.AudioResampler(stream.format, layout, rate, stream.codec_context.frame_size or 64)
+        whole = np.ascontiguousarray(samples, dtype=np.float32).reshape(1, -1)
+        frame = av.AudioFrame.from_ndarray(whole, format="flt", layout=layout)
+        frame.sample_rate, frame.pts, frame.time_base = rate, 0, Fraction(1, rate)
+        for piece in resampler.resample(frame) + resampler.resample(None):
+            container.mux(stream.encode(piece))
+        container.mux(stream.encode(None))
+    return Path(path)
+
+
+def _add_video(container, duration_s: float) -> None:
+    import av
+
+    stream = container.add_stream("mpeg4", rate=15)
+    stream.width = stream.height = 64
+    stream.pix_fmt = "yuv420p"
+    for number in range(round(duration_s * 15)):
+        frame = av.VideoFrame(64, 64, "yuv420p")
+        frame.pts = number
+        container.mux(stream.encode(frame))
+    container.mux(stream.encode(None))

@@ -1,0 +1,146 @@
+"""`d2m.audio`: every format and rate to mono 22050, and what is no song refused by name."""
+
+import numpy as np
+import pytest
+
+from d2m import audio
+from d2m.errors import MediaError
+
+DURATION_S, ONSET_S, PITCH = 6.0, 2.0, 440.0
+# Every rate that each codec takes: Opus knows no 44.1 or 96 kHz, mp3 ends at 48 kHz, FFmpeg's Vorbis is stereo.
+WRITTEN = [
+    *((suffix, rate, channels) for suffix in ("wav", "flac", "m4a", "mp4")
+      for rate, channels in ((8000, 1), (96000, 1), (44100, 2))),
+    ("ogg", 8000, 2), ("ogg", 44100, 2), ("ogg", 96000, 2),
+    ("opus", 8000, 1), ("opus", 48000, 2),
+    ("mp3", 8000, 1), ("mp3", 48000, 1), ("mp3", 44100, 2),
+]  # fmt: skip
+LARGEST_CODEC_FRAME = 1152  # samples (mp3; AAC has 1024): an encoder fills up its last frame
+
+
+def tone(rate: int, channels: int = 1, duration_s: float = DURATION_S, loudness: float = 0.5) -> np.ndarray:
+    """Silence, and from `ONSET_S` on a tone of `PITCH`: (n,) or (n, 2)."""
+    time = np.arange(round(duration_s * rate)) / rate
+    wave = loudness * np.sin(2 * np.pi * PITCH * time) * (time >= ONSET_S)
+    return wave if channels == 1 else np.stack([wave] * channels, axis=1)
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory, write_sound):
+    """The tone as each format, written once."""
+    folder = tmp_path_factory.mktemp("formats")
+
+    def written(suffix: str, rate: int, channels: int):
+        path = folder / f"{rate}-{channels}.{suffix}"
+        return path if path.exists() else write_sound(path, tone(rate, channels), rate)
+
+    return written
+
+
+@pytest.mark.parametrize(("suffix", "rate", "channels"), WRITTEN)
+def test_every_format_and_rate_becomes_mono_at_the_sample_rate(sound, suffix, rate, channels):
+    samples, sample_rate = audio.load(sound(suffix, rate, channels))
+    assert sample_rate == 22050
+    assert samples.ndim == 1 and samples.dtype == np.float32
+    assert np.abs(samples).max() <= 1
+    frame = 0 if suffix in ("wav", "flac") else LARGEST_CODEC_FRAME / rate * 22050
+    assert DURATION_S * 22050 - 1 <= len(samples) <= DURATION_S * 22050 + frame + 1
+
+
+@pytest.mark.parametrize(("suffix", "rate", "channels"), WRITTEN)
+def test_a_tone_keeps_its_pitch_and_its_place(sound, suffix, rate, channels):
+    samples, sample_rate = audio.load(sound(suffix, rate, channels))
+    onset_s = np.argmax(np.abs(samples) > 0.2) / sample_rate
+    # A twelfth of the 50 ms by which an mp3's padding would move it if it were not taken off.
+    assert onset_s == pytest.approx(ONSET_S, abs=0.004)
+    spectrum = np.abs(np.fft.rfft(samples[3 * sample_rate : 5 * sample_rate]))  # bins of 0.5 Hz
+    assert np.argmax(spectrum) / 2 == pytest.approx(PITCH, abs=0.5)
+
+
+@pytest.mark.parametrize(("rate", "channels"), [(8000, 1), (96000, 1), (44100, 2)])
+@pytest.mark.parametrize("suffix", ["wav", "flac"])
+def test_lossless_sound_comes_back_as_it_was(sound, suffix, rate, channels):
+    samples, rate = audio.load(sound(suffix, rate, channels))
+    # 16 bits round by 1.5e-5; the resampler's filter ripples below 1e-3 away from the onset.
+    expected = tone(22050)
+    assert np.abs(samples - expected)[3 * rate : 5 * rate].max() < 2e-3
+
+
+@pytest.mark.parametrize("loudness", [0.5, 0.95])
+def test_stereo_is_mixed_to_the_mean_of_its_channels(tmp_path, write_sound, loudness):
+    path = write_sound(tmp_path / "stereo.wav", tone(44100, 2, loudness=loudness), 44100)
+    samples, _ = audio.load(path)
+    assert np.abs(samples[3 * 22050 : 5 * 22050]).max() == pytest.approx(loudness, rel=0.01)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_sound_for_a_video_is_stereo_at_44100_and_as_loud_as_the_song(sound, channels):
+    samples, rate = audio.load_stereo(sound("wav", *((8000, 1) if channels == 1 else (44100, 2))))
+    assert rate == 44100 and samples.shape == (DURATION_S * 44100, 2)
+    assert np.abs(samples[3 * rate : 5 * rate]).max(axis=0) == pytest.approx([0.5, 0.5], rel=0.01)
+
+
+@pytest.mark.parametrize("suffix", ["mp3", "m4a", "opus"])
+def test_what_a_codec_overshoots_stays_within_full_scale(tmp_path, write_sound, suffix):
+    square = np.sign(np.sin(2 * np.pi * 441 * np.arange(6 * 48000) / 48000))
+    samples, _ = audio.load(write_sound(tmp_path / f"square.{suffix}", square, 48000))
+    assert np.abs(samples).max() == 1
+
+
+def test_a_path_may_be_text_and_hold_signs_of_all_kinds(tmp_path, monkeypatch, write_sound):
+    write_sound(tmp_path / "plain.wav", tone(22050), 22050)
+    for name in ("été 100% #1 – [mix].wav", "artist:song.wav", "-i.wav"):
+        (tmp_path / name).write_bytes((tmp_path / "plain.wav").read_bytes())
+    monkeypatch.chdir(tmp_path)
+    for name in ("été 100% #1 – [mix].wav", "artist:song.wav", "-i.wav"):
+        assert len(audio.load(name)[0]) == DURATION_S * 22050
+
+
+def test_five_seconds_are_enough_and_less_is_refused(tmp_path, write_sound):
+    loud = np.random.default_rng(0).uniform(-0.5, 0.5, 5 * 22050)
+    assert len(audio.load(write_sound(tmp_path / "enough.wav", loud, 22050))[0]) == 5 * 22050
+    short = write_sound(tmp_path / "short.wav", loud[:-2205], 22050)
+    with pytest.raises(MediaError, match=r"short\.wav lasts 4\.9 s"):
+        audio.load(short)
+
+
+def test_a_song_that_is_too_long_is_refused_while_it_is_read(tmp_path, monkeypatch, write_sound):
+    path = write_sound(tmp_path / "long.wav", tone(22050), 22050)
+    monkeypatch.setattr(audio, "MAX_SONG_S", 5.5)
+    with pytest.raises(MediaError, match=r"long\.wav lasts more than"):
+        audio.load(path)
+
+
+@pytest.mark.parametrize("suffix", ["flac", "mp3", "m4a", "mp4"])
+def test_a_half_written_file_is_refused(tmp_path, write_sound, suffix):
+    # The half lasts 6 s, so it is not refused for being short. Not WAV and Ogg: FFmpeg takes their length from the
+    # file's size or its last page, so that a half is a shorter song.
+    path = write_sound(tmp_path / f"half.{suffix}", tone(44100, 2, duration_s=12.0), 44100)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(MediaError, match=rf"half\.{suffix}"):
+        audio.load(path)
+
+
+@pytest.mark.parametrize("noise", [b"\0" * 50_000, b"This is not music.\n" * 500, None])
+def test_garbage_under_a_songs_name_is_refused(tmp_path, noise):
+    path = tmp_path / "garbage.mp3"
+    path.write_bytes(np.random.default_rng(0).bytes(50_000) if noise is None else noise)
+    with pytest.raises(MediaError, match=r"garbage\.mp3"):
+        audio.load(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("missing.mp3", "no file"), ("folder", "is a folder"), ("empty.mp3", "is empty"), ("film.mp4", "has no sound"),
+     ("silent.flac", "is silent"), ("whisper.flac", "is silent")],
+)  # fmt: skip
+def test_what_is_no_song_is_refused_with_its_name_and_the_reason(tmp_path, write_sound, write_video, name, reason):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "empty.mp3").touch()
+    write_video(tmp_path / "film.mp4")
+    write_sound(tmp_path / "silent.flac", np.zeros(6 * 22050), 22050)
+    write_sound(tmp_path / "whisper.flac", tone(22050, loudness=5e-5), 22050)  # -86 dB
+    with pytest.raises(MediaError) as refused:
+        audio.load(tmp_path / name)
+    assert str(tmp_path / name) in str(refused.value) and reason in str(refused.value)

@@ -1,0 +1,103 @@
+"""`d2m.corpus`: built, read, split by song, what is broken is named, skipped and counted."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from d2m import corpus, music
+from d2m.clock import FPS
+from d2m.errors import CorpusError, MediaError, PoseError
+
+
+def count_decodings(monkeypatch) -> list[Path]:
+    """The songs that are decoded from now on."""
+    decoded, load = [], music.load
+    monkeypatch.setattr(music, "load", lambda path: decoded.append(path) or load(path))
+    return decoded
+
+
+def refusing(error: Exception):
+    def read():
+        raise error
+
+    return read
+
+
+def test_a_built_corpus_lists_its_clips_with_their_splits(small_corpus, small_clips):
+    assert small_corpus.styles == ("ballet", "hip-hop", "zumba") and small_corpus.refused == ()
+    found = {(e.name, e.style, e.song, e.start_s, e.group, e.split, e.frames) for e in small_corpus.entries}
+    assert found == {(c.name, c.style, str(c.song), 0.0, c.group, c.split, 300) for c in small_clips}
+    assert [len(small_corpus.split(name)) for name in corpus.SPLITS] == [3, 3, 3]
+    assert small_corpus.minutes() == pytest.approx(3.0) and small_corpus.minutes("test") == pytest.approx(1.0)
+
+
+def test_a_clip_comes_back_with_its_poses_its_music_and_its_beats(small_corpus, small_clips):
+    for entry, clip in zip(small_corpus.entries, small_clips, strict=True):
+        arrays = small_corpus.load(entry)
+        assert set(arrays) == set(corpus.ARRAYS)
+        np.testing.assert_array_equal(arrays["poses"], clip.poses)
+        np.testing.assert_array_equal(arrays["known_beats_s"], clip.beats_s)
+        assert arrays["music_features"].shape == (300, 28)
+        assert arrays["music_beats_s"][0] <= 0 and arrays["music_beats_s"][-1] >= 299 / FPS
+        assert len(arrays["kinematic_beats_s"]) == len(arrays["kinematic_strength"]) > 10
+
+
+def test_a_fingerprint_tells_one_corpus_from_another(small_corpus):
+    other = replace(small_corpus, entries=small_corpus.entries[1:])
+    assert len(small_corpus.fingerprint()) == 12 and other.fingerprint() != small_corpus.fingerprint()
+
+
+def test_groups_without_a_split_are_shared_out_whole(tmp_path, small_clips, readers):
+    clips = [replace(small_clips[0], name=f"take{n}", group=f"song{n // 2:02d}", split="") for n in range(40)]
+    corpus.build("takes", readers(clips), tmp_path, jobs=1)
+    built = corpus.read(tmp_path)
+    assert [len(built.split(name)) for name in corpus.SPLITS] == [28, 6, 6]  # 70, 15 and 15 %
+    assert len({(entry.group, entry.split) for entry in built.entries}) == 20
+
+
+@pytest.mark.parametrize("error", [CorpusError("no song"), MediaError("silent"), PoseError("lost")], ids=str)
+def test_a_clip_that_cannot_be_used_is_named_skipped_and_counted(tmp_path, small_clips, readers, error):
+    corpus.build("one bad", {"bad": refusing(error), **readers(small_clips[:1])}, tmp_path, jobs=1)
+    built = corpus.read(tmp_path)
+    assert built.refused == (("bad", str(error)),)
+    assert [entry.name for entry in built.entries] == [small_clips[0].name]
+
+
+def test_a_song_that_cannot_be_heard_takes_its_clip_with_it(tmp_path, small_clips, readers):
+    deaf = replace(small_clips[1], song=tmp_path / "gone.mp3")
+    corpus.build("deaf", readers([small_clips[0], deaf]), tmp_path, jobs=1)
+    ((name, reason),) = corpus.read(tmp_path).refused
+    assert name == deaf.name and "gone.mp3" in reason
+
+
+def test_a_corpus_of_nothing_is_refused_with_an_example_and_leaves_no_manifest(tmp_path):
+    with pytest.raises(CorpusError, match="no clip of void can be used, for example a: lost"):
+        corpus.build("void", {"a": refusing(PoseError("lost")), "b": refusing(PoseError("lost"))}, tmp_path, jobs=1)
+    with pytest.raises(CorpusError, match="no clip of void can be used"):
+        corpus.build("void", {}, tmp_path, jobs=1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_build_that_was_stopped_goes_on_where_it_stopped(tmp_path, small_clips, readers, own_cache, monkeypatch):
+    clips, folder = readers(small_clips[:3]), tmp_path / "stopped"
+    stopped = dict(list(clips.items())[:2]) | {"last": refusing(KeyboardInterrupt())}
+    with pytest.raises(KeyboardInterrupt):
+        corpus.build("stopped", stopped, folder, jobs=1)
+    with pytest.raises(CorpusError, match=r"corpus\.json"):
+        corpus.read(folder)
+    decoded = count_decodings(monkeypatch)
+    corpus.build("stopped", clips, folder, jobs=1)
+    assert len(corpus.read(folder).entries) == 3 and decoded == [small_clips[2].song]
+
+
+def test_two_processes_build_what_one_builds(tmp_path, own_cache, small_corpus, small_clips, readers):
+    corpus.build("small", readers(small_clips), tmp_path, jobs=2)
+    built = corpus.read(tmp_path)
+    assert built.entries == small_corpus.entries
+    for entry in built.entries[::4]:
+        for name, values in small_corpus.load(entry).items():
+            # A worker's matrix products run on one thread: MFCC of some 500 dB round otherwise in float32.
+            tolerance = 1e-4 if name == "music_features" else 0
+            np.testing.assert_allclose(built.load(entry)[name], values, rtol=0, atol=tolerance)

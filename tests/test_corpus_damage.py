@@ -1,0 +1,92 @@
+"""`d2m.corpus`: a manifest or a clip that is damaged is refused by name; a corpus that was moved is not."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from d2m import corpus, dataset
+from d2m.errors import CorpusError, PoseError
+from d2m.paths import ROOT
+
+
+@pytest.fixture
+def copied(tmp_path, small_corpus) -> Path:
+    """A copy of the small corpus that a test may damage."""
+    return Path(shutil.copytree(small_corpus.folder, tmp_path / "copy"))
+
+
+def test_a_corpus_travels_without_its_songs_and_without_what_would_hear_them(copied, small_corpus):
+    script = (
+        "import sys; sys.modules['librosa'] = sys.modules['av'] = None  # as on a machine that has torch alone\n"
+        "from d2m import corpus, dataset\n"
+        f"moved = corpus.open_corpus({str(copied)!r})\n"
+        "print(moved.fingerprint(), len(dataset.load(moved, 'train').unit_rows))"
+    )
+    moved = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert moved.returncode == 0, moved.stderr
+    here = [small_corpus.fingerprint(), str(len(dataset.load(small_corpus, "train").unit_rows))]
+    assert moved.stdout.split() == here
+
+
+def change(**values) -> Callable[[dict], dict]:
+    """Change values of the first entry of a manifest, and drop the others."""
+    return lambda manifest: manifest | {"entries": [manifest["entries"][0] | values]}
+
+
+DAMAGED = {
+    **{f"the name {name!r}": change(name=name) for name in ("../outside", "/etc/passwd", "sub/clip", 5)},
+    "an unknown field": change(unknown=1),
+    "an unknown split": change(split="hold-out"),
+    "an unlisted style": change(style="polka"),
+    "a lacking field": lambda manifest: manifest | {"entries": [{"name": "clip"}]},
+    "another format": lambda manifest: manifest | {"format": 99},
+    "no entries": lambda manifest: manifest | {"entries": []},
+    "null entries": lambda manifest: manifest | {"entries": None},
+    "nothing but a format": lambda manifest: {"format": 1},
+    "a list": lambda manifest: [manifest],
+    "null": lambda manifest: None,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED.values(), ids=DAMAGED)
+def test_a_damaged_manifest_is_refused(copied, damage):
+    path = copied / "corpus.json"
+    path.write_text(json.dumps(damage(json.loads(path.read_text()))))
+    with pytest.raises(CorpusError, match=r"corpus\.json is not a manifest"):
+        corpus.read(copied)
+
+
+@pytest.mark.parametrize("damage", [lambda whole: b"", lambda whole: whole[: len(whole) // 2], lambda whole: b"\xff\0"])
+def test_a_half_written_manifest_is_refused(copied, damage):
+    path = copied / "corpus.json"
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(CorpusError, match=r"corpus\.json is not a manifest"):
+        corpus.read(copied)
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda whole: b"", lambda whole: whole[:-300], lambda whole: b"text", lambda w: None]
+)
+def test_a_damaged_clip_is_refused_by_name(copied, damage):
+    built = corpus.read(copied)
+    path = copied / f"{built.entries[0].name}.npz"
+    left = damage(path.read_bytes())
+    path.unlink() if left is None else path.write_bytes(left)
+    with pytest.raises(CorpusError, match=rf"{built.entries[0].name}\.npz cannot be read"):
+        built.load(built.entries[0])
+
+
+@pytest.mark.parametrize("poses", [np.full((300, 14, 3), np.nan), np.zeros((300, 13, 3)), np.array([{}], dtype=object)])
+def test_a_clip_whose_arrays_are_no_dance_is_refused_by_name(copied, poses):
+    built = corpus.read(copied)
+    path = copied / f"{built.entries[0].name}.npz"
+    arrays = built.load(built.entries[0]) | {"poses": poses}
+    np.savez(path, **arrays)
+    with pytest.raises((CorpusError, PoseError), match=rf"{built.entries[0].name}\.npz"):
+        built.load(built.entries[0])

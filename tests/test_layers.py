@@ -1,0 +1,121 @@
+"""layers: shapes as promised, the KL divergence in closed form, and samples of the Gaussian that was asked for."""
+
+import pytest
+import torch
+from torch.distributions import Normal, kl_divergence
+
+from d2m import layers
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    torch.manual_seed(0)
+
+
+@pytest.mark.parametrize("depth", [0, 1, 2, 4])
+def test_an_mlp_has_its_depth_of_hidden_layers_and_a_linear_output(depth):
+    network = layers.mlp(5, 16, 3, depth)
+    assert network(torch.randn(7, 5)).shape == (7, 3)
+    kinds = [type(layer) for layer in network]
+    assert kinds == [torch.nn.Linear, torch.nn.LayerNorm, torch.nn.LeakyReLU] * depth + [torch.nn.Linear]
+
+
+def test_kl_of_the_standard_normal_is_zero():
+    assert layers.kl_to_standard_normal((torch.zeros(4, 6), torch.zeros(4, 6))) == 0
+
+
+@pytest.mark.parametrize(("mean", "log_variance"), [(1.5, 0.0), (0.0, 1.0), (-0.3, -2.0)])
+def test_kl_is_its_closed_form_summed_over_the_latent(mean, log_variance):
+    gaussian = torch.full((5, 8), mean), torch.full((5, 8), log_variance)
+    variance = torch.tensor(log_variance).exp()
+    wanted = 8 * (mean**2 + variance - 1 - log_variance) / 2
+    torch.testing.assert_close(layers.kl_to_standard_normal(gaussian), wanted)
+
+
+def test_kl_is_that_of_torch_averaged_over_the_batch():
+    mean, log_variance = torch.randn(10, 6), torch.randn(10, 6)
+    wanted = kl_divergence(Normal(mean, (log_variance / 2).exp()), Normal(0.0, 1.0)).sum(-1).mean()
+    torch.testing.assert_close(layers.kl_to_standard_normal((mean, log_variance)), wanted)
+
+
+def test_samples_have_the_mean_and_deviation_asked_for():
+    count, mean, deviation = 40_000, torch.tensor([2.0, -1.0]), torch.tensor([0.5, 3.0])
+    samples = layers.reparameterise((mean.expand(count, 2), (2 * deviation.log()).expand(count, 2)))
+    error = deviation / count**0.5  # of the mean; that of the deviation is smaller by the root of 2
+    assert ((samples.mean(0) - mean).abs() < 5 * error).all()
+    assert ((samples.std(0) - deviation).abs() < 5 * error / 2**0.5).all()
+
+
+def test_gradients_pass_through_a_sample():
+    mean, log_variance = torch.zeros(3, 2, requires_grad=True), torch.zeros(3, 2, requires_grad=True)
+    sample = layers.reparameterise((mean, log_variance))
+    sample.sum().backward()
+    torch.testing.assert_close(mean.grad, torch.ones(3, 2))
+    torch.testing.assert_close(log_variance.grad, sample.detach() / 2)  # d(exp(l/2) e)/dl = e/2, and the sample is e
+
+
+@pytest.mark.parametrize("size", [-1e6, 1e6])
+def test_a_gaussian_head_neither_vanishes_nor_overflows(size):
+    mean, log_variance = layers.Gaussian(4, 3)(torch.full((2, 4), size))
+    assert mean.shape == log_variance.shape == (2, 3)
+    assert log_variance.min() >= -10 and log_variance.max() <= 4
+    assert torch.isfinite(layers.kl_to_standard_normal((mean, log_variance)))
+
+
+LENGTH, INPUTS, HIDDEN, OUTPUTS = 12, 5, 16, 7
+ENCODERS = [
+    lambda: layers.SequenceEncoder(INPUTS, HIDDEN),
+    lambda: layers.WindowEncoder(INPUTS, HIDDEN, LENGTH),
+    lambda: layers.WindowEncoder(INPUTS, HIDDEN, LENGTH, depth=0),
+]
+DECODERS = [
+    lambda: layers.SequenceDecoder(INPUTS, HIDDEN, OUTPUTS, LENGTH),
+    lambda: layers.WindowDecoder(INPUTS, HIDDEN, OUTPUTS, LENGTH),
+    lambda: layers.WindowDecoder(INPUTS, HIDDEN, OUTPUTS, LENGTH, depth=0),
+]
+
+
+@pytest.mark.parametrize("make", ENCODERS)
+def test_an_encoder_gives_its_size_and_hears_every_step(make):
+    encoder, sequence = make(), torch.randn(3, LENGTH, INPUTS, requires_grad=True)
+    code = encoder(sequence)
+    assert code.shape == (3, encoder.size)
+    code.square().sum().backward()
+    assert (sequence.grad.abs().amax(dim=-1) > 0).all()
+
+
+@pytest.mark.parametrize("make", ENCODERS)
+def test_an_encoder_tells_a_sequence_from_its_reverse(make):
+    encoder, sequence = make(), torch.randn(3, LENGTH, INPUTS)
+    assert (encoder(sequence) - encoder(sequence.flip(1))).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("make", DECODERS)
+def test_a_decoder_gives_a_sequence_in_which_every_step_follows_the_code(make):
+    decoder, code = make(), torch.randn(3, INPUTS)
+    sequence = decoder(code)
+    assert sequence.shape == (3, LENGTH, OUTPUTS)
+    assert ((sequence - decoder(code + 1)).abs().amax(dim=-1) > 1e-5).all()
+    assert (sequence.diff(dim=1).abs().amax(dim=-1) > 1e-5).all()  # no two steps are the same
+
+
+@pytest.mark.parametrize("make", [*ENCODERS, *DECODERS])
+def test_what_stands_beside_it_in_a_batch_changes_nothing(make):
+    network = make()
+    given = torch.randn((4, LENGTH, INPUTS) if make in ENCODERS else (4, INPUTS))
+    torch.testing.assert_close(network(given)[2:3], network(given[2:3]))
+
+
+@pytest.mark.parametrize("make", [*DECODERS, lambda: layers.Gaussian(INPUTS, OUTPUTS)])
+def test_outputs_are_float32_under_bfloat16_autocast(make):
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        out = make()(torch.randn(2, INPUTS))
+    for tensor in out if isinstance(out, tuple) else (out,):
+        assert tensor.dtype == torch.float32
+
+
+def test_a_residual_layer_begins_as_the_identity_and_can_learn():
+    layer, x = layers.Residual(6), torch.randn(4, 6)
+    torch.testing.assert_close(layer(x), x, rtol=0, atol=0)
+    layer(x).square().sum().backward()
+    assert layer.change[-1].weight.grad.abs().max() > 0

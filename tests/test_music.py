@@ -1,0 +1,103 @@
+"""`d2m.music`: beats of drum tracks whose beats are known, features beside poses."""
+
+import mir_eval
+import numpy as np
+import pytest
+
+from d2m import music, songs
+from d2m.clock import frame_count
+from d2m.errors import MediaError
+
+TEMPI = range(70, 181, 5)
+
+
+def beats_of(samples: np.ndarray, bpm: float | None = None) -> np.ndarray:
+    return music.beats(*music.onset_strength(samples), bpm)
+
+
+def f1(song: songs.Song, found_s: np.ndarray) -> float:
+    """The field's measure: within 70 ms, the first seconds not left out."""
+    return mir_eval.beat.f_measure(song.beats_s, found_s, f_measure_threshold=0.07)
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["hi-hats", "no hi-hats"])
+def tracked(request):
+    """Drum tracks of all tempi with the beats that are found in them, once with hi-hats and once without."""
+    tracks = [songs.drum_track(tempo, 20.0, request.param) for tempo in TEMPI]
+    return [(track, beats_of(track.samples)) for track in tracks]
+
+
+def test_beats_of_drum_tracks_are_found_at_every_tempo(tracked):
+    # A beat too many at an end of 20 s costs 0.02; a reading at double, half or two thirds the tempo scores below 0.7.
+    scores = {song.tempo: f1(song, found_s) for song, found_s in tracked}
+    assert np.mean(list(scores.values())) >= 0.95, scores
+    assert min(scores.values()) >= 0.85, scores
+
+
+def test_tempo_from_beat_intervals_is_within_two_percent(tracked):
+    # Beats lie on onset frames of 11.6 ms: half of one is 1.7 % of a beat at 180 BPM.
+    for song, found_s in tracked:
+        assert music.tempo(found_s) == pytest.approx(song.tempo, rel=0.02)
+
+
+def test_beats_are_neither_early_nor_late(tracked):
+    off_s = np.concatenate([found_s - song.beats_s[nearest(song.beats_s, found_s)] for song, found_s in tracked])
+    assert abs(np.median(off_s)) < music.ONSET_HOP / 22050  # no more than their grid
+
+
+def nearest(times_s: np.ndarray, at_s: np.ndarray) -> np.ndarray:
+    return np.abs(times_s[:, None] - at_s).argmin(axis=0)
+
+
+@pytest.mark.parametrize("style", songs.STYLES)
+def test_beats_of_built_in_songs_are_found(style):
+    scores = [f1(song, beats_of(song.samples)) for song in (songs.song(style, 24.0, seed) for seed in (0, 1))]
+    assert min(scores) >= 0.85, scores
+
+
+@pytest.mark.parametrize("first_s", [0.0, 0.1, 0.4])
+def test_beats_where_pieces_of_a_long_song_meet_are_neither_doubled_nor_lost(first_s):
+    pulse = np.zeros(int(310 * music.ONSET_FPS), dtype=np.float32)  # two pieces of 155 s
+    pulse[np.round(np.arange(first_s, 309.9, 0.5) * music.ONSET_FPS).astype(int)] = 1
+    intervals_s = np.diff(music.beats(pulse, pulse))
+    # A doubled beat leaves an interval below half a beat, a lost one leaves a whole beat more.
+    assert intervals_s.min() > 0.25 and intervals_s.max() < 0.75
+
+
+@pytest.mark.parametrize("duration_s", [5.0, 7.31, 12.0])
+def test_features_are_28_numbers_a_frame_of_the_dance(duration_s):
+    samples = songs.drum_track(110, duration_s).samples
+    rows = music.features(samples)
+    assert rows.shape == (frame_count(len(samples) / 22050), 28) and rows.dtype == np.float32
+    assert np.isfinite(rows).all()
+    np.testing.assert_allclose(rows[1:, 14:], np.diff(rows[:, :14], axis=0), rtol=1e-4, atol=1e-3)  # float32
+    assert (rows[0, 14:] == 0).all()
+
+
+def test_features_stand_at_the_frames_in_which_they_are_heard():
+    samples = np.zeros(6 * 22050, dtype=np.float32)
+    samples[2 * 22050 : 4 * 22050] = np.random.default_rng(0).normal(0, 0.1, 2 * 22050)
+    energy = music.features(samples)[:, 13]
+    loud = np.flatnonzero(energy > (energy.max() + energy.min()) / 2)
+    # Windows of 93 ms reach 0.7 frames to either side of frames 30 and 60.
+    assert abs(loud[0] - 30) <= 1 and abs(loud[-1] - 60) <= 1
+
+
+@pytest.mark.parametrize("first_s", [0.0, 0.3, 4.9])
+def test_extended_beats_cover_both_ends_evenly(first_s):
+    beats_s = first_s + 0.5 * np.arange(12)
+    extended = music.extend_beats(beats_s, 30.2)
+    assert -0.5 < extended[0] <= 0 and 30.2 <= extended[-1] < 30.7
+    np.testing.assert_allclose(np.diff(extended), 0.5)
+    assert np.isin(beats_s, extended).all()
+
+
+def test_beats_that_cover_the_song_are_left_as_they_are():
+    beats_s = np.array([-0.1, 0.4, 0.95, 1.5])
+    np.testing.assert_array_equal(music.extend_beats(beats_s, 1.5), beats_s)
+
+
+@pytest.mark.parametrize("beats_s", [[], [1.0]])
+def test_fewer_than_two_beats_cannot_be_extended(beats_s):
+    with pytest.raises(MediaError, match="two at least"):
+        music.extend_beats(beats_s, 10.0)
