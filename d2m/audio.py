@@ -73,6 +73,8 @@ def _decode(path, rate: int) -> np.ndarray:
     samples = np.concatenate(pieces)
     if len(samples) / rate < 0.9 * promised - 1:  # the margin is for headers that only estimate
         raise MediaError(
-            f"{path} ends after {len(samples) / rate:.1f} s of {promised:.1f}", "a whole file", "copy or download it again"
+            f"{path} ends after {len(samples) / rate:.1f} s of {promised:.1f}",
+            "a whole file",
+            "copy or download it again",
         )
     return samples

@@ -1,7 +1,8 @@
 """Weights on disk: one safetensors file that says what it is.
 
-The header carries the kind of model, its configuration, and where it came from (corpus, seed, d2m version, commit), so a
-file explains itself and can be refused by a reader that expects something else. Files are replaced whole, never edited.
+The header carries the kind of model, its configuration, and where it came from (corpus, seed, d2m version, commit), so
+a file explains itself and can be refused by a reader that expects something else. Files are replaced whole, never
+edited.
 """
 
 import dataclasses

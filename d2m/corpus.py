@@ -26,6 +26,7 @@ from d2m.clip import Clip
 from d2m.clock import FPS, frame_times, to_frames
 from d2m.errors import CorpusError, MediaError, PoseError
 from d2m.paths import ROOT, cache_folder, make_folder, replacing, resolve
+from d2m.progress import progress
 
 FORMAT = 1
 SPLITS = ("train", "validation", "test")
@@ -128,14 +129,13 @@ def build(name: str, readers: dict[str, Callable[[], Clip]], folder: Path, jobs:
     `CorpusError` when nothing is left. The manifest is written last: a folder without it is unfinished.
     """
     from joblib import Parallel, delayed
-    from tqdm import tqdm
 
     make_folder(folder)
     work = Parallel(n_jobs=jobs, return_as="generator")(
         delayed(_prepare)(clip_name, reader, folder) for clip_name, reader in readers.items()
     )
     entries, refused = [], []
-    for result in tqdm(work, f"corpus {name}", len(readers), disable=None):
+    for result in progress(work, f"corpus {name}", len(readers), unit="clip"):
         (entries if isinstance(result, Entry) else refused).append(result)
     if not entries:
         reason = f", for example {refused[0][0]}: {refused[0][1]}" if refused else ""

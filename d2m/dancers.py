@@ -1,7 +1,7 @@
 """The built-in dancers: moves strung into phrases on a song's beats, and poses by forward kinematics.
 
-A phrase is A A B A of two moves each, every other phrase mirrored. Key poses are reached on beats, with a timing that is
-human (up to 40 ms off) and some beats passed through; the body eases in and out of those it rests in, which are the
+A phrase is A A B A of two moves each, every other phrase mirrored. Key poses are reached on beats, with a timing that
+is human (up to 40 ms off) and some beats passed through; the body eases in and out of those it rests in, which are the
 known kinematic beats. Feet that stand do not move: legs are solved from hip and ankle, knees forward.
 """
 
@@ -112,7 +112,7 @@ def _in_world(offset: np.ndarray, facing: float) -> np.ndarray:
 
 
 def _track(times, values, rests, at_s, hold_s: float) -> np.ndarray:
-    """Values (K, ...) at key times, eased in and out where `rests`, smooth elsewhere; rests last `hold_s` about a key."""
+    """Values (K, ...) at key times, eased where `rests`, smooth elsewhere; rests last `hold_s` about a key."""
     values = values.reshape(len(times), -1)
     slopes = np.gradient(values, times, axis=0)
     slopes[rests] = 0

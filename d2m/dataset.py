@@ -68,7 +68,7 @@ def balanced(styles: Tensor, count: int, generator: torch.Generator) -> Tensor:
 
 
 def load(corpus: Corpus, split: str, dimensions: int = 3, run: int = 3, mirror: bool = False) -> Dances:
-    """Units and runs of `split`; `mirror` adds the mirror image of every dance. Raises `CorpusError` when there are none.
+    """Units and runs of `split`; `mirror` adds the mirror image of every dance. Raises `CorpusError` for an empty one.
 
     A 3D dance is seen from the front when `dimensions` is 2; a 2D dance cannot be had in 3D.
     """
@@ -127,7 +127,7 @@ def beat_means(features: np.ndarray, beats_s: np.ndarray) -> np.ndarray:
 
 
 def in_dimensions(poses: np.ndarray, dimensions: int, name: str) -> np.ndarray:
-    """Poses (T, 14, D) in `dimensions`: as they are, or a 3D dance from the front. Raises `CorpusError` for 2D into 3D."""
+    """Poses (T, 14, D) in `dimensions`: as they are, or 3D from the front. Raises `CorpusError` for 2D into 3D."""
     if poses.shape[2] == dimensions:
         return poses
     if dimensions == 3:

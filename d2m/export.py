@@ -34,8 +34,8 @@ def write_npz(dance: Dance, path: Path) -> Path:
     """Write a dance as npz and return the path. Raises `OutputError`."""
     with replacing(path) as temporary:
         np.savez_compressed(
-            temporary, poses=dance.poses.astype(np.float32), fps=dance.fps, beats_s=dance.beats_s, units_s=dance.units_s,
-            style=dance.style, seed=dance.seed, start_s=dance.start_s,
+            temporary, poses=dance.poses.astype(np.float32), fps=dance.fps, beats_s=dance.beats_s,
+            units_s=dance.units_s, style=dance.style, seed=dance.seed, start_s=dance.start_s,
         )  # fmt: skip
     return path
 
@@ -61,7 +61,7 @@ def read_npz(path: Path) -> Dance:
 
 
 def write_json(dance: Dance, path: Path) -> Path:
-    """Write a dance as JSON and return the path; lengths in metres to 0.1 mm, times in seconds. Raises `OutputError`."""
+    """Write a dance as JSON (metres to 0.1 mm, seconds) and return the path. Raises `OutputError`."""
     content = {
         "format": FORMAT,
         "joints": pose.JOINTS,

@@ -21,6 +21,7 @@ from d2m.gan import MMGAN
 from d2m.units import FIRST_BEAT, LEAD, UNIT_BEATS
 
 LONGEST_SONG_S = 3 * 3600.0
+MOST_DANCES = 1024  # in one batch
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,24 @@ def dance(
     from (None: one of the training dances'); `bpm` overrules the tempo that is heard. The same seed gives the same
     dance, alone or in a batch. Raises `MediaError`, `ParameterError`, `PoseError`.
     """
-    if not 1 <= count <= 1024:
-        raise ParameterError(f"n is {count}", "a number of dances from 1 to 1024")
-    heard = music.analyse(song, bpm=bpm)
+    check(dancer, wanted, count)
+    return dance_to(dancer, music.analyse(song, bpm=bpm), Path(song), seed, wanted, count, start_pose)
+
+
+def check(dancer: Dancer, wanted: str, count: int) -> None:
+    """Raise `ParameterError` for what no dance can be made of, before a song is listened to."""
+    if not 1 <= count <= MOST_DANCES:
+        raise ParameterError(f"n is {count}", f"a number of dances from 1 to {MOST_DANCES}")
+    if wanted:
+        style.style_vector(dancer.styles, wanted)
+
+
+def dance_to(
+    dancer: Dancer, heard: music.Music, song: Path | None, seed: int = 0, wanted: str = "", count: int = 1,
+    start_pose: np.ndarray | None = None,
+) -> list[Dance]:  # fmt: skip
+    """As `dance`, to music that has been analysed; `song` is only its name."""
+    check(dancer, wanted, count)
     if heard.duration_s > LONGEST_SONG_S:
         raise ParameterError(f"{song} lasts {heard.duration_s / 3600:.1f} hours", "3 hours at most", "cut the song")
     beats_s = music.extend_beats(heard.beats_s, heard.duration_s)
@@ -60,21 +76,16 @@ def dance(
     runs = [compose(dancer, s, generator) for generator in generators]
     codes = torch.stack(runs, dim=1)[:movements]  # (movements, count, movement_size)
     rows = chain(dancer.mmgan.vae, leads, codes)  # (count, LEAD + 32 * movements, 14, D)
-    at_s = frame_times(frame_count(heard.duration_s))
+    at_s, grid_s = frame_times(frame_count(heard.duration_s)), beats_s_for(beats_s, movements)
     name = wanted or dancer.styles[int(s.mean(dim=0).argmax())]
+    shown = beats_s[(beats_s >= 0) & (beats_s < heard.duration_s)]
+    seams = unit_times(grid_s, movements, heard.duration_s)
     dances = []
     for number in range(count):
-        poses = units.from_beat_time(
-            rows[number], beats_s_for(beats_s, movements), at_s, LEAD + FIRST_BEAT, dancer.warp
-        )
+        poses = units.from_beat_time(rows[number], grid_s, at_s, LEAD + FIRST_BEAT, dancer.warp)
         if poses.shape[2] == 3:
             poses = pose.fit_bones(poses)  # reading between poses shortens limbs a little
-        dances.append(
-            Dance(
-                poses=poses.astype(np.float32), beats_s=beats_s[(beats_s >= 0) & (beats_s < heard.duration_s)],
-                units_s=unit_times(beats_s, movements, heard.duration_s), style=name, seed=seed + number, song=Path(song),
-            )
-        )  # fmt: skip
+        dances.append(Dance(poses.astype(np.float32), shown, seams, style=name, seed=seed + number, song=song))
     return dances
 
 
@@ -137,7 +148,7 @@ def chain(vae, leads: Tensor, codes: Tensor) -> np.ndarray:
 def _where_it_ends(last: np.ndarray, position: np.ndarray, facing: float) -> tuple[np.ndarray, float]:
     """Where a body stands and faces after a unit whose last features are `last` (F,)."""
     if len(last) == pose.feature_size(2):
-        return position + (last[0], 0.0), facing
+        return position + np.array([last[0], 0.0]), facing
     moved = pose.turn(np.array([last[0], 0.0, last[1]]), facing)
     return position + moved[::2], facing + np.arctan2(last[3], last[2])
 
@@ -148,9 +159,8 @@ def beats_s_for(beats_s: np.ndarray, movements: int) -> np.ndarray:
     return np.r_[beats_s, beats_s[-1] + (beats_s[-1] - beats_s[-2]) * np.arange(1, missing + 1)]
 
 
-def unit_times(beats_s: np.ndarray, movements: int, duration_s: float) -> np.ndarray:
-    """When each movement begins, 3/8 of a beat before its first beat: seconds within the song."""
+def unit_times(grid_s: np.ndarray, movements: int, duration_s: float) -> np.ndarray:
+    """When each movement begins, 3/8 of a beat before its first beat in `grid_s`: seconds within the song."""
     beats = np.arange(movements) * UNIT_BEATS - FIRST_BEAT / POSES_PER_BEAT
-    grid = beats_s_for(beats_s, movements)
-    times = np.interp(beats, np.arange(len(grid)), grid)
+    times = np.interp(beats, np.arange(len(grid_s)), grid_s)
     return times[(times > 0) & (times < duration_s)]

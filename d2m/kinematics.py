@@ -1,7 +1,7 @@
 """Kinematic beats: where a movement suddenly slows or turns (paper, section 3.1; Davis and Agrawala 2018).
 
-The *directogram* of a dance holds, frame by frame, how much motion goes which way: the speeds of all joints, sorted into
-directions. A kinematic beat is a frame where it changes sharply from just before to just after (the body turns, or
+The *directogram* of a dance holds, frame by frame, how much motion goes which way: the speeds of all joints, sorted
+into directions. A kinematic beat is a frame where it changes sharply from just before to just after (the body turns, or
 stops), or where all motion dips between two movements the same way. Directions are those of the plane in 2D (8 of them)
 and of the sphere in 3D (the 12 vertices of an icosahedron).
 """

@@ -3,8 +3,8 @@
 Definitions (section 4.2 of the paper, and DESIGN section 6):
 
     beat coverage       kinematic beats / music beats
-    beat hit rate       kinematic beats within `TOLERANCE_S` of a music beat / kinematic beats; also at the seams between
-                        movements (within a quarter of a beat of one) and away from them
+    beat hit rate       kinematic beats within `TOLERANCE_S` of a music beat / kinematic beats; also at the seams
+                        between movements (within a quarter of a beat of one) and away from them
     beat F1             mir_eval's, with the same tolerance, first seconds not trimmed
     Frechet distance    between Gaussians fitted to feature vectors (Heusel et al. 2017)
     kernel distance     unbiased squared MMD, cubic kernel (Binkowski et al. 2018): for few samples
@@ -102,7 +102,7 @@ def frechet_distance(first: tuple[np.ndarray, np.ndarray], second: tuple[np.ndar
 
 
 def kernel_distance(first: np.ndarray, second: np.ndarray) -> float:
-    """Unbiased squared maximum mean discrepancy of (n, C) and (m, C), kernel (x.y / C + 1)^3: about 0 for equal laws."""
+    """Unbiased squared maximum mean discrepancy of (n, C) and (m, C), kernel (x.y / C + 1)^3: 0 for equal laws."""
     first, second = _finite(first, 2), _finite(second, 2)
     kernel = lambda a, b: (a @ b.T / a.shape[1] + 1) ** 3  # noqa: E731
     within = sum(
@@ -198,8 +198,8 @@ def score(samples: list[Sample], reference: list[Sample], slow: float, seed: int
 def evaluate(dances: list[Sample], controls: dict[str, list[Sample]], reference: list[Sample], seed: int = 0) -> dict:
     """The table of d2m: {score: {value, low, high, n, controls: {name: {value, low, high, n}}}}.
 
-    `reference` are real training dances; `controls` may hold any sets and must hold "real", unseen real dances. Each set
-    goes through the same `score`. Raises `D2MError` where a set is too small or not a number.
+    `reference` are real training dances; `controls` may hold any sets and must hold "real", unseen real dances. Each
+    set goes through the same `score`. Raises `D2MError` where a set is too small or not a number.
     """
     if "real" not in controls:
         raise D2MError("the controls hold no real dances", 'a set named "real"')

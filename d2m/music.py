@@ -164,7 +164,7 @@ def features(samples: np.ndarray) -> np.ndarray:
 
 
 def extend_beats(beats_s: np.ndarray, duration_s: float) -> np.ndarray:
-    """Beats (n,), n >= 2, continued evenly to both ends: the first at or before 0, the last at or after `duration_s`."""
+    """Beats (n,), n >= 2, continued evenly: the first at or before 0, the last at or after `duration_s`."""
     beats_s = np.asarray(beats_s, dtype=np.float64)
     if len(beats_s) < 2:
         raise MediaError(f"{len(beats_s)} beats are known", "two at least", "give the tempo with bpm=")

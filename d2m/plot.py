@@ -59,7 +59,7 @@ def pose_strip(
     made, axes = figure(min(14, 0.75 * len(frames) + 1), 1.9 * len(dances) + 0.3, len(dances), 1, squeeze=False)
     for axis, (name, poses) in zip(axes[:, 0], dances.items(), strict=True):
         for place, frame in enumerate(frames):
-            flat = _flat(np.asarray(poses[frame], dtype=np.float64), view) + (place * spacing, 0)
+            flat = _flat(np.asarray(poses[frame], dtype=np.float64), view) + np.array([place * spacing, 0])
             axis.add_collection(LineCollection(limbs(flat), colors=LIMB_COLOURS, linewidths=2, capstyle="round"))
             axis.plot(*flat[pose.NOSE], "o", color=TRUNK, markersize=5)
         axis.axhline(0, color=CHANCE, linewidth=0.8)
@@ -102,7 +102,7 @@ def beats(onset_strength, onset_fps: float, music_beats_s, strength, fps: float,
 
 
 def distances(distances_in_beats: dict[str, np.ndarray], title: str = "") -> Figure:
-    """How far kinematic beats are from the nearest music beat, in beats (-0.5 to 0.5), against chance, which is flat."""
+    """How far kinematic beats are from the nearest music beat, in beats (-0.5 to 0.5); chance is flat."""
     made, axes = figure(4.2 * len(distances_in_beats), 2.8, 1, len(distances_in_beats), squeeze=False, sharey=True)
     for axis, (name, values) in zip(axes[0], distances_in_beats.items(), strict=True):
         axis.hist(values, bins=np.linspace(-0.5, 0.5, 21), density=True, color=KINEMATIC, label="kinematic beats")

@@ -181,7 +181,7 @@ def from_features(features: np.ndarray, position=(0.0, 0.0), facing: float = 0.0
 
 
 def rebase(features, origin: int):
-    """Features (..., T, F), arrays or tensors, told anew relative to where the body stood and faced in frame `origin`."""
+    """Features (..., T, F), arrays or tensors, told relative to where the body stood and faced in frame `origin`."""
     moved = features * 1  # a copy, of an array and of a tensor alike
     start = features[..., origin : origin + 1, :]
     if features.shape[-1] == feature_size(2):

@@ -1,7 +1,7 @@
 """From a dance to pictures: mp4 with its music (H.264 and AAC through PyAV), GIF, single frames.
 
-A stick figure on a floor, limbs drawn from far to near, seen by a camera that follows slowly; a disc that flashes on the
-music's beats, and a ribbon of beats and movements under a playhead. Frames are drawn one at a time and encoded in a
+A stick figure on a floor, limbs drawn from far to near, seen by a camera that follows slowly; a disc that flashes on
+the music's beats, and a ribbon of beats and movements under a playhead. Frames are drawn one at a time and encoded in a
 second thread, so memory does not grow with the song.
 """
 
@@ -20,6 +20,7 @@ from d2m.dance import Dance
 from d2m.errors import ParameterError
 from d2m.paths import replacing
 from d2m.plot import LIMB_COLOURS, MUSIC, TRUNK
+from d2m.progress import progress
 
 VIDEO_FPS = 30
 CAMERA_M = (4.6, 1.25)  # distance from the dancer, height
@@ -125,10 +126,9 @@ def render_video(
 ) -> Path:
     """Write a dance, or the seconds `span_s` of it, as an mp4 with its song, 30 frames a second, and return the path.
 
-    `label` shows a progress bar of that name. Raises `OutputError`, `MediaError` (the song), `ParameterError` (the span).
+    `label` shows progress under that name. Raises `OutputError`, `MediaError` (song), `ParameterError` (span).
     """
     import av
-    from tqdm import tqdm
 
     begin, end = _span(dance, span_s)
     count = max(1, int(np.floor((end - begin) * VIDEO_FPS)))
@@ -148,7 +148,7 @@ def render_video(
         video.pix_fmt = "yuv420p"
         track = container.add_stream("aac", rate=audio.STEREO_RATE, layout="stereo") if sound is not None else None
         pending = None
-        for number in tqdm(range(count), label, disable=None if label else True, unit="frame"):
+        for number in progress(range(count), label, count, unit="frame") if label else range(count):
             picture = stage.picture(begin + number / VIDEO_FPS)[: video.height, : video.width].copy()
             if pending is not None:
                 pending.result()

@@ -1,7 +1,7 @@
 """Synthesised songs with known beats: three styles of dance music, and plain drum tracks for testing.
 
-Every sound is computed: drums are decaying sines and noise, tones are sums of harmonics. A song is a chord progression in
-sections of different loudness; style decides tempo, metre, rhythm and instruments.
+Every sound is computed: drums are decaying sines and noise, tones are sums of harmonics. A song is a chord progression
+in sections of different loudness; style decides tempo, metre, rhythm and instruments.
 """
 
 from dataclasses import dataclass

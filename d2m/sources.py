@@ -88,7 +88,12 @@ def _markers(path: Path, expected: float) -> np.ndarray:
         markers = np.asarray(content["skeletons"], dtype=np.float64)
     except (KeyError, TypeError, ValueError) as error:
         raise PoseError(f"{path} holds no motion", "arrays center (T, 3) and skeletons (T, 23, 3)") from error
-    if markers.ndim != 3 or len(markers) < 2 or markers.shape[1:] != (MELODY_MARKERS, 3) or centre.shape != (len(markers), 3):
+    if (
+        markers.ndim != 3
+        or len(markers) < 2
+        or markers.shape[1:] != (MELODY_MARKERS, 3)
+        or centre.shape != (len(markers), 3)
+    ):
         raise PoseError(
             f"{path} holds skeletons {markers.shape} and center {centre.shape}", f"(T, {MELODY_MARKERS}, 3) and (T, 3)"
         )

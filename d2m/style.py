@@ -103,7 +103,7 @@ def windows_at(view: np.ndarray, centres_s, window: int) -> np.ndarray:
 
 
 def windows_every(view: np.ndarray, window: int, hop: int) -> np.ndarray:
-    """Windows (n, window, C) of a view (T, C), one every `hop` frames, none that overhangs unless the view is shorter."""
+    """Windows (n, window, C) of a view (T, C), one every `hop` frames; a shorter view repeats its last row."""
     if len(view) < window:
         view = np.concatenate([view, np.repeat(view[-1:], window - len(view), axis=0)])
     first = np.arange(0, len(view) - window + 1, hop)

@@ -1,7 +1,7 @@
 """Training: one loop for every model, on a CPU, a GPU, or several of either through Lightning Fabric.
 
-The loop knows no model. A model names its `players` (parameters that one optimiser each takes) and computes its losses in
-`forward(batch, step, player)`; the loop takes turns. Step k draws its batch and its noise from (seed, k) alone, so a
+The loop knows no model. A model names its `players` (parameters that one optimiser each takes) and computes its losses
+in `forward(batch, step, player)`; the loop takes turns. Step k draws its batch and its noise from (seed, k) alone, so a
 training that was stopped goes on as if it had not been, and the number of processes does not change which data is seen.
 """
 
@@ -15,11 +15,11 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from d2m import checkpoint
 from d2m.errors import ParameterError, TrainingError
 from d2m.paths import replacing
+from d2m.progress import progress
 
 History = dict[str, tuple[list[int], list[float]]]  # loss name -> steps and values
 Draw = Callable[[int, torch.Generator], dict[str, Tensor]]  # batch size and randomness -> a batch
@@ -65,9 +65,8 @@ def fit(
 ) -> History:
     """Train `model` in place and return its losses; a stopped training in `folder` is taken up where it was.
 
-    `draw(batch, generator)` gives a batch of tensors. Progress shows as a bar (none when headless). The state is kept in
-    `folder`/training.safetensors and removed by `finish`. Raises `TrainingError` when a loss is not a number; the last
-    good state then stays.
+    `draw(batch, generator)` gives a batch of tensors. The state is kept in `folder`/training.safetensors and removed by
+    `finish`. Raises `TrainingError` when a loss is not a number; the last good state then stays.
     """
     from lightning_fabric import Fabric  # imported here: it takes seconds, and only training needs it
 
@@ -89,13 +88,12 @@ def fit(
     turns = dict(zip(players, fabric_optimisers, strict=True))
     model.train()
     saved_at = time.monotonic()
-    hidden = None if fabric.global_rank == 0 else True
-    for step in tqdm(
-        range(first, config.steps), label, config.steps, initial=first, disable=hidden, dynamic_ncols=True
-    ):
+    steps = range(first, config.steps)
+    for step in progress(steps, label, config.steps, first) if fabric.global_rank == 0 else steps:
         batch = _share(draw(config.batch, torch.Generator().manual_seed(seed * 1_000_003 + step)), fabric)
         seed_all(seed, step * processes + fabric.global_rank)
         logging = step % config.log_every == 0 or step == config.steps - 1
+        saving = fabric.global_rank == 0 and time.monotonic() - saved_at > config.save_every_s
         for name, optimiser in turns.items():
             for group in optimiser.param_groups:
                 group["lr"] = config.learning_rate * _schedule(step / config.steps, config.final_rate)
@@ -103,10 +101,12 @@ def fit(
             optimiser.zero_grad(set_to_none=True)
             fabric.backward(losses["total"])
             norm = nn.utils.clip_grad_norm_(players[name], config.clip)
+            if logging or saving:
+                _check(step, name, {**losses, "gradient norm": norm})
             if logging:
-                _log(history, step, name, losses, norm)
+                _log(history, step, name, losses)
             optimiser.step()
-        if fabric.global_rank == 0 and time.monotonic() - saved_at > config.save_every_s:
+        if saving:
             _keep(state_path, model, optimisers, history, config, seed, step + 1)
             saved_at = time.monotonic()
     model.eval()
@@ -132,14 +132,19 @@ def _share(batch: dict[str, Tensor], fabric) -> dict[str, Tensor]:
     return {name: rows[fabric.global_rank :: fabric.world_size].to(fabric.device) for name, rows in batch.items()}
 
 
-def _log(history: History, step: int, player: str, losses: dict[str, Tensor], norm: Tensor) -> None:
-    for name, value in losses.items():
-        value = float(value.detach())
-        if not math.isfinite(value) or not math.isfinite(float(norm)):
+def _check(step: int, player: str, values: dict[str, Tensor]) -> None:
+    """Raise `TrainingError` where a value is not a number; called before a state is kept, so that none is spoilt."""
+    for name, value in values.items():
+        if not math.isfinite(float(value)):
             raise TrainingError(
-                f"at step {step} the loss {name} of the {player} is {value} (gradient norm {float(norm)})",
+                f"at step {step} the {name} of the {player} is {float(value)}",
                 "a finite number", "lower the learning rate; the last good state was kept",
             )  # fmt: skip
+
+
+def _log(history: History, step: int, player: str, losses: dict[str, Tensor]) -> None:
+    for name, value in losses.items():
+        value = float(value.detach())
         steps, values = history.setdefault(name if name != "total" else f"total {player}", ([], []))
         steps.append(step)
         values.append(value)

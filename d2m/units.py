@@ -8,6 +8,7 @@ their difference, the velocity) that the movement starts from. A movement is tol
 the unit before ended, so that chained units show no pose twice and no travel is lost.
 """
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,7 +51,7 @@ def anchors(kinematic_beats_s, music_beats_s, strength=None) -> Anchors:
             kept.append(time)
     kept = np.sort(kept)
     times, detected = [kept[:1]], [np.ones(len(kept[:1]), dtype=bool)]
-    for start, end in zip(kept[:-1], kept[1:], strict=True):
+    for start, end in itertools.pairwise(kept):
         parts = max(1, round((end - start) / np.interp((start + end) / 2, middles, lengths)))
         times.append(np.linspace(start, end, parts + 1)[1:])
         detected.append(np.arange(1, parts + 1) == parts)

@@ -1,0 +1,140 @@
+"""The parameters of the notebooks: which there are, what each may be, and the check before anything is trained.
+
+Papermill only warns at a misspelt name and goes on with the default, hours of training later than one would like; here
+it is an error. What papermill injects, and the notebook's own parameters, are cells that begin with `# Parameters`.
+"""
+
+import ast
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from d2m import pose
+from d2m.errors import ParameterError
+from d2m.experiment import Experiment
+from d2m.export import read_npz
+from d2m.paths import resolve
+from d2m.presets import preset
+from d2m.train import pick_device
+
+MARK = "# Parameters"  # the first line of a cell of parameters, ours and papermill's
+MOST_DANCES = 64  # of one notebook run: each becomes a video
+LARGEST_SEED = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """What a parameter may be: a type, and a check that raises `ParameterError` for a wrong value."""
+
+    kind: type
+    meaning: str
+    check: Callable = lambda value: None
+
+
+def _within(name: str, least: int, most: int) -> Callable[[int], None]:
+    def check(value: int) -> None:
+        if not least <= value <= most:
+            raise ParameterError(f"{name} is {value}", f"a number from {least} to {most}")
+
+    return check
+
+
+def _filled(corpus: str) -> None:
+    if not corpus.strip():
+        raise ParameterError("corpus is empty", '"builtin" or a folder')
+
+
+COMMON = {
+    "corpus": Parameter(str, '"builtin", or a folder of a corpus', _filled),
+    "run": Parameter(str, 'the folder of the run, or ""'),
+    "preset": Parameter(str, '"demo", "full" or "paper"', preset),
+    "seed": Parameter(int, "a whole number", _within("seed", 0, LARGEST_SEED)),
+    "device": Parameter(str, '"auto", "cpu", "cuda" or "mps"', pick_device),
+}
+OWN = {
+    "steps": Parameter(int, "training steps, 0 for the preset's", _within("steps", 0, 10_000_000)),
+    "song": Parameter(str, 'an audio file, or ""'),
+    "style": Parameter(str, 'a style of the corpus, or ""'),
+    "n": Parameter(int, "a number of dances", _within("n", 1, MOST_DANCES)),
+    "start_pose": Parameter(str, 'a .npy file of one pose or a .npz dance, or ""'),
+}
+
+
+def check(namespace: dict, *own: str) -> Experiment:
+    """The experiment that a notebook's parameters describe; `own` are its parameters besides the common ones.
+
+    `namespace` is the notebook's `globals()`. Raises `ParameterError` that names the parameter and what it may be, for
+    an unknown name in a cell of parameters, a wrong type or a wrong value.
+    """
+    allowed = COMMON | {name: OWN[name] for name in own}
+    for cell in namespace.get("In", []):
+        if cell.startswith(MARK):
+            _check_names(cell, allowed)
+    for name, parameter in allowed.items():
+        if name not in namespace:
+            raise ParameterError(f"the parameter {name} is missing", parameter.meaning, "restore the parameters cell")
+        _check_type(name, namespace[name], parameter)
+        parameter.check(namespace[name])
+    values = {name: namespace[name] for name in allowed}
+    return Experiment(
+        values["corpus"], values["run"], values["preset"], values["seed"], values["device"], values.get("steps", 0)
+    )
+
+
+def check_song(song: str) -> Path | None:
+    """The file `song`, there and not a folder; None for "". Raises `ParameterError`."""
+    if not song:
+        return None
+    path = resolve(song)
+    if not path.is_file():
+        raise ParameterError(
+            f"song is {song!r}, and there is no file {path}", "an audio or video file",
+            "a relative path begins at the repository's root",
+        )  # fmt: skip
+    return path
+
+
+def check_style(style: str, styles: tuple[str, ...]) -> None:
+    """Raise `ParameterError` for a style that the corpus has not; "" is the song's own."""
+    if style and style not in styles:
+        raise ParameterError(f"style is {style!r}", f"one of {', '.join(styles)}, or '' for the song's own")
+
+
+def read_pose(start_pose: str) -> np.ndarray | None:
+    """The pose (14, D) in a .npy file, or the last one of a d2m dance (.npz); None for "".
+
+    Raises `ParameterError` or `PoseError` that names the file.
+    """
+    if not start_pose:
+        return None
+    path = resolve(start_pose)
+    if path.suffix == ".npz":
+        return read_npz(path).poses[-1]
+    try:
+        found = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise ParameterError(f"start_pose {path} cannot be read ({error})", OWN["start_pose"].meaning) from error
+    return pose.validate(np.stack([found, found]), str(path))[0]
+
+
+def _check_names(cell: str, allowed: dict[str, Parameter]) -> None:
+    assigned = {
+        target.id
+        for node in ast.walk(ast.parse(cell))
+        if isinstance(node, ast.Assign | ast.AnnAssign)
+        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+        if isinstance(target, ast.Name)
+    }
+    for name in sorted(assigned - allowed.keys()):
+        near = difflib.get_close_matches(name, allowed, 1)
+        hint = f"did you mean {near[0]}?" if near else "leave it out"
+        raise ParameterError(f"this notebook has no parameter {name}", f"one of {', '.join(allowed)}", hint)
+
+
+def _check_type(name: str, value, parameter: Parameter) -> None:
+    if not isinstance(value, parameter.kind) or isinstance(value, bool):
+        remedy = f"pass it as text: papermill -r {name} ..." if parameter.kind is str else f"pass it with -p {name} ..."
+        raise ParameterError(f"{name} is {value!r} ({type(value).__name__})", parameter.meaning, remedy)
