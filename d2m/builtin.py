@@ -7,11 +7,12 @@ import numpy as np
 from d2m import dancers, songs
 from d2m.clip import Clip
 from d2m.clock import SAMPLE_RATE
-from d2m.paths import make_folder, replacing
+from d2m.paths import cache_folder, make_folder, replacing
 
 SONGS_PER_STYLE = 20
 DURATION_S = 42.0  # 60 songs of it: 42 minutes
 VALIDATION, TEST = 3, 3  # of every 20 songs of a style; the rest train
+EXAMPLE_SEED = 2019  # of a song outside the corpus, whose seeds are seed * 10,000 + number
 
 
 def make(
@@ -59,3 +60,10 @@ def write_flac(path: Path, samples: np.ndarray) -> None:
             frame.sample_rate, frame.pts = SAMPLE_RATE, start
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
+
+
+def example_song() -> Path:
+    """A zumba song that is not in the corpus, as a FLAC file in the cache: what is danced to when no song is given."""
+    path = cache_folder("songs") / "example.flac"
+    write_flac(path, songs.song("zumba", DURATION_S, seed=EXAMPLE_SEED).samples)
+    return path

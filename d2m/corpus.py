@@ -13,6 +13,7 @@ It holds no audio: songs are named by path, so a corpus travels to a GPU machine
 
 import hashlib
 import json
+import zlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -69,7 +70,7 @@ class Corpus:
         try:
             with np.load(path, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in ARRAYS}
-        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        except (OSError, ValueError, KeyError, EOFError, RuntimeError, BadZipFile, zlib.error) as error:
             raise CorpusError(
                 f"{path} cannot be read ({error})",
                 f"an npz with the arrays {', '.join(ARRAYS)}",
@@ -202,9 +203,9 @@ def _prepare(name: str, reader: Callable[[], Clip], folder: Path) -> Entry | tup
     rows = np.clip(to_frames(clip.start_s + frame_times(count)), 0, len(song.features) - 1)
     heard = np.stack([np.interp(rows, np.arange(len(song.features)), column) for column in song.features.T], axis=1)
     kinematic_beats_s, strength = kinematics.kinematic_beats(clip.poses)
-    with replacing(folder / f"{clip.name}.npz") as temporary:
+    with replacing(folder / f"{clip.name}.npz") as temporary, temporary.open("wb") as file:
         np.savez(
-            temporary,
+            file,
             poses=clip.poses.astype(np.float32),
             music_features=heard.astype(np.float32),
             music_beats_s=beats_s,

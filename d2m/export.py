@@ -7,6 +7,7 @@ of the joints and the limbs that join them.
 
 import json
 import re
+import zlib
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -18,6 +19,7 @@ from d2m.errors import PoseError
 from d2m.paths import replacing
 
 FORMAT = "d2m dance 1"
+LONGEST_STEM = 240  # bytes: file systems take 255, and an ending follows
 
 
 def file_stem(song: Path | str, style: str, seed: int) -> str:
@@ -26,15 +28,17 @@ def file_stem(song: Path | str, style: str, seed: int) -> str:
     Characters that a file system or a shell could stumble over become "_".
     """
     song = Path(song).absolute()
-    name = f"{song.parent.name}_{song.stem}_{style}_{seed}"
-    return re.sub(r"[^\w.-]+", "_", name).lstrip("._-")
+    clean = lambda text: re.sub(r"[^\w.-]+", "_", text).lstrip("._-")  # noqa: E731
+    ending = clean(f"_{style}_{seed}".lstrip("_"))
+    name = clean(f"{song.parent.name}_{song.stem}").encode()[: LONGEST_STEM - len(ending.encode()) - 1]
+    return f"{name.decode(errors='ignore')}_{ending}"
 
 
 def write_npz(dance: Dance, path: Path) -> Path:
     """Write a dance as npz and return the path. Raises `OutputError`."""
-    with replacing(path) as temporary:
+    with replacing(path) as temporary, temporary.open("wb") as file:  # by a name, NumPy would append .npz to it
         np.savez_compressed(
-            temporary, poses=dance.poses.astype(np.float32), fps=dance.fps, beats_s=dance.beats_s,
+            file, poses=dance.poses.astype(np.float32), fps=dance.fps, beats_s=dance.beats_s,
             units_s=dance.units_s, style=dance.style, seed=dance.seed, start_s=dance.start_s,
         )  # fmt: skip
     return path
@@ -48,11 +52,23 @@ def read_npz(path: Path) -> Dance:
             held = {name: file[name] for name in ("poses", "fps", "beats_s", "units_s", "style", "seed", "start_s")}
         fps, start_s, seed, style = float(held["fps"]), float(held["start_s"]), int(held["seed"]), str(held["style"])
         times = [np.asarray(held[name], dtype=np.float64) for name in ("beats_s", "units_s")]
-    except (OSError, ValueError, TypeError, KeyError, EOFError, BadZipFile) as error:
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        KeyError,
+        EOFError,
+        RuntimeError,
+        OverflowError,
+        BadZipFile,
+        zlib.error,
+    ) as error:
         raise PoseError(
             f"{path} is no dance ({error})", "an npz with poses, fps, beats_s, units_s, style, seed, start_s"
         ) from error
-    poses = pose.validate(held["poses"], str(path)).astype(np.float32)
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused
+        poses = pose.validate(held["poses"], str(path)).astype(np.float32)
+    pose.validate(poses, str(path))
     if not 1 <= fps <= 1000 or not np.isfinite(start_s):
         raise PoseError(f"{path} has fps {fps} and start_s {start_s}", "1 to 1000 frames a second, a finite start")
     if any(values.ndim != 1 or not np.isfinite(values).all() or (np.diff(values) <= 0).any() for values in times):

@@ -20,12 +20,12 @@ from d2m.clock import FPS, to_frames, to_seconds
 class KinematicBeatConfig:
     """How kinematic beats are found; tuned on built-in dancers of one seed, checked on another (tests)."""
 
-    smoothing_s: float = 0.05  # deviation of the Gaussian that takes out jitter before differences are taken
+    smoothing_s: float = 0.04  # deviation of the Gaussian that takes out jitter before differences are taken
     window_s: float = 0.33  # what "just before" and "just after" mean
-    neighbourhood_s: float = 4.0  # over which motion is averaged to tell a sharp change from a small one
+    neighbourhood_s: float = 2.0  # over which motion is averaged to tell a sharp change from a small one
     stillness: float = 0.15  # m/s added to that average (mean joint speed), so that a standing body has no beats
-    threshold: float = 0.50  # of the strength, which is a change relative to the average motion
-    prominence: float = 0.30  # by which a peak of the strength stands out from its surroundings
+    threshold: float = 0.45  # of the strength, which is a change relative to the average motion
+    prominence: float = 0.40  # by which a peak of the strength stands out from its surroundings
     closest_s: float = 0.20  # between two beats
 
 

@@ -28,7 +28,6 @@ from d2m.errors import D2MError
 
 TOLERANCE_S = 0.07
 STANDING_M = 0.03  # above ANKLE_HEIGHT: an ankle lower than this stands
-FEWEST = 2  # songs that an interval over songs needs
 
 
 @dataclass(frozen=True)
@@ -70,6 +69,19 @@ def at_seams(seams_s, kinematic_beats_s, music_beats_s) -> np.ndarray:
     if len(music_beats_s) < 2:
         raise D2MError(f"the music has {len(music_beats_s)} beats", "two at least")
     return hits(seams_s, kinematic_beats_s, float(np.median(np.diff(music_beats_s))) / 4)
+
+
+def beat_distances(music_beats_s, kinematic_beats_s) -> np.ndarray:
+    """How far each kinematic beat is from the nearest music beat, in beats: (k,) in [-0.5, 0.5], negative when early.
+
+    Kinematic beats before the first and after the last music beat are left out.
+    """
+    music, kinematic = np.asarray(music_beats_s, dtype=float), np.asarray(kinematic_beats_s, dtype=float)
+    if len(music) < 2:
+        raise D2MError(f"the music has {len(music)} beats", "two at least")
+    inside = kinematic[(kinematic >= music[0]) & (kinematic <= music[-1])]
+    place = np.interp(inside, music, np.arange(len(music)))
+    return place - np.round(place)
 
 
 def beat_f1(music_beats_s, kinematic_beats_s, tolerance_s: float = TOLERANCE_S) -> float:
@@ -129,7 +141,8 @@ def multimodality(samples: list[Sample]) -> float:
 def boundary_jump(poses: np.ndarray, seams_s, fps: float = FPS, order: int = 1) -> float:
     """Mean joint step across the seams / the median step elsewhere; `order` 2: of velocities instead of positions."""
     steps = np.linalg.norm(np.diff(poses, n=order, axis=0), axis=-1).mean(axis=1)
-    seam = np.unique(np.floor(np.asarray(seams_s) * fps).astype(int) - (order - 1))
+    # A movement begins at the end of the step that crosses its seam.
+    seam = np.unique(np.floor(np.asarray(seams_s) * fps - 0.5).astype(int) - (order - 1))
     seam = seam[(seam >= 0) & (seam < len(steps))]
     inside = np.delete(steps, seam)
     if len(seam) == 0 or len(inside) == 0 or np.median(inside) == 0:
@@ -173,7 +186,7 @@ def bootstrap(values: dict[str, list[float]], draws: int = 1000, seed: int = 0) 
     return float(means.mean()), float(low), float(high)
 
 
-def score(samples: list[Sample], reference: list[Sample], slow: float, seed: int = 0, draws: int = 200) -> dict:
+def score(samples: list[Sample], reference: list[Sample], slow: float, seed: int = 0, draws: int = 50) -> dict:
     """Every score of one set of dances against real `reference` ones: {score: {value, low, high, n}}.
 
     `slow` (m/s) is the threshold of the freeze share. Values are means over songs with a bootstrap interval over songs;
@@ -201,7 +214,7 @@ def evaluate(dances: list[Sample], controls: dict[str, list[Sample]], reference:
     `reference` are real training dances; `controls` may hold any sets and must hold "real", unseen real dances. Each
     set goes through the same `score`. Raises `D2MError` where a set is too small or not a number.
     """
-    if "real" not in controls:
+    if not controls.get("real"):
         raise D2MError("the controls hold no real dances", 'a set named "real"')
     slow = float(
         np.percentile(np.concatenate([joint_speed(sample.poses, sample.fps) for sample in controls["real"]]), 1)
@@ -224,7 +237,8 @@ def _per_dance(slow: float) -> dict[str, tuple[Callable[[Sample], float | None],
         return float(hits(sample.music_beats_s, beats).mean()) if len(beats) else None
 
     def jump(order: int) -> Callable[[Sample], float | None]:
-        return lambda s: boundary_jump(s.poses, s.units_s, s.fps, order) if len(s.units_s) else None
+        moves = lambda s: len(s.units_s) and np.ptp(s.poses, axis=0).any()  # noqa: E731
+        return lambda s: boundary_jump(s.poses, s.units_s, s.fps, order) if moves(s) else None
 
     three = lambda measure: lambda s: measure(s.poses) if s.poses.shape[2] == 3 else None  # noqa: E731
     return {
@@ -233,8 +247,8 @@ def _per_dance(slow: float) -> dict[str, tuple[Callable[[Sample], float | None],
         "beat hit rate at seams": (lambda s: rate(s, "seam"), "no seams"),
         "beat hit rate away from seams": (lambda s: rate(s, "away"), "no seams"),
         "beat F1": (lambda s: beat_f1(s.music_beats_s, s.kinematic_beats_s), ""),
-        "boundary jump": (jump(1), "no seams"),
-        "boundary velocity jump": (jump(2), "no seams"),
+        "boundary jump": (jump(1), "no seams, or no motion"),
+        "boundary velocity jump": (jump(2), "no seams, or no motion"),
         "bone variation": (three(bone_variation), "2D"),
         "foot sliding": (three(foot_sliding), "2D"),
         "freeze share": (lambda s: freeze_share(s.poses, slow, s.fps), ""),
@@ -248,29 +262,32 @@ def _of_sets(samples: list[Sample], reference: list[Sample], seed: int, draws: i
     by_song: dict[str, list[Sample]] = {}
     for sample in samples:
         by_song.setdefault(sample.song, []).append(sample)
-    rng, groups = np.random.default_rng(seed), list(by_song.values())
     real = np.concatenate([sample.features for sample in reference])
     real_gaussian = gaussian(real)
-    stacked = lambda chosen: np.concatenate([sample.features for group in chosen for sample in group])  # noqa: E731
-    measures: dict[str, Callable] = {
-        "Frechet distance": lambda chosen: frechet_distance(gaussian(stacked(chosen)), real_gaussian),
-        "kernel distance": lambda chosen: kernel_distance(stacked(chosen), real),
+    stacked = lambda chosen: np.concatenate([sample.features for sample in chosen])  # noqa: E731
+    rng, groups = np.random.default_rng(seed), list(by_song.values())
+    drawn = [[groups[i] for i in rng.integers(len(groups), size=len(groups))] for _ in range(draws)]
+    measures: dict[str, tuple[Callable, str]] = {
+        "Frechet distance": (lambda chosen: frechet_distance(gaussian(stacked(chosen)), real_gaussian), ""),
+        "kernel distance": (lambda chosen: kernel_distance(stacked(chosen), real), ""),
+        "diversity": (diversity, "one song"),
     }
     found = {}
-    for name, measure in measures.items():
-        drawn = [
-            measure([groups[i] for i in rng.integers(len(groups), size=len(groups))]) for _ in range(min(draws, 50))
-        ]
-        low, high = np.percentile(drawn, (2.5, 97.5))
-        found[name] = {"value": measure(groups), "low": float(low), "high": float(high), "n": len(samples)}
-    for name, measure, possible, reason in (
-        ("diversity", diversity, len(groups) > 1, "one song"),
-        ("multimodality", multimodality, any(len(group) > 1 for group in groups), "one dance a song"),
-    ):
-        value = measure(samples) if possible else None
-        found[name] = {"value": value, "low": value, "high": value, "n": len(samples)}
+    for name, (measure, lacking) in measures.items():
+        possible = [[sample for group in songs for sample in group] for songs in [groups, *drawn]]
+        if lacking:  # a draw of one song alone has no two to compare
+            possible = [chosen for chosen in possible if len({sample.song for sample in chosen}) > 1]
         if not possible:
-            found[name]["reason"] = reason
+            found[name] = {"value": None, "low": None, "high": None, "n": len(samples), "reason": lacking}
+            continue
+        values = [measure(chosen) for chosen in possible]
+        low, high = np.percentile(values[1:] or values, (2.5, 97.5))
+        found[name] = {"value": values[0], "low": float(low), "high": float(high), "n": len(samples)}
+    of_songs = {song: [multimodality(group)] for song, group in by_song.items() if len(group) > 1}
+    value, low, high = bootstrap(of_songs, seed=seed) if of_songs else (None, None, None)
+    found["multimodality"] = {"value": value, "low": low, "high": high, "n": len(samples)}
+    if not of_songs:
+        found["multimodality"]["reason"] = "one dance a song"
     return found
 
 

@@ -84,10 +84,12 @@ def check(namespace: dict, *own: str) -> Experiment:
     )
 
 
-def check_song(song: str) -> Path | None:
-    """The file `song`, there and not a folder; None for "". Raises `ParameterError`."""
+def find_song(song: str) -> Path:
+    """The file `song`; for "" a song of our own. Raises `ParameterError` where there is no such file."""
     if not song:
-        return None
+        from d2m import builtin
+
+        return builtin.example_song()
     path = resolve(song)
     if not path.is_file():
         raise ParameterError(

@@ -4,6 +4,8 @@ Colours are Okabe and Ito's, which the colour-blind can tell apart; each role ha
 without pyplot, so none stays in memory; Jupyter shows one that a cell ends in.
 """
 
+import io
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -29,22 +31,42 @@ LIMB_COLOURS = tuple(
 )
 
 
+class Picture(Figure):
+    """A figure that Jupyter shows without pyplot."""
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png")
+        return buffer.getvalue()
+
+
+@dataclass(frozen=True)
+class Track:
+    """A panel of a `timeline`: a curve at `fps` values a second, and events marked on it."""
+
+    title: str
+    values: np.ndarray  # (n,)
+    fps: float
+    unit: str  # of the values, for the axis
+    colour: str
+    events_s: np.ndarray = ()  # dashed lines
+
+
 def figure(width: float = 9, height: float = 3, rows: int = 1, columns: int = 1, **options):
     """A figure of d2m's style, in inches, and its axes (one, or an array of them)."""
     from cycler import cycler
 
     with rc_context({**STYLE, "axes.prop_cycle": cycler(color=CYCLE)}):
-        made = Figure(figsize=(width, height), layout="constrained")
+        made = Picture(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(made)
         return made, made.subplots(rows, columns, **options)
 
 
-def save(made: Figure, folder: Path, name: str) -> Path:
-    """Save a figure as `folder`/`name`.png, and return its path. Raises `OutputError`."""
-    path = Path(folder) / f"{name}.png"
-    with replacing(path) as temporary:
+def save(made: Figure, folder: Path, name: str) -> Figure:
+    """Save a figure as `folder`/`name`.png, and return it, so that a cell may end in it. Raises `OutputError`."""
+    with replacing(Path(folder) / f"{name}.png") as temporary:
         made.savefig(temporary, dpi=110)
-    return path
+    return made
 
 
 def limbs(joints: np.ndarray) -> np.ndarray:
@@ -53,9 +75,12 @@ def limbs(joints: np.ndarray) -> np.ndarray:
 
 
 def pose_strip(
-    dances: dict[str, np.ndarray], frames, title: str = "", times_s=None, spacing: float = 1.1, view: float = 0.5
+    dances: dict[str, np.ndarray], frames, title: str = "", labels=None, spacing: float = 1.1, view: float = 0.5
 ) -> Figure:
-    """Stick figures at `frames`, one row a dance (T, 14, D), 3D seen from `view` radians to the side of its facing."""
+    """Stick figures at `frames`, one row a dance (T, 14, D), 3D seen from `view` radians to the side of its facing.
+
+    `labels` stand below the figures, one each: text, or times in seconds.
+    """
     made, axes = figure(min(14, 0.75 * len(frames) + 1), 1.9 * len(dances) + 0.3, len(dances), 1, squeeze=False)
     for axis, (name, poses) in zip(axes[:, 0], dances.items(), strict=True):
         for place, frame in enumerate(frames):
@@ -67,9 +92,9 @@ def pose_strip(
         axis.set_title(name, loc="left")
         axis.grid(False)
         axis.set_xticks([])
-    if times_s is not None:
-        axes[-1, 0].set_xticks(np.arange(len(frames)) * spacing, [f"{time:.1f}" for time in times_s])
-        axes[-1, 0].set_xlabel("time (s)")
+    if labels is not None:
+        told = [label if isinstance(label, str) else f"{label:.1f} s" for label in labels]
+        axes[-1, 0].set_xticks(np.arange(len(frames)) * spacing, told)
     if title:
         made.suptitle(title)
     return made
@@ -84,20 +109,50 @@ def _flat(joints: np.ndarray, view: float) -> np.ndarray:
     return pose.turn(centred, view - angle)[:, :2]
 
 
-def beats(onset_strength, onset_fps: float, music_beats_s, strength, fps: float, kinematic_beats_s, span_s) -> Figure:
-    """Music beats on onset strength, above kinematic beats on the strength of the motion's change, on one time axis."""
-    made, (top, bottom) = figure(11, 4, 2, 1, sharex=True)
-    for axis, curve, rate, marks, colour, label in (
-        (top, onset_strength, onset_fps, music_beats_s, MUSIC, "onset strength"),
-        (bottom, strength, fps, kinematic_beats_s, KINEMATIC, "change of motion"),
-    ):
-        axis.plot(np.arange(len(curve)) / rate, curve, color=colour, linewidth=1)
-        marks = np.asarray(marks)
-        axis.vlines(marks, 0, 1, transform=axis.get_xaxis_transform(), color=colour, alpha=0.5, linestyles="--")
-        axis.set_ylabel(label)
-    top.set_title("music beats (dashed)", loc="left")
-    bottom.set_title("kinematic beats (dashed)", loc="left")
-    bottom.set(xlabel="time (s)", xlim=span_s)
+def timeline(tracks: list[Track], span_s: tuple[float, float], title: str = "") -> Figure:
+    """Tracks one above the other on one time axis, the seconds `span_s` of it."""
+    made, axes = figure(11, 1.6 * len(tracks) + 0.6, len(tracks), 1, sharex=True, squeeze=False)
+    for axis, track in zip(axes[:, 0], tracks, strict=True):
+        times_s = np.arange(len(track.values)) / track.fps
+        near = (times_s >= span_s[0] - 1) & (times_s <= span_s[1] + 1)
+        axis.plot(times_s[near], track.values[near], color=track.colour, linewidth=0.9)
+        events_s = np.asarray(track.events_s)
+        axis.vlines(
+            events_s, 0, 1, transform=axis.get_xaxis_transform(), color=track.colour, alpha=0.6, linestyles="--"
+        )
+        axis.set_title(track.title, loc="left")
+        axis.set_ylabel(track.unit)
+    axes[-1, 0].set(xlabel="time (s)", xlim=span_s)
+    made.suptitle(title)
+    return made
+
+
+def directogram(histogram: np.ndarray, fps: float, kinematic_beats_s, span_s: tuple[float, float]) -> Figure:
+    """Motion by direction (T, bins) in m/s as an image over time, kinematic beats marked."""
+    made, axis = figure(11, 2.6)
+    extent = (-0.5 / fps, (len(histogram) - 0.5) / fps, -0.5, histogram.shape[1] - 0.5)
+    image = axis.imshow(histogram.T, aspect="auto", origin="lower", extent=extent, cmap="cividis")
+    axis.vlines(kinematic_beats_s, *axis.get_ylim(), color="white", linestyles="--", linewidth=1)
+    axis.set(xlabel="time (s)", ylabel="direction", xlim=span_s, title="directogram, kinematic beats dashed")
+    axis.grid(False)
+    made.colorbar(image, label="motion (m/s)")
+    return made
+
+
+def cut(times_s, detected, music_beats_s, units_s, span_s: tuple[float, float]) -> Figure:
+    """How a dance is cut: music beats, anchors (kinematic beats and the divisions between), and units as bars.
+
+    `units_s` (n, 2) are the begin and end of each unit.
+    """
+    made, axis = figure(11, 2.6)
+    rows = (("music beats", music_beats_s, MUSIC), ("kinematic beats", times_s[detected], KINEMATIC))
+    rows += (("divisions", times_s[~detected], CHANCE),)
+    for height, (_, events_s, colour) in enumerate(reversed(rows), 1):
+        axis.vlines(events_s, height - 0.4, height + 0.4, color=colour, linewidth=2)
+    for number, (begin, end) in enumerate(units_s):
+        axis.barh(-0.35 * (number % 3), end - begin, 0.3, begin, color=CYCLE[4 + number % 2], alpha=0.7)
+    axis.set_yticks((-0.35, 1, 2, 3), ("units", *(name for name, _, _ in reversed(rows))))
+    axis.set(xlabel="time (s)", xlim=span_s)
     return made
 
 
@@ -117,6 +172,8 @@ def distances(distances_in_beats: dict[str, np.ndarray], title: str = "") -> Fig
 def losses(history: dict, title: str = "", groups: dict[str, tuple[str, ...]] | None = None) -> Figure:
     """Losses over steps, a panel a group (all in one panel a loss where no groups are given)."""
     groups = groups or {name: (name,) for name in history}
+    groups = {name: [member for member in members if member in history] for name, members in groups.items()}
+    groups = {name: members for name, members in groups.items() if members}
     columns = min(4, len(groups))
     rows = -(-len(groups) // columns)
     made, axes = figure(3.1 * columns, 2.2 * rows + 0.3, rows, columns, squeeze=False)
@@ -132,28 +189,42 @@ def losses(history: dict, title: str = "", groups: dict[str, tuple[str, ...]] | 
     return made
 
 
-def confusion(matrix: np.ndarray, names, title: str = "") -> Figure:
-    """A confusion matrix: rows are true styles, columns what the classifier says, numbers the share of the row."""
-    made, axis = figure(1.1 * len(names) + 1.6, 0.9 * len(names) + 1.2)
-    axis.imshow(matrix, cmap="Blues", vmin=0, vmax=1)
-    for row, column in np.ndindex(*matrix.shape):
-        shade = "white" if matrix[row, column] > 0.6 else "black"
-        axis.text(column, row, f"{matrix[row, column]:.2f}", ha="center", va="center", color=shade)
-    axis.set_xticks(range(len(names)), names, rotation=20)
-    axis.set_yticks(range(len(names)), names)
-    axis.set(xlabel="classified as", ylabel="true style", title=title)
-    axis.grid(False)
+def confusions(matrices: dict[str, np.ndarray], names, title: str = "") -> Figure:
+    """Confusion matrices (shares of a row), a panel each: rows are true styles, columns what the classifier says."""
+    made, axes = figure(
+        (1.0 * len(names) + 1.0) * len(matrices) + 0.8, 0.8 * len(names) + 1.4, 1, len(matrices), squeeze=False
+    )
+    for axis, (name, matrix) in zip(axes[0], matrices.items(), strict=True):
+        axis.imshow(matrix, cmap="Blues", vmin=0, vmax=1)
+        for row, column in np.argwhere(np.isfinite(matrix)):
+            shade = "white" if matrix[row, column] > 0.6 else "black"
+            axis.text(column, row, f"{matrix[row, column]:.2f}", ha="center", va="center", color=shade)
+        axis.set_xticks(range(len(names)), names, rotation=20)
+        axis.set_yticks(range(len(names)), names if axis is axes[0, 0] else [])
+        axis.set(xlabel="classified as", title=name)
+        axis.grid(False)
+    axes[0, 0].set_ylabel("true style")
+    made.suptitle(title)
     return made
 
 
-def scatter(points: np.ndarray, labels, names, title: str = "") -> Figure:
-    """Points (n, 2) coloured by their class."""
-    made, axis = figure(5, 4)
-    for index, name in enumerate(names):
-        chosen = points[np.asarray(labels) == index]
-        axis.scatter(*chosen.T, s=10, alpha=0.6, color=CYCLE[index], label=name)
-    axis.set(title=title, xlabel="first principal component", ylabel="second principal component")
-    axis.legend()
+def projection(groups: dict[str, np.ndarray], labels: dict[str, np.ndarray], names, title: str = "") -> Figure:
+    """Groups of points (n, C) on the first two principal components of the first group, a panel each.
+
+    `labels` are the classes of the points, coloured and named by `names`.
+    """
+    first = next(iter(groups.values()))
+    axes_of = np.linalg.svd(first - first.mean(axis=0), full_matrices=False)[2][:2]
+    made, axes = figure(4.3 * len(groups), 3.8, 1, len(groups), squeeze=False, sharex=True, sharey=True)
+    for axis, (group, points) in zip(axes[0], groups.items(), strict=True):
+        flat = (points - first.mean(axis=0)) @ axes_of.T
+        for index, name in enumerate(names):
+            chosen = flat[np.asarray(labels[group]) == index]
+            axis.scatter(*chosen.T, s=8, alpha=0.5, color=CYCLE[index], label=name)
+        axis.set(title=group, xlabel="first principal component")
+    axes[0, 0].set_ylabel("second principal component")
+    axes[0, 0].legend()
+    made.suptitle(title)
     return made
 
 

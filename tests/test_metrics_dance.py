@@ -71,6 +71,14 @@ def test_feet_slide_as_fast_as_those_that_stand_move(heights_m, speeds, found):
     assert metrics.foot_sliding(poses) == pytest.approx(found, abs=1e-9)
 
 
+def test_a_foot_does_not_slide_while_it_is_lifted_moved_and_set_down():
+    poses = np.zeros((60, 14, 3))
+    poses[:, pose.L_ANKLE, 1] = 1.0  # the other foot is never down
+    poses[:, pose.R_ANKLE, 0] = np.clip((np.arange(60) - 20) * 0.05, 0, 1)  # 1 m, from frame 20 to frame 40
+    poses[21:40, pose.R_ANKLE, 1] = pose.ANKLE_HEIGHT + 0.1
+    assert metrics.foot_sliding(poses) == 0
+
+
 @pytest.mark.parametrize(("frozen", "share"), [(0, 0.0), (75, 0.25), (300, 1.0)])
 def test_freeze_share_is_that_of_the_frames_that_stand(frozen, share):
     poses = walk(301)

@@ -64,7 +64,7 @@ def test_hits_at_seams_are_told_from_those_elsewhere():
     ("changed", "name", "reason"),
     [
         ({"kinematic_beats_s": np.empty(0)}, "beat hit rate", "no kinematic beats"),
-        ({"units_s": np.empty(0)}, "boundary jump", "no seams"),
+        ({"units_s": np.empty(0)}, "boundary jump", "no seams, or no motion"),
         ({"units_s": np.empty(0)}, "beat hit rate at seams", "no seams"),
         ({"poses": walk(dimensions=2), "units_s": np.empty(0)}, "bone variation", "2D"),
         ({"judged": ""}, "style consistency", "not judged"),

@@ -1,0 +1,93 @@
+# make setup | dance | test | figures; `make` alone says what they do.
+# Another Python than the python3 of the PATH: make setup PYTHON=python3.12
+
+PYTHON ?= python3
+VENV := .venv
+READY := $(VENV)/.d2m-ready
+PAPERMILL := $(VENV)/bin/python -m papermill --log-output --no-progress-bar
+NOTEBOOKS := $(addprefix notebooks/,01_beat_analysis.ipynb 02_train_vae.ipynb 03_train_mmgan.ipynb 04_evaluate.ipynb \
+	05_dance.ipynb)
+
+# The notebooks' kernel, "python3", is the one in .venv, even where the user has another of that name: this comes first.
+export JUPYTER_PATH := $(CURDIR)/$(VENV)/share/jupyter
+# Set in a JupyterLab kernel, where d2m draws bars that redraw themselves; what runs here writes a log.
+unexport JPY_SESSION_NAME
+
+# Values reach the shell through the environment and unexpanded, so that $$, quotes and blanks in a name survive.
+unexport SONG STYLE SEED N PRESET CORPUS DEVICE
+export D2M_SONG = $(value SONG)
+export D2M_STYLE = $(value STYLE)
+export D2M_SEED = $(value SEED)
+export D2M_N = $(value N)
+export D2M_PRESET = $(value PRESET)
+export D2M_CORPUS = $(value CORPUS)
+export D2M_DEVICE = $(value DEVICE)
+# papermill -r gives a string whatever it looks like ("007"), -p a number where it looks like one.
+PARAMETERS = $(if $(value SONG),-r song "$$D2M_SONG") $(if $(value STYLE),-r style "$$D2M_STYLE") \
+	$(if $(value SEED),-p seed "$$D2M_SEED") $(if $(value N),-p n "$$D2M_N") \
+	$(if $(value PRESET),-r preset "$$D2M_PRESET") $(if $(value CORPUS),-r corpus "$$D2M_CORPUS") \
+	$(if $(value DEVICE),-r device "$$D2M_DEVICE")
+
+.DEFAULT_GOAL := help
+.PHONY: help setup dance test figures
+
+help:
+	@echo 'make dance     a dance to a built-in song; trains first what is not trained yet'
+	@echo '               SONG=file STYLE=name SEED=0 N=1 PRESET=demo CORPUS=folder DEVICE=auto, each optional'
+	@echo 'make test      unit tests and the five notebooks, outputs compared'
+	@echo 'make figures   runs the five notebooks in place and refreshes figures/'
+	@echo 'make setup     installs into .venv what these need; they call it themselves'
+
+setup: $(READY)
+
+# The stamp is made last: after a failed or broken-off installation there is none, and the next call goes on.
+$(READY): pyproject.toml constraints.txt
+	@rm -f $@
+	@command -v "$(PYTHON)" >/dev/null || { \
+		echo 'There is no $(PYTHON) here: install Python 3.11 or newer, or name yours (make setup PYTHON=python3.12).' >&2; \
+		exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "d2m needs Python 3.11 or newer, and $(PYTHON) is $$("$(PYTHON)" -V 2>&1):" \
+			'name a newer one (make setup PYTHON=python3.12).' >&2; \
+		exit 1; }
+	@$(VENV)/bin/python -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		$(ensurepip) && echo 'Making .venv ...' && "$(PYTHON)" -m venv --clear $(VENV); }
+	@echo 'Installing the packages into .venv (some minutes, by the network) ...'
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]' || { \
+		echo 'The installation failed, for the reason above; make setup goes on from here.' >&2; exit 1; }
+	@echo 'Compiling what the beat tracker needs, once (half a minute) ...'
+	@$(VENV)/bin/python -c 'from d2m import music; music.warm()'
+	@touch $@
+	@echo 'Ready.'
+
+# Debian's python3 comes without ensurepip, which venv needs; it has a package of its own.
+define ensurepip
+{ "$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
+	package=$$("$(PYTHON)" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])'); \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "Installing $$package ..."; \
+		{ apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y "$$package"; } >/dev/null; \
+	else false; fi || { \
+		echo "$(PYTHON) cannot make environments: install $$package (Debian, Ubuntu) or Python's venv and ensurepip." >&2; \
+		exit 1; }; }; }
+endef
+
+dance: setup notebooks/05_dance.ipynb
+	@mkdir -p runs
+	@$(PAPERMILL) $(PARAMETERS) notebooks/05_dance.ipynb runs/05_dance.ipynb || { \
+		echo 'There is no dance: the reason is the last line of the error above.' >&2; exit 1; }
+	@newest=$$(ls -t runs/*/dances/*.mp4 | head -n 1) && [ -n "$$newest" ] && echo "The dance: $$newest"
+
+test: setup
+	@$(VENV)/bin/python -m pytest
+
+# Nothing else writes into figures/. Times of the run are not kept in the notebooks: they would differ each time.
+figures: setup $(NOTEBOOKS)
+	@for notebook in $(NOTEBOOKS); do \
+		$(VENV)/bin/python -m nbconvert --to notebook --execute --inplace \
+			--ExecutePreprocessor.timeout=-1 --ExecutePreprocessor.record_timing=False "$$notebook" || exit 1; \
+	done
+	@mkdir -p figures
+	@for figure in runs/builtin-demo/figures/*.png runs/builtin-demo/figures/*.gif; do \
+		[ ! -e "$$figure" ] || cp "$$figure" figures/ || exit 1; \
+	done

@@ -1,0 +1,102 @@
+"""What the notebooks show of a trained run: reconstructions, swaps, chains, samples, and how styles are told apart."""
+
+import numpy as np
+import torch
+
+from d2m import generate, metrics, pose
+from d2m.dataset import balanced
+from d2m.experiment import Experiment
+from d2m.units import LEAD, UNIT_POSES
+
+SHOWN = "validation"  # the split that is shown: dances that no model has seen
+# The MM-GAN's losses by what they belong together with.
+GAN_LOSSES = {
+    "L_adv^m": ("adv^m critic", "adv^m"),
+    "L_adv^d": ("adv^d critic", "adv^d"),
+    "R1": ("adv^m critic R1", "adv^d critic R1"),
+    "L_recon^m": ("recon^m",),
+    "L_recon^p": ("recon^p",),
+    "L_recon^s": ("recon^s",),
+    "L_KL^d": ("KL^d", "KL^d of music"),
+    "total": ("total critic", "total generator"),
+}
+
+
+def rebuilt(experiment: Experiment, style: str) -> dict[str, np.ndarray]:
+    """An unseen unit of a style and its reconstruction, each (34, 14, D); nothing where no unseen dance has the style."""
+    data = experiment.dances(SHOWN)
+    index = torch.nonzero(data.unit_styles == experiment.corpus.styles.index(style))[:, 0]
+    if not len(index):
+        return {}
+    unit = data.units(index[len(index) // 2][None])
+    made = _move(experiment, unit[:, :LEAD], unit)
+    return {"real": pose.from_features(unit[0].double().numpy()), "rebuilt": made[0]}
+
+
+def swapped(experiment: Experiment, count: int = 4) -> dict[str, np.ndarray]:
+    """One unseen z_mov from the first poses of `count` unseen units: {name: (34, 14, D)}."""
+    data = experiment.dances(SHOWN)
+    units = data.units(balanced(data.unit_styles, count, _generator(experiment)))
+    made = _move(experiment, units[:, :LEAD], units[:1].expand(count, -1, -1))
+    names = ["its own first pose", *(f"first pose of unit {number}" for number in range(2, count + 1))]
+    return dict(zip(names, made, strict=True))
+
+
+def chained(experiment: Experiment, count: int = 12) -> tuple[np.ndarray, np.ndarray]:
+    """Speed (T,) in m/s of `count` movements of unseen dances chained at 15 poses a second, and where the seams are, s."""
+    data, vae = experiment.dances(SHOWN), experiment.vae
+    units = data.units(balanced(data.unit_styles, count, _generator(experiment)))
+    with torch.no_grad():
+        codes = vae.encode_movement(units[:, LEAD:])[0]
+    poses = generate.chain(vae, units[:1, :LEAD], codes[:, None])[0]
+    # Step i leads from pose i to pose i + 1; unit n begins with pose LEAD + 32 n.
+    return metrics.joint_speed(poses), (np.arange(count) * UNIT_POSES + LEAD - 1) / 15.0
+
+
+def style_confusion(experiment: Experiment, view: str, split: str) -> np.ndarray:
+    """Shares (styles, styles) of a split's windows: row the true style, column the class; a row without windows is nan."""
+    windows, labels = experiment.style_windows(view, split)
+    said = experiment.classifier(view).probabilities(windows).argmax(dim=1)
+    size = len(experiment.corpus.styles)
+    counts = torch.bincount(labels * size + said, minlength=size**2).view(size, size).double()
+    return (counts / counts.sum(dim=1, keepdim=True)).numpy()
+
+
+def accuracy(confusion: np.ndarray) -> float:
+    """Mean share of right windows over the styles that have any."""
+    return float(np.nanmean(np.diag(confusion)))
+
+
+@torch.no_grad()
+def dance_space(experiment: Experiment, count: int = 600) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """z_dan of `count` real training runs and as many from their music, (count, dance_size), and the style of each."""
+    torch.manual_seed(experiment.seed)
+    data, mmgan = experiment.dances("train"), experiment.mmgan
+    index = balanced(data.run_styles, count, _generator(experiment))
+    real = mmgan.encode_dance(mmgan.movements(data.runs(index)[0]))[0]
+    noise = torch.randn(count, mmgan.config.noise_size)
+    composed = mmgan.encode_music(experiment.run_styles("train")[index], noise)[0]
+    labels = data.run_styles[index].numpy()
+    points = {"real runs: E_dan": real.numpy(), "from music: E_mus": composed.numpy()}
+    return points, dict.fromkeys(points, labels)
+
+
+@torch.no_grad()
+def composed(experiment: Experiment, style: str) -> np.ndarray:
+    """One run of movements composed for a style and chained: (LEAD + 32 * run, 14, D)."""
+    mmgan, number = experiment.mmgan, experiment.corpus.styles.index(style)
+    s = torch.eye(len(experiment.corpus.styles))[number : number + 1]
+    generator = _generator(experiment)
+    lead = generate.first_leads(experiment.dancer, s[0], [generator])
+    return generate.chain(mmgan.vae, lead, mmgan.compose(s, generator).transpose(0, 1))[0]
+
+
+@torch.no_grad()
+def _move(experiment: Experiment, lead: torch.Tensor, moving: torch.Tensor) -> list[np.ndarray]:
+    """Poses of the movements of the units `moving` danced from `lead`."""
+    made = experiment.vae.move(lead, experiment.vae.encode_movement(moving[:, LEAD:])[0])
+    return [pose.from_features(unit) for unit in made.double().numpy()]
+
+
+def _generator(experiment: Experiment) -> torch.Generator:
+    return torch.Generator().manual_seed(experiment.seed)

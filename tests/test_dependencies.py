@@ -1,0 +1,129 @@
+"""What d2m stands on: pyproject.toml, constraints.txt and environment.yml agree, and no package is named in vain."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from importlib import metadata
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+from d2m.paths import ROOT
+
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+RUN = [Requirement(line) for line in PYPROJECT["project"]["dependencies"]]
+DEV = [Requirement(line) for line in PYPROJECT["project"]["optional-dependencies"]["dev"]]
+IMPORT_NAMES = {"lightning-fabric": "lightning_fabric"}  # where it is not the package's name
+TOOLS = {  # which no module of d2m imports, and why they are here all the same
+    "jupyterlab": "opens the notebooks, and brings nbconvert for `make figures`",
+    "papermill": "runs the notebooks for `make dance`",
+    "ipywidgets": "what the notebooks' controls are made of",
+    "pytest": "runs the tests",
+    "nbval": "runs the notebooks as tests",
+    "ruff": "checks the style",
+}
+BROUGHT = {"PIL": "matplotlib", "cycler": "matplotlib", "IPython": "jupyterlab"}  # imported, and brought by what is named
+# Training, as notebooks 02 and 03 do it, then what it imported: a GPU machine that has torch may have none of the last.
+TRAINING = """
+import sys
+from d2m import dataset, experiment, gan, generate, plot, presets, style, train, vae
+corpus, run = sys.argv[1:]
+small = experiment.Experiment(source=corpus, run=run, device="cpu", steps=1)
+assert small.corpus.name == "small" and len(small.dances("train").run_rows)
+assert small.mmgan.config.styles == len(small.corpus.styles)
+assert small.dancer.styles == small.corpus.styles and small.losses("vae")
+print(*sorted({name.partition(".")[0] for name in sys.modules}))
+"""
+NOT_THERE = {"librosa", "numba", "llvmlite", "soundfile", "soxr", "av"}
+
+
+def pins() -> dict[str, str]:
+    """constraints.txt: canonical name -> version."""
+    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
+    return {canonicalize_name(name): version for name, version in (line.split("==") for line in lines)}
+
+
+def imported() -> set[str]:
+    """Names of the packages that modules of d2m import, wherever in them."""
+    names = set()
+    for path in (ROOT / "d2m").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                names.add(node.module.partition(".")[0])
+    return names - set(sys.stdlib_module_names) - {"d2m"}
+
+
+@pytest.mark.parametrize("requirement", [*RUN, *DEV], ids=lambda requirement: requirement.name)
+def test_a_dependency_is_pinned_at_a_version_that_pyproject_allows(requirement):
+    assert requirement.specifier.contains(pins()[canonicalize_name(requirement.name)])
+
+
+@pytest.mark.parametrize("requirement", [*RUN, *DEV], ids=lambda requirement: requirement.name)
+def test_a_dependency_says_what_it_is_for_and_is_used(requirement):
+    listed = re.search(rf'^ +"{re.escape(str(requirement))}",(.*)$', (ROOT / "pyproject.toml").read_text(), re.M)
+    assert listed and re.fullmatch(r" +# \w.{3,}", listed[1]), "its line should end with the reason"
+    name = IMPORT_NAMES.get(requirement.name, requirement.name)
+    assert name in imported() or requirement.name in TOOLS, f"no module of d2m imports {name}"
+
+
+def test_no_module_imports_what_pyproject_does_not_name():
+    named = {IMPORT_NAMES.get(requirement.name, requirement.name) for requirement in RUN}
+    assert imported() - named <= set(BROUGHT)
+    assert set(BROUGHT.values()) <= named
+
+
+def test_constraints_are_plain_pins_in_order_without_what_suits_one_machine_only():
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    plain = [line for line in lines if not line.startswith("#")]
+    assert lines[0].startswith("# ") and plain == sorted(plain, key=str.upper) and len(plain) == len(pins())
+    for line in plain:
+        assert re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][0-9a-z.]*", line), line
+    assert not [name for name in pins() if re.match("nvidia|cuda|triton|d2m$", name)]
+
+
+def test_all_that_the_dependencies_bring_is_pinned():
+    here = {"python_version": "3.11", "sys_platform": "linux", "platform_system": "Linux", "extra": ""}
+    waiting, seen = [(r.name, r.extras) for r in [*RUN, *DEV]], set()
+    while waiting:
+        name, extras = waiting.pop()
+        if (name, *extras) in seen or re.match("nvidia|cuda|triton", name):
+            continue
+        seen.add((name, *extras))
+        try:
+            lines = metadata.requires(name) or []
+        except metadata.PackageNotFoundError:
+            continue  # not for this machine
+        for needed in map(Requirement, lines):
+            if not needed.marker or any(needed.marker.evaluate(here | {"extra": extra}) for extra in ("", *extras)):
+                waiting.append((needed.name, needed.extras))
+    needed = {canonicalize_name(name) for name, *_ in seen}
+    assert needed - set(pins()) - {"setuptools"} == set()  # setuptools builds; pip brings it where it is asked for
+
+
+def test_the_conda_environment_names_the_same_versions_as_pyproject():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    *from_conda, by_pip = environment["dependencies"]
+    assert environment["name"] == "d2m" and environment["channels"] == ["conda-forge"]
+    python, pip = map(Requirement, (re.sub("(?<![=<>])=(?!=)", "==", line) for line in from_conda))
+    (version,) = python.specifier
+    assert (python.name, pip.name) == ("python", "pip")
+    assert SpecifierSet(PYPROJECT["project"]["requires-python"]).contains(version.version)
+    options = [line for line in by_pip["pip"] if line.startswith("-")]
+    assert options == ["-c constraints.txt", "-e ."]
+    listed = [Requirement(line) for line in by_pip["pip"] if not line.startswith("-")]
+    assert sorted(map(str, listed)) == sorted(map(str, [*RUN, *DEV]))
+
+
+def test_training_on_a_built_corpus_imports_neither_librosa_nor_pyav(small_corpus, tmp_path):
+    arguments = [sys.executable, "-c", TRAINING, str(small_corpus.folder), str(tmp_path / "run")]
+    done = subprocess.run(arguments, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    loaded = set(done.stdout.split())
+    assert {"torch", "lightning_fabric"} <= loaded and not loaded & NOT_THERE
