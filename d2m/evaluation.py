@@ -1,6 +1,6 @@
 """The evaluation of a run: dances to the test songs and their controls, scored together (DESIGN section 6).
 
-    real        the unseen real dances to the same songs
+    real        the unseen real dances to the same songs; their seams are where movements of ours would begin
     shuffled    our dances beside the beats of another song
     random      our dances with as many kinematic beats at random times
     mean_pose   the mean pose of training, held
@@ -27,7 +27,7 @@ from d2m.generate import Dancer
 from d2m.kinematics import KinematicBeatConfig, kinematic_beats
 from d2m.metrics import Sample
 from d2m.paths import replacing
-from d2m.units import LEAD
+from d2m.units import LEAD, UNIT_BEATS
 from d2m.vae import DUVAE
 
 HOP = 8  # frames between two windows of the feature vectors
@@ -41,10 +41,11 @@ def real_dances(experiment: Experiment, split: str) -> list[Dance]:
         arrays = experiment.corpus.load(entry)
         poses = dataset.in_dimensions(arrays["poses"], experiment.preset.vae.dimensions, entry.name)
         beats_s = arrays["music_beats_s"]
-        shown = beats_s[(beats_s >= 0) & (beats_s < len(poses) / FPS)]
-        found.append(
-            Dance(poses.astype(np.float32), shown, np.empty(0), entry.style, -1, Path(entry.name), entry.start_s)
-        )
+        duration_s = len(poses) / FPS
+        shown = beats_s[(beats_s >= 0) & (beats_s < duration_s)]
+        # Where the movements of a generated dance would begin: what a seam is measured against.
+        seams_s = generate.unit_times(beats_s, len(beats_s) // UNIT_BEATS, duration_s)
+        found.append(Dance(poses.astype(np.float32), shown, seams_s, entry.style, -1, Path(entry.name), entry.start_s))
     return found
 
 

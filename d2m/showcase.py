@@ -23,7 +23,7 @@ GAN_LOSSES = {
 
 
 def rebuilt(experiment: Experiment, style: str) -> dict[str, np.ndarray]:
-    """An unseen unit of a style and its reconstruction, each (34, 14, D); nothing where no unseen dance has the style."""
+    """An unseen unit of a style and its reconstruction, each (34, 14, D); nothing where the style is not unseen."""
     data = experiment.dances(SHOWN)
     index = torch.nonzero(data.unit_styles == experiment.corpus.styles.index(style))[:, 0]
     if not len(index):
@@ -43,7 +43,7 @@ def swapped(experiment: Experiment, count: int = 4) -> dict[str, np.ndarray]:
 
 
 def chained(experiment: Experiment, count: int = 12) -> tuple[np.ndarray, np.ndarray]:
-    """Speed (T,) in m/s of `count` movements of unseen dances chained at 15 poses a second, and where the seams are, s."""
+    """Speed (T,) in m/s of `count` unseen movements chained at 15 poses a second, and the times of the seams in s."""
     data, vae = experiment.dances(SHOWN), experiment.vae
     units = data.units(balanced(data.unit_styles, count, _generator(experiment)))
     with torch.no_grad():
@@ -54,7 +54,7 @@ def chained(experiment: Experiment, count: int = 12) -> tuple[np.ndarray, np.nda
 
 
 def style_confusion(experiment: Experiment, view: str, split: str) -> np.ndarray:
-    """Shares (styles, styles) of a split's windows: row the true style, column the class; a row without windows is nan."""
+    """Shares (styles, styles) of a split's windows: row the true style, column the class; an empty row is nan."""
     windows, labels = experiment.style_windows(view, split)
     said = experiment.classifier(view).probabilities(windows).argmax(dim=1)
     size = len(experiment.corpus.styles)

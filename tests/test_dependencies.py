@@ -2,7 +2,6 @@
 
 import ast
 import re
-import subprocess
 import sys
 import tomllib
 from importlib import metadata
@@ -27,19 +26,11 @@ TOOLS = {  # which no module of d2m imports, and why they are here all the same
     "nbval": "runs the notebooks as tests",
     "ruff": "checks the style",
 }
-BROUGHT = {"PIL": "matplotlib", "cycler": "matplotlib", "IPython": "jupyterlab"}  # imported, and brought by what is named
-# Training, as notebooks 02 and 03 do it, then what it imported: a GPU machine that has torch may have none of the last.
-TRAINING = """
-import sys
-from d2m import dataset, experiment, gan, generate, plot, presets, style, train, vae
-corpus, run = sys.argv[1:]
-small = experiment.Experiment(source=corpus, run=run, device="cpu", steps=1)
-assert small.corpus.name == "small" and len(small.dances("train").run_rows)
-assert small.mmgan.config.styles == len(small.corpus.styles)
-assert small.dancer.styles == small.corpus.styles and small.losses("vae")
-print(*sorted({name.partition(".")[0] for name in sys.modules}))
-"""
-NOT_THERE = {"librosa", "numba", "llvmlite", "soundfile", "soxr", "av"}
+BROUGHT = {
+    "PIL": "matplotlib",
+    "cycler": "matplotlib",
+    "IPython": "jupyterlab",
+}  # imported, and brought by what is named
 
 
 def pins() -> dict[str, str]:
@@ -119,11 +110,3 @@ def test_the_conda_environment_names_the_same_versions_as_pyproject():
     assert options == ["-c constraints.txt", "-e ."]
     listed = [Requirement(line) for line in by_pip["pip"] if not line.startswith("-")]
     assert sorted(map(str, listed)) == sorted(map(str, [*RUN, *DEV]))
-
-
-def test_training_on_a_built_corpus_imports_neither_librosa_nor_pyav(small_corpus, tmp_path):
-    arguments = [sys.executable, "-c", TRAINING, str(small_corpus.folder), str(tmp_path / "run")]
-    done = subprocess.run(arguments, capture_output=True, text=True, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    loaded = set(done.stdout.split())
-    assert {"torch", "lightning_fabric"} <= loaded and not loaded & NOT_THERE

@@ -1,0 +1,103 @@
+"""make and .ci/run: the targets are there, and what is asked for reaches the notebook as it was written."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from d2m.paths import ROOT
+
+SHOW = "import json, sys; print(json.dumps(sys.argv[1:]))"
+
+
+@pytest.fixture
+def clone(tmp_path) -> Path:
+    """A folder with the Makefile, an empty notebook 05 and a dance."""
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    for name in ("notebooks/05_dance.ipynb", "runs/builtin-demo/dances/a song.mp4", "show.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(SHOW)
+    return tmp_path
+
+
+def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
+    """make in `folder`, as from a terminal: nothing is passed on from a make that runs these tests."""
+    if shutil.which("make") is None:
+        pytest.skip("there is no make here")
+    kept = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
+    return subprocess.run(["make", *arguments], cwd=folder, env=kept, capture_output=True, text=True)
+
+
+def dance(folder: Path, *arguments: str) -> tuple[dict[str, tuple[str, str]], str]:
+    """What `make dance` gives to papermill once all is installed, parameter -> (option, value); and its last line."""
+    done = make(folder, "-o", "setup", "dance", f"PAPERMILL='{sys.executable}' show.py", *arguments)
+    assert done.returncode == 0, done.stderr
+    shown, last = done.stdout.splitlines()
+    *given, source, target = json.loads(shown)
+    assert (source, target) == ("notebooks/05_dance.ipynb", "runs/05_dance.ipynb")
+    return {given[i + 1]: (given[i], given[i + 2]) for i in range(0, len(given), 3)}, last
+
+
+def test_make_alone_says_what_there_is(clone):
+    said = make(clone).stdout
+    for target in ("make dance", "make test", "make setup", "make figures", "SONG="):
+        assert target in said
+
+
+def test_all_targets_are_there():
+    for target in ("setup", "dance", "test", "figures", "help"):
+        done = make(ROOT, "--dry-run", "--question", target)
+        assert "No rule to make target '" + target not in done.stderr
+
+
+def test_without_options_a_dance_takes_the_notebooks_own_parameters(clone):
+    given, last = dance(clone)
+    assert given == {} and last == "The dance: runs/builtin-demo/dances/a song.mp4"
+
+
+@pytest.mark.parametrize(
+    "song",
+    ["music/song.mp3", "two words.mp3", 'it\'s "so" $HOME $(SEED) `x`.mp3', "Größe — ダンス #1.mp3", "007", "back\\n"],
+)
+def test_a_song_of_any_name_arrives_as_it_was_written(clone, song):
+    given, _ = dance(clone, f"SONG={song}")
+    assert given == {"song": ("-r", song)}
+
+
+def test_every_option_has_its_parameter_and_numbers_stay_numbers(clone):
+    given, _ = dance(clone, "STYLE=ballet", "SEED=3", "N=2", "PRESET=full", "CORPUS=my data", "DEVICE=cpu")
+    assert given == {
+        "style": ("-r", "ballet"), "seed": ("-p", "3"), "n": ("-p", "2"), "preset": ("-r", "full"),
+        "corpus": ("-r", "my data"), "device": ("-r", "cpu"),
+    }  # fmt: skip
+
+
+def test_a_dance_that_fails_ends_make_and_says_so(clone):
+    (clone / "show.py").write_text("raise SystemExit(1)")
+    done = make(clone, "-o", "setup", "dance", f"PAPERMILL='{sys.executable}' show.py")
+    assert done.returncode != 0 and "There is no dance" in done.stderr and "The dance:" not in done.stdout
+
+
+def test_setup_refuses_an_old_python_and_leaves_no_stamp(clone):
+    for name in ("pyproject.toml", "constraints.txt"):
+        (clone / name).touch()
+    (clone / "old").write_text('#!/bin/sh\n[ "$1" = -V ] && echo Python 3.9.1\nexit 1\n')
+    (clone / "old").chmod(0o755)
+    for python, said in (("./old", "./old is Python 3.9.1"), ("python0", "no python0 here")):
+        done = make(clone, "setup", f"PYTHON={python}")
+        assert done.returncode != 0 and said in done.stderr and "3.11 or newer" in done.stderr
+    assert not (clone / ".venv").exists()
+
+
+def test_ci_runs_make_test_in_the_clone(clone):
+    script = ROOT / ".ci" / "run"
+    assert os.access(script, os.X_OK)
+    (clone / ".ci").mkdir()
+    shutil.copy(script, clone / ".ci" / "run")
+    (clone / "Makefile").write_text("test:\n\t@pwd\n")
+    done = subprocess.run([clone / ".ci" / "run"], capture_output=True, text=True, cwd="/")
+    assert done.returncode == 0 and str(clone) in done.stdout.splitlines()

@@ -1,0 +1,123 @@
+"""The contract of the notebooks: what each holds, what it was run with, and what it may import where it trains."""
+
+import ast
+import json
+import re
+import statistics
+import subprocess
+import sys
+import tomllib
+from functools import cache
+
+import nbformat
+import pytest
+from IPython.core.inputtransformer2 import TransformerManager
+
+from d2m.paths import ROOT
+
+NAMES = ("01_beat_analysis", "02_train_vae", "03_train_mmgan", "04_evaluate", "05_dance")
+COMMON = {"corpus": "builtin", "run": "", "preset": "demo", "seed": 0, "device": "auto"}
+OF_DANCE = {"song": "", "style": "", "n": 1}  # which 05 adds, and `start_pose`
+# Runs the code of a notebook on a built corpus, for one step of training, and prints what that imported.
+RUN = """
+import json, sys
+cells, given = json.loads(sys.stdin.read())
+shown = {"display": lambda *figures: None, "In": []}
+for cell in cells:
+    try:
+        exec(cell, shown)
+    except AssertionError:
+        pass  # what must hold of a trained model need not hold after one step
+    if cell.startswith("# Parameters"):
+        shown |= given
+print("imported:", *sorted({name.partition(".")[0] for name in sys.modules}))
+"""
+NOT_THERE = {"librosa", "numba", "llvmlite", "soundfile", "soxr", "av"}  # on a GPU machine that has torch
+
+
+@cache
+def notebook(name: str) -> nbformat.NotebookNode:
+    path = ROOT / "notebooks" / f"{name}.ipynb"
+    assert path.is_file(), f"{path.relative_to(ROOT)} is missing"
+    return nbformat.read(path, as_version=4)
+
+
+def code(name: str) -> list[nbformat.NotebookNode]:
+    return [cell for cell in notebook(name).cells if cell.cell_type == "code"]
+
+
+def python(cell) -> ast.Module:
+    """A cell's syntax tree, its magics and its final `;` understood as IPython does."""
+    return ast.parse(TransformerManager().transform_cell(cell.source))
+
+
+def parameters(name: str) -> dict:
+    """Parameters of a notebook and their defaults."""
+    (cell,) = (cell for cell in code(name) if "parameters" in cell.metadata.get("tags", []))
+    assignments = python(cell).body
+    assert all(isinstance(line, ast.Assign) and len(line.targets) == 1 for line in assignments), (
+        "nothing is derived here"
+    )
+    return {line.targets[0].id: ast.literal_eval(line.value) for line in assignments}
+
+
+def test_bare_pytest_runs_these_five_notebooks_and_no_other():
+    options = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]
+    assert options["testpaths"] == ["tests", *(f"notebooks/{name}.ipynb" for name in NAMES)]
+    assert {"--nbval", "--nbval-current-env"} <= set(options["addopts"].split())
+    (sanitize,) = re.findall(r"--nbval-sanitize-with=(\S+)", options["addopts"])
+    assert (ROOT / sanitize).is_file()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_notebook_is_valid_and_runs_in_the_kernel_python3(name):
+    nbformat.validate(notebook(name))
+    assert notebook(name).metadata.kernelspec.name == "python3"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_first_cell_tells_and_the_second_holds_the_parameters(name):
+    cells = notebook(name).cells
+    assert cells[0].cell_type == "markdown" and cells[0].source.startswith("# ")
+    tagged = [place for place, cell in enumerate(cells) if "parameters" in cell.metadata.get("tags", [])]
+    assert tagged == [1] and cells[1].cell_type == "code"
+    assert not any("injected-parameters" in cell.metadata.get("tags", []) for cell in cells)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_common_parameters_have_their_defaults(name):
+    found = parameters(name)
+    expected = COMMON | (OF_DANCE if name == "05_dance" else {})
+    assert {key: found.get(key) for key in expected} == expected
+    assert ("start_pose" in found) == (name == "05_dance")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_cells_tell_what_is_done_and_the_package_does_it(name):
+    lengths = []
+    for cell in code(name):
+        lengths.append(len(cell.source.splitlines()))
+        for node in ast.walk(python(cell)):
+            kind = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+            assert not isinstance(node, kind), f"{node.name} belongs into the package"
+            named = isinstance(node, ast.Assign | ast.AnnAssign | ast.NamedExpr) and isinstance(node.value, ast.Lambda)
+            assert not named, ast.unparse(node)
+    assert max(lengths) <= 20 and statistics.median(lengths) <= 5
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_notebook_is_kept_as_one_whole_run_left_it(name):
+    assert [cell.execution_count for cell in code(name)] == list(range(1, len(code(name)) + 1))
+    outputs = [output for cell in code(name) for output in cell.outputs]
+    assert outputs and not [output.ename for output in outputs if output.output_type == "error"]
+
+
+@pytest.mark.parametrize("name", ["02_train_vae", "03_train_mmgan"])
+def test_training_on_a_built_corpus_imports_neither_librosa_nor_pyav(name, small_corpus, tmp_path):
+    given = {"corpus": str(small_corpus.folder), "run": str(tmp_path / "run"), "device": "cpu", "steps": 1}
+    assert set(given) <= set(parameters(name))
+    text = json.dumps([[cell.source for cell in code(name)], given])
+    done = subprocess.run([sys.executable, "-c", RUN], input=text, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    loaded = set(done.stdout.splitlines()[-1].split())
+    assert {"imported:", "torch", "lightning_fabric"} <= loaded and not loaded & NOT_THERE

@@ -1,0 +1,136 @@
+"""The project's own rules: levels of modules, what the code may not call, what files may not hold, style, sizes."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from d2m.paths import ROOT
+
+MODULES = {path.stem: path for path in sorted((ROOT / "d2m").glob("*.py")) if path.stem != "__init__"}
+EXECUTES = {"eval", "exec", "compile", "os.system", "os.popen", "torch.load", "joblib.load", "yaml.load"}
+UNPICKLES = {"pickle", "cPickle", "dill", "cloudpickle", "shelve", "marshal"}
+MACHINE = re.compile(r"(?<![\w.~)}<])/(?:work|home|root|tmp|Users|opt)(?=/)")  # a folder of one machine
+REGISTRY = re.compile(r"pypi|pythonhosted|npmjs|registry|artifactory|nexus|mirror|proxy|anaconda|download\.pytorch")
+BASE64 = re.compile(r"[A-Za-z0-9+/=]{60,}")  # pictures in notebooks; by chance it reads as anything
+LARGEST_BYTES = 1_000_000  # of a notebook or a figure
+
+
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def own_imports(path: Path) -> set[str]:
+    """Modules of d2m that a module imports, wherever in it."""
+    names = set()
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names if alias.name.startswith("d2m.")}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name} imports relatively"
+            joined = {f"{node.module}.{alias.name}" for alias in node.names}
+            names |= joined if node.module == "d2m" else {node.module} if node.module.startswith("d2m.") else set()
+    return {name.split(".")[1] for name in names}
+
+
+def levels() -> dict[str, int]:
+    """The README's table of modules, rows `| level | module, module | role |`: module -> level."""
+    rows = re.findall(r"^\|\s*(\d+)\s*\|([^|]+)\|\s*[^|\s][^|]*\|\s*$", (ROOT / "README.md").read_text(), re.M)
+    pairs = [(name.strip(" `"), int(level)) for level, names in rows for name in names.split(",")]
+    assert len(dict(pairs)) == len(pairs), "a module stands twice in the README's table"
+    return dict(pairs)
+
+
+def tracked() -> list[Path]:
+    """Files that git keeps, but not those that are binary."""
+    try:  # the clone may belong to another user, as in a container
+        command = ["git", "-c", "safe.directory=*", "ls-files", "-z"]
+        listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("this is no git clone: which files are the project's is not known")
+    paths = [ROOT / name.decode() for name in listed.split(b"\0") if name]
+    return [path for path in paths if path.is_file() and b"\0" not in path.read_bytes()[:8192]]
+
+
+def test_the_readme_names_every_module_with_its_level():
+    assert set(levels()) == set(MODULES)
+
+
+def test_a_module_imports_lower_levels_only():
+    known = levels()
+    assert known, "the README has no table of modules"
+    higher = [
+        f"{name} ({level}) imports {other} ({known.get(other)})"
+        for name, level in known.items()
+        for other in sorted(own_imports(MODULES[name]))
+        if known.get(other, level) >= level
+    ]
+    assert higher == []
+
+
+def test_the_package_itself_holds_its_docstring_and_version_only():
+    docstring, version = tree(ROOT / "d2m" / "__init__.py").body
+    assert isinstance(docstring.value.value, str)
+    assert [target.id for target in version.targets] == ["__version__"]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_runs_no_code_that_it_reads(name):
+    for node in ast.walk(tree(MODULES[name])):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            sources = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module]
+            assert not {source.partition(".")[0] for source in sources} & UNPICKLES, ast.unparse(node)
+        if isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            options = {option.arg: ast.unparse(option.value) for option in node.keywords}
+            assert called not in EXECUTES, ast.unparse(node)
+            assert options.get("shell", "False") == "False", ast.unparse(node)
+            assert called not in ("np.load", "numpy.load") or options.get("allow_pickle") == "False", ast.unparse(node)
+
+
+def test_no_file_names_a_folder_of_one_machine():
+    found = [
+        f"{path.relative_to(ROOT)}: {line.strip()[:100]}"
+        for path in tracked()
+        for line in BASE64.sub("", path.read_text(encoding="utf-8")).splitlines()
+        if MACHINE.search(line)
+    ]
+    assert found == []
+
+
+def test_no_file_names_a_registry_or_a_host_of_one_network():
+    found = []
+    for path in tracked():
+        for host in re.findall(r"https?://([^\s/\"'`<>)\]]+)", path.read_text(encoding="utf-8")):
+            public = re.fullmatch(r"([\w-]+\.)+[a-z]{2,}", host) and not host.endswith((".local", ".internal"))
+            if host.partition(":")[0] not in ("localhost", "127.0.0.1") and (not public or REGISTRY.search(host)):
+                found.append(f"{path.relative_to(ROOT)}: {host}")
+    assert found == []
+
+
+@pytest.mark.parametrize("command", [["check"], ["format", "--check"]], ids=" ".join)
+def test_ruff_finds_nothing(command):
+    notebooks = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "notebooks").glob("0[1-5]_*.ipynb"))
+    arguments = [sys.executable, "-m", "ruff", *command, "--no-cache", "d2m", "tests", *notebooks]
+    done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_notebooks_and_figures_are_small():
+    large = {str(p.relative_to(ROOT)): p.stat().st_size for p in [*tracked_figures(), *notebooks()]}
+    assert {name: size for name, size in large.items() if size > LARGEST_BYTES} == {}
+
+
+def test_figures_are_there_and_are_pictures():
+    assert tracked_figures() and {path.suffix for path in tracked_figures()} <= {".png", ".gif"}
+
+
+def notebooks() -> list[Path]:
+    return sorted((ROOT / "notebooks").glob("0[1-5]_*.ipynb"))
+
+
+def tracked_figures() -> list[Path]:
+    return sorted(path for path in (ROOT / "figures").glob("*") if path.is_file())
