@@ -2,9 +2,12 @@
 
 Three classifiers of one form look at three views of a clip, each (T, C) at 15 fps:
 
-    "music"    28 audio features                         -> s, the style of the music that conditions the MM-GAN
+    "music"    first differences of the audio features   -> s, the style of the music that conditions the MM-GAN
     "dance"    the joints as the body sees them (45)     -> the feature space of the Frechet distance (hidden layer)
     "motion"   the speeds of the 14 joints               -> the judge of style consistency, independent of the former
+
+Of the 28 audio features the music's classifier sees the 14 differences: a style has few songs, and their timbre is soon
+learnt by heart (unseen real songs, four styles: 0.31 of the windows right with all 28, 0.55 with the differences).
 
 A view is read in windows; a window's class probabilities are `probabilities`, its hidden layer is `embed`. All are
 trained on the training split alone.
@@ -22,7 +25,8 @@ from d2m.clock import FPS, to_frames
 from d2m.errors import ParameterError
 
 VIEWS = ("music", "dance", "motion")
-WINDOW_FRAMES = {"music": 90, "dance": 60, "motion": 60}  # 6 s of music (one phrase), 4 s of dance (two units)
+MUSIC_DIFFERENCES = slice(14, 28)  # where in the features of `music` they stand
+WINDOW_FRAMES = {"music": 180, "dance": 60, "motion": 60}  # 12 s of music (six bars), 4 s of dance (two units)
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ class StyleConfig:
     window: int  # frames of a window
     hidden: int = 64  # channels of the convolutions
     embedding: int = 32  # size of the hidden layer that `embed` gives
-    dropout: float = 0.3  # of channels, in training: a few songs a style are quickly learnt by heart
+    dropout: float = 0.5  # of channels, in training: a few songs a style are quickly learnt by heart
 
 
 class StyleClassifier(nn.Module):
@@ -77,7 +81,7 @@ class StyleClassifier(nn.Module):
 def view_of(view: str, poses: np.ndarray, music_features: np.ndarray | None = None) -> np.ndarray:
     """The view (T, C) of a clip: of `music_features` (T, 28), or of `poses` (T, 14, D)."""
     if view == "music":
-        return np.asarray(music_features, dtype=np.float32)
+        return np.asarray(music_features, dtype=np.float32)[:, MUSIC_DIFFERENCES]
     poses = np.asarray(poses, dtype=np.float64)
     if view == "motion":
         speed = np.linalg.norm(np.diff(poses, axis=0, prepend=poses[:1]), axis=-1) * FPS  # (T, 14) m/s
