@@ -53,7 +53,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(VENV)/bin/python -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 		$(ensurepip) && echo 'Making .venv ...' && "$(PYTHON)" -m venv --clear $(VENV); }
 	@echo 'Installing the packages into .venv (some minutes, by the network) ...'
-	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]' || { \
+	@$(VENV)/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[dev]' || { \
 		echo 'The installation failed, for the reason above; make setup goes on from here.' >&2; exit 1; }
 	@echo 'Compiling what the beat tracker needs, once (half a minute) ...'
 	@$(VENV)/bin/python -c 'from d2m import music; music.warm()'

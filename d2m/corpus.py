@@ -31,10 +31,13 @@ from d2m.progress import progress
 
 FORMAT = 1
 SPLITS = ("train", "validation", "test")
+LATEST_END_S = 1.0  # after the end of its song, that a dance may last
 SHARES = (0.7, 0.15, 0.15)  # of the groups of a style, where the source fixes no split
 ARRAYS = ("poses", "music_features", "music_beats_s", "kinematic_beats_s", "kinematic_strength", "known_beats_s")
 # A change in any of these makes a cached corpus stale: their text is part of its name.
-RECIPE = ("songs", "moves", "dancers", "builtin", "sources", "music", "kinematics", "pose", "audio", "clock", "corpus")
+ANALYSIS = ("music", "audio", "kinematics", "pose", "clock", "corpus")
+BUILTIN_RECIPE = ("songs", "moves", "dancers", "builtin", *ANALYSIS)
+MELODY_RECIPE = ("sources", *ANALYSIS)
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,7 @@ def open_corpus(source: str, jobs: int = -1) -> Corpus:
     if source == "builtin":
         from d2m import builtin
 
-        folder = _cached("builtin", "")
+        folder = _cached("builtin", BUILTIN_RECIPE)
         if not (folder / "corpus.json").exists():
             clips = builtin.make(cache_folder("songs") / folder.name, jobs=jobs)
             build("builtin", {clip.name: partial(_same, clip) for clip in clips}, folder, jobs)
@@ -117,7 +120,7 @@ def open_corpus(source: str, jobs: int = -1) -> Corpus:
         )  # fmt: skip
     pairs = sources.pairs(path)
     sizes = [(str(file.relative_to(path)), file.stat().st_size) for pair in pairs for file in sorted(pair.iterdir())]
-    folder = _cached(path.name, json.dumps([str(path), sizes]))
+    folder = _cached(path.name, MELODY_RECIPE, json.dumps([str(path), sizes]))
     if not (folder / "corpus.json").exists():
         build(path.name, {pair.name: partial(sources.read_pair, pair) for pair in pairs}, folder, jobs)
     return read(folder)
@@ -174,10 +177,10 @@ def read(folder: Path) -> Corpus:
         ) from error
 
 
-def _cached(name: str, source: str) -> Path:
-    """The cache folder of a corpus, named by its source and by the code that makes it."""
+def _cached(name: str, recipe: tuple[str, ...], source: str = "") -> Path:
+    """The cache folder of a corpus, named by its source and by the modules that make it."""
     digest = hashlib.sha256(source.encode())
-    for module in RECIPE:
+    for module in recipe:
         file = ROOT / "d2m" / f"{module}.py"
         digest.update(file.read_bytes() if file.exists() else b"")
     return cache_folder("corpora") / f"{name}-{digest.hexdigest()[:12]}"
@@ -197,6 +200,11 @@ def _prepare(name: str, reader: Callable[[], Clip], folder: Path) -> Entry | tup
     except (CorpusError, MediaError, PoseError) as error:
         return name, str(error)
     count = len(clip.poses)
+    if clip.start_s + count / FPS > song.duration_s + LATEST_END_S:
+        return (
+            name,
+            f"{clip.song} lasts {song.duration_s:.1f} s and its dance ends at {clip.start_s + count / FPS:.1f} s",
+        )
     beats_s = music.extend_beats(song.beats_s, song.duration_s) - clip.start_s
     last_s = (count - 1) / FPS
     beats_s = beats_s[max(0, np.searchsorted(beats_s, 0) - 1) : np.searchsorted(beats_s, last_s, "right") + 1]
@@ -224,7 +232,9 @@ def _with_splits(entries: list[Entry]) -> list[Entry]:
             groups[entry.style].append(entry.group)
     chosen = {}
     for names in groups.values():
-        for place, group in enumerate(sorted(names)):
-            share = (place + 0.5) / len(names)
-            chosen[group] = SPLITS[int(share >= SHARES[0]) + int(share >= SHARES[0] + SHARES[1])]
+        held_out = [max(1, round(share * len(names))) if len(names) > 1 else 0 for share in SHARES[1:]]
+        if len(names) == 2:
+            held_out[0] = 0  # one to train on and one to test
+        of_split = np.repeat(SPLITS, [len(names) - sum(held_out), *held_out])
+        chosen |= dict(zip(sorted(names), of_split.tolist(), strict=True))
     return [Entry(**asdict(entry) | {"split": entry.split or chosen[entry.group]}) for entry in entries]

@@ -38,7 +38,7 @@ __all__ = [
 ONSET_HOP = 256  # samples: 86 onset frames a second, a twelfth of the tolerance of 70 ms
 ONSET_WINDOW = 2048  # samples of the spectrum
 ONSET_FPS = SAMPLE_RATE / ONSET_HOP
-VERSION = 2  # of the analysis: a change makes cached results stale
+VERSION = 3  # of the analysis: a change makes cached results stale
 FEATURES = 28  # 13 MFCC, log energy, and the first differences of both (paper, section 4.1)
 
 
@@ -53,6 +53,7 @@ class BeatConfig:
     spread: float = 0.7  # octaves, its deviation
     drums_below: float = 1000.0  # Hz: kick and snare speak below it, hi-hats above
     latency_s: float = 0.025  # by which librosa's beats are late
+    overlap_s: float = 10.0  # by which pieces of a long song are heard beyond their edges
     piece_s: float = 150.0  # longer songs are tracked in pieces of this length at least, for the tempo may change
 
 
@@ -134,10 +135,13 @@ def beats(
     config = config or BeatConfig()
     pieces = max(1, int(len(strength) / ONSET_FPS / config.piece_s))
     edges = np.linspace(0, len(strength), pieces + 1).astype(int)
+    margin = int(config.overlap_s * ONSET_FPS)
     found = []
     for start, end in itertools.pairwise(edges):
-        frames = _track(strength[start:end], drums[start:end], bpm, config)
-        found.append((frames + start) / ONSET_FPS - config.latency_s)
+        # Heard beyond its edges, where the tracker is least sure; what lies beyond is the neighbour's.
+        first, last = max(0, start - margin), end + margin
+        frames = first + _track(strength[first:last], drums[first:last], bpm, config)
+        found.append(frames[(frames >= start) & (frames < end)] / ONSET_FPS - config.latency_s)
     times = np.concatenate(found)
     times = times[times >= 0]
     if len(times) < 4:

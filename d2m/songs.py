@@ -43,12 +43,14 @@ def song(style: str, duration_s: float = 42.0, seed: int = 0) -> Song:
     chords = PROGRESSIONS[style][rng.integers(3)].split()
     key = int(rng.integers(45, 57))  # MIDI note of the bass
     play = {"ballet": _ballet, "hip-hop": _hip_hop, "zumba": _zumba}[style]
-    for bar, first in enumerate(range(0, len(beats_s) - metre, metre)):
+    step_s = beats_s[-1] - beats_s[-2]
+    grid_s = np.r_[beats_s, beats_s[-1] + step_s * np.arange(1, metre + 1)]  # the last bar may end after the song does
+    for bar, first in enumerate(range(0, len(beats_s), metre)):
         chord = chords[bar % len(chords)]
         third = 3 if chord.endswith("m") else 4
         root = key + int(chord.rstrip("m"))
         chorus = (bar // 8) % 2 == 1
-        times = beats_s[first : first + metre + 1]
+        times = grid_s[first : first + metre + 1]
         # A position in the bar, in beats, becomes a time; the loud sections have all instruments.
         play(
             mixer, lambda at, times=times: np.interp(at, np.arange(len(times)), times), root, third, metre, chorus, bar
