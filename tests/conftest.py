@@ -1,5 +1,7 @@
 """What the tests share: written sound and pairs of song and dance, a small built-in corpus, the real one where it lies.
 
+`tiny_run` is a whole run, from corpus to MM-GAN, with networks so small and trained so little that it takes seconds.
+
 The cache is the project's own; `own_cache` gives a test an empty one. numba's compiled code is found in either case,
 for `d2m.music` fixes its folder when it is imported here.
 """
@@ -14,10 +16,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from d2m import builtin, corpus, music, pose, songs  # noqa: F401
+from d2m import builtin, corpus, experiment, music, pose, presets, songs  # noqa: F401
 from d2m.clip import Clip
 from d2m.paths import ROOT
+from d2m.train import TrainConfig
 
 # PyAV's wheel has no libvorbis; FFmpeg's own encoder makes the same format, in stereo, and must be asked twice.
 CODECS = {
@@ -112,6 +116,51 @@ def small_corpus(tmp_path_factory, small_clips, readers) -> corpus.Corpus:
         patch.setenv("D2M_CACHE", str(tmp_path_factory.mktemp("cache")))
         corpus.build("small", readers(small_clips), folder, jobs=1)
     return corpus.read(folder)
+
+
+@pytest.fixture
+def one_thread():
+    """torch on one thread: for networks this small, threads that wait for one another cost more than they do."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def tiny_presets():
+    """The presets "tiny" (3D) and "tiny-paper" (2D, in the published form), known like the project's own."""
+    brief = TrainConfig(steps=2, batch=8)
+    deep, flat = (
+        presets.Preset(
+            name,
+            replace(presets.preset(like).vae, hidden=32, movement_size=8),
+            brief,
+            replace(presets.preset(like).gan, hidden=32, dance_size=8, noise_size=4, leads=9),
+            brief,
+            brief,
+            warp=presets.preset(like).warp,
+            mirror=presets.preset(like).mirror,
+        )
+        for name, like in (("tiny", "demo"), ("tiny-paper", "paper"))
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(presets.PRESETS, "tiny", deep)
+        patch.setitem(presets.PRESETS, "tiny-paper", flat)
+        yield
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tiny_presets, small_corpus, tmp_path_factory) -> experiment.Experiment:
+    """A run of the preset "tiny" on the small corpus, all its models trained for two steps."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    run = experiment.Experiment(str(small_corpus.folder), str(tmp_path_factory.mktemp("run")), "tiny", 3, "cpu")
+    for view in ("dance", "motion"):
+        run.classifier(view)
+    assert run.mmgan
+    torch.set_num_threads(threads)
+    return run
 
 
 @pytest.fixture(scope="session")

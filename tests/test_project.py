@@ -65,7 +65,7 @@ def test_a_module_imports_lower_levels_only():
     higher = [
         f"{name} ({level}) imports {other} ({known.get(other)})"
         for name, level in known.items()
-        for other in sorted(own_imports(MODULES[name]))
+        for other in sorted(own_imports(MODULES[name]) if name in MODULES else ())
         if known.get(other, level) >= level
     ]
     assert higher == []
@@ -114,7 +114,7 @@ def test_no_file_names_a_registry_or_a_host_of_one_network():
 @pytest.mark.parametrize("command", [["check"], ["format", "--check"]], ids=" ".join)
 def test_ruff_finds_nothing(command):
     notebooks = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "notebooks").glob("0[1-5]_*.ipynb"))
-    arguments = [sys.executable, "-m", "ruff", *command, "--no-cache", "d2m", "tests", *notebooks]
+    arguments = [sys.executable, "-m", "ruff", *command, "--force-exclude", "--no-cache", "d2m", "tests", *notebooks]
     done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 
