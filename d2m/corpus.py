@@ -4,7 +4,7 @@ A corpus is a folder with `corpus.json` (name, styles, one entry a clip, what wa
 
     poses               (T, 14, D) float32, at 15 fps, on the one body and floor of `pose`
     music_features      (T, 28) float32, row i heard while pose i is danced
-    music_beats_s       (m,) of the song, from pose 0, one at least before it and one after the last pose
+    music_beats_s       (m,) of the song that are danced to, from pose 0, one before it and one after the last pose
     kinematic_beats_s   (k,) of the dance, from pose 0, and `kinematic_strength` (k,)
     known_beats_s       the true kinematic beats where the dancer is built in, else empty
 
@@ -205,7 +205,7 @@ def _prepare(name: str, reader: Callable[[], Clip], folder: Path) -> Entry | tup
             name,
             f"{clip.song} lasts {song.duration_s:.1f} s and its dance ends at {clip.start_s + count / FPS:.1f} s",
         )
-    beats_s = music.extend_beats(song.beats_s, song.duration_s) - clip.start_s
+    beats_s = music.extend_beats(music.dance_beats(song.beats_s), song.duration_s) - clip.start_s
     last_s = (count - 1) / FPS
     beats_s = beats_s[max(0, np.searchsorted(beats_s, 0) - 1) : np.searchsorted(beats_s, last_s, "right") + 1]
     rows = np.clip(to_frames(clip.start_s + frame_times(count)), 0, len(song.features) - 1)

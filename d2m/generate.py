@@ -68,7 +68,7 @@ def dance_to(
     check(dancer, wanted, count)
     if heard.duration_s > LONGEST_SONG_S:
         raise ParameterError(f"{song} lasts {heard.duration_s / 3600:.1f} hours", "3 hours at most", "cut the song")
-    beats_s = music.extend_beats(heard.beats_s, heard.duration_s)
+    beats_s = music.extend_beats(music.dance_beats(heard.beats_s), heard.duration_s)
     movements = -(-len(beats_s) // UNIT_BEATS) + 1
     s = song_style(dancer, heard.features, beats_s, movements, wanted)
     generators = [torch.Generator().manual_seed(seed + number) for number in range(count)]
@@ -78,7 +78,8 @@ def dance_to(
     rows = chain(dancer.mmgan.vae, leads, codes)  # (count, LEAD + 32 * movements, 14, D)
     at_s, grid_s = frame_times(frame_count(heard.duration_s)), beats_s_for(beats_s, movements)
     name = wanted or dancer.styles[int(s.mean(dim=0).argmax())]
-    shown = beats_s[(beats_s >= 0) & (beats_s < heard.duration_s)]
+    shown = music.extend_beats(heard.beats_s, heard.duration_s)
+    shown = shown[(shown >= 0) & (shown < heard.duration_s)]
     seams = unit_times(grid_s, movements, heard.duration_s)
     dances = []
     for number in range(count):

@@ -27,6 +27,7 @@ __all__ = [
     "Music",
     "analyse",
     "beats",
+    "dance_beats",
     "extend_beats",
     "features",
     "load",
@@ -39,6 +40,7 @@ ONSET_HOP = 256  # samples: 86 onset frames a second, a twelfth of the tolerance
 ONSET_WINDOW = 2048  # samples of the spectrum
 ONSET_FPS = SAMPLE_RATE / ONSET_HOP
 VERSION = 3  # of the analysis: a change makes cached results stale
+FASTEST_DANCE = 150.0  # BPM
 FEATURES = 28  # 13 MFCC, log energy, and the first differences of both (paper, section 4.1)
 
 
@@ -176,6 +178,16 @@ def extend_beats(beats_s: np.ndarray, duration_s: float) -> np.ndarray:
     before = beats_s[0] - first * np.arange(np.ceil(max(0, beats_s[0]) / first - 1e-9), 0, -1)
     after = beats_s[-1] + last * np.arange(1, np.ceil(max(0, duration_s - beats_s[-1]) / last - 1e-9) + 1)
     return np.r_[before, beats_s, after]
+
+
+def dance_beats(beats_s: np.ndarray) -> np.ndarray:
+    """The beats (n,) that are danced to: all of them, or every second one while they come faster than `FASTEST_DANCE`.
+
+    A tracker takes eighths for beats now and then, and a movement learnt at 90 BPM cannot be danced at 180.
+    """
+    while len(beats_s) >= 8 and tempo(beats_s) > FASTEST_DANCE:
+        beats_s = beats_s[::2]
+    return beats_s
 
 
 def warm() -> None:

@@ -11,6 +11,7 @@ sequence, and the joints relative to the body of their own frame (F = 46 in 3D, 
 """
 
 import numpy as np
+from scipy.ndimage import gaussian_filter1d, minimum_filter1d
 
 from d2m.errors import PoseError
 
@@ -236,6 +237,18 @@ def fit_body(poses: np.ndarray) -> np.ndarray:
     poses = poses.copy()
     poses[..., 1] += ANKLE_HEIGHT - standing
     return poses
+
+
+def level(poses: np.ndarray, window: int) -> np.ndarray:
+    """Poses (T, 14, D) of a recording whose height drifts, on a floor that stays: ankles stand at `ANKLE_HEIGHT`.
+
+    The floor is where the lower ankle gets to within every `window` frames; it must be longer than any leap.
+    """
+    lowest = poses[:, (R_ANKLE, L_ANKLE), 1].min(axis=1)
+    floor = gaussian_filter1d(minimum_filter1d(lowest, window, mode="nearest"), window / 2, mode="nearest")
+    levelled = poses.copy()
+    levelled[..., 1] += (ANKLE_HEIGHT - floor)[:, None]
+    return levelled
 
 
 def front_view(poses: np.ndarray) -> np.ndarray:

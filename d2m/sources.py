@@ -15,7 +15,7 @@ from scipy.interpolate import CubicSpline
 
 from d2m import pose
 from d2m.clip import Clip
-from d2m.clock import frame_count, frame_times
+from d2m.clock import frame_count, frame_times, to_frames
 from d2m.errors import CorpusError, PoseError
 
 MELODY_FPS = 25.0
@@ -23,6 +23,7 @@ MELODY_STYLES = {"C": "cha-cha", "R": "rumba", "T": "tango", "W": "waltz"}
 # Markers whose mean is each of the 14 joints; found by measuring, for there is no published table.
 MELODY_JOINTS = ((0, 1), (3, 12), (3,), (4,), (6,), (12,), (13,), (15,), (7,), (8,), (9,), (16,), (17,), (18,))
 MELODY_MARKERS = 23
+MELODY_LEVEL_S = 2.0  # the suits know no floor: heights drift by up to 60 cm in a recording, slower than this
 # Waltzes are takes of one routine and so are tangos: a song held out is no dance unseen, so they only train.
 # Of cha-chas and rumbas, validation and test hold songs that training never saw, about a sixth of the minutes each.
 MELODY_VALIDATION = ("DANCE_C_4", "DANCE_R_4")
@@ -60,6 +61,7 @@ def read_pair(folder: Path) -> Clip:
     spline = CubicSpline(np.linspace(0, end - start, len(joints)), joints)
     try:
         poses = pose.fit_body(spline(frame_times(frame_count(end - start))))
+        poses = pose.level(poses, round(to_frames(MELODY_LEVEL_S)))
     except PoseError as error:
         raise PoseError(f"{folder / 'skeletons.json'}: {error.problem}", error.expected, error.remedy) from error
     style, routine = MELODY_STYLES[letter], letter in "TW"

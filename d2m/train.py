@@ -135,9 +135,10 @@ def _share(batch: dict[str, Tensor], fabric) -> dict[str, Tensor]:
 def _check(step: int, player: str, values: dict[str, Tensor]) -> None:
     """Raise `TrainingError` where a value is not a number; called before a state is kept, so that none is spoilt."""
     for name, value in values.items():
-        if not math.isfinite(float(value)):
+        number = float(value.detach())
+        if not math.isfinite(number):
             raise TrainingError(
-                f"at step {step} the {name} of the {player} is {float(value)}",
+                f"at step {step} the {name} of the {player} is {number}",
                 "a finite number", "lower the learning rate; the last good state was kept",
             )  # fmt: skip
 

@@ -181,3 +181,16 @@ def test_front_view_sees_the_dancer_from_the_front_whichever_way_he_faces():
     seen = pose.front_view(turned)
     np.testing.assert_allclose(seen, pose.turn(BODY, np.array([0.0, 0.4, -0.4])[:, None])[..., :2], atol=1e-12)
     assert (seen[:, pose.L_HIP, 0] > seen[:, pose.R_HIP, 0]).all()
+
+
+def test_level_takes_out_a_drift_and_leaves_a_leap():
+    times_s = np.arange(600) / 15
+    still = np.zeros((600, 14, 3))
+    still[:, :, 1] = 1.0
+    still[:, (pose.R_ANKLE, pose.L_ANKLE), 1] = pose.ANKLE_HEIGHT
+    leap = 0.3 * np.clip(np.sin(2 * np.pi * (times_s - 20)), 0, None) * (np.abs(times_s - 20.25) < 0.25)
+    drifted = still.copy()
+    drifted[..., 1] += (leap + 0.6 * times_s / 40)[:, None]
+    found = pose.level(drifted, 30)[:, pose.R_ANKLE, 1] - pose.ANKLE_HEIGHT
+    # The drift of 1.5 cm/s rises by 3 cm in a window of 2 s; at the ends the filters see half of it.
+    np.testing.assert_allclose(found, leap, atol=0.03)

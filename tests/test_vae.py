@@ -77,7 +77,7 @@ def test_the_kl_is_that_of_both_gaussians(units):
         head.linear.bias.data = torch.tensor([mean] * size + [log_variance] * size)
     # KL(N(m, v) || N(0, 1)) = (m^2 + v - 1 - ln v) / 2 nats a dimension: 10 of z_ini, 8 of z_mov.
     expected = 10 * 2.0**2 / 2 + 8 * (np.e - 1 - 1) / 2
-    assert float(model({"unit": units}, 0)["KL^u"]) == pytest.approx(expected, rel=1e-5)
+    assert float(model({"unit": units}, 0)["KL^u"].detach()) == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -196,10 +196,11 @@ def test_a_tiny_vae_learns_a_few_dances_by_heart(small_corpus):
         return float((moved - units)[:, LEAD:].norm(dim=-1).mean())
 
     before, optimiser = error(), torch.optim.Adam(model.parameters(), lr=3e-3)
-    for step in range(200):
+    for step in range(400):
         loss = model({"unit": units}, step)["total"]
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-    # Six movements in 16 numbers can be told apart without error; after 200 steps a fifth of it is far from luck.
-    assert error() < before / 5
+    # Six movements fit into 16 numbers: a network that learns comes to 1/30. One whose arms are caught upside down,
+    # where a bone that points the wrong way has no gradient, stays above 1/5.
+    assert error() < before / 10

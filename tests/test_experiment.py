@@ -1,0 +1,201 @@
+"""A run: what is missing is trained once and then found, and what belongs to another run is refused."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from d2m import checkpoint, corpus, presets, train
+from d2m.errors import CheckpointError, CorpusError, ParameterError
+from d2m.experiment import Experiment
+from d2m.paths import ROOT
+from d2m.units import LEAD
+
+pytestmark = pytest.mark.usefixtures("one_thread", "tiny_presets")
+
+MADE = ("vae", "mmgan", "style/music", "style/dance", "style/motion")
+
+
+@pytest.fixture
+def copied(tiny_run, tmp_path) -> Experiment:
+    """The tiny run, copied into a folder of this test's own."""
+    shutil.copytree(tiny_run.folder, tmp_path / "run")
+    return replace(tiny_run, run=str(tmp_path / "run"))
+
+
+def use(experiment: Experiment, name: str) -> torch.nn.Module:
+    """The model `name` of `MADE`."""
+    if name.startswith("style/"):
+        return experiment.classifier(name.removeprefix("style/"))
+    return getattr(experiment, name)
+
+
+def no_training(*_, **__):
+    raise AssertionError("nothing may be trained here")
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_a_model_that_was_trained_is_found_and_not_trained_again(copied, tiny_run, name, monkeypatch):
+    monkeypatch.setattr(train, "fit", no_training)
+    found = use(copied, name)
+    assert not found.training
+    for (key, value), (_, expected) in zip(
+        found.state_dict().items(), use(tiny_run, name).state_dict().items(), strict=True
+    ):
+        assert torch.equal(value, expected), key
+
+
+def test_each_model_is_there_with_its_losses_and_where_it_came_from(tiny_run):
+    for name in MADE:
+        folder = tiny_run.folder / name
+        assert {path.name for path in folder.iterdir()} == {"model.safetensors", "losses.json"}
+        kind = name.partition("/")[0]
+        _, _, provenance = checkpoint.read(folder / "model.safetensors", kind)
+        assert provenance["corpus"] == tiny_run.corpus.fingerprint() and provenance["seed"] == 3
+        assert provenance["steps"] == 2 and provenance["commit"] == checkpoint.commit()
+        losses = tiny_run.losses(name)
+        assert all(len(steps) == len(values) and steps[-1] == 1 for steps, values in losses.values())
+    assert {"recon^u", "KL^u", "total vae"} <= tiny_run.losses("vae").keys()
+    assert {"recon^m", "total critic", "total generator"} <= tiny_run.losses("mmgan").keys()
+
+
+@pytest.mark.parametrize("name", ["vae", "mmgan", "style/dance"])
+def test_a_model_of_another_seed_is_refused(copied, name):
+    with pytest.raises(
+        CheckpointError, match=rf"{name}/model\.safetensors was made with the seed 3; expected 4; choose"
+    ):
+        use(replace(copied, seed=4), name)
+
+
+@pytest.mark.parametrize(
+    ("name", "named"), [("vae", "hidden = 32; expected 48"), ("mmgan", "dance_size = 8; expected 6")]
+)
+def test_a_model_of_another_config_is_refused(copied, name, named, monkeypatch):
+    tiny = presets.PRESETS["tiny"]
+    other = replace(tiny, vae=replace(tiny.vae, hidden=48), gan=replace(tiny.gan, dance_size=6))
+    monkeypatch.setitem(presets.PRESETS, "tiny", other)
+    with pytest.raises(CheckpointError, match=rf"{name}/model\.safetensors was made with {named}.*delete this one"):
+        use(copied, name)
+
+
+@pytest.fixture
+def other_corpus(small_corpus, tmp_path) -> Path:
+    """The small corpus without one of its dances."""
+    folder = tmp_path / "other"
+    shutil.copytree(small_corpus.folder, folder)
+    manifest = json.loads((folder / "corpus.json").read_text())
+    manifest["entries"] = [entry for entry in manifest["entries"] if entry["name"] != "zumba_02"]
+    (folder / "corpus.json").write_text(json.dumps(manifest))
+    return folder
+
+
+@pytest.mark.parametrize("name", ["vae", "mmgan"])
+def test_a_model_of_another_corpus_is_refused(copied, other_corpus, name):
+    with pytest.raises(
+        CheckpointError, match=rf"{name}/model\.safetensors was made with the corpus .*choose another run"
+    ):
+        use(replace(copied, source=str(other_corpus)), name)
+
+
+def test_a_training_that_was_stopped_is_not_gone_on_with_on_another_corpus(copied, other_corpus, monkeypatch):
+    shutil.rmtree(copied.folder / "vae")
+    tiny = presets.PRESETS["tiny"]
+    often = replace(tiny, vae_training=replace(tiny.vae_training, steps=4, save_every_s=0.0))
+    monkeypatch.setitem(presets.PRESETS, "tiny", often)
+    monkeypatch.setattr(train, "finish", lambda *_: None)  # the machine stops before the training is finished
+    assert replace(copied).vae and (copied.folder / "vae" / "training.safetensors").is_file()
+    with pytest.raises(CheckpointError, match=r"vae/training\.safetensors"):
+        assert replace(copied, source=str(other_corpus)).vae
+
+
+def test_a_run_has_a_folder_of_its_own_unless_one_is_named(tmp_path):
+    assert Experiment().folder == ROOT / "runs" / "builtin-demo"
+    assert Experiment(str(tmp_path / "my dances"), preset_name="paper").folder == ROOT / "runs" / "my dances-paper"
+    assert Experiment("../shared/data/dance-with-melody/").folder == ROOT / "runs" / "dance-with-melody-demo"
+    assert Experiment(run="runs/mine").folder == ROOT / "runs" / "mine"
+    assert Experiment(run=str(tmp_path)).folder == tmp_path
+
+
+def test_steps_overrule_those_of_the_preset(small_corpus):
+    run = Experiment(str(small_corpus.folder), preset_name="tiny", steps=7)
+    assert (run.preset.vae_training.steps, run.preset.gan_training.steps, run.preset.style_training.steps) == (7, 7, 2)
+    assert replace(run, steps=0).preset.vae_training.steps == 2
+
+
+def test_sizes_are_fitted_to_the_corpus(tiny_run):
+    assert tiny_run.preset.gan.styles == len(tiny_run.corpus.styles) == 3
+    assert tiny_run.mmgan.config.movement_size == tiny_run.vae.config.movement_size == 8
+
+
+def test_what_the_networks_see_is_standardised_by_the_training_split(tiny_run):
+    data = tiny_run.dances("train")
+    mean, deviation = data.statistics()
+    assert torch.equal(tiny_run.vae.feature_mean, mean) and torch.equal(tiny_run.vae.feature_deviation, deviation)
+    torch.testing.assert_close(tiny_run.mmgan.audio_mean, data.audio.mean(0))
+    codes = tiny_run.mmgan.movements(data.runs(torch.arange(len(data.run_rows)))[0])
+    expected = codes.flatten(0, 1).var(0).mean().sqrt()
+    torch.testing.assert_close(tiny_run.mmgan.code_deviation, expected, rtol=0.01, atol=0)  # n against n - 1
+
+
+def test_the_mmgan_keeps_the_vae_it_was_trained_on_and_poses_to_start_from(tiny_run):
+    for name, value in tiny_run.vae.state_dict().items():
+        assert torch.equal(tiny_run.mmgan.vae.state_dict()[name], value), name
+    data = tiny_run.dances("train")
+    leads = data.units(torch.arange(len(data.unit_rows)))[:, :LEAD]
+    assert len(tiny_run.mmgan.leads) == 9
+    for lead, style in zip(tiny_run.mmgan.leads, tiny_run.mmgan.lead_styles, strict=True):
+        same = (leads == lead).all(dim=(1, 2)) if hasattr(torch, "all") else None
+        assert same.any() and (data.unit_styles[same] == style).all()
+
+
+def test_training_dances_come_with_their_mirror_images_and_others_without(tiny_run, small_corpus):
+    assert len(tiny_run.dances("train").names) == len(small_corpus.split("train")) == 3
+    songs = tiny_run.dances("train").run_songs
+    plain = replace(tiny_run, preset_name="tiny-paper").dances("train")
+    assert len(songs) == 2 * len(plain.run_songs)
+    assert tiny_run.dances("test") is tiny_run.dances("test")  # loaded once
+
+
+def test_the_style_of_a_run_is_a_distribution_of_its_song(tiny_run):
+    heard = tiny_run.run_styles("test")
+    assert heard.shape == (len(tiny_run.dances("test").run_rows), 3)
+    torch.testing.assert_close(heard.sum(dim=1), torch.ones(len(heard)))
+
+
+def test_the_published_form_trains_and_is_found_too(small_corpus, tmp_path, monkeypatch):
+    run = Experiment(str(small_corpus.folder), str(tmp_path / "run"), "tiny-paper", 0, "cpu")
+    weights = {name: value.clone() for name, value in run.mmgan.state_dict().items()}
+    monkeypatch.setattr(train, "fit", no_training)
+    assert all(torch.equal(value, weights[name]) for name, value in replace(run).mmgan.state_dict().items())
+    assert run.dancer.warp == "linear" and run.vae.config.dimensions == 2
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut"])
+def test_losses_that_cannot_be_read_are_refused_by_name(copied, damage):
+    path = copied.folder / "vae" / "losses.json"
+    path.unlink() if damage == "missing" else path.write_bytes(path.read_bytes()[:-5])
+    with pytest.raises(CheckpointError, match=r"vae/losses\.json cannot be read"):
+        copied.losses("vae")
+
+
+def test_an_unknown_corpus_or_preset_makes_no_folder(tmp_path):
+    with pytest.raises(CorpusError, match="there is no folder .*nowhere"):
+        assert Experiment(str(tmp_path / "nowhere"), str(tmp_path / "run")).vae
+    with pytest.raises(ParameterError, match="the preset 'big' is unknown"):
+        assert Experiment("builtin", str(tmp_path / "run"), "big").vae
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_corpus_travels_without_its_songs(copied, small_corpus, tmp_path, monkeypatch):
+    folder = tmp_path / "elsewhere"
+    shutil.copytree(small_corpus.folder, folder)
+    manifest = json.loads((folder / "corpus.json").read_text())
+    for entry in manifest["entries"]:
+        entry["song"] = "/songs/of/another/machine.flac"
+    (folder / "corpus.json").write_text(json.dumps(manifest))
+    assert corpus.read(folder).fingerprint() == small_corpus.fingerprint()
+    monkeypatch.setattr(train, "fit", no_training)
+    assert replace(copied, source=str(folder)).mmgan
