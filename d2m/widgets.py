@@ -19,7 +19,7 @@ def dance_panel(experiment: Experiment, songs: dict[str, Path]) -> ipywidgets.VB
     The dance is written to the run's folder `dances` too. A `D2MError` shows as its sentence.
     """
     styles = [("the song's own", ""), *((name, name) for name in experiment.corpus.styles)]
-    song = ipywidgets.Dropdown(options=list(songs.items()), description="song")
+    song = ipywidgets.Dropdown(options=list(songs), description="song")
     style = ipywidgets.Dropdown(options=styles, description="style")
     seed = ipywidgets.BoundedIntText(experiment.seed + 1, 0, 2**31 - 1, description="seed")
     button = ipywidgets.Button(description="Dance", button_style="primary")
@@ -30,7 +30,7 @@ def dance_panel(experiment: Experiment, songs: dict[str, Path]) -> ipywidgets.VB
         below.clear_output()
         with below:
             try:
-                display(show(experiment, song.value, style.value, seed.value))
+                display(show(experiment, songs[song.value], style.value, seed.value))
             except D2MError as error:
                 display(ipywidgets.HTML(f"<b>{error}</b>"))
             finally:

@@ -1,4 +1,4 @@
-"""The training loop: repeats from its seed, goes on where it was stopped, refuses what is not its own, harms nothing."""
+"""Training: repeats from its seed, goes on where it was stopped, refuses what is not its own, harms nothing."""
 
 import errno
 import math

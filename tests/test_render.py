@@ -1,0 +1,251 @@
+"""Videos and GIFs of a dance: what is in the file, sound and picture in step, and what a picture shows."""
+
+import errno
+from dataclasses import replace
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.ndimage import binary_erosion
+
+from d2m import audio, plot, pose, render
+from d2m.dance import Dance
+from d2m.errors import MediaError, OutputError, ParameterError
+
+SIZE = 128
+BEATS_S = np.array([0.41, 1.0, 1.73, 2.2, 3.05, 4.5])  # none of them stands on a frame but the second and the last
+RATE = 44100
+
+
+@pytest.fixture(scope="module")
+def clicks(tmp_path_factory, write_sound) -> Path:
+    """A song of 6 s that is silent but for a burst of 30 ms at each of `BEATS_S`."""
+    samples = np.zeros(6 * RATE, dtype=np.float32)
+    burst = 0.8 * np.sin(2 * np.pi * 1000 * np.arange(round(0.03 * RATE)) / RATE)
+    for beat in np.round(BEATS_S * RATE).astype(int):
+        samples[beat : beat + len(burst)] = burst
+    return write_sound(tmp_path_factory.mktemp("clicks") / "clicks.wav", samples, RATE)
+
+
+@pytest.fixture(scope="module")
+def dance(clicks, body_at) -> Dance:
+    """Six seconds of a body that walks and turns, to the clicks."""
+    poses = body_at(np.arange(90) / 15).astype(np.float32)
+    return Dance(poses, BEATS_S, np.array([0.3, 2.0]), "ballet", 0, clicks)
+
+
+def decoded(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+    """Frames (n, h, w, 3), when each is shown in seconds, sound (m,) from 0 s on, and its rate."""
+    with av.open(str(path)) as container:
+        frames = [(float(frame.time), frame.to_ndarray(format="rgb24")) for frame in container.decode(video=0)]
+    heard, rate = np.zeros(0), 0
+    with av.open(str(path)) as container:
+        for frame in container.decode(audio=0) if container.streams.audio else ():
+            rate, first = frame.sample_rate, round(float(frame.time) * frame.sample_rate)
+            samples = frame.to_ndarray().mean(axis=0)
+            if first + len(samples) > len(heard):
+                heard = np.pad(heard, (0, first + len(samples) - len(heard)))
+            heard[max(0, first) : first + len(samples)] = samples[
+                max(0, -first) :
+            ]  # what lies before 0 s is not played
+    return np.stack([picture for _, picture in frames]), np.array([time for time, _ in frames]), heard, rate
+
+
+@pytest.fixture(scope="module")
+def video(dance, tmp_path_factory):
+    """The dance as `decoded` from an mp4."""
+    return decoded(render.render_video(dance, tmp_path_factory.mktemp("video") / "dance.mp4", SIZE))
+
+
+def flashes_s(pictures: np.ndarray, times_s: np.ndarray) -> np.ndarray:
+    """When the disc in the upper right corner lights up."""
+    size = pictures.shape[1]
+    row, column = round(0.06 * size), round(0.94 * size)
+    spot = pictures[:, row - 1 : row + 2, column - 1 : column + 2].astype(float).mean(axis=(1, 2, 3))
+    lit = spot < (spot.min() + spot.max()) / 2  # full blue is darker than its shade on white
+    assert np.ptp(spot) > 80
+    return times_s[lit & ~np.r_[False, lit[:-1]]]
+
+
+def onsets_s(heard: np.ndarray, rate: float) -> np.ndarray:
+    """When a burst begins that follows 100 ms of silence."""
+    loud = np.flatnonzero(np.abs(heard) > 0.2)
+    return loud[np.diff(loud, prepend=-rate) > 0.1 * rate] / rate
+
+
+def test_a_video_is_h264_and_aac_of_the_size_and_rate_that_is_said(dance, tmp_path):
+    path = render.render_video(dance, tmp_path / "dance.mp4", SIZE)
+    with av.open(str(path)) as container:
+        (picture,), (sound,) = container.streams.video, container.streams.audio
+        assert (picture.codec_context.name, sound.codec_context.name) == ("h264", "aac")
+        assert (picture.width, picture.height, picture.average_rate) == (SIZE, SIZE, 30)
+        assert (sound.rate, sound.channels) == (44100, 2) and picture.pix_fmt == "yuv420p"
+    content = path.read_bytes()
+    assert content.index(b"moov") < content.index(b"mdat")  # it plays while it loads
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_video_lasts_as_long_as_the_dance_and_its_sound_as_the_video(video, dance):
+    pictures, times_s, heard, rate = video
+    assert abs(len(pictures) - 30 * dance.duration_s) <= 1
+    np.testing.assert_allclose(times_s, np.arange(len(pictures)) / 30, atol=1e-4)
+    assert abs(len(heard) / rate - len(pictures) / 30) <= 1 / 30
+
+
+def test_the_flash_and_the_click_come_within_a_frame_of_each_other(video):
+    pictures, times_s, heard, rate = video
+    lit, clicked = flashes_s(pictures, times_s), onsets_s(heard, rate)
+    assert len(lit) == len(clicked) == len(BEATS_S)
+    assert np.abs(lit - clicked).max() <= 1 / 30
+    np.testing.assert_allclose(clicked, BEATS_S, atol=0.005)  # the codec's smear before a burst
+    # The first frame at or after the beat.
+    np.testing.assert_allclose(lit, np.ceil(BEATS_S * 30 - 1e-6) / 30, atol=1e-4)
+
+
+@pytest.mark.parametrize(("span_s", "start_s"), [((0.9, 3.5), 0.0), ((0.5, 2.0), 0.5), ((2.1, 99.0), 1.0)])
+def test_a_part_of_a_dance_that_begins_within_its_song_is_in_step_too(dance, tmp_path, span_s, start_s):
+    # The dance begins `start_s` into the song, so its beats come so much earlier.
+    later = replace(dance, start_s=start_s, beats_s=BEATS_S - start_s, poses=dance.poses[: 90 - round(15 * start_s)])
+    path = render.render_video(later, tmp_path / "part.mp4", SIZE, span_s)
+    pictures, times_s, heard, rate = decoded(path)
+    end = min(span_s[1], later.duration_s)
+    inside = later.beats_s[(later.beats_s > span_s[0]) & (later.beats_s < end)] - span_s[0]
+    assert abs(len(pictures) - 30 * (end - span_s[0])) <= 1 and abs(len(heard) / rate - len(pictures) / 30) <= 1 / 30
+    lit, clicked = flashes_s(pictures, times_s), onsets_s(heard, rate)
+    assert len(inside) >= 2 and len(lit) == len(clicked) == len(inside)
+    assert np.abs(lit - clicked).max() <= 1 / 30 and np.abs(clicked - inside).max() < 0.005
+
+
+def test_a_dance_without_a_song_has_no_sound(dance, tmp_path):
+    path = render.render_video(replace(dance, song=None), tmp_path / "mute.mp4", SIZE, (0, 1))
+    with av.open(str(path)) as container:
+        assert not container.streams.audio and len(container.streams.video) == 1
+
+
+def test_a_song_that_ends_before_its_dance_leaves_silence(dance, clicks, tmp_path):
+    pictures, _, heard, rate = decoded(
+        render.render_video(replace(dance, start_s=4.0), tmp_path / "long.mp4", SIZE, (0, 4))
+    )
+    assert len(pictures) == 120 and len(heard) / rate == pytest.approx(2.0, abs=0.05)
+
+
+@pytest.mark.parametrize("size", [65, 99, 201])
+def test_an_odd_size_is_made_even(dance, tmp_path, size):
+    path = render.render_video(replace(dance, song=None), tmp_path / "odd.mp4", size, (0, 0.2))
+    assert decoded(path)[0].shape == (6, size - 1, size - 1, 3)
+    assert render.frame(dance, 0.0, size).shape == (size, size, 3)
+
+
+@pytest.mark.parametrize("fps", [12.5, 10.0])
+def test_a_gif_repeats_and_has_a_picture_for_each_moment(dance, tmp_path, fps):
+    path = render.render_gif(dance, tmp_path / "dance.gif", (1.0, 3.0), SIZE, fps)
+    with Image.open(path) as gif:
+        assert gif.format == "GIF" and gif.size == (SIZE, SIZE) and gif.info["loop"] == 0
+        durations_ms = []
+        for number in range(gif.n_frames):
+            gif.seek(number)
+            durations_ms.append(gif.info["duration"])
+        assert gif.n_frames == 2 * fps and durations_ms == [1000 / fps] * gif.n_frames
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("span_s", [(3.0, 3.0), (-1.0, 2.0), (6.0, 7.0), (4.0, 3.0)])
+@pytest.mark.parametrize("make", [render.render_video, render.render_gif])
+def test_a_span_outside_the_dance_is_refused(dance, tmp_path, make, span_s):
+    with pytest.raises(
+        ParameterError, match=r"the span \(.*\) is not in the dance; expected 0 <= begin < end <= 6\.0 s"
+    ):
+        make(dance, tmp_path / "out", span_s=span_s)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_song_that_is_gone_is_refused_by_name(dance, tmp_path):
+    with pytest.raises(MediaError, match=r"there is no file .*gone\.mp3"):
+        render.render_video(replace(dance, song=tmp_path / "gone.mp3"), tmp_path / "out.mp4", SIZE)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("make", [render.render_video, render.render_gif])
+def test_a_place_that_cannot_be_written_is_refused_and_nothing_is_left(dance, tmp_path, make, monkeypatch):
+    mute, file = replace(dance, song=None), tmp_path / "file"
+    file.write_text("not a folder")
+    with pytest.raises(OutputError, match=r"the folder .*file cannot be made"):
+        make(mute, file / "dance.mp4", span_s=(0, 0.2), size=SIZE)
+    old = tmp_path / "dance.mp4"
+    old.write_text("an earlier dance")
+    full = OSError(errno.ENOSPC, "No space left on device")
+    for broken in ("os.replace", "d2m.render._encode", "PIL.Image.Image.save"):
+        with monkeypatch.context() as patch:
+            patch.setattr(broken, lambda *_, **__: (_ for _ in ()).throw(full))
+            if (make is render.render_gif) == (broken == "d2m.render._encode"):
+                continue
+            if make is render.render_video and broken == "PIL.Image.Image.save":
+                continue
+            with pytest.raises(OutputError, match=r"dance\.mp4 cannot be written \(No space left"):
+                make(mute, old, span_s=(0, 0.2), size=SIZE)
+        assert old.read_text() == "an earlier dance" and sorted(tmp_path.iterdir()) == [old, file]
+
+
+def of_colour(picture: np.ndarray, colour: str) -> np.ndarray:
+    """Which pixels (h, w) have just this colour."""
+    wanted = [int(colour[place : place + 2], 16) for place in (1, 3, 5)]
+    return np.abs(picture.astype(int) - wanted).max(axis=-1) <= 2
+
+
+def standing(body_at, **joints) -> np.ndarray:
+    """A body that faces +z, its joints moved to where they are named."""
+    body = body_at(np.array([0.0]))[0]
+    for name, place in joints.items():
+        body[getattr(pose, name)] = place
+    return body
+
+
+def picture_of(body: np.ndarray, size: int = 512) -> np.ndarray:
+    poses = np.repeat(body[None], 8, axis=0).astype(np.float32)
+    return render.frame(Dance(poses, np.empty(0), np.empty(0), "", 0, None), 0.2, size)
+
+
+@pytest.mark.parametrize("turned", [0.0, 2.5])
+def test_a_body_that_faces_the_viewer_has_its_left_on_the_viewers_right(body_at, turned):
+    raised = standing(body_at, L_ELBOW=(0.2, 1.7, 0), L_WRIST=(0.3, 1.95, 0))
+    scene = picture_of(pose.turn(raised, turned))[100:460]  # without the name and the disc above, the ribbon below
+    left, right = (np.argwhere(of_colour(scene, colour)) for colour in (plot.LEFT, plot.RIGHT))
+    assert left[:, 0].min() < right[:, 0].min() - 60  # the raised arm is the highest
+    assert left[left[:, 0] < right[:, 0].min(), 1].min() > 256  # and is to the right of the middle
+    assert left[:, 1].mean() > right[:, 1].mean()
+
+
+def test_in_2d_too_the_left_is_on_the_viewers_right(body_at):
+    raised = standing(body_at, L_ELBOW=(0.2, 1.7, 0), L_WRIST=(0.3, 1.95, 0))
+    scene = picture_of(raised[:, :2])[100:460]
+    left, right = (np.argwhere(of_colour(scene, colour)) for colour in (plot.LEFT, plot.RIGHT))
+    assert left[:, 0].min() < right[:, 0].min() and left[:, 1].mean() > 256 > right[:, 1].mean()
+
+
+@pytest.mark.parametrize("nearer", ["left", "right"])
+def test_the_nearer_limb_covers_the_farther_one(body_at, nearer):
+    # The forearms cross far from the trunk, 0.6 m apart in depth: seen alone each covers the place where they cross.
+    near, far = (1.1, -0.1, 0.3), (1.1, 0.0, -0.3)
+    ends = {"left": ("L_ELBOW", "L_WRIST"), "right": ("R_ELBOW", "R_WRIST")}
+    across = {name: (0.55, 1.6, 0.3 if name == nearer else -0.3) for name in ends}
+    arms = {}
+    for name, tilt in (("left", 1), ("right", -1)):
+        x, y, z = across[name]
+        x += 0.24 * (z < 0)  # where the near one hides it: the camera stands aside
+        arms[name] = {ends[name][0]: (x - 0.3, y - 0.3 * tilt, z), ends[name][1]: (x + 0.3, y + 0.3 * tilt, z)}
+    colours = {"left": plot.LEFT, "right": plot.RIGHT}
+    alone = {name: of_colour(picture_of(standing(body_at, **arms[name])), colours[name])[100:460] for name in ends}
+    both = picture_of(standing(body_at, **arms["left"], **arms["right"]))[100:460]
+    crossing = binary_erosion(alone["left"] & alone["right"])
+    assert crossing.sum() >= 4 and near and far
+    assert of_colour(both, colours[nearer])[crossing].all()
+
+
+def test_the_camera_follows_a_body_that_walks_away(body_at):
+    poses = np.repeat(standing(body_at)[None], 90, axis=0) + np.arange(90)[:, None, None] * (0.1, 0, 0)  # 1.5 m/s
+    dance = Dance(poses.astype(np.float32), np.empty(0), np.empty(0), "", 0, None)
+    for time_s in (0.0, 3.0, 5.9):
+        columns = np.argwhere(of_colour(render.frame(dance, time_s, 256), plot.RIGHT))[:, 1]
+        assert 64 < columns.mean() < 192  # in the middle half of the picture, though it has walked 9 m
