@@ -1,11 +1,12 @@
-"""How long each stage takes, on which machine: `python -m d2m.bench [--json FILE]` prints a table in about two minutes.
+"""How long each stage takes, and on which machine: `python -m d2m.bench [--json FILE]`, some two minutes on two cores.
 
-A row is the median of 5 runs after one that warms up, of 3 where a run takes more than 2 seconds; for training, of 5
-times 10 steps. Nothing is needed but the package: songs and dances are the built-in ones, weights are untrained, which
-changes no time, and all files lie in a temporary folder. Everything but training runs on the CPU.
+A row is the median of 5 runs after one that warms up, or of 3 where a run takes more than 2 seconds. Nothing is needed
+but the package: songs and dances are the built-in ones, weights are untrained, which changes no time, and all files lie
+in a temporary folder. Training runs on the GPU where there is one, everything else on the CPU.
 """
 
 import argparse
+import copy
 import itertools
 import json
 import os
@@ -15,48 +16,58 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import nullcontext, redirect_stderr
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
+from io import StringIO
 from pathlib import Path
 
-import joblib
 import numpy as np
 import torch
+from joblib import cpu_count
 
 from d2m import audio, builtin, checkpoint, corpus, generate, kinematics, metrics, music, render, songs, train, units
 from d2m.clip import Clip
 from d2m.dance import Dance
-from d2m.dataset import balanced
 from d2m.errors import D2MError
 from d2m.experiment import Experiment
-from d2m.gan import MMGAN
 from d2m.paths import replacing
-from d2m.style import MUSIC_DIFFERENCES, WINDOW_FRAMES, StyleClassifier, StyleConfig
-from d2m.units import LEAD, UNIT_BEATS
-from d2m.vae import DUVAE
+from d2m.style import StyleConfig
 
 REPEATS, SLOW_REPEATS, SLOW_S = 5, 3, 2.0  # a run that takes longer than SLOW_S is repeated less often
-STEPS = 10  # of training that are timed together: a GPU works ahead, and is waited for at their ends alone
-TEST_SONGS, DANCES_A_SONG, TRAINING_DANCES, WINDOWS = 9, 3, 42, 72  # sizes of the set that notebook 04 scores
+STEPS = 10  # of training in one run: a GPU works ahead, and is waited for only at the ends of a run
+GIF_SIZE, GIF_FPS = 256, 12.5
+SONGS, DANCES_A_SONG, TRAINING_DANCES, WINDOWS = 9, 3, 42, 72  # sizes of what notebook 04 scores at its parameters
 REAL_TIME = "x real time"
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row of the table."""
+    """A row of the table."""
 
     stage: str
-    seconds: float  # median of one run (of training: of one step)
+    seconds: float  # the median run (of training: the median run's mean step)
     repeats: int
-    rate: float  # `unit` done in a second
+    rate: float  # how much of `unit` is done in a second
     unit: str
+
+
+class Untrained(Experiment):
+    """An experiment that trains nothing: `trainings` keeps the model, batches and configuration of each training."""
+
+    @cached_property
+    def trainings(self) -> dict[str, tuple[torch.nn.Module, train.Draw, train.TrainConfig]]:
+        """What would have been trained so far, by the model's name."""
+        return {}
+
+    def _train(self, name, kind, model, draw, config, label) -> None:
+        self.trainings[name] = model.eval(), draw, config
 
 
 @dataclass(frozen=True)
 class Material:
-    """What the stages work on, made in `folder` when it is first asked for; a small bench has smaller numbers."""
+    """What the stages work on, made in `folder` when it is asked for; a small bench has smaller numbers (seconds)."""
 
     folder: Path
     preset_name: str = "demo"
@@ -66,16 +77,17 @@ class Material:
 
     @cached_property
     def clips(self) -> list[Clip]:
-        """A song and its dance in each built-in style, to train on."""
+        """A song and its dance in each built-in style, all to train on."""
         clips = builtin.make(self.folder / "songs", songs_per_style=1, duration_s=self.song_s, jobs=1)
         return [replace(clip, split="train") for clip in clips]
 
     @cached_property
-    def experiment(self) -> Experiment:
-        """The corpus of `clips`, its units and runs, and the preset fitted to it; nothing is trained."""
-        folder = self.folder / "corpus"
-        corpus.build("bench", {clip.name: partial(replace, clip) for clip in self.clips}, folder, jobs=1)
-        return Experiment(str(folder), str(self.folder / "run"), self.preset_name)
+    def experiment(self) -> Untrained:
+        """A run of the preset on a corpus of `clips`."""
+        with redirect_stderr(StringIO()):  # a bar would tear the table
+            readers = {clip.name: partial(replace, clip) for clip in self.clips}
+            corpus.build("bench", readers, self.folder / "corpus", jobs=1)
+        return Untrained(str(self.folder / "corpus"), str(self.folder / "run"), self.preset_name)
 
     @cached_property
     def samples(self) -> np.ndarray:
@@ -87,53 +99,33 @@ class Material:
         """The first clip as the corpus holds it (see `corpus`)."""
         return self.experiment.corpus.load(self.experiment.corpus.entries[0])
 
-    @property
+    @cached_property
     def dance(self) -> Dance:
-        """The first clip as a dance."""
+        """The first clip as a dance, with seams as a generated one has them."""
         clip, beats_s = self.clips[0], self.arrays["music_beats_s"]
-        seams_s = generate.unit_times(beats_s, len(beats_s) // UNIT_BEATS, self.song_s)
+        seams_s = generate.unit_times(beats_s, len(beats_s) // units.UNIT_BEATS, self.song_s)
         return Dance(clip.poses, beats_s[beats_s >= 0], seams_s, clip.style, 0, clip.song)
-
-    def vae(self) -> DUVAE:
-        """An untrained DU-VAE that knows the statistics of the corpus."""
-        train.seed_all(0)
-        model = DUVAE(self.experiment.preset.vae)
-        mean, deviation = self.experiment.dances("train").statistics()
-        model.feature_mean.copy_(mean)
-        model.feature_deviation.copy_(deviation)
-        return model
-
-    def mmgan(self) -> MMGAN:
-        """An untrained MM-GAN that knows the statistics of the corpus and poses to start from."""
-        data = self.experiment.dances("train")
-        model = MMGAN(self.experiment.preset.gan, self.vae())
-        model.audio_mean.copy_(data.audio.mean(0))
-        model.audio_deviation.copy_(data.audio.std(0).clamp(min=1e-3))
-        chosen = balanced(data.unit_styles, model.config.leads, torch.Generator().manual_seed(0))
-        model.leads.copy_(data.units(chosen)[:, :LEAD])
-        model.lead_styles.copy_(data.unit_styles[chosen])
-        return model
 
 
 def timed(stage: str, work: Callable[[], object], amount: float, unit: str, repeats: int) -> Row:
     """The row of a stage whose `work()` does `amount` of what `unit` counts."""
-    seconds: list[float] = []
     work()
-    while len(seconds) < (repeats if not seconds or seconds[0] < SLOW_S else min(repeats, SLOW_REPEATS)):
+    seconds: list[float] = []
+    while len(seconds) < (min(repeats, SLOW_REPEATS) if seconds and seconds[0] > SLOW_S else repeats):
         begun = time.perf_counter()
         work()
         seconds.append(time.perf_counter() - begun)
     median = statistics.median(seconds)
-    return Row(stage, median, len(seconds), amount / median, f"{unit}")
+    return Row(stage, median, len(seconds), amount / median, unit)
 
 
-def timed_training(
-    stage: str, material: Material, model: torch.nn.Module, draw: train.Draw, config: train.TrainConfig,
-    units_a_draw: int, repeats: int,
-) -> Row:  # fmt: skip
-    """The row of a training step, as `train.fit` takes it: its calls of `draw` are the ticks of the clock."""
-    ticks: list[float] = []
-    number = itertools.count()
+def timed_training(name: str, label: str, units_a_draw: int, material: Material, repeats: int) -> Row:
+    """The row of a step of a model's training: `train.fit` as it is, whose calls for batches are a clock's ticks.
+
+    So a step is all that the loop does: batch, forward, backward, gradient clip and optimiser of every player.
+    """
+    model, draw, config = material.experiment.trainings[name]
+    number, ticks = itertools.count(), []
 
     def ticking(count: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
         if next(number) % STEPS == 0:
@@ -142,42 +134,39 @@ def timed_training(
             ticks.append(time.perf_counter())
         return draw(count, generator)
 
-    steps = (repeats + 1) * STEPS + 1  # the first of them warm up, the last one only ticks
-    train.fit(model, ticking, replace(config, steps=steps), material.folder / "training", 0, label=stage)
+    # The first run warms up, and one step more ends the last run. Nothing is kept on the way.
+    brief = replace(config, steps=(repeats + 1) * STEPS + 1, save_every_s=float("inf"))
+    with redirect_stderr(StringIO()):
+        train.fit(copy.deepcopy(model), ticking, brief, material.folder / "training", seed=0)
     median = statistics.median(np.diff(ticks)[1:].tolist()) / STEPS
-    return Row(stage, median, repeats, config.batch * units_a_draw / median, "units/s")
+    return Row(f"{label}, batch {config.batch}", median, repeats, config.batch * units_a_draw / median, "units/s")
 
 
 def decode(material: Material, repeats: int) -> Row:
-    """From the file to samples."""
-    path = material.clips[0].song
-    return timed(
-        f"decode a song of {material.song_s:g} s", lambda: audio.load(path), material.song_s, REAL_TIME, repeats
-    )
+    """From an audio file to samples."""
+    song = material.clips[0].song
+    return timed(f"decode {material.song_s:g} s", lambda: audio.load(song), material.song_s, REAL_TIME, repeats)
 
 
 def music_beats(material: Material, repeats: int) -> Row:
-    """Onset strength and beats of a song."""
-    samples = material.samples
-    work = lambda: music.beats(*music.onset_strength(samples))  # noqa: E731
-    return timed("onset strength and beats of it", work, material.song_s, REAL_TIME, repeats)
+    """Onset strength, and beats from it."""
+    work = lambda samples=material.samples: music.beats(*music.onset_strength(samples))  # noqa: E731
+    return timed("onset strength and beats", work, material.song_s, REAL_TIME, repeats)
 
 
 def music_features(material: Material, repeats: int) -> Row:
-    """Features of a song."""
-    samples = material.samples
-    return timed("features of it", lambda: music.features(samples), material.song_s, REAL_TIME, repeats)
+    """The 28 features a frame."""
+    return timed("features", partial(music.features, material.samples), material.song_s, REAL_TIME, repeats)
 
 
 def kinematic_beats(material: Material, repeats: int) -> Row:
-    """Kinematic beats of a dance."""
-    poses = material.clips[0].poses
-    work = lambda: kinematics.kinematic_beats(poses)  # noqa: E731
-    return timed(f"kinematic beats of {material.song_s:g} s", work, material.song_s, REAL_TIME, repeats)
+    """Kinematic beats of a dance as long as the song."""
+    work = partial(kinematics.kinematic_beats, material.clips[0].poses)
+    return timed("kinematic beats", work, material.song_s, REAL_TIME, repeats)
 
 
 def cut(material: Material, repeats: int) -> Row:
-    """From a dance and its beats to units."""
+    """From a dance and the beats of both to units."""
     arrays = material.arrays
 
     def work() -> np.ndarray:
@@ -185,76 +174,106 @@ def cut(material: Material, repeats: int) -> Row:
         rows = units.to_beat_time(arrays["poses"], anchors.times_s)
         return units.windows(rows, units.cut(len(anchors.times_s)))
 
-    return timed("cut it into units", work, len(work()), "units/s", repeats)
+    return timed("cut to units", work, len(work()), "units/s", repeats)
 
 
 def train_vae(material: Material, repeats: int) -> Row:
-    """A step of the DU-VAE."""
-    data, config = material.experiment.dances("train"), material.experiment.preset.vae_training
-
-    def draw(count: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
-        return {"unit": data.units(balanced(data.unit_styles, count, generator))}
-
-    return timed_training(f"DU-VAE step, batch {config.batch}", material, material.vae(), draw, config, 1, repeats)
+    """A training step of the DU-VAE."""
+    assert material.experiment.vae  # asked for, so that its training is known
+    return timed_training("vae", "DU-VAE step", 1, material, repeats)
 
 
 def train_mmgan(material: Material, repeats: int) -> Row:
-    """A step of the MM-GAN, all players."""
-    data, config = material.experiment.dances("train"), material.experiment.preset.gan_training
-    model = material.mmgan()
-    codes = model.movements(data.runs(torch.arange(len(data.run_rows)))[0])
-    model.code_deviation.fill_(codes.std())
-    heard = torch.eye(model.config.styles)[data.run_styles]
-
-    def draw(count: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
-        index = balanced(data.run_styles, count, generator)
-        run, sound = data.runs(index)
-        return {"run": run, "codes": codes[index], "audio": sound, "style": heard[index]}
-
-    stage = f"MM-GAN step, batch {config.batch} x {data.run}"
-    return timed_training(stage, material, model, draw, config, data.run, repeats)
+    """A training step of the MM-GAN."""
+    return timed_training("mmgan", "MM-GAN step", material.experiment.mmgan.config.run, material, repeats)
 
 
 def generate_dance(material: Material, repeats: int) -> Row:
-    """From music that has been heard to a dance."""
-    path = material.folder / "song.flac"
-    builtin.write_flac(path, songs.song("zumba", material.dance_s).samples)
-    heard, styles = music.analyse(path), material.experiment.corpus.styles
-    inputs = MUSIC_DIFFERENCES.stop - MUSIC_DIFFERENCES.start
-    ears = StyleClassifier(StyleConfig("music", styles, inputs, WINDOW_FRAMES["music"])).eval()
-    dancer = generate.Dancer(material.mmgan().eval(), ears, material.experiment.preset.warp)
-    work = lambda: generate.dance_to(dancer, heard, path)  # noqa: E731
+    """From music that has been listened to, to a dance."""
+    song = material.folder / "song.flac"
+    builtin.write_flac(song, songs.song("zumba", material.dance_s).samples)
+    work = partial(generate.dance_to, material.experiment.dancer, music.analyse(song), song)
     return timed(f"generate {material.dance_s:g} s", work, material.dance_s, REAL_TIME, repeats)
 
 
 def render_mp4(material: Material, repeats: int) -> Row:
-    """A dance to a video with its sound."""
-    dance, path, span_s = material.dance, material.folder / "dance.mp4", (0.0, material.video_s)
-    work = lambda: render.render_video(dance, path, span_s=span_s)  # noqa: E731
-    frames = material.video_s * render.VIDEO_FPS
-    return timed(f"render {material.video_s:g} s, 512 x 512, mp4", work, frames, "frames/s", repeats)
+    """From a dance to a video with its sound."""
+    span_s = (0.0, material.video_s)
+    work = partial(render.render_video, material.dance, material.folder / "dance.mp4", 512, span_s)
+    frames = int(material.video_s * render.VIDEO_FPS)
+    return timed(f"render {material.video_s:g} s, mp4, 512 x 512", work, frames, "frames/s", repeats)
 
 
 def render_gif(material: Material, repeats: int) -> Row:
-    """A dance to a GIF."""
-    dance, path, fps = material.dance, material.folder / "dance.gif", 12.5
-    work = lambda: render.render_gif(dance, path, (0.0, material.video_s), 256, fps)  # noqa: E731
-    frames = int(material.video_s * fps)
-    return timed(f"render {material.video_s:g} s, 256 x 256, GIF", work, frames, "frames/s", repeats)
+    """From a dance to a GIF."""
+    span_s = (0.0, material.video_s)
+    work = partial(render.render_gif, material.dance, material.folder / "dance.gif", span_s, GIF_SIZE, GIF_FPS)
+    stage = f"render {material.video_s:g} s, GIF, {GIF_SIZE} x {GIF_SIZE}"
+    return timed(stage, work, int(material.video_s * GIF_FPS), "frames/s", repeats)
 
 
 def score(material: Material, repeats: int) -> Row:
-    """Every score of a set of dances against real ones; the feature vectors are random, which takes no other time."""
+    """All scores of a set of dances against real ones. Feature vectors are noise here: what they say takes no time."""
     rng, dance, beats_s = np.random.default_rng(0), material.dance, material.arrays["kinematic_beats_s"]
 
     def sample(song: int) -> metrics.Sample:
         features = rng.normal(size=(WINDOWS, StyleConfig.embedding))
-        clip = material.clips[song % len(material.clips)]
-        return metrics.Sample(
-            str(song), clip.style, clip.poses, dance.beats_s, beats_s, dance.units_s, features, clip.style
-        )
+        style, poses = material.clips[song % len(material.clips)].style, dance.poses
+        return metrics.Sample(str(song), style, poses, dance.beats_s, beats_s, dance.units_s, features, style)
 
-    dances = [sample(song) for song in range(TEST_SONGS) for _ in range(DANCES_A_SONG)]
-    real = [sample(song) for song in range(TRAINING_DANCES)]
-    work = lambda: metrics.score(dances, real, 0.1)  # noqa: E731
+    dances = [sample(song) for song in range(SONGS) for _ in range(DANCES_A_SONG)]
+    work = partial(metrics.score, dances, [sample(song) for song in range(TRAINING_DANCES)], slow=0.1)
     return timed(f"score {len(dances)} dances", work, len(dances), "dances/s", repeats)
+
+
+STAGES = (
+    decode, music_beats, music_features, kinematic_beats, cut, train_vae, train_mmgan, generate_dance, render_mp4,
+    render_gif, score,
+)  # fmt: skip
+
+
+def machine() -> dict[str, str | int | float | None]:
+    """What the times depend on; `load` is what else ran in the minute before (processes that want a core)."""
+    listed = Path("/proc/cpuinfo")
+    name = re.search(r"^model name\s*: (.+)", listed.read_text() if listed.exists() else "", re.M)
+    return {
+        "cpu": name[1] if name else platform.processor() or platform.machine(),
+        "cores": cpu_count(),
+        "threads": torch.get_num_threads(),
+        "load": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "d2m": checkpoint.commit(),
+    }
+
+
+def as_text(row: Row) -> str:
+    """A line of the table."""
+    return f"{row.stage:34}{row.seconds:10.4f}{row.repeats:10d}{row.rate:12.4g} {row.unit}"
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Print the table, and write it to the file that `--json` names. Raises `OutputError`."""
+    parser = argparse.ArgumentParser(prog="python -m d2m.bench", description="How long each stage takes here.")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the table to this file, too")
+    path = parser.parse_args(arguments).json
+    # The file is opened first: that a place cannot be written is no news for after two minutes.
+    with replacing(path) if path else nullcontext() as temporary, tempfile.TemporaryDirectory() as folder:
+        os.environ["D2M_CACHE"] = folder  # what is heard here is not for the project's cache
+        here, rows = machine(), []
+        print("\n".join(f"{name:10}{value}" for name, value in here.items()))
+        print(f"\n{'stage':34}{'seconds':>10}{'repeats':>10}{'rate':>12}", flush=True)
+        material = Material(Path(folder))
+        for stage in STAGES:
+            rows.append(stage(material, REPEATS))
+            print(as_text(rows[-1]), flush=True)
+        if temporary:
+            temporary.write_text(json.dumps({"machine": here, "stages": [asdict(row) for row in rows]}, indent=1))
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except D2MError as error:
+        sys.exit(str(error))

@@ -109,7 +109,7 @@ def fit(
         if saving:
             _keep(state_path, model, optimisers, history, config, seed, step + 1)
             saved_at = time.monotonic()
-    model.eval()
+    model.cpu().eval()  # what is trained on a GPU is used where the data is
     return history
 
 
