@@ -28,7 +28,6 @@ import torch
 from joblib import cpu_count
 
 from d2m import audio, builtin, checkpoint, corpus, generate, kinematics, metrics, music, render, songs, train, units
-from d2m.clip import Clip
 from d2m.dance import Dance
 from d2m.errors import D2MError
 from d2m.experiment import Experiment
@@ -37,8 +36,8 @@ from d2m.style import StyleConfig
 
 REPEATS, SLOW_REPEATS, SLOW_S = 5, 3, 2.0  # a run that takes longer than SLOW_S is repeated less often
 STEPS = 10  # of training in one run: a GPU works ahead, and is waited for only at the ends of a run
-GIF_SIZE, GIF_FPS = 256, 12.5
-SONGS, DANCES_A_SONG, TRAINING_DANCES, WINDOWS = 9, 3, 42, 72  # sizes of what notebook 04 scores at its parameters
+DANCES, DANCES_A_SONG, REAL_DANCES = 9, 3, 12  # that are scored, and against how many
+WINDOWS = 72  # feature vectors of a dance of 42 s
 REAL_TIME = "x real time"
 
 
@@ -67,7 +66,7 @@ class Untrained(Experiment):
 
 @dataclass(frozen=True)
 class Material:
-    """What the stages work on, made in `folder` when it is asked for; a small bench has smaller numbers (seconds)."""
+    """What the stages work on, made in `folder` when it is asked for."""
 
     folder: Path
     preset_name: str = "demo"
@@ -76,23 +75,13 @@ class Material:
     video_s: float = 10.0  # that are rendered
 
     @cached_property
-    def clips(self) -> list[Clip]:
-        """A song and its dance in each built-in style, all to train on."""
-        clips = builtin.make(self.folder / "songs", songs_per_style=1, duration_s=self.song_s, jobs=1)
-        return [replace(clip, split="train") for clip in clips]
-
-    @cached_property
     def experiment(self) -> Untrained:
-        """A run of the preset on a corpus of `clips`."""
+        """A run of the preset on a corpus of one built-in song and dance a style, all to train on."""
         with redirect_stderr(StringIO()):  # a bar would tear the table
-            readers = {clip.name: partial(replace, clip) for clip in self.clips}
+            clips = builtin.make(self.folder / "songs", songs_per_style=1, duration_s=self.song_s, jobs=1)
+            readers = {clip.name: partial(replace, clip, split="train") for clip in clips}
             corpus.build("bench", readers, self.folder / "corpus", jobs=1)
         return Untrained(str(self.folder / "corpus"), str(self.folder / "run"), self.preset_name)
-
-    @cached_property
-    def samples(self) -> np.ndarray:
-        """The sound of the first song (n,)."""
-        return audio.load(self.clips[0].song)[0]
 
     @cached_property
     def arrays(self) -> dict[str, np.ndarray]:
@@ -102,9 +91,9 @@ class Material:
     @cached_property
     def dance(self) -> Dance:
         """The first clip as a dance, with seams as a generated one has them."""
-        clip, beats_s = self.clips[0], self.arrays["music_beats_s"]
+        entry, beats_s = self.experiment.corpus.entries[0], self.arrays["music_beats_s"]
         seams_s = generate.unit_times(beats_s, len(beats_s) // units.UNIT_BEATS, self.song_s)
-        return Dance(clip.poses, beats_s[beats_s >= 0], seams_s, clip.style, 0, clip.song)
+        return Dance(self.arrays["poses"], beats_s[beats_s >= 0], seams_s, entry.style, 0, Path(entry.song))
 
 
 def timed(stage: str, work: Callable[[], object], amount: float, unit: str, repeats: int) -> Row:
@@ -144,24 +133,26 @@ def timed_training(name: str, label: str, units_a_draw: int, material: Material,
 
 def decode(material: Material, repeats: int) -> Row:
     """From an audio file to samples."""
-    song = material.clips[0].song
-    return timed(f"decode {material.song_s:g} s", lambda: audio.load(song), material.song_s, REAL_TIME, repeats)
+    work = partial(audio.load, material.dance.song)
+    return timed(f"decode {material.song_s:g} s", work, material.song_s, REAL_TIME, repeats)
 
 
 def music_beats(material: Material, repeats: int) -> Row:
     """Onset strength, and beats from it."""
-    work = lambda samples=material.samples: music.beats(*music.onset_strength(samples))  # noqa: E731
+    samples, _ = audio.load(material.dance.song)
+    work = lambda: music.beats(*music.onset_strength(samples))  # noqa: E731
     return timed("onset strength and beats", work, material.song_s, REAL_TIME, repeats)
 
 
 def music_features(material: Material, repeats: int) -> Row:
     """The 28 features a frame."""
-    return timed("features", partial(music.features, material.samples), material.song_s, REAL_TIME, repeats)
+    samples, _ = audio.load(material.dance.song)
+    return timed("features", lambda: music.features(samples), material.song_s, REAL_TIME, repeats)
 
 
 def kinematic_beats(material: Material, repeats: int) -> Row:
     """Kinematic beats of a dance as long as the song."""
-    work = partial(kinematics.kinematic_beats, material.clips[0].poses)
+    work = partial(kinematics.kinematic_beats, material.dance.poses)
     return timed("kinematic beats", work, material.song_s, REAL_TIME, repeats)
 
 
@@ -200,16 +191,15 @@ def render_mp4(material: Material, repeats: int) -> Row:
     """From a dance to a video with its sound."""
     span_s = (0.0, material.video_s)
     work = partial(render.render_video, material.dance, material.folder / "dance.mp4", 512, span_s)
-    frames = int(material.video_s * render.VIDEO_FPS)
-    return timed(f"render {material.video_s:g} s, mp4, 512 x 512", work, frames, "frames/s", repeats)
+    frames = int(span_s[1] * render.VIDEO_FPS)
+    return timed(f"render {span_s[1]:g} s, mp4, 512 x 512", work, frames, "frames/s", repeats)
 
 
 def render_gif(material: Material, repeats: int) -> Row:
     """From a dance to a GIF."""
-    span_s = (0.0, material.video_s)
-    work = partial(render.render_gif, material.dance, material.folder / "dance.gif", span_s, GIF_SIZE, GIF_FPS)
-    stage = f"render {material.video_s:g} s, GIF, {GIF_SIZE} x {GIF_SIZE}"
-    return timed(stage, work, int(material.video_s * GIF_FPS), "frames/s", repeats)
+    span_s, fps = (0.0, material.video_s), 12.5
+    work = partial(render.render_gif, material.dance, material.folder / "dance.gif", span_s, 256, fps)
+    return timed(f"render {span_s[1]:g} s, GIF, 256 x 256", work, int(span_s[1] * fps), "frames/s", repeats)
 
 
 def score(material: Material, repeats: int) -> Row:
@@ -218,12 +208,13 @@ def score(material: Material, repeats: int) -> Row:
 
     def sample(song: int) -> metrics.Sample:
         features = rng.normal(size=(WINDOWS, StyleConfig.embedding))
-        style, poses = material.clips[song % len(material.clips)].style, dance.poses
-        return metrics.Sample(str(song), style, poses, dance.beats_s, beats_s, dance.units_s, features, style)
+        return metrics.Sample(
+            str(song), dance.style, dance.poses, dance.beats_s, beats_s, dance.units_s, features, dance.style
+        )
 
-    dances = [sample(song) for song in range(SONGS) for _ in range(DANCES_A_SONG)]
-    work = partial(metrics.score, dances, [sample(song) for song in range(TRAINING_DANCES)], slow=0.1)
-    return timed(f"score {len(dances)} dances", work, len(dances), "dances/s", repeats)
+    dances = [sample(number // DANCES_A_SONG) for number in range(DANCES)]
+    work = partial(metrics.score, dances, [sample(number) for number in range(REAL_DANCES)], slow=0.1)
+    return timed(f"score {DANCES} dances", work, DANCES, "dances/s", repeats)
 
 
 STAGES = (

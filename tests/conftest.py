@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import toys
 
 from d2m import builtin, corpus, experiment, music, pose, presets, songs  # noqa: F401
 from d2m.clip import Clip
@@ -161,6 +162,40 @@ def tiny_run(tiny_presets, small_corpus, tmp_path_factory) -> experiment.Experim
     assert run.mmgan
     torch.set_num_threads(threads)
     return run
+
+
+@pytest.fixture
+def played_runs(body_at) -> dict[str, torch.Tensor]:
+    """Five runs of a body that walks and turns ever faster, and music and codes that are noise."""
+    generator = torch.Generator().manual_seed(1)
+    times_s = np.arange(98) / 15
+    runs = np.stack([pose.to_features(body_at(speed * times_s**2), 0) for speed in np.linspace(0.1, 0.5, 5)])
+    return {
+        "run": torch.tensor(runs, dtype=torch.float32),
+        "codes": torch.randn(5, 3, 8, generator=generator),
+        "audio": torch.randn(5, 12, 28, generator=generator),
+        "style": torch.softmax(torch.randn(5, 3, generator=generator), dim=-1),
+    }
+
+
+@pytest.fixture
+def moving_units(body_at) -> torch.Tensor:
+    """Eight units (8, 34, 46) of a body that walks and turns, each faster than the one before."""
+    times_s = np.arange(34) / 15
+    moving = [pose.to_features(body_at(speed * times_s), 1) for speed in np.linspace(0.5, 4, 8)]
+    return torch.tensor(np.stack(moving), dtype=torch.float32)
+
+
+@pytest.fixture
+def dancer(body_at):
+    """Tiny untrained networks that dance in 3D about a body that walks and turns."""
+    return toys.new_dancer(body_at(np.arange(34) / 15))
+
+
+@pytest.fixture
+def flat_dancer(body_at):
+    """The same in the published form: 2D, and a linear warp."""
+    return toys.new_dancer(body_at(np.arange(34) / 15), dimensions=2, warp="linear")
 
 
 @pytest.fixture(scope="session")

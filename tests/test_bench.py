@@ -1,77 +1,85 @@
-"""bench: a row a stage with its rate, the same as JSON, nothing written elsewhere. No time is asserted."""
+"""bench: a row a stage, the same rows in a file, and no file that cannot be written. What is timed is not asserted."""
 
 import json
-import math
-from itertools import islice
+import os
 
+import numpy as np
 import pytest
 
 from d2m import bench
 from d2m.errors import OutputError
+from d2m.paths import ROOT
+
+pytestmark = pytest.mark.usefixtures("one_thread", "tiny_presets")
 
 FIELDS = {"stage", "seconds", "repeats", "rate", "unit"}
+UNITS = {bench.REAL_TIME, "units/s", "frames/s", "dances/s"}
 
 
 @pytest.fixture(scope="module")
-def rows(tmp_path_factory) -> list[bench.Row]:
-    """The stages on a song of 8 s that need no network, timed once."""
-    material = bench.Material(tmp_path_factory.mktemp("bench"), duration_s=8.0)
-    return [bench.measure(stage, repeats=1) for stage in islice(bench.stages(material), 4)]
+def material(tmp_path_factory) -> bench.Material:
+    return bench.Material(tmp_path_factory.mktemp("bench"), "tiny", song_s=12.0, dance_s=6.0, video_s=0.2)
 
 
-def test_rows_tell_stage_time_and_rate(rows):
-    assert [row.stage for row in rows] == ["decode", "onsets and beats", "music features", "kinematic beats"]
-    for row in rows:
-        assert row.repeats == 1 and row.unit == "x real time"
-        assert row.seconds > 0 and math.isclose(row.rate * row.seconds, 8.0)
-        assert row.stage in bench.as_text(row) and row.unit in bench.as_text(row)
+@pytest.fixture
+def brief(material, monkeypatch):
+    """`bench.main` on small material, all stages but the slowest to prepare, each timed once."""
+    monkeypatch.setattr(bench, "Material", lambda folder: material)
+    monkeypatch.setattr(bench, "STAGES", (bench.decode, bench.music_features))
+    monkeypatch.setattr(bench, "REPEATS", 1)
 
 
-def test_the_json_holds_the_machine_and_all_rows(rows, tmp_path):
+@pytest.mark.parametrize("stage", bench.STAGES, ids=lambda stage: stage.__name__)
+def test_a_stage_gives_a_row(own_cache, material, monkeypatch, stage):
+    monkeypatch.setattr(bench, "STEPS", 1)
+    row = stage(material, 1)
+    assert row.stage and row.repeats == 1 and row.unit in UNITS
+    assert 0 < row.seconds < np.inf and 0 < row.rate < np.inf
+    assert row.stage in bench.as_text(row) and row.unit in bench.as_text(row)
+
+
+def test_a_rate_is_the_amount_by_the_median_and_the_first_run_is_not_counted(monkeypatch):
+    runs = []
+    monkeypatch.setattr(bench.time, "perf_counter", iter([0.0, 1.0, 10.0, 10.5, 20.0, 20.25]).__next__)
+    row = bench.timed("sums", lambda: runs.append(0), 10, "sums/s", 3)
+    assert row == bench.Row("sums", 0.5, 3, 20.0, "sums/s") and len(runs) == 4
+
+
+def test_a_slow_stage_is_repeated_less_and_says_so(monkeypatch):
+    monkeypatch.setattr(bench.time, "perf_counter", iter(range(0, 1000, 3)).__next__)
+    assert bench.timed("slow", lambda: None, 3, "sums/s", 5) == bench.Row("slow", 3, bench.SLOW_REPEATS, 1.0, "sums/s")
+    assert bench.timed("slow", lambda: None, 3, "sums/s", 1).repeats == 1
+
+
+def test_the_bench_has_every_stage_once():
+    assert len(set(bench.STAGES)) == len(bench.STAGES) == 11
+
+
+def test_main_prints_the_table_and_writes_it(own_cache, brief, tmp_path, capsys):
     path = tmp_path / "new" / "bench.json"
-    bench.write(path, rows)
+    bench.main(["--json", str(path)])
     written = json.loads(path.read_text())
-    assert set(written["machine"]) == {"cpu", "cores", "threads", "torch", "gpu"}
+    assert set(written) == {"machine", "stages"} and list(path.parent.iterdir()) == [path]
+    assert set(written["machine"]) == {"cpu", "cores", "threads", "load", "gpu", "torch", "python", "d2m"}
     assert written["machine"]["cpu"] and written["machine"]["cores"] >= 1
-    assert [set(row) for row in written["stages"]] == [FIELDS] * len(rows)
-    assert [path] == list(path.parent.iterdir())
-
-
-def test_an_unwritable_place_is_an_output_error_before_anything_is_timed(rows, tmp_path, monkeypatch):
-    (tmp_path / "file").write_text("no folder")
-    monkeypatch.setattr(bench, "stages", lambda material: pytest.fail("stages are timed"))
-    for place in (tmp_path / "file" / "bench.json", tmp_path / "file" / "deeper" / "bench.json"):
-        with pytest.raises(OutputError, match="file"):
-            bench.write(place, rows)
-        with pytest.raises(OutputError, match="file"):
-            bench.main(["--json", str(place)])
-
-
-def test_main_prints_and_writes_each_stage(tmp_path, monkeypatch, capsys):
-    stage = bench.Stage("sums", 10.0, "sums/s", lambda repeats: [0.5] * repeats)
-    monkeypatch.setattr(bench, "Material", lambda folder: None)
-    monkeypatch.setattr(bench, "stages", lambda material: [stage, stage])
-    bench.main(["--json", str(tmp_path / "bench.json")])
-    row = {"stage": "sums", "seconds": 0.5, "repeats": bench.REPEATS, "rate": 20.0, "unit": "sums/s"}
-    assert json.loads((tmp_path / "bench.json").read_text())["stages"] == [row, row]
+    assert [set(row) for row in written["stages"]] == [FIELDS, FIELDS]
     printed = capsys.readouterr().out.splitlines()
-    assert printed[0].startswith("cpu: ") and printed[1:] == [bench.as_text(bench.Row(**row))] * 2
+    assert printed[-2:] == [bench.as_text(bench.Row(**row)) for row in written["stages"]]
+    assert printed[0].split(maxsplit=1) == ["cpu", written["machine"]["cpu"]]
 
 
-def test_work_that_takes_long_is_repeated_less(monkeypatch):
-    clock = iter(range(0, 1000, 3))
-    monkeypatch.setattr(bench, "_now", lambda: next(clock))
-    assert bench.repeated(lambda: None) == [3] * bench.LONG_REPEATS
-    assert bench.repeated(lambda: None, repeats=1) == [3]
+def test_without_a_file_main_writes_nothing_outside_its_own_folder(own_cache, brief, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    before = {folder: set(os.listdir(folder)) for folder in (ROOT, ROOT / "d2m")}
+    bench.main([])
+    assert {folder: set(os.listdir(folder)) for folder in before} == before
+    assert not own_cache.exists() and list(tmp_path.iterdir()) == []
+    assert "features" in capsys.readouterr().out
 
 
-def test_steps_are_timed_as_many_as_are_wanted_and_leave_the_model_as_it_was(tiny_run):
-    model = tiny_run.vae
-    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    data = tiny_run.dances("train")
-
-    def draw(count, generator):
-        return {"unit": data.units(bench.balanced(data.unit_styles, count, generator))}
-
-    assert len(bench.step_times(model, draw, tiny_run.preset.vae_training, repeats=2)) == 2
-    assert all(tensor.equal(before[name]) for name, tensor in model.state_dict().items())
+def test_a_place_that_cannot_be_written_is_told_before_anything_is_timed(brief, tmp_path, monkeypatch):
+    monkeypatch.setattr(bench, "machine", lambda: pytest.fail("the bench began"))
+    (tmp_path / "file").write_text("no folder")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OutputError, match="file"):
+        bench.main(["--json", str(tmp_path / "file" / "bench.json")])

@@ -1,0 +1,109 @@
+"""Movements one after the other: from a given pose, without a seam, on the song's beats, with bones of one length."""
+
+import numpy as np
+import pytest
+import torch
+from toys import music_of
+
+from d2m import generate, pose
+from d2m.clock import FPS
+from d2m.units import LEAD, UNIT_POSES, WINDOW
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+STEADY = music_of(np.arange(0.3, 29.9, 0.5), 30.0)
+
+
+def test_movements_leave_from_a_given_pose(dancer, body_at):
+    given = body_at(np.array([3.0]))[0]  # elsewhere, and turned: it is told relative to where it stands
+    leads = generate.first_leads(dancer, torch.ones(3) / 3, [torch.Generator()] * 2, given)
+    rows = generate.chain(dancer.mmgan.vae, leads, torch.zeros(3, 2, 8))
+    expected = pose.from_features(pose.to_features(given[None], 0))[0]
+    for row in (0, 1):  # standing still
+        np.testing.assert_allclose(rows[:, row], np.stack([expected] * 2), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["dancer", "flat_dancer"])
+def test_bones_keep_their_length(name, request):
+    (dance,) = generate.dance_to(request.getfixturevalue(name), STEADY, None)
+    assert dance.poses.shape[1:] == ((14, 3) if name == "dancer" else (14, 2))
+    if name == "dancer":
+        # float32, a few metres from where it began: rounded to 1e-6.
+        np.testing.assert_allclose(pose.bone_lengths(dance.poses.astype(float)) - pose.BONE_LENGTHS, 0, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["dancer", "flat_dancer"])
+def test_the_poses_at_the_beats_are_the_beats_of_the_movements(name, request, monkeypatch):
+    dancer, made, chain = request.getfixturevalue(name), [], generate.chain
+    monkeypatch.setattr(generate, "chain", lambda *given: made.append(chain(*given)) or made[-1])
+    frames = np.cumsum(np.r_[0, np.tile([6, 8, 7, 9, 5], 8)])  # an unsteady drummer whose beats stand on frames
+    beats_s = frames / FPS
+    (dance,) = generate.dance_to(dancer, music_of(beats_s, float(beats_s[-1]) + 0.2), None)
+    # Beats are frames 3, 11, 19, 27 of each unit of 32 poses, behind the two lead poses.
+    beat_rows = [LEAD + UNIT_POSES * (beat // 4) + (3, 11, 19, 27)[beat % 4] for beat in range(len(frames))]
+    expected = made[0][0][beat_rows]
+    # Bones are fitted after the warp; at a whole row that changes nothing but the last digits of float32.
+    np.testing.assert_allclose(dance.poses[frames], expected, atol=2e-5 if name == "dancer" else 1e-6)
+
+
+def steady_walk(dimensions: int = 3) -> torch.Tensor:
+    """A unit (1, 34, F) in even steps: 1 m ahead in a straight line, in 3D turning left by 90 degrees meanwhile."""
+    place = (np.arange(WINDOW) - (LEAD - 1)) / UNIT_POSES
+    features = np.zeros((WINDOW, pose.feature_size(dimensions)))
+    if dimensions == 2:
+        features[:, 0] = place
+    else:
+        features[:, 1], angle = place, place * np.pi / 2
+        features[:, 2], features[:, 3] = np.cos(angle), np.sin(angle)
+        joints = np.tile([0.0, 1.0, 0.0], (14, 1))
+        joints[[pose.L_HIP, pose.L_SHOULDER], 0], joints[[pose.R_HIP, pose.R_SHOULDER], 0] = 0.1, -0.1
+        features[:, 4:] = joints.ravel()
+    return torch.tensor(features)[None]
+
+
+class Repeats:
+    """A DU-VAE that knows one movement."""
+
+    def __init__(self, unit: torch.Tensor):
+        self.unit = unit
+
+    def move(self, leads: torch.Tensor, code: torch.Tensor) -> torch.Tensor:
+        return self.unit.expand(len(leads), -1, -1)
+
+
+def test_travel_and_facing_are_carried_from_movement_to_movement():
+    unit = steady_walk()
+    rows = generate.chain(Repeats(unit), unit[:, :LEAD], torch.zeros(4, 1, 8))[0]
+    assert rows.shape == (LEAD + 4 * UNIT_POSES, 14, 3)
+    ends = rows[LEAD - 1 :: UNIT_POSES]
+    corners = pose.pelvis(ends)[:, ::2]
+    # Four walks of 1 m, each turned by 90 degrees from the one before, make a square: facing +z, then +x, -z, -x.
+    np.testing.assert_allclose(corners, [(0, 0), (0, 1), (1, 1), (1, 0), (0, 0)], atol=1e-6)
+    np.testing.assert_allclose(pose.yaw(rows)[LEAD - 1 :: UNIT_POSES], np.arange(5) * np.pi / 2, atol=1e-6)
+    np.testing.assert_allclose(ends[0], ends[-1], atol=1e-6)  # home again
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_no_pose_is_shown_twice_at_a_seam(dimensions):
+    unit = steady_walk(dimensions)
+    rows = generate.chain(Repeats(unit), unit[:, :LEAD], torch.zeros(4, 1, 8))[0]
+    steps = np.linalg.norm(np.diff(pose.pelvis(rows), axis=0), axis=1)
+    np.testing.assert_allclose(steps, 1 / UNIT_POSES, atol=1e-6)
+
+
+def test_a_movement_leaves_as_fast_as_the_one_before_ended(dancer):
+    codes = torch.randn(12, 1, 8, generator=torch.Generator().manual_seed(0))
+    rows = generate.chain(dancer.mmgan.vae, dancer.mmgan.leads[:1], codes)[0]
+    steps = np.diff(rows, axis=0)  # step i leads from row i to row i + 1; unit n begins with row 2 + 32 n
+    seams = LEAD - 1 + UNIT_POSES * np.arange(1, 12)
+    across, size = np.abs(np.diff(steps, axis=0)).mean((1, 2)), np.abs(steps).mean((1, 2))
+    # Untrained networks jitter; their seams are no rougher than the rest, and no frame is repeated there.
+    assert np.median(across[seams - 1]) < 1.5 * np.median(across)
+    assert 0.3 < np.median(size[seams]) / np.median(size) < 2
+
+
+def test_beats_go_on_in_their_last_tempo_to_the_end_of_the_last_movement():
+    grid_s = generate.beats_s_for(np.array([0.0, 0.5, 1.1]), 2)
+    np.testing.assert_allclose(grid_s, [0, 0.5, 1.1, 1.7, 2.3, 2.9, 3.5, 4.1])
+    assert len(generate.beats_s_for(np.arange(9.0), 2)) == 9  # nothing is cut off
+    assert generate.unit_times(grid_s, 2, 4.0).tolist() == pytest.approx([2.3 - 3 / 8 * 0.6])

@@ -1,0 +1,75 @@
+"""The losses of the MM-GAN by their names in the paper, with the values they must have where the networks are known."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from toys import GAN, PAPER_GAN, new_mmgan
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+CRITIC = {"adv^m critic", "adv^d critic", "total"}
+R1 = {"adv^m critic R1", "adv^d critic R1"}
+MAKERS = {"recon^m", "recon^s", "recon^p", "KL^d", "KL^d of music", "adv^m", "adv^d", "total"}
+
+
+@pytest.mark.parametrize(("config", "player", "expected"), [
+    (GAN, "critic", CRITIC | R1), (GAN, "generator", MAKERS),
+    (replace(GAN, gradient_penalty=0.0), "critic", CRITIC),
+    (replace(GAN, pose_weight=0.0), "generator", MAKERS - {"recon^p"}),
+    (replace(GAN, adversarial_weight=0.0), "generator", MAKERS - {"adv^m", "adv^d"}),
+    (PAPER_GAN, "critic", CRITIC), (PAPER_GAN, "generator", MAKERS),
+])  # fmt: skip
+def test_every_loss_of_the_paper_has_its_name_and_is_a_finite_number(played_runs, config, player, expected):
+    losses = new_mmgan(config)(played_runs, 0, player)
+    assert set(losses) == expected
+    assert all(loss.shape == () and torch.isfinite(loss) for loss in losses.values())
+
+
+def test_the_kl_of_a_known_gaussian(played_runs):
+    model = new_mmgan()
+    for head, mean, log_variance in ((model.dance_head, 1.5, 0.0), (model.music_head, 0.0, -1.0)):
+        torch.nn.init.zeros_(head.linear.weight)
+        head.linear.bias.data = torch.tensor([mean] * 6 + [log_variance] * 6)
+    losses = model(played_runs, 0, "generator")
+    # KL(N(m, v) || N(0, 1)) = (m^2 + v - 1 - ln v) / 2 nats in each of 6 dimensions.
+    torch.testing.assert_close(losses["KL^d"], torch.tensor(6 * 1.5**2 / 2))
+    torch.testing.assert_close(losses["KL^d of music"], torch.tensor(6 * np.exp(-1) / 2, dtype=torch.float32))
+
+
+@pytest.mark.parametrize(("logit", "of_critic", "of_maker"), [
+    (0.0, 2 * np.log(2), np.log(2)),  # a critic that only guesses
+    (3.0, 2 * np.log1p(np.exp(-3)) + 3, np.log1p(np.exp(-3))),  # one that takes all for real
+])  # fmt: skip
+def test_adversarial_losses_of_a_critic_whose_verdict_is_known(played_runs, logit, of_critic, of_maker):
+    model = new_mmgan()
+    for verdict in (model.movement_verdict, model.dance_critic[-1]):
+        torch.nn.init.zeros_(verdict.weight)
+        verdict.bias.data.fill_(logit)
+    critic, maker = model(played_runs, 0, "critic"), model(played_runs, 0, "generator")
+    for name in ("adv^m", "adv^d"):
+        assert float(critic[f"{name} critic"].detach()) == pytest.approx(of_critic, rel=1e-5)
+        assert float(maker[name].detach()) == pytest.approx(of_maker, rel=1e-5)
+        assert float(critic[f"{name} critic R1"].detach()) == 0.0  # a verdict that never changes has no slope
+
+
+def test_reconstruction_counts_in_deviations_of_the_codes_and_style_in_shares(played_runs, monkeypatch):
+    model = new_mmgan()
+    model.code_deviation.fill_(0.5)
+    monkeypatch.setattr(model, "decode_dance", lambda z_dan: played_runs["codes"] + 1.0)
+    monkeypatch.setattr(model, "regress_style", lambda z_dan: played_runs["style"].roll(1, dims=1))
+    losses = model(played_runs, 0, "generator")
+    torch.testing.assert_close(losses["recon^m"], torch.tensor(2.0))
+    each = (played_runs["style"].roll(1, dims=1) - played_runs["style"]).abs().sum(dim=1).mean()
+    torch.testing.assert_close(losses["recon^s"], 2 * each)  # of z_dan and of z~_dan
+
+
+def test_the_pose_loss_is_zero_where_the_decoder_makes_the_real_poses(played_runs, monkeypatch):
+    model = new_mmgan()
+    real = model.split_run(played_runs["run"])
+    for number in range(3):
+        monkeypatch.setattr(model.vae, "move", lambda lead, code, number=number: real[:, number])
+        assert float(model(played_runs, number, "generator")["recon^p"].detach()) == pytest.approx(0.0, abs=1e-6)
+        assert float(model(played_runs, number + 1, "generator")["recon^p"].detach()) > 0.01  # the next movement's turn
+        assert float(model(played_runs, number + 3, "generator")["recon^p"].detach()) == pytest.approx(0.0, abs=1e-6)

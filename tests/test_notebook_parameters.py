@@ -1,0 +1,88 @@
+"""Plain papermill with a wrong parameter ends with one clear error before anything is trained or made."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from d2m import parameters
+from d2m.errors import ParameterError
+from d2m.paths import ROOT
+
+NAMES = ("01_beat_analysis", "02_train_vae", "03_train_mmgan", "04_evaluate", "05_dance")
+
+
+def papermill(name: str, folder: Path, *options: str) -> tuple[int, str, list[nbformat.NotebookNode]]:
+    """Exit status, what was printed, and the cells of a notebook that papermill runs, as a user calls it."""
+    out, kernels = folder / "out.ipynb", Path(sys.prefix) / "share" / "jupyter"
+    command = [sys.executable, "-m", "papermill", f"{name}.ipynb", str(out), "--no-progress-bar", *options]
+    done = subprocess.run(
+        command, cwd=ROOT / "notebooks", env=os.environ | {"JUPYTER_PATH": str(kernels)}, capture_output=True, text=True
+    )
+    return done.returncode, done.stderr, nbformat.read(out, as_version=4).cells
+
+
+@pytest.mark.parametrize(("name", "option", "told"), [
+    ("02_train_vae", ("-p", "sedd", "3"), "this notebook has no parameter sedd; expected one of corpus, run, "),
+    ("05_dance", ("-p", "song", "007"), 'song is 7 (int); expected an audio file, or ""; pass it as text:'),
+])  # fmt: skip
+def test_papermill_ends_with_the_error_before_anything_is_made(name, option, told, tmp_path):
+    run = tmp_path / "run"
+    status, printed, cells = papermill(name, tmp_path, *option, "-r", "run", str(run))
+    assert status != 0 and told in printed
+    failed = [cell for cell in cells if any(output.output_type == "error" for output in cell.get("outputs", []))]
+    (error,) = [output for cell in failed for output in cell.outputs]
+    assert error.ename == "ParameterError" and "parameters.check" in failed[0].source
+    # Nothing after it ran: nothing is trained, and the run has no folder.
+    ran = [cell for cell in cells[cells.index(failed[0]) + 1 :] if cell.get("execution_count")]
+    assert ran == [] and not run.exists()
+
+
+def cells_until_the_check(name: str) -> tuple[str, str]:
+    """A notebook's cell of parameters, and the cell after it up to the line that checks them."""
+    cells = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4).cells
+    given, check, *_ = (cell.source for cell in cells if cell.cell_type == "code")
+    before, call, after = check.partition("parameters.check(")
+    return given, before + call + after.partition("\n")[0]
+
+
+def run_until_the_check(name: str, injected: str) -> dict:
+    """What a kernel holds after the parameters, those that papermill injects, and the check."""
+    given, check = cells_until_the_check(name)
+    held: dict = {"In": ["", given, f"# Parameters\n{injected}", check]}
+    for cell in (given, injected, check):
+        exec(cell, held)
+    return held
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_notebook_takes_its_own_parameters(name):
+    given, _ = cells_until_the_check(name)
+    assert given.startswith(parameters.MARK)
+    experiment = run_until_the_check(name, 'device = "cpu"\nseed = 5\nrun = "runs/mine"')["experiment"]
+    assert (experiment.device, experiment.seed, experiment.folder) == ("cpu", 5, ROOT / "runs" / "mine")
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("injected", "told"), [
+    ("sedd = 3", r"no parameter sedd; .*did you mean seed\?"), ("seed = '3'", r"seed is '3' \(str\)"),
+    ("preset = 'big'", "the preset 'big' is unknown"), ("corpus = ''", "corpus is empty"),
+    ("device = 'tpu'", "device 'tpu' cannot be used here"), ("epochs = 3", "no parameter epochs"),
+])  # fmt: skip
+def test_every_notebook_refuses_what_is_wrong(name, injected, told):
+    with pytest.raises(ParameterError, match=told):
+        run_until_the_check(name, injected)
+
+
+@pytest.mark.parametrize(("name", "injected", "told"), [
+    ("02_train_vae", "steps = -1", "steps is -1"), ("03_train_mmgan", "steps = 1.5", r"steps is 1\.5 \(float\)"),
+    ("04_evaluate", "n = 3", "no parameter n"), ("05_dance", "n = 0", "n is 0"),
+    ("05_dance", "style = 1", r"style is 1 \(int\)"), ("05_dance", "steps = 5", "no parameter steps"),
+    ("01_beat_analysis", "song = 'a.mp3'", "no parameter song"),
+])  # fmt: skip
+def test_parameters_of_one_notebook_alone_are_checked_there(name, injected, told):
+    with pytest.raises(ParameterError, match=told):
+        run_until_the_check(name, injected)

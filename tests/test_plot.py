@@ -1,0 +1,176 @@
+"""Figures draw what they are given, are saved whole or not at all, and show themselves in Jupyter."""
+
+import errno
+import io
+import os
+
+import matplotlib.pyplot
+import numpy as np
+import pytest
+from matplotlib.collections import LineCollection, PathCollection
+from matplotlib.colors import to_hex
+from PIL import Image
+
+from d2m import plot, pose
+from d2m.errors import OutputError
+
+
+def texts(axis) -> list[str]:
+    return [label.get_text() for label in axis.get_yticklabels()]
+
+
+def test_saving_writes_a_png_and_gives_the_figure_back(tmp_path):
+    made, _ = plot.figure(4, 3)
+    assert plot.save(made, tmp_path / "figures", "01_beats") is made
+    (path,) = (tmp_path / "figures").iterdir()
+    with Image.open(path) as image:
+        assert path.name == "01_beats.png" and image.format == "PNG" and image.size == (440, 330)  # 110 dots an inch
+
+
+def test_a_place_that_cannot_be_written_is_refused_and_nothing_is_left(tmp_path, monkeypatch):
+    made, _ = plot.figure()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match=r"the folder .*file cannot be made"):
+        plot.save(made, tmp_path / "file", "a")
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OutputError, match=r"a\.png cannot be written \(No space left"):
+        plot.save(made, tmp_path / "figures", "a")
+    assert not list((tmp_path / "figures").iterdir())
+
+
+def test_a_figure_shows_itself_and_none_stays_in_memory():
+    made, axis = plot.figure()
+    axis.plot([0, 1])
+    with Image.open(io.BytesIO(made._repr_png_())) as image:
+        assert image.format == "PNG" and len(set(image.convert("RGB").getdata())) > 2
+    assert matplotlib.pyplot.get_fignums() == []
+
+
+def test_limbs_are_coloured_by_their_side():
+    sides = {plot.RIGHT: "right", plot.LEFT: "left"}
+    for (_, end), colour in zip(pose.LIMBS, plot.LIMB_COLOURS, strict=True):
+        assert pose.JOINTS[end].startswith(sides.get(colour, ("nose", "neck")))
+
+
+def test_a_strip_has_a_row_a_dance_and_a_figure_a_frame(body_at):
+    poses = body_at(np.arange(30) / 15)
+    made = plot.pose_strip({"real": poses, "flat": poses[..., :2]}, (0, 10, 20), "two", labels=("a", 1.25, "c"))
+    assert [axis.get_title(loc="left") for axis in made.axes] == ["real", "flat"] and made.get_suptitle() == "two"
+    for axis in made.axes:
+        bodies = [drawn for drawn in axis.collections if isinstance(drawn, LineCollection)]
+        assert len(bodies) == 3 and all(len(drawn.get_segments()) == 13 for drawn in bodies)
+        middles = [np.concatenate(drawn.get_segments())[:, 0].mean() for drawn in bodies]
+        np.testing.assert_allclose(np.diff(middles), 1.1, atol=0.3)  # side by side, though the body travels
+    assert [label.get_text() for label in made.axes[-1].get_xticklabels()] == ["a", "1.2 s", "c"]
+
+
+def test_a_timeline_has_a_panel_a_track_with_its_curve_and_its_events():
+    tracks = [
+        plot.Track("waveform", np.arange(100.0), 10.0, "amplitude", plot.CHANCE),
+        plot.Track("beats", np.ones(50), 5.0, "change", plot.MUSIC, np.array([1.0, 2.5, 4.0])),
+    ]
+    made = plot.timeline(tracks, (2.0, 5.0))
+    for axis, track in zip(made.axes, tracks, strict=True):
+        (curve,) = axis.lines
+        times_s, values = curve.get_data()
+        np.testing.assert_allclose(values, track.values[np.round(times_s * track.fps).astype(int)])
+        assert times_s.min() == pytest.approx(1.0) and times_s.max() == pytest.approx(6.0)  # a second beyond the span
+        (events,) = axis.collections
+        assert [segment[0][0] for segment in events.get_segments()] == list(track.events_s)
+        assert (axis.get_title(loc="left"), axis.get_ylabel(), to_hex(curve.get_color()).upper()) == (
+            track.title, track.unit, track.colour,
+        )  # fmt: skip
+        assert axis.get_xlim() == (2.0, 5.0)
+
+
+def test_a_directogram_is_a_picture_of_its_directions_with_the_beats_on_it():
+    histogram = np.random.default_rng(0).random((60, 12))
+    made = plot.directogram(histogram, 15.0, np.array([1.0, 2.0]), (0.0, 4.0))
+    axis = made.axes[0]
+    drawn = axis.images[0].get_array() if axis.images else axis.collections[0].get_array()
+    assert sorted(np.ravel(drawn)) == pytest.approx(sorted(np.ravel(histogram)))
+    beats = [line for line in axis.collections if isinstance(line, LineCollection)]
+    assert [segment[0][0] for line in beats for segment in line.get_segments()] == [1.0, 2.0]
+
+
+def test_a_cut_shows_detected_beats_divisions_music_and_units():
+    anchors_s, detected = np.arange(1.0, 6.0), np.array([True, False, True, True, False])
+    units_s = np.array([[0.5, 2.5], [1.5, 3.5], [2.5, 4.5]])
+    made = plot.cut(anchors_s, detected, np.array([0.9, 2.1]), units_s, (0.0, 6.0))
+    (axis,) = made.axes
+    rows = [[segment[0][0] for segment in drawn.get_segments()] for drawn in axis.collections]
+    assert sorted(rows) == [[0.9, 2.1], [1.0, 3.0, 4.0], [2.0, 5.0]]
+    assert [(bar.get_x(), bar.get_x() + bar.get_width()) for bar in axis.patches] == [tuple(unit) for unit in units_s]
+    assert texts(axis)[0] == "units" and len(texts(axis)) == 4
+
+
+def test_distances_are_densities_beside_chance():
+    values = np.concatenate([np.zeros(30), np.full(10, 0.4)])
+    made = plot.distances({"ballet": values, "zumba": np.zeros(5)}, "how far")
+    assert [axis.get_title() for axis in made.axes] == ["ballet", "zumba"]
+    heights = np.array([bar.get_height() for bar in made.axes[0].patches])
+    assert (heights * 0.05).sum() == pytest.approx(1) and sorted(heights[heights > 0]) == pytest.approx([5, 15])
+    assert list(made.axes[0].lines[0].get_ydata()) == [1, 1]
+
+
+@pytest.mark.parametrize(("groups", "titles", "lines"), [
+    (None, ["a", "b", "c"], [1, 1, 1]),
+    ({"both": ("a", "b"), "c": ("c", "d"), "none": ("e",)}, ["both", "c"], [2, 1]),  # what was not logged is left out
+])  # fmt: skip
+def test_losses_are_drawn_a_panel_a_group(groups, titles, lines):
+    history = {name: ([0, 5, 9], [3.0, 2.0, 1.0]) for name in "abc"}
+    made = plot.losses(history, "DU-VAE", groups)
+    shown = [axis for axis in made.axes if axis.get_visible()]
+    assert [axis.get_title() for axis in shown] == titles and [len(axis.lines) for axis in shown] == lines
+    for axis in shown:
+        for line in axis.lines:
+            np.testing.assert_array_equal(
+                line.get_data(), history[line.get_label() if line.get_label() in history else "a"]
+            )
+
+
+def test_confusions_write_their_shares_and_leave_empty_rows_empty():
+    matrix = np.array([[0.25, 0.75], [np.nan, np.nan]])
+    made = plot.confusions({"music": matrix, "dance": np.eye(2)}, ("ballet", "zumba"))
+    first, second = made.axes
+    assert [text.get_text() for text in first.texts] == ["0.25", "0.75"] and len(second.texts) == 4
+    assert texts(first) == ["ballet", "zumba"] and first.get_ylabel() == "true style"
+    assert [label.get_text() for label in second.get_xticklabels()] == ["ballet", "zumba"]
+
+
+def test_a_projection_is_on_the_principal_components_of_the_first_group():
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(50, 4)) * (5.0, 2.0, 0.01, 0.01)
+    labels = {"real": np.arange(50) % 2, "made": np.zeros(3, dtype=int)}
+    made = plot.projection({"real": points, "made": points[:3]}, labels, ("a", "b"))
+    real, composed = ([np.asarray(drawn.get_offsets()) for drawn in axis.collections] for axis in made.axes)
+    assert [len(rows) for rows in real] == [25, 25] and [len(rows) for rows in composed] == [3, 0]
+    drawn = np.zeros((50, 2))
+    drawn[::2], drawn[1::2] = real
+    centred = points - points.mean(0)
+    # The first two coordinates carry all but a ten-thousandth of the spread: they are the components, but for signs.
+    np.testing.assert_allclose(np.linalg.norm(drawn, axis=1), np.linalg.norm(centred[:, :2], axis=1), atol=0.05)
+    np.testing.assert_allclose(composed[0], drawn[:3])  # the same place in either panel
+    assert all(isinstance(found, PathCollection) for found in made.axes[0].collections)
+
+
+def test_scores_have_a_bar_a_control_with_its_interval():
+    cell = lambda value: {"value": value, "low": value and value - 1, "high": value and value + 2, "n": 3}  # noqa: E731
+    table = {
+        "speed": cell(4.0) | {"controls": {"real": cell(3.0), "random": cell(None), "copy": cell(5.0)}},
+        "diversity": cell(1.0) | {"controls": {"real": cell(2.0)}},
+    }
+    made = plot.scores(table, ["speed", "diversity"], "small")
+    speed, diversity = (axis for axis in made.axes if axis.get_visible())
+    assert texts(speed) == ["d2m", "real", "copy"] and texts(diversity) == [
+        "d2m",
+        "real",
+    ]  # none where there is no value
+    assert [bar.get_width() for bar in speed.patches] == [4.0, 3.0, 5.0]
+    (whiskers,) = [drawn for drawn in speed.collections if isinstance(drawn, LineCollection)]
+    assert [sorted(segment[:, 0]) for segment in whiskers.get_segments()] == [[3, 6], [2, 5], [4, 7]]
+    assert [to_hex(bar.get_facecolor()).upper() for bar in speed.patches] == [plot.GENERATED, plot.REAL, plot.CHANCE]

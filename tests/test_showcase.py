@@ -1,0 +1,87 @@
+"""What the notebooks show of a run: shapes, splits, and that each picture is of what it says."""
+
+import numpy as np
+import pytest
+import torch
+
+from d2m import generate, pose, showcase
+from d2m.units import LEAD
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+STYLES = ("ballet", "hip-hop", "zumba")
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_a_rebuilt_unit_stands_beside_an_unseen_real_one_of_its_style(tiny_run, style):
+    pair = showcase.rebuilt(tiny_run, style)
+    assert list(pair) == ["real", "rebuilt"] and all(poses.shape == (34, 14, 3) for poses in pair.values())
+    data = tiny_run.dances("validation")
+    of_style = data.units(torch.nonzero(data.unit_styles == STYLES.index(style))[:, 0]).double().numpy()
+    assert any(np.allclose(pose.from_features(unit), pair["real"], atol=1e-5) for unit in of_style)
+    np.testing.assert_allclose(pair["rebuilt"][:LEAD], pair["real"][:LEAD], atol=0.02)  # settled; real bones give 1 cm
+    assert np.abs(pair["rebuilt"] - pair["real"]).max() > 0.05  # which this network has not learnt
+
+
+def test_a_style_that_no_unseen_dance_has_shows_nothing(tiny_run, monkeypatch):
+    data = tiny_run.dances("validation")
+    monkeypatch.setattr(type(tiny_run), "dances", lambda self, split: data)
+    monkeypatch.setitem(data.__dict__, "unit_styles", torch.zeros_like(data.unit_styles))
+    assert showcase.rebuilt(tiny_run, "zumba") == {} and len(showcase.rebuilt(tiny_run, "ballet")) == 2
+
+
+def test_a_swap_is_one_movement_from_several_poses(tiny_run, monkeypatch):
+    codes, move = [], tiny_run.vae.move
+    monkeypatch.setattr(tiny_run.vae, "move", lambda lead, code: codes.append((lead, code)) or move(lead, code))
+    rows = showcase.swapped(tiny_run, 4)
+    assert len(rows) == 4 and next(iter(rows)) == "its own first pose"
+    assert all(poses.shape == (34, 14, 3) for poses in rows.values())
+    ((leads, code),) = codes
+    assert (code == code[:1]).all() and (leads[1:] != leads[:1]).any(dim=2).any(dim=1).all()
+
+
+def test_a_chain_has_a_speed_a_step_and_a_seam_a_movement(tiny_run):
+    speed, seams_s = showcase.chained(tiny_run, 5)
+    assert len(speed) == LEAD + 5 * 32 - 1 and np.isfinite(speed).all() and (speed >= 0).all()
+    # Step i leads from pose i to i + 1; movement n begins with pose 2 + 32 n, so the step into it is 1 + 32 n.
+    np.testing.assert_allclose(seams_s * 15, 1 + 32 * np.arange(5))
+
+
+@pytest.mark.parametrize("view", ["music", "dance", "motion"])
+def test_a_confusion_is_of_shares_of_the_windows_of_a_split(tiny_run, view):
+    table = showcase.style_confusion(tiny_run, view, "validation")
+    assert table.shape == (3, 3)
+    np.testing.assert_allclose(table.sum(axis=1), 1)
+    windows, labels = tiny_run.style_windows(view, "validation")
+    said = tiny_run.classifier(view).probabilities(windows).argmax(1)
+    assert table[1, 2] == pytest.approx(float((said[labels == 1] == 2).double().mean()))
+
+
+def test_accuracy_is_the_mean_over_the_styles_that_are_there():
+    table = np.array([[0.5, 0.5, 0], [0, 1.0, 0], [np.nan] * 3])
+    assert showcase.accuracy(table) == pytest.approx(0.75)
+    assert showcase.accuracy(np.eye(3)) == 1.0
+
+
+def test_the_space_of_dances_holds_real_runs_and_music_with_the_same_labels(tiny_run):
+    points, labels = showcase.dance_space(tiny_run, 30)
+    assert list(points) == list(labels) == ["real runs: E_dan", "from music: E_mus"]
+    for group, rows in points.items():
+        assert rows.shape == (30, 8) and np.isfinite(rows).all() and set(labels[group]) == {0, 1, 2}
+    again, _ = showcase.dance_space(tiny_run, 30)
+    assert all(np.array_equal(again[group], points[group]) for group in points)
+
+
+def test_a_composed_run_is_three_movements_from_a_pose_of_its_style(tiny_run, monkeypatch):
+    asked, first_leads = [], generate.first_leads
+    monkeypatch.setattr(generate, "first_leads", lambda *given: asked.append(given[1]) or first_leads(*given))
+    for number, style in enumerate(STYLES):
+        poses = showcase.composed(tiny_run, style)
+        assert poses.shape == (LEAD + 96, 14, 3) and np.isfinite(poses).all()
+        assert asked[-1].tolist() == np.eye(3)[number].tolist()
+        np.testing.assert_array_equal(showcase.composed(tiny_run, style), poses)
+
+
+def test_the_groups_of_losses_name_every_loss_that_was_logged(tiny_run):
+    grouped = {name for names in showcase.GAN_LOSSES.values() for name in names}
+    assert set(tiny_run.losses("mmgan")) == grouped

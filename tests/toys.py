@@ -1,0 +1,138 @@
+"""Networks small enough to be trained within a test, and what they are trained on."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from d2m import music, pose, style, train
+from d2m.clock import frame_count
+from d2m.gan import MMGAN, GANConfig
+from d2m.generate import Dancer
+from d2m.train import TrainConfig
+from d2m.units import LEAD
+from d2m.vae import DUVAE, VAEConfig
+
+VAE = VAEConfig(movement_size=8, hidden=32)
+PAPER_VAE = VAEConfig(
+    dimensions=2, movement_size=8, hidden=32, recurrent=True, kl_weight=1e-2, velocity_weight=0.0, swap_weight=0.0,
+    settle_poses=0, lead_noise=0.0,
+)  # fmt: skip
+GAN = GANConfig(movement_size=8, dance_size=6, noise_size=4, hidden=32, leads=5)
+PAPER_GAN = replace(
+    GAN, recurrent=True, audio_per_beat=False, real_is_reconstruction=True, adversarial_weight=1.0,
+    gradient_penalty=0.0, kl_weight=1e-2, music_kl_weight=0.0, pose_weight=10.0,
+)  # fmt: skip
+# A state is kept at every step, so that a stop at any of them can be gone on from.
+OFTEN = TrainConfig(steps=8, batch=6, log_every=1, save_every_s=0.0)
+
+
+STYLES = ("ballet", "hip-hop", "zumba")
+
+
+def new_vae(config: VAEConfig = VAE) -> DUVAE:
+    torch.manual_seed(0)
+    return DUVAE(config)
+
+
+def new_mmgan(config: GANConfig = GAN, of_vae: VAEConfig = VAE) -> MMGAN:
+    vae = new_vae(of_vae)
+    return MMGAN(config, vae)
+
+
+def in_2d(units: Tensor) -> Tensor:
+    """3D units as 2D ones (B, 34, 29)."""
+    joints = units[..., 4:].unflatten(-1, (14, 3))[..., :2]
+    return torch.cat([units[..., :1], joints.flatten(-2)], dim=-1)
+
+
+def new_dancer(body: np.ndarray, dimensions: int = 3, warp: str = "cubic") -> Dancer:
+    """Tiny untrained networks that dance about the poses of `body` (n, 14, 3)."""
+    torch.manual_seed(0)
+    body = pose.front_view(body) if dimensions == 2 else body
+    vae = DUVAE(replace(VAE, dimensions=dimensions))
+    features = torch.tensor(pose.to_features(body, LEAD - 1), dtype=torch.float32)
+    vae.feature_mean.copy_(features.mean(0))
+    vae.feature_deviation.fill_(0.1)
+    mmgan = MMGAN(replace(GAN, leads=6), vae)
+    mmgan.leads.copy_(features[:12].unflatten(0, (6, LEAD)))
+    mmgan.lead_styles.copy_(torch.arange(6) % 3)
+    hears = style.StyleClassifier(style.StyleConfig("music", STYLES, inputs=14, window=180, hidden=8))
+    return Dancer(mmgan.eval(), hears.eval(), warp)
+
+
+def music_of(beats_s: np.ndarray, duration_s: float) -> music.Music:
+    """Music of known beats whose features are noise."""
+    features = np.random.default_rng(0).normal(size=(frame_count(duration_s), 28)).astype(np.float32)
+    return music.Music(duration_s, music.tempo(beats_s), beats_s, np.empty(0), features)
+
+
+@dataclass(frozen=True)
+class ToyConfig:
+    size: int = 3
+
+
+class Toy(nn.Module):
+    """Two players whose losses hold noise; "seen" is a statistic that is kept with the weights."""
+
+    def __init__(self, config: ToyConfig | None = None):
+        super().__init__()
+        torch.manual_seed(0)
+        self.config = config or ToyConfig()
+        self.first, self.second = nn.Linear(self.config.size, 2), nn.Linear(2, self.config.size)
+        self.register_buffer("seen", torch.zeros(()))
+        self.turns: list[tuple[int, str]] = []
+
+    def players(self) -> dict[str, list[nn.Parameter]]:
+        return {"one": list(self.first.parameters()), "two": list(self.second.parameters())}
+
+    def forward(self, batch: dict[str, Tensor], step: int, player: str) -> dict[str, Tensor]:
+        self.turns.append((step, player))
+        noisy = batch["x"] + 0.1 * torch.randn_like(batch["x"])
+        loss = (self.second(self.first(noisy)) - batch["x"]).square().mean()
+        return {f"error {player}": loss, "total": loss}
+
+
+class Breaking(Toy):
+    """The toy, whose "error two" is not a number from step 4 on."""
+
+    def forward(self, batch, step, player):
+        losses = super().forward(batch, step, player)
+        return {name: loss * (float("nan") if step >= 4 and player == "two" else 1) for name, loss in losses.items()}
+
+
+def draw_toy(count: int, generator: torch.Generator) -> dict[str, Tensor]:
+    return {"x": torch.randn(count, 3, generator=generator)}
+
+
+def draw_units(count: int, generator: torch.Generator) -> dict[str, Tensor]:
+    return {"unit": torch.randn(count, 34, 46, generator=generator)}
+
+
+def draw_runs(count: int, generator: torch.Generator) -> dict[str, Tensor]:
+    noise = lambda *shape: torch.randn(count, *shape, generator=generator)  # noqa: E731
+    return {"run": noise(98, 46), "codes": noise(3, 8), "audio": noise(12, 28), "style": noise(3).softmax(-1)}
+
+
+def stopping(draw, at: int):
+    """`draw`, by which the user stops the training at its `at`-th batch."""
+    left = iter(range(at))
+
+    def drawn(count: int, generator: torch.Generator) -> dict[str, Tensor]:
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        return draw(count, generator)
+
+    return drawn
+
+
+def fit(model, draw, folder: Path, seed: int = 0, config: TrainConfig = OFTEN) -> train.History:
+    return train.fit(model, draw, config, folder, seed, "cpu")
+
+
+def equal(first: nn.Module, second: nn.Module) -> bool:
+    """Whether two models hold the same weights and statistics, bit for bit."""
+    pairs = zip(first.state_dict().items(), second.state_dict().items(), strict=True)
+    return all(a == b and torch.equal(x, y) for (a, x), (b, y) in pairs)
