@@ -51,7 +51,10 @@ def test_the_nearer_limb_covers_the_farther_one(body_at, nearer):
     for name, tilt in (("left", 0.3), ("right", -0.3)):
         middle = (0.55, 1.6, 0) + viewer * (0.3 if name == nearer else -0.3)
         side = name[0].upper()
-        arms[name] = {f"{side}_ELBOW": middle - (0.3, tilt, 0), f"{side}_WRIST": middle + (0.3, tilt, 0)}
+        arms[name] = {
+            f"{side}_ELBOW": middle - np.array([0.3, tilt, 0]),
+            f"{side}_WRIST": middle + np.array([0.3, tilt, 0]),
+        }
     colours = {"left": plot.LEFT, "right": plot.RIGHT}
     alone = {name: of_colour(picture_of(standing(body_at, **arms[name])), colours[name])[100:460] for name in arms}
     both = picture_of(standing(body_at, **arms["left"], **arms["right"]))[100:460]
