@@ -162,12 +162,12 @@ def protocol(experiment: Experiment, count: int = 3) -> dict:
 def as_text(table: dict) -> str:
     """The table in columns: a row a score, its value and interval, then each control's value."""
     names = list(next(iter(table.values()))["controls"])
-    lines = [f"{'score':30}{'d2m':>8}{'95 %':>16}" + "".join(f"{name:>11}" for name in names)]
+    lines = [f"{'score':30}{'d2m':>9}{'95 %':>23}" + "".join(f"{name:>11}" for name in names)]
     for score, row in table.items():
         number = lambda cell, width: f"{'-' if cell['value'] is None else format(cell['value'], '.3g'):>{width}}"  # noqa: E731
         interval = "" if row["value"] is None else f"{row['low']:.3g} to {row['high']:.3g}"
         others = "".join(number(row["controls"][name], 11) for name in names)
-        lines.append(f"{score:30}{number(row, 8)}{interval:>16}{others}")
+        lines.append(f"{score:30}{number(row, 9)}{interval:>23}{others}")
     return "\n".join(lines)
 
 

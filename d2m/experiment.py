@@ -180,7 +180,7 @@ class Experiment:
 
     def _train(self, name, kind, model, draw, config, label) -> None:
         folder = self.folder / name
-        history = train.fit(model, draw, config, folder, self.seed, self.device, label)
+        history = train.fit(model, draw, config, folder, self.seed, self.device, label, self.corpus.fingerprint())
         provenance = {"corpus": self.corpus.fingerprint(), "corpus name": self.corpus.name, "seed": self.seed}
         train.finish(model, kind, folder, history, provenance | {"steps": config.steps, "batch": config.batch})
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from d2m import music, pose, style, units
+from d2m import music, pose, style, warp
 from d2m.clock import POSES_PER_BEAT, frame_count, frame_times
 from d2m.dance import Dance
 from d2m.errors import ParameterError
@@ -69,6 +69,9 @@ def dance_to(
     if heard.duration_s > LONGEST_SONG_S:
         raise ParameterError(f"{song} lasts {heard.duration_s / 3600:.1f} hours", "3 hours at most", "cut the song")
     beats_s = music.extend_beats(music.dance_beats(heard.beats_s), heard.duration_s)
+    if start_pose is not None:
+        # The given pose stands at 0 s, half a beat before the first beat that is danced to, which must leave it time.
+        beats_s = beats_s[beats_s > 0.4 * (beats_s[1] - beats_s[0])]
     movements = -(-len(beats_s) // UNIT_BEATS) + 1
     s = song_style(dancer, heard.features, beats_s, movements, wanted)
     generators = [torch.Generator().manual_seed(seed + number) for number in range(count)]
@@ -81,9 +84,13 @@ def dance_to(
     shown = music.extend_beats(heard.beats_s, heard.duration_s)
     shown = shown[(shown >= 0) & (shown < heard.duration_s)]
     seams = unit_times(grid_s, movements, heard.duration_s)
+    beats, times_s = np.arange(len(grid_s), dtype=float), grid_s
+    if start_pose is not None:
+        beats, times_s = np.r_[-(FIRST_BEAT + 1) / POSES_PER_BEAT, beats], np.r_[0.0, grid_s]
+    at_rows = warp.time_map(times_s, beats, dancer.warp)(at_s) * POSES_PER_BEAT + LEAD + FIRST_BEAT
     dances = []
     for number in range(count):
-        poses = units.from_beat_time(rows[number], grid_s, at_s, LEAD + FIRST_BEAT, dancer.warp)
+        poses = warp.resample(rows[number], at_rows)
         if poses.shape[2] == 3:
             poses = pose.fit_bones(poses)  # reading between poses shortens limbs a little
         dances.append(Dance(poses.astype(np.float32), shown, seams, style=name, seed=seed + number, song=song))
@@ -162,6 +169,6 @@ def beats_s_for(beats_s: np.ndarray, movements: int) -> np.ndarray:
 
 def unit_times(grid_s: np.ndarray, movements: int, duration_s: float) -> np.ndarray:
     """When each movement begins, 3/8 of a beat before its first beat in `grid_s`: seconds within the song."""
-    beats = np.arange(movements) * UNIT_BEATS - FIRST_BEAT / POSES_PER_BEAT
+    beats = np.arange(1, movements) * UNIT_BEATS - FIRST_BEAT / POSES_PER_BEAT  # the first one begins with the song
     times = np.interp(beats, np.arange(len(grid_s)), grid_s)
     return times[(times > 0) & (times < duration_s)]

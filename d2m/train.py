@@ -62,11 +62,13 @@ def fit(
     seed: int,
     device: str = "auto",
     label: str = "training",
+    origin: str = "",
 ) -> History:
     """Train `model` in place and return its losses; a stopped training in `folder` is taken up where it was.
 
-    `draw(batch, generator)` gives a batch of tensors. The state is kept in `folder`/training.safetensors and removed by
-    `finish`. Raises `TrainingError` when a loss is not a number; the last good state then stays.
+    `draw(batch, generator)` gives a batch of tensors; `origin` names its data, and a state of other data is refused. The
+    state is kept in `folder`/training.safetensors and removed by `finish`. Raises `TrainingError` when a loss is not a
+    number; the last good state then stays.
     """
     from lightning_fabric import Fabric  # imported here: it takes seconds, and only training needs it
 
@@ -83,7 +85,8 @@ def fit(
     players = model.players()
     optimisers = {name: torch.optim.Adam(weights, lr=config.learning_rate) for name, weights in players.items()}
     state_path, history = folder / "training.safetensors", {}
-    first = _resume(state_path, model, optimisers, history, config, seed)
+    agreed = _State(config, seed, model.config, origin)
+    first = _resume(state_path, model, optimisers, history, agreed)
     wrapped, *fabric_optimisers = fabric.setup(model, *optimisers.values())
     turns = dict(zip(players, fabric_optimisers, strict=True))
     model.train()
@@ -107,7 +110,7 @@ def fit(
                 _log(history, step, name, losses)
             optimiser.step()
         if saving:
-            _keep(state_path, model, optimisers, history, config, seed, step + 1)
+            _keep(state_path, model, optimisers, history, agreed, step + 1)
             saved_at = time.monotonic()
     model.cpu().eval()  # what is trained on a GPU is used where the data is
     return history
@@ -157,24 +160,25 @@ class _State:
 
     training: TrainConfig
     seed: int
-    model: object
+    model: object  # its configuration
+    origin: str  # of the data
 
 
-def _keep(path: Path, model, optimisers, history: History, config: TrainConfig, seed: int, step: int) -> None:
+def _keep(path: Path, model, optimisers, history: History, agreed: "_State", step: int) -> None:
     """Write all that a resume needs: weights, optimiser moments, history, step."""
     tensors = {f"model/{name}": tensor for name, tensor in model.state_dict().items()}
     for player, optimiser in optimisers.items():
         for index, moments in optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser/{player}/{index}/{name}": value for name, value in moments.items()}
-    checkpoint.save(path, "training", tensors, _State(config, seed, model.config), {"step": step, "history": history})
+    checkpoint.save(path, "training", tensors, agreed, {"step": step, "history": history})
 
 
-def _resume(path: Path, model, optimisers, history: History, config: TrainConfig, seed: int) -> int:
+def _resume(path: Path, model, optimisers, history: History, agreed: "_State") -> int:
     """Take up a kept state: fills model, optimisers and history, returns the step to go on with (0: from the start)."""
     if not path.exists():
         return 0
     tensors, found, kept = checkpoint.read(path, "training")
-    checkpoint.check_config(path, found, _State(config, seed, model.config))
+    checkpoint.check_config(path, found, agreed)
     weights = {name.removeprefix("model/"): value for name, value in tensors.items() if name.startswith("model/")}
     checkpoint.load_weights(model, weights, path)
     for player, optimiser in optimisers.items():

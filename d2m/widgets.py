@@ -1,6 +1,7 @@
 """The face of `generate` in JupyterLab: a few controls and a button. No logic of its own: it calls `generate`, `render`
 and `export`, and shows what they give."""
 
+import html
 from pathlib import Path
 
 import ipywidgets
@@ -32,7 +33,7 @@ def dance_panel(experiment: Experiment, songs: dict[str, Path]) -> ipywidgets.VB
             try:
                 display(show(experiment, songs[song.value], style.value, seed.value))
             except D2MError as error:
-                display(ipywidgets.HTML(f"<b>{error}</b>"))
+                display(ipywidgets.HTML(f"<b>{html.escape(str(error))}</b>"))
             finally:
                 button.disabled = False
 

@@ -56,8 +56,14 @@ def test_a_held_pose_is_frozen_and_has_neither_beats_nor_seams(table):
     held = {name: row["controls"]["mean_pose"]["value"] for name, row in table.items()}
     assert held["freeze share"] == 1.0 and held["speed"] == 0.0 and held["beat coverage"] == 0.0
     assert held["boundary jump"] is None and held["beat hit rate"] is None
-    # By definition the slowest 1 % of real frames are frozen; counted within each of three dances of 300.
-    assert table["freeze share"]["controls"]["real"]["value"] == pytest.approx(0.01, abs=0.005)
+
+
+def test_frozen_is_what_is_no_faster_than_the_slowest_hundredth_of_real_frames(table, real):
+    speeds = [metrics.joint_speed(dance.poses) for dance in real]
+    slow = np.percentile(np.concatenate(speeds), 1)
+    share = np.mean([(speed <= slow).mean() for speed in speeds])
+    assert share >= 0.01  # more where several frames stand equally still
+    assert table["freeze share"]["controls"]["real"]["value"] == pytest.approx(share)
 
 
 @pytest.mark.parametrize("control", ["shuffled", "random"])
@@ -159,7 +165,8 @@ def test_the_table_as_text_has_a_line_a_score_and_a_column_a_set(table):
         assert line.startswith(name)
         shown = line[30:].split()
         assert shown[0] == ("-" if row["value"] is None else format(row["value"], ".3g"))
-        assert shown[-1] == format(row["controls"]["untrained"]["value"], ".3g")
+        last = row["controls"]["untrained"]["value"]
+        assert shown[-1] == ("-" if last is None else format(last, ".3g"))
 
 
 def test_a_corpus_without_a_split_is_refused(tiny_run):

@@ -56,6 +56,13 @@ def test_a_movement_begins_three_eighths_of_a_beat_before_every_fourth_beat(danc
     np.testing.assert_allclose(dance.beats_s, np.arange(0.3, 30, 0.5), atol=1e-9)
 
 
+@pytest.mark.parametrize(("bpm", "of_song"), [(149, 4), (151, 8), (290, 8), (310, 16)])
+def test_a_fast_song_is_danced_at_half_its_beats_and_shows_them_all(dancer, bpm, of_song):
+    (dance,) = generate.dance_to(dancer, music_of(np.arange(0.0, 40, 60 / bpm), 40.0), None)
+    np.testing.assert_allclose(np.diff(dance.units_s), of_song * 60 / bpm, rtol=1e-6)
+    np.testing.assert_allclose(dance.beats_s, np.arange(0.0, 40, 60 / bpm), atol=1e-9)
+
+
 def test_the_same_seed_gives_the_same_dance_alone_and_in_a_batch(dancer):
     (alone,) = generate.dance_to(dancer, STEADY, None, seed=8)
     (again,) = generate.dance_to(dancer, STEADY, None, seed=8)

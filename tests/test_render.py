@@ -104,7 +104,7 @@ def test_the_flash_and_the_click_come_within_a_frame_of_each_other(video):
     np.testing.assert_allclose(lit, np.ceil(BEATS_S * 30 - 1e-6) / 30, atol=1e-4)
 
 
-@pytest.mark.parametrize(("span_s", "start_s"), [((0.9, 3.5), 0.0), ((0.5, 2.0), 0.5), ((2.1, 99.0), 1.0)])
+@pytest.mark.parametrize(("span_s", "start_s"), [((0.9, 3.5), 0.0), ((0.7, 2.3), 0.5), ((1.0, 99.0), 1.0)])
 def test_a_part_of_a_dance_that_begins_within_its_song_is_in_step_too(dance, tmp_path, span_s, start_s):
     # The dance begins `start_s` into the song, so its beats come so much earlier.
     later = replace(dance, start_s=start_s, beats_s=BEATS_S - start_s, poses=dance.poses[: 90 - round(15 * start_s)])

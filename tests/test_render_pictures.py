@@ -30,7 +30,7 @@ def picture_of(body: np.ndarray, size: int = 512) -> np.ndarray:
 @pytest.mark.parametrize("turned", [0.0, 2.5])
 def test_a_body_that_faces_the_viewer_has_its_left_on_the_viewers_right(body_at, turned):
     raised = standing(body_at, L_ELBOW=(0.2, 1.7, 0), L_WRIST=(0.3, 1.95, 0))
-    scene = picture_of(pose.turn(raised, turned))[100:460]  # without the name and the disc above, the ribbon below
+    scene = picture_of(pose.turn(raised, turned))[60:460]  # without the name and the disc above, the ribbon below
     left, right = (np.argwhere(of_colour(scene, colour)) for colour in (plot.LEFT, plot.RIGHT))
     assert left[:, 0].min() < right[:, 0].min() - 60  # the raised arm is the highest
     assert left[left[:, 0] < right[:, 0].min(), 1].min() > 256  # and is to the right of the middle
@@ -39,7 +39,7 @@ def test_a_body_that_faces_the_viewer_has_its_left_on_the_viewers_right(body_at,
 
 def test_in_2d_too_the_left_is_on_the_viewers_right(body_at):
     raised = standing(body_at, L_ELBOW=(0.2, 1.7, 0), L_WRIST=(0.3, 1.95, 0))
-    scene = picture_of(raised[:, :2])[100:460]
+    scene = picture_of(raised[:, :2])[60:460]
     left, right = (np.argwhere(of_colour(scene, colour)) for colour in (plot.LEFT, plot.RIGHT))
     assert left[:, 0].min() < right[:, 0].min() and left[:, 1].mean() > 256 > right[:, 1].mean()
 
@@ -56,8 +56,8 @@ def test_the_nearer_limb_covers_the_farther_one(body_at, nearer):
             f"{side}_WRIST": middle + np.array([0.3, tilt, 0]),
         }
     colours = {"left": plot.LEFT, "right": plot.RIGHT}
-    alone = {name: of_colour(picture_of(standing(body_at, **arms[name])), colours[name])[100:460] for name in arms}
-    both = picture_of(standing(body_at, **arms["left"], **arms["right"]))[100:460]
+    alone = {name: of_colour(picture_of(standing(body_at, **arms[name])), colours[name])[60:460] for name in arms}
+    both = picture_of(standing(body_at, **arms["left"], **arms["right"]))[60:460]
     crossing = binary_erosion(alone["left"] & alone["right"])
     assert crossing.sum() >= 4  # each seen alone covers it
     assert of_colour(both, colours[nearer])[crossing].all()

@@ -39,7 +39,7 @@ def shown(monkeypatch) -> list:
 
 
 def test_the_panel_offers_the_songs_the_styles_and_a_seed(panel):
-    assert dict(panel.song.options) == SONGS and panel.song.value == SONGS["one"]
+    assert tuple(panel.song.options) == ("one", "two") and panel.song.value == "one"
     assert panel.style.options == (("the song's own", ""), ("ballet", "ballet"), ("zumba", "zumba"))
     assert (panel.seed.value, panel.seed.min, panel.seed.max) == (5, 0, 2**31 - 1)
     assert panel.button.description == "Dance" and not panel.button.disabled
@@ -48,7 +48,7 @@ def test_the_panel_offers_the_songs_the_styles_and_a_seed(panel):
 def test_the_button_makes_the_dance_that_was_chosen(panel, experiment, shown, monkeypatch):
     asked = []
     monkeypatch.setattr(widgets, "show", lambda *given: asked.append((*given, panel.button.disabled)) or "the video")
-    panel.song.value, panel.style.value, panel.seed.value = SONGS["two"], "zumba", 77
+    panel.song.value, panel.style.value, panel.seed.value = "two", "zumba", 77
     panel.button.click()
     assert asked == [(experiment, SONGS["two"], "zumba", 77, True)]  # and cannot be pressed meanwhile
     assert shown == ["the video"] and not panel.button.disabled
@@ -81,13 +81,13 @@ def test_an_error_is_shown_as_text_whatever_is_in_it(panel, shown, monkeypatch):
     assert "<img" not in shown[0].value and "&lt;img" in shown[0].value
 
 
-def test_a_fault_of_ours_is_not_hidden_and_does_not_lock_the_button(panel, shown, monkeypatch):
+def test_a_fault_of_ours_is_not_hidden_and_does_not_lock_the_button(panel, shown, monkeypatch, caplog):
     def show(*_):
         raise ZeroDivisionError
 
     monkeypatch.setattr(widgets, "show", show)
-    with pytest.raises(ZeroDivisionError):
-        panel.button.click()
+    panel.button.click()
+    assert "ZeroDivisionError" in caplog.text  # ipywidgets logs what a callback raises
     assert not panel.button.disabled and shown == []
 
 
