@@ -95,10 +95,16 @@ def test_a_dance_starts_from_a_pose_of_its_style(dancer):
             assert (of_style == lead).all(dim=2).all(dim=1).any()
 
 
-def test_a_given_pose_is_the_first_of_the_dance(dancer, body_at):
+@pytest.mark.parametrize("first_beat_s", [0.0, 0.05, 0.2, 0.3, 0.49])
+@pytest.mark.parametrize("duration_s", [5.0, 30.0])
+def test_a_given_pose_is_the_first_of_the_dance(dancer, body_at, first_beat_s, duration_s):
     given = body_at(np.array([0.0]))[0]
-    (dance,) = generate.dance_to(dancer, STEADY, None, start_pose=given)
+    song = music_of(np.arange(first_beat_s, duration_s, 0.5), duration_s)
+    (dance,) = generate.dance_to(dancer, song, None, start_pose=given)
     np.testing.assert_allclose(dance.poses[0], given, atol=1e-4)
+    assert_lasts(dance, duration_s)
+    # It sets out from there: in a fifteenth of a second a joint moves a few centimetres, and not a step of a metre.
+    assert np.linalg.norm(dance.poses[1] - dance.poses[0], axis=-1).mean() < 0.15
 
 
 @pytest.mark.parametrize(("start_pose", "error", "told"), [
