@@ -67,8 +67,8 @@ def fit(
     """Train `model` in place and return its losses; a stopped training in `folder` is taken up where it was.
 
     `draw(batch, generator)` gives a batch of tensors; `origin` names its data, and a state of other data is refused.
-    The state is kept in `folder`/training.safetensors and removed by `finish`. Raises `TrainingError` when a loss is not
-    a number; the last good state then stays.
+    The state is kept in `folder`/training.safetensors and removed by `finish`. Raises `TrainingError` when a loss is
+    not a number; the last good state then stays.
     """
     from lightning_fabric import Fabric  # imported here: it takes seconds, and only training needs it
 
