@@ -70,9 +70,9 @@ def check(namespace: dict, *own: str) -> Experiment:
     an unknown name in a cell of parameters, a wrong type or a wrong value.
     """
     allowed = COMMON | {name: OWN[name] for name in own}
-    for cell in namespace.get("In", []):
-        if cell.startswith(MARK):
-            _check_names(cell, allowed)
+    # The last such cell counts: what papermill injected, or what the user corrected.
+    for cell in [cell for cell in namespace.get("In", []) if cell.startswith(MARK)][-1:]:
+        _check_names(cell, allowed)
     for name, parameter in allowed.items():
         if name not in namespace:
             raise ParameterError(f"the parameter {name} is missing", parameter.meaning, "restore the parameters cell")

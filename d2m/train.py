@@ -118,9 +118,9 @@ def fit(
 
 def finish(model: nn.Module, kind: str, folder: Path, history: History, provenance: dict) -> None:
     """Write the trained weights (`folder`/model.safetensors) and losses (losses.json); drop the training state."""
-    checkpoint.save(folder / "model.safetensors", kind, model.state_dict(), model.config, provenance)
     with replacing(folder / "losses.json") as temporary:
         temporary.write_text(json.dumps(history))
+    checkpoint.save(folder / "model.safetensors", kind, model.state_dict(), model.config, provenance)
     (folder / "training.safetensors").unlink(missing_ok=True)
 
 
