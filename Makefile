@@ -1,4 +1,4 @@
-# make setup | dance | test | figures; `make` alone says what they do.
+# make setup | dance | test | study | figures; `make` alone says what they do.
 # Another Python than the python3 of the PATH: make setup PYTHON=python3.12
 
 PYTHON ?= python3
@@ -14,7 +14,7 @@ export JUPYTER_PATH := $(CURDIR)/$(VENV)/share/jupyter
 unexport JPY_SESSION_NAME
 
 # Values reach the shell through the environment and unexpanded, so that $$, quotes and blanks in a name survive.
-unexport SONG STYLE SEED N PRESET CORPUS DEVICE
+unexport SONG STYLE SEED N PRESET CORPUS DEVICE STEPS
 export D2M_SONG = $(value SONG)
 export D2M_STYLE = $(value STYLE)
 export D2M_SEED = $(value SEED)
@@ -22,6 +22,7 @@ export D2M_N = $(value N)
 export D2M_PRESET = $(value PRESET)
 export D2M_CORPUS = $(value CORPUS)
 export D2M_DEVICE = $(value DEVICE)
+export D2M_STEPS = $(value STEPS)
 # papermill -r gives a string whatever it looks like ("007"), -p a number where it looks like one.
 PARAMETERS = $(if $(value SONG),-r song "$$D2M_SONG") $(if $(value STYLE),-r style "$$D2M_STYLE") \
 	$(if $(value SEED),-p seed "$$D2M_SEED") $(if $(value N),-p n "$$D2M_N") \
@@ -29,12 +30,14 @@ PARAMETERS = $(if $(value SONG),-r song "$$D2M_SONG") $(if $(value STYLE),-r sty
 	$(if $(value DEVICE),-r device "$$D2M_DEVICE")
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dance test figures
+.PHONY: help setup dance test study figures
 
 help:
 	@echo 'make dance     a dance to a built-in song; trains first what is not trained yet'
 	@echo '               SONG=file STYLE=name SEED=0 N=1 PRESET=demo CORPUS=folder DEVICE=auto, each optional'
 	@echo 'make test      unit tests and the five notebooks, outputs compared'
+	@echo 'make study     trains and scores d2m, its baselines and d2m without each part (hours; goes on where it stopped)'
+	@echo '               CORPUS=folder PRESET=demo DEVICE=auto STEPS=0, each optional'
 	@echo 'make figures   runs the five notebooks in place and refreshes figures/'
 	@echo 'make setup     installs into .venv what these need; they call it themselves'
 
@@ -73,13 +76,16 @@ define ensurepip
 endef
 
 dance: setup notebooks/05_dance.ipynb
-	@mkdir -p runs
+	@mkdir -p runs && touch runs/.begun
 	@$(PAPERMILL) $(PARAMETERS) notebooks/05_dance.ipynb runs/05_dance.ipynb || { \
 		echo 'There is no dance: the reason is the last line of the error above.' >&2; exit 1; }
-	@newest=$$(ls -t runs/*/dances/*.mp4 | head -n 1) && [ -n "$$newest" ] && echo "The dance: $$newest"
+	@find runs/*/dances -name '*.mp4' -newer runs/.begun | sort | sed 's/^/The dance: /'
 
 test: setup
 	@$(VENV)/bin/python -m pytest
+
+study: setup
+	@$(VENV)/bin/python -c 'from d2m import study; study.main()'
 
 # Nothing else writes into figures/. Times of the run are not kept in the notebooks: they would differ each time.
 figures: setup $(NOTEBOOKS)

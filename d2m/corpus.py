@@ -15,7 +15,7 @@ import hashlib
 import json
 import zlib
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from zipfile import BadZipFile
@@ -32,6 +32,7 @@ from d2m.progress import progress
 FORMAT = 1
 SPLITS = ("train", "validation", "test")
 LATEST_END_S = 1.0  # after the end of its song, that a dance may last
+FOLDS = 4  # by song, for the study
 SHARES = (0.7, 0.15, 0.15)  # of the groups of a style, where the source fixes no split
 ARRAYS = ("poses", "music_features", "music_beats_s", "kinematic_beats_s", "kinematic_strength", "known_beats_s")
 # A change in any of these makes a cached corpus stale: their text is part of its name.
@@ -81,6 +82,24 @@ class Corpus:
             ) from error
         pose.validate(arrays["poses"], str(path))
         return arrays
+
+    def fold(self, number: int, folds: int = FOLDS) -> "Corpus":
+        """The same corpus split anew: every `folds`-th group of a style, from the `number`-th on, to test, all else to
+        train. A style of fewer than `folds` groups only trains, since nothing of it would be unseen.
+        """
+        if not 0 <= number < folds:
+            raise CorpusError(f"fold is {number}", f"a number from 0 to {folds - 1}")
+        groups = {style: sorted({e.group for e in self.entries if e.style == style}) for style in self.styles}
+        unseen = {
+            (style, group)
+            for style, members in groups.items()
+            if len(members) >= folds
+            for group in members[number::folds]
+        }
+        entries = (
+            replace(entry, split="test" if (entry.style, entry.group) in unseen else "train") for entry in self.entries
+        )
+        return replace(self, entries=tuple(entries))
 
     def fingerprint(self) -> str:
         """Twelve hexadecimal digits that tell this corpus from any other: a hash of its entries."""

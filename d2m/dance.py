@@ -1,6 +1,6 @@
 """A dance to a song: what `generate` makes and what `render`, `export` and `metrics` take."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +14,12 @@ class Dance:
 
     poses: np.ndarray  # (T, 14, D) float32, metres, see `pose`
     beats_s: np.ndarray  # (m,) the song's beats
-    units_s: np.ndarray  # (u,) when each movement begins; empty for a real dance
+    units_s: np.ndarray  # (u,) when each movement begins; of a real dance, where one of ours would
     style: str
     seed: int
     song: Path | None  # the audio file; None: no sound
     start_s: float = 0.0  # where in the song pose 0 stands
     fps: float = FPS
-    kinematic_beats_s: np.ndarray = field(default_factory=lambda: np.empty(0))  # where they are known
 
     @property
     def duration_s(self) -> float:

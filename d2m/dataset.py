@@ -2,7 +2,7 @@
 
 All dances of a split stand end to end in one tensor of rows in beat time (8 a beat, see `units`), each row the features
 of one pose. A unit or a run is a window of it, rebased to its own lead when it is drawn; so units cut at every beat
-overlap without being stored twice, and the whole set fits on a GPU.
+overlap without being stored twice.
 """
 
 from dataclasses import dataclass

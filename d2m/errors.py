@@ -13,7 +13,8 @@ class D2MError(Exception):
     def __init__(self, problem: str, expected: str = "", remedy: str = ""):
         self.problem, self.expected, self.remedy = problem, expected, remedy
         parts = [problem, f"expected {expected}" if expected else "", remedy]
-        super().__init__("; ".join(part.rstrip(".") for part in parts if part) + ".")
+        said = "; ".join(part.removesuffix(".") for part in parts if part)
+        super().__init__(said if said.endswith("?") else f"{said}.")
 
     def __reduce__(self):
         # joblib carries errors between processes; without this only the joined message would arrive.

@@ -1,14 +1,12 @@
-"""The evaluation of a run: dances to the test songs and their controls, scored together (DESIGN section 6).
+"""The evaluation of a run: dances to the test songs, and all their controls, measured by the same code.
 
-    real        the unseen real dances to the same songs; their seams are where movements of ours would begin
-    shuffled    our dances beside the beats of another song
-    random      our dances with as many kinematic beats at random times
-    mean_pose   the mean pose of training, held
-    copy        training dances of the right style, as they are
-    untrained   the same networks before training
+    real            the unseen real dances to the same songs; their seams are where movements of ours would begin
+    real_shuffled   these beside the beats of another song, real_random: with beats at random times
+    shuffled, random, mean_pose, copy                       see `controls`
+    prior, codes, style_codes, runs, pasted, untrained      see `compositions`
+    seen            ours to training songs, of the styles of which no song is unseen
 
-Reference of the Frechet distance are the real training dances; `real` beside it is the floor that a finite number of
-dances leaves.
+What dances are compared with are the real training dances; `real` beside ours is the floor that so many dances leave.
 """
 
 import json
@@ -18,20 +16,27 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from d2m import checkpoint, dataset, generate, metrics, music, pose, style
+from d2m import alignment, checkpoint, dance_scores, dataset, generate, metrics, music, pose, scores, style
 from d2m.clock import FPS
+from d2m.compositions import compositions
 from d2m.dance import Dance
+from d2m.errors import PoseError
+from d2m.estimates import DRAWS
 from d2m.experiment import Experiment
-from d2m.gan import MMGAN
+from d2m.export import read_npz, stem_ending
 from d2m.generate import Dancer
-from d2m.kinematics import KinematicBeatConfig, kinematic_beats
-from d2m.metrics import Sample
-from d2m.paths import replacing
+from d2m.kinematics import KinematicBeatConfig
+from d2m.metrics import Measured
+from d2m.paths import replacing, resolve
+from d2m.samples import Judge, Sample, Space, measure
 from d2m.units import LEAD, UNIT_BEATS
-from d2m.vae import DUVAE
 
-HOP = 8  # frames between two windows of the feature vectors
-CONTROLS = ("real", "shuffled", "random", "mean_pose", "copy", "untrained")
+HOP = 8  # frames between two windows of the style network
+# Which controls are shown beside scores of single dances, and which beside those of whole sets.
+OF_DANCES = ("real", "real_shuffled", "real_random", "shuffled", "random", "mean_pose", "copy", "untrained", "seen")
+PLOTTED = ("real", "real_shuffled", "shuffled", "random", "copy", "pasted", "runs", "style_codes", "prior")
+OF_SETS = ("real", "mean_pose", "copy", "untrained", "prior", "codes", "style_codes", "runs", "pasted", "seen")
+DRIFT_S, DRIFT_MOVEMENTS = 10.0, 100  # what is compared: the first and last seconds, the first and a late movement
 
 
 def real_dances(experiment: Experiment, split: str) -> list[Dance]:
@@ -49,126 +54,196 @@ def real_dances(experiment: Experiment, split: str) -> list[Dance]:
     return found
 
 
-def heard_in(experiment: Experiment, split: str) -> dict[str, music.Music]:
-    """The music of each clip of a split, for as long as it is danced to, as the corpus holds it (no audio is read)."""
+def heard_in(experiment: Experiment, split: str) -> dict[str, tuple[str, music.Music]]:
+    """Style and music of each clip of a split, for as long as it is danced to, as the corpus holds it."""
     heard = {}
     for entry in experiment.corpus.split(split):
         arrays = experiment.corpus.load(entry)
         beats_s, features = arrays["music_beats_s"], arrays["music_features"]
-        heard[entry.name] = music.Music(len(features) / FPS, music.tempo(beats_s), beats_s, np.empty(0), features)
+        told = music.Music(len(features) / FPS, music.tempo(beats_s), beats_s, np.empty(0), features)
+        heard[entry.name] = entry.style, told
     return heard
 
 
-def our_dances(experiment: Experiment, dancer: Dancer, count: int) -> list[Dance]:
-    """`count` dances to the music of every test clip; `song` holds the clip's name, `style` the clip's style."""
-    styles = {entry.name: entry.style for entry in experiment.corpus.split("test")}
+def our_dances(experiment: Experiment, dancer: Dancer, count: int, split: str = "test") -> list[Dance]:
+    """`count` dances to the music of every clip of a split; `song` holds the clip's name, `style` the clip's style."""
     return [
-        replace(dance, style=styles[name])
-        for name, heard in heard_in(experiment, "test").items()
+        replace(dance, style=known)
+        for name, (known, heard) in heard_in(experiment, split).items()
         for dance in generate.dance_to(dancer, heard, Path(name), experiment.seed, "", count)
     ]
 
 
-def controls(
-    experiment: Experiment, ours: list[Dance], real: list[Dance], train: list[Dance]
-) -> dict[str, list[Dance]]:
-    """The dances of each control but `random`, whose beats only differ (see `samples`)."""
-    rng = np.random.default_rng(experiment.seed)
-    mean = np.concatenate([dance.poses for dance in train]).mean(axis=0, keepdims=True)
-    other = {dance.song: real[(place + 1) % len(real)] for place, dance in enumerate(real)}
-    copies = []
-    for dance in real:
-        of_style = [candidate for candidate in train if candidate.style == dance.style]
-        copies.append(replace(of_style[rng.integers(len(of_style))], song=dance.song, beats_s=dance.beats_s))
-    return {
-        "real": real,
-        "shuffled": [replace(dance, beats_s=_lasting(other[dance.song].beats_s, dance.duration_s)) for dance in ours],
-        "mean_pose": [replace(dance, poses=np.repeat(mean, len(dance.poses), axis=0)) for dance in real],
-        "copy": copies,
-        "untrained": our_dances(experiment, untrained(experiment), 1),
-    }
+def seen_dances(experiment: Experiment) -> list[Dance]:
+    """A dance of ours to every training song of the styles that have no test song: told apart, they are not unseen."""
+    unseen = {entry.style for entry in experiment.corpus.split("test")}
+    seen = [entry.style for entry in experiment.corpus.split("train") if entry.style not in unseen]
+    return [d for d in our_dances(experiment, experiment.dancer, 1, "train") if d.style in seen] if seen else []
 
 
-def untrained(experiment: Experiment) -> Dancer:
-    """The dancer of the run with networks as they were before training; the statistics of the data are kept."""
-    trained = experiment.mmgan
-    torch.manual_seed(experiment.seed)
-    fresh = MMGAN(trained.config, DUVAE(trained.vae.config)).eval()
-    buffers = dict(trained.named_buffers())
-    for name, buffer in fresh.named_buffers():
-        buffer.copy_(buffers[name])
-    return Dancer(fresh, experiment.classifier("music"), experiment.preset.warp)
+def read_dances(experiment: Experiment, folder: str) -> list[Dance] | None:
+    """Anyone's dances: the npz files of a folder, in the format of `export`; None for "".
 
-
-def samples(experiment: Experiment, dances: list[Dance], random_beats: bool = False) -> list[Sample]:
-    """Dances as the measures take them: kinematic beats found, feature vectors and judged style from the classifiers.
-
-    `random_beats` puts as many kinematic beats at random times.
+    `song` is the file's name without style and seed. Raises `PoseError` that names the file and the rule: no file, a
+    file that is no dance, another frame rate or number of dimensions than the run's, a style that the corpus has not,
+    fewer than two beats.
     """
-    rng = np.random.default_rng(experiment.seed)
-    made = []
+    if not folder:
+        return None
+    paths, dances = sorted(resolve(folder).glob("*.npz")), []
+    if not paths:
+        raise PoseError(f"the folder {resolve(folder)} holds no dance", "npz files as d2m writes them (see d2m.export)")
+    for path in paths:
+        dance = read_npz(path)
+        dimensions = experiment.preset.vae.dimensions
+        rules = (
+            (dance.fps == FPS, f"has {dance.fps:g} frames a second", f"{FPS:g}"),
+            (dance.poses.shape[2] == dimensions, f"is {dance.poses.shape[2]}D", f"{dimensions}D, as the preset is"),
+            (dance.style in experiment.corpus.styles, f"has the style {dance.style!r}",
+             f"one of {', '.join(experiment.corpus.styles)}"),
+            (len(dance.beats_s) > 1, f"has {len(dance.beats_s)} beats in beats_s", "two at least"),
+        )  # fmt: skip
+        for kept, problem, expected in rules:
+            if not kept:
+                raise PoseError(f"{path} {problem}", expected)
+        dances.append(replace(dance, song=Path(path.stem.removesuffix(stem_ending(dance.style, dance.seed)))))
+    return dances
+
+
+def spaces(judges: Experiment) -> dict[str, Space]:
+    """The feature spaces that a run adds: "style", the hidden layer of its classifier of dances."""
+    return {"style": lambda poses: judges.classifier("dance").embed(_windows(judges, "dance", poses)).detach().numpy()}
+
+
+def judge(judges: Experiment) -> Judge:
+    """The independent judge of styles: the classifier of motions, over all windows of a dance."""
+
+    def judged(poses: np.ndarray) -> str:
+        probabilities = judges.classifier("motion").probabilities(_windows(judges, "motion", poses))
+        return judges.corpus.styles[int(probabilities.mean(dim=0).argmax())]
+
+    return judged
+
+
+def compare(
+    experiment: Experiment, count: int = 3, dances: list[Dance] | None = None, judges: Experiment | None = None,
+    composed: bool = True,
+) -> Measured:  # fmt: skip
+    """Dances of a run and their controls, measured: `count` dances to every test song, or the given `dances`.
+
+    `judges` lends the style network and the judge (None: the run's own); `composed` adds `compositions`.
+    """
+    judges = judges or experiment
+    heard = heard_in(experiment, "test")
+    real = real_dances(experiment, "test")
+    train = real_dances(experiment, "train")
+    songs = {str(dance.song): dance.beats_s for dance in [*(dances or []), *real, *train]}
+    others = {"real": real}
+    if composed and dances is None:
+        others |= compositions(experiment, heard) | {"seen": seen_dances(experiment)}
+    ours = our_dances(experiment, experiment.dancer, count) if dances is None else dances
+    return metrics.compare(ours, songs, train, others, spaces(judges), judge(judges), experiment.seed)
+
+
+def drift(experiment: Experiment, measured: Measured, dances: list[Dance] | None = None) -> dict:
+    """Whether a dance wears out: the table of its first `DRIFT_S`, beside its last, its movement 1 and 100.
+
+    d2m dances to each test song, repeated until it takes more than `DRIFT_MOVEMENTS` movements; given `dances` are
+    taken as long as they are. A movement is seen for the 4 s from its beginning, one window of the feature spaces.
+    """
+    if dances is None:
+        dances = [
+            replace(generate.dance_to(experiment.dancer, looped(heard), Path(name), experiment.seed)[0], style=known)
+            for name, (known, heard) in heard_in(experiment, "test").items()
+        ]
+    parts: dict[str, list[Dance]] = {}
     for dance in dances:
-        beats_s = kinematic_beats(dance.poses)[0]
-        if random_beats:
-            beats_s = np.sort(rng.uniform(0, dance.duration_s, len(beats_s)))
-        seen = {
-            view: torch.from_numpy(style.windows_every(style.view_of(view, dance.poses), classifier.config.window, HOP))
-            for view, classifier in (
-                ("dance", experiment.classifier("dance")),
-                ("motion", experiment.classifier("motion")),
-            )
-        }
-        with torch.no_grad():
-            features = experiment.classifier("dance").embed(seen["dance"]).numpy()
-        judged = int(experiment.classifier("motion").probabilities(seen["motion"]).mean(dim=0).argmax())
-        name = experiment.corpus.styles[judged]
-        made.append(
-            Sample(str(dance.song), dance.style, dance.poses, dance.beats_s, beats_s, dance.units_s, features, name)
+        parts.setdefault("first seconds", []).append(excerpt(dance, 0.0, DRIFT_S))
+        last_s = max(0.0, dance.duration_s - DRIFT_S)
+        parts.setdefault("last seconds", []).append(excerpt(dance, last_s, dance.duration_s))
+        begins_s = np.r_[0.0, dance.units_s]  # the first movement begins with the song
+        if len(begins_s) >= DRIFT_MOVEMENTS:
+            for movement in (1, DRIFT_MOVEMENTS):
+                begin_s = begins_s[movement - 1]
+                parts.setdefault(f"movement {movement}", []).append(excerpt(dance, begin_s, begin_s + 4))
+    found = {}
+    for part, shown in parts.items():
+        songs = {str(dance.song): dance.beats_s for dance in shown}
+        samples = measure(shown, songs, spaces(experiment), judge(experiment))
+        found[part] = scores.score(samples, measured.yardstick, experiment.seed)
+    first = found.pop("first seconds")
+    return metrics.table({"ours": first, "reference": first, **found})
+
+
+def beat_distances(samples: list[Sample]) -> np.ndarray:
+    """How far the kinematic beats of all dances of a set are from the nearest music beats, in beats."""
+    return np.concatenate([alignment.beat_distances(s.music_beats_s, s.kinematic_beats_s) for s in samples])
+
+
+def nearest_units(measured: Measured, name: str) -> np.ndarray:
+    """Distances in cm of all units of a set ("ours" or a control) to the nearest unit that was trained on."""
+    samples = measured.ours if name == "ours" else measured.others[name]
+    return 100 * np.concatenate([dance_scores.nearest_units(sample, measured.yardstick) for sample in samples])
+
+
+def feature_points(measured: Measured, space: str = "motion") -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Feature vectors of the training dances, the unseen real ones and ours, and the number of the style of each."""
+    styles = sorted({sample.style for sample in measured.yardstick.samples})
+    mean, deviation = measured.yardstick.scale[space]
+    sets = {"training": measured.yardstick.samples, "unseen real": measured.others["real"], "ours": measured.ours}
+    points, labels = {}, {}
+    for name, samples in sets.items():
+        points[name] = np.concatenate([(sample.features[space] - mean) / deviation for sample in samples])
+        labels[name] = np.concatenate(
+            [np.full(len(sample.features[space]), styles.index(sample.style)) for sample in samples]
         )
-    return made
+    return points, labels
 
 
-def evaluate(experiment: Experiment, count: int = 3) -> dict:
-    """The table of a run, {score: {value, low, high, n, controls}}, of `count` dances to every test song."""
-    ours = our_dances(experiment, experiment.dancer, count)
-    real, train = real_dances(experiment, "test"), real_dances(experiment, "train")
-    others = {name: samples(experiment, dances) for name, dances in controls(experiment, ours, real, train).items()} | {
-        "random": samples(experiment, ours, random_beats=True)
-    }
-    ordered = {name: others[name] for name in CONTROLS}
-    return metrics.evaluate(samples(experiment, ours), ordered, samples(experiment, train), experiment.seed)
+def looped(heard: music.Music, movements: int = DRIFT_MOVEMENTS + 4) -> music.Music:
+    """A song repeated, on its beat, until it takes `movements` movements."""
+    interval_s = float(np.median(np.diff(heard.beats_s)))
+    period_s = heard.beats_s[-1] - heard.beats_s[0] + interval_s
+    times = -(-movements * UNIT_BEATS // len(heard.beats_s))
+    beats_s = np.concatenate([heard.beats_s + number * period_s for number in range(times)])
+    frames = np.arange(round((heard.duration_s + (times - 1) * period_s) * FPS))
+    source = np.round(frames % (period_s * FPS)).astype(int) % len(heard.features)
+    return music.Music(len(frames) / FPS, heard.tempo, beats_s, np.empty(0), heard.features[source])
+
+
+def excerpt(dance: Dance, begin_s: float, end_s: float) -> Dance:
+    """The part of a dance between two times, on a clock of its own."""
+    first, last = round(begin_s * dance.fps), round(end_s * dance.fps)
+    within = lambda times_s: times_s[(times_s >= begin_s) & (times_s < end_s)] - begin_s  # noqa: E731
+    return replace(
+        dance, poses=dance.poses[first:last], beats_s=within(dance.beats_s), units_s=within(dance.units_s),
+        start_s=dance.start_s + begin_s,
+    )  # fmt: skip
 
 
 def protocol(experiment: Experiment, count: int = 3) -> dict:
-    """All that the numbers of `evaluate` depend on, for `metrics.json`."""
+    """All that the numbers of `compare` depend on, for `metrics.json` (tests/PROTOCOL.md explains it)."""
     corpus = experiment.corpus
     return {
         "corpus": corpus.name,
         "corpus fingerprint": corpus.fingerprint(),
         "splits": {name: [entry.name for entry in corpus.split(name)] for name in ("train", "validation", "test")},
         "preset": experiment.preset_name,
+        "variant": experiment.variant,
         "seed": experiment.seed,
         "dances a song": count,
+        "dances a song of the compositions": 1,
         "seconds of test music": sum(entry.frames for entry in corpus.split("test")) / FPS,
         "fps": FPS,
-        "tolerance_s": metrics.TOLERANCE_S,
+        "tolerance_s": alignment.TOLERANCE_S,
+        "sigma_s": alignment.SIGMA_S,
         "kinematic beat detector": asdict(KinematicBeatConfig()),
-        "feature network": {**asdict(experiment.classifier("dance").config), "hop": HOP, "trained on": "train"},
+        "style space": {**asdict(experiment.classifier("dance").config), "hop": HOP, "trained on": "train"},
         "style judge": {**asdict(experiment.classifier("motion").config), "hop": HOP, "trained on": "train"},
-        "interval": "95 %, bootstrap over songs, one training seed",
+        "definitions": scores.definitions(),
+        "training steps": experiment.trained_steps(),
+        "interval": f"95 %, {DRAWS} bootstrap draws of the songs, one training seed",
     }
-
-
-def as_text(table: dict) -> str:
-    """The table in columns: a row a score, its value and interval, then each control's value."""
-    names = list(next(iter(table.values()))["controls"])
-    lines = [f"{'score':30}{'d2m':>9}{'95 %':>23}" + "".join(f"{name:>11}" for name in names)]
-    for score, row in table.items():
-        number = lambda cell, width: f"{'-' if cell['value'] is None else format(cell['value'], '.3g'):>{width}}"  # noqa: E731
-        interval = "" if row["value"] is None else f"{row['low']:.3g} to {row['high']:.3g}"
-        others = "".join(number(row["controls"][name], 11) for name in names)
-        lines.append(f"{score:30}{number(row, 9)}{interval:>23}{others}")
-    return "\n".join(lines)
 
 
 def write(experiment: Experiment, table: dict, count: int = 3) -> Path:
@@ -209,7 +284,6 @@ def _joint_error(estimated: torch.Tensor, joints: torch.Tensor) -> float:
     return 100 * float((relative[0] - relative[1]).norm(dim=-1).mean())
 
 
-def _lasting(beats_s: np.ndarray, duration_s: float) -> np.ndarray:
-    """Beats of another song for `duration_s`: cut, or repeated from the beginning."""
-    beats_s = music.extend_beats(beats_s, max(duration_s, beats_s[-1]))
-    return beats_s[(beats_s >= 0) & (beats_s < duration_s)]
+def _windows(judges: Experiment, view: str, poses: np.ndarray) -> torch.Tensor:
+    window = judges.classifier(view).config.window
+    return torch.from_numpy(style.windows_every(style.view_of(view, poses), window, HOP))

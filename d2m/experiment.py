@@ -16,16 +16,18 @@ from d2m.dataset import Dances, balanced
 from d2m.errors import CheckpointError
 from d2m.gan import MMGAN
 from d2m.generate import Dancer
+from d2m.lstm import LSTMConfig, MusicToPoses
 from d2m.paths import resolve
 from d2m.presets import Preset, preset
 from d2m.style import WINDOW_FRAMES, StyleClassifier, StyleConfig
 from d2m.units import LEAD
 from d2m.vae import DUVAE
+from d2m.variants import VARIANTS
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """What a run is made of. `steps` and the like stand in the preset; `vae_steps`, `gan_steps` overrule them."""
+    """What a run is made of."""
 
     source: str = "builtin"  # the parameter `corpus`
     run: str = ""  # the folder; "" = runs/<corpus>-<preset>
@@ -33,11 +35,22 @@ class Experiment:
     seed: int = 0
     device: str = "auto"
     steps: int = 0  # of the training of DU-VAE and MM-GAN; 0 = as the preset says
+    fold: int | None = None  # of `corpus.FOLDS` by song; None = the corpus's own split
+    variant: str = "d2m"  # one of `variants.VARIANTS`: d2m without one of its parts
+    base: str = ""  # a run that lends the models which the variant leaves as they are
+
+    def as_trained(self) -> "Experiment":
+        """The same run with the seed that its MM-GAN was trained with, where there is one, to dance with any seed."""
+        path = self._home("mmgan") / "model.safetensors"
+        if not path.exists():
+            return self
+        return replace(self, seed=int(checkpoint.read(path, "mmgan")[2].get("seed", self.seed)))
 
     @cached_property
     def corpus(self) -> Corpus:
         """The corpus, built when it is not there."""
-        return open_corpus(self.source)
+        opened = open_corpus(self.source)
+        return opened if self.fold is None else opened.fold(self.fold)
 
     @cached_property
     def folder(self) -> Path:
@@ -47,8 +60,8 @@ class Experiment:
 
     @cached_property
     def preset(self) -> Preset:
-        """The preset, its sizes fitted to the corpus and its steps as wanted."""
-        chosen = preset(self.preset_name)
+        """The preset as the variant changes it, its sizes fitted to the corpus and its steps as wanted."""
+        chosen = VARIANTS[self.variant].change(preset(self.preset_name))
         gan = replace(chosen.gan, styles=len(self.corpus.styles), movement_size=chosen.vae.movement_size)
         longer = {"steps": self.steps} if self.steps else {}
         return replace(
@@ -97,6 +110,30 @@ class Experiment:
             return {"run": run, "codes": codes[index], "audio": audio, "style": heard[index]}
 
         self._train("mmgan", "mmgan", model, draw, self.preset.gan_training, "MM-GAN")
+        return model
+
+    @cached_property
+    def lstm(self) -> MusicToPoses:
+        """The baseline LSTM from music to poses, trained when it is not there."""
+        entries = self.corpus.split("train")
+        loaded = [self.corpus.load(entry) for entry in entries]
+        poses = [
+            dataset.in_dimensions(arrays["poses"], self.preset.vae.dimensions, entry.name)
+            for entry, arrays in zip(entries, loaded, strict=True)
+        ]
+        targets = [torch.from_numpy(style.view_of("dance", dance)) for dance in poses]
+        heard = [torch.from_numpy(arrays["music_features"]) for arrays in loaded]
+        model = MusicToPoses(LSTMConfig(dimensions=self.preset.vae.dimensions))
+        if self._find("lstm", "lstm", model):
+            return model
+        model.set_statistics(torch.cat(heard), torch.cat(targets))
+        styles = torch.tensor([self.corpus.styles.index(entry.style) for entry in entries])
+
+        def draw(count: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
+            chosen = balanced(styles, count, generator).tolist()
+            return model.windows([(heard[song], targets[song]) for song in chosen], generator)
+
+        self._train("lstm", "lstm", model, draw, self.preset.lstm_training, "LSTM")
         return model
 
     def classifier(self, view: str) -> StyleClassifier:
@@ -149,7 +186,7 @@ class Experiment:
 
     def losses(self, model: str) -> train.History:
         """The losses of "vae", "mmgan" or "style/<view>" as its training logged them."""
-        path = self.folder / model / "losses.json"
+        path = self._home(model) / "losses.json"
         try:
             return {name: tuple(values) for name, values in json.loads(path.read_text()).items()}
         except (OSError, ValueError) as error:
@@ -161,14 +198,28 @@ class Experiment:
         train.seed_all(self.seed)
         return DUVAE(self.preset.vae)
 
+    def trained_steps(self) -> dict[str, int]:
+        """The steps that each model of the run was trained for, as its file says; without those that are not there."""
+        kinds = {"vae": "vae", "mmgan": "mmgan", **{f"style/{view}": "style" for view in style.VIEWS}}
+        paths = {name: self._home(name) / "model.safetensors" for name in kinds}
+        return {
+            name: int(checkpoint.read(path, kinds[name])[2]["steps"]) for name, path in paths.items() if path.exists()
+        }
+
+    def _home(self, name: str) -> Path:
+        """The folder of a model: this run's, or the base's where the variant leaves the model as it is."""
+        lent = self.base and name not in VARIANTS[self.variant].trains
+        return (resolve(self.base) if lent else self.folder) / name
+
     def _find(self, name: str, kind: str, model: torch.nn.Module) -> bool:
         """Load trained weights into `model` where there are some. Raises `CheckpointError` where they are others'."""
-        path = self.folder / name / "model.safetensors"
+        path = self._home(name) / "model.safetensors"
         if not path.exists():
             return False
         tensors, config, provenance = checkpoint.read(path, kind)
         checkpoint.check_config(path, config, model.config)
-        for key, wanted in (("corpus", self.corpus.fingerprint()), ("seed", self.seed)):
+        asked = {"steps": self.steps} if self.steps and kind in ("vae", "mmgan") else {}
+        for key, wanted in ({"corpus": self.corpus.fingerprint(), "seed": self.seed} | asked).items():
             if provenance.get(key) != wanted:
                 raise CheckpointError(
                     f"{path} was made with the {key} {provenance.get(key)}", f"{wanted}",
@@ -179,7 +230,7 @@ class Experiment:
         return True
 
     def _train(self, name, kind, model, draw, config, label) -> None:
-        folder = self.folder / name
+        folder = self._home(name)
         history = train.fit(model, draw, config, folder, self.seed, self.device, label, self.corpus.fingerprint())
         provenance = {"corpus": self.corpus.fingerprint(), "corpus name": self.corpus.name, "seed": self.seed}
         train.finish(model, kind, folder, history, provenance | {"steps": config.steps, "batch": config.batch})

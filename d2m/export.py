@@ -27,11 +27,18 @@ def file_stem(song: Path | str, style: str, seed: int) -> str:
 
     Characters that a file system or a shell could stumble over become "_".
     """
-    song = Path(song).absolute()
-    clean = lambda text: re.sub(r"[^\w.-]+", "_", text).lstrip("._-")  # noqa: E731
-    ending = clean(f"_{style}_{seed}".lstrip("_"))
-    name = clean(f"{song.parent.name}_{song.stem}").encode()[: LONGEST_STEM - len(ending.encode()) - 1]
-    return f"{name.decode(errors='ignore')}_{ending}"
+    song, ending = Path(song).absolute(), stem_ending(style, seed)
+    name = _clean(f"{song.parent.name}_{song.stem}").encode()[: LONGEST_STEM - len(ending.encode())]
+    return f"{name.decode(errors='ignore')}{ending}"
+
+
+def stem_ending(style: str, seed: int) -> str:
+    """The part of `file_stem` that tells the dances to one song apart."""
+    return "_" + _clean(f"{style}_{seed}".lstrip("_"))
+
+
+def _clean(text: str) -> str:
+    return re.sub(r"[^\w.-]+", "_", text).lstrip("._-")
 
 
 def write_npz(dance: Dance, path: Path) -> Path:

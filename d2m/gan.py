@@ -10,13 +10,13 @@ with z_dan ~ E_dan({z_mov}), {z^_mov} = G_dan(z_dan), z~_dan = E_mus(s, noise), 
 features, one row a beat of the run; s is the style of the music. L_recon^p is the supplement's: the poses that the
 decoder makes of {z^_mov} against the real ones.
 
-Departures from the paper, each off in the `paper` preset (README, departures, has the measures):
+Departures from the paper, off in the `paper` preset but for the last (README, departures, has the measures):
 - The KL of z~_dan counts too (the reference computes and drops it): else nothing keeps E_mus where G_dan has learnt to
   decode, and its movements are five times as far from real ones.
 - The adversarial losses weigh little, and R1 (Mescheder et al. 2018) keeps the critics from winning outright.
 - {z_mov} themselves are the real side of L_adv^m, so that the critic does not learn what reconstructions look like.
 - E_dan, G_dan and D_mov take a run whole instead of stepping through its three movements.
-The DU-VAE stays fixed; the paper fine-tunes its decoder at a tenth of the rate.
+- The DU-VAE stays fixed; the paper fine-tunes its decoder at a tenth of the rate.
 """
 
 from dataclasses import dataclass
@@ -54,7 +54,9 @@ class GANConfig:
     audio_size: int = 28  # of an audio feature row
     audio_per_beat: bool = True  # False, as published: one mean vector a run
     real_is_reconstruction: bool = False  # True, as published: z^_mov is the real side of L_adv^m
-    adversarial_weight: float = 0.02  # of L_adv^m and L_adv^d (paper: 1); 0: the no-GAN control
+    adversarial_weight: float = 0.02  # of L_adv^m (paper: 1); both 0: the no-GAN control
+    dance_adversarial_weight: float = 0.02  # of L_adv^d (paper: 1)
+    critic_hears: bool = True  # False: D_mov judges movements without the audio a
     gradient_penalty: float = 1.0  # of R1, half of it times the squared gradient of the critics; 0: as published
     movement_weight: float = 1.0  # of L_recon^m
     style_weight: float = 1.0  # of L_recon^s
@@ -101,7 +103,7 @@ class MMGAN(nn.Module):
             self.dance_encoder, self.dance_head, self.dance_decoder, self.music_encoder, self.music_head, self.style,
         )  # fmt: skip
         generator = {"generator": [weight for module in makers for weight in module.parameters()]}
-        if not self.config.adversarial_weight:
+        if not (self.config.adversarial_weight or self.config.dance_adversarial_weight):
             return generator
         return {"critic": [weight for module in critics for weight in module.parameters()]} | generator
 
@@ -128,6 +130,8 @@ class MMGAN(nn.Module):
             audio = audio.reshape(len(audio), self.config.run, -1)  # the four beats of each unit side by side
         else:
             audio = audio.mean(dim=1, keepdim=True).expand(-1, self.config.run, -1)
+        if not self.config.critic_hears:
+            audio = torch.zeros_like(audio)
         judged = torch.cat([codes / self.code_deviation, audio], dim=-1)
         return self.movement_verdict(self.movement_critic(judged)).float()
 
@@ -160,27 +164,29 @@ class MMGAN(nn.Module):
         return self._generator_losses(batch, noise, step)
 
     def _critic_losses(self, batch: dict[str, Tensor], noise: Tensor) -> dict[str, Tensor]:
-        audio = batch["audio"]
+        config, audio = self.config, batch["audio"]
         with torch.no_grad():
             z_dan = reparameterise(self.encode_dance(batch["codes"]))
             z_music = reparameterise(self.encode_music(batch["style"], noise))
             composed = self.decode_dance(z_music)
             real = self.decode_dance(z_dan) if self.config.real_is_reconstruction else batch["codes"]
         losses = {}
-        for name, critic, truth, made in (
-            ("adv^m critic", lambda codes: self.judge_movements(codes, audio), real, composed),
-            ("adv^d critic", self.dance_critic, z_dan, z_music),
+        for name, weight, critic, truth, made in (
+            ("adv^m critic", config.adversarial_weight, lambda x: self.judge_movements(x, audio), real, composed),
+            ("adv^d critic", config.dance_adversarial_weight, self.dance_critic, z_dan, z_music),
         ):
-            truth = truth.requires_grad_(self.config.gradient_penalty > 0)
+            if not weight:
+                continue
+            scale = self.code_deviation if truth is real else 1.0
+            truth = truth.detach().requires_grad_(config.gradient_penalty > 0)
             verdict = critic(truth)
             losses[name] = _is(verdict, 1) + _is(critic(made), 0)
-            if self.config.gradient_penalty:
+            if config.gradient_penalty:
                 (slope,) = torch.autograd.grad(verdict.sum(), truth, create_graph=True)
-                scale = self.code_deviation if truth is real else 1.0
                 losses[f"{name} R1"] = (slope * scale).square().flatten(1).sum(1).mean()
+        verdicts = sum(value for name, value in losses.items() if name.endswith("critic"))
         penalty = sum(value for name, value in losses.items() if name.endswith("R1"))
-        total = losses["adv^m critic"] + losses["adv^d critic"] + self.config.gradient_penalty / 2 * penalty
-        return losses | {"total": total}
+        return losses | {"total": verdicts + config.gradient_penalty / 2 * penalty}
 
     def _generator_losses(self, batch: dict[str, Tensor], noise: Tensor, step: int) -> dict[str, Tensor]:
         config, codes, style = self.config, batch["codes"], batch["style"]
@@ -202,8 +208,10 @@ class MMGAN(nn.Module):
         )
         if config.adversarial_weight:
             losses["adv^m"] = _is(self.judge_movements(self.decode_dance(z_music), batch["audio"]), 1)
+            total = total + config.adversarial_weight * losses["adv^m"]
+        if config.dance_adversarial_weight:
             losses["adv^d"] = _is(self.dance_critic(z_music), 1)
-            total = total + config.adversarial_weight * (losses["adv^m"] + losses["adv^d"])
+            total = total + config.dance_adversarial_weight * losses["adv^d"]
         if config.pose_weight:
             losses["recon^p"] = self._pose_error(batch["run"], rebuilt, step % config.run)
             total = total + config.pose_weight * losses["recon^p"]

@@ -68,39 +68,65 @@ def dance_to(
     check(dancer, wanted, count)
     if heard.duration_s > LONGEST_SONG_S:
         raise ParameterError(f"{song} lasts {heard.duration_s / 3600:.1f} hours", "3 hours at most", "cut the song")
-    beats_s = music.extend_beats(music.dance_beats(heard.beats_s), heard.duration_s)
-    if start_pose is not None:
-        # The given pose stands at 0 s, half a beat before the first beat that is danced to, which must leave it time.
-        beats_s = beats_s[beats_s > 0.4 * (beats_s[1] - beats_s[0])]
-    movements = -(-len(beats_s) // UNIT_BEATS) + 1
-    s = song_style(dancer, heard.features, beats_s, movements, wanted)
+    beats_s = danced_beats(heard, start_pose is not None)
+    s = song_style(dancer, heard.features, beats_s, wanted)
     generators = [torch.Generator().manual_seed(seed + number) for number in range(count)]
     leads = first_leads(dancer, s[0], generators, start_pose)
-    runs = [compose(dancer, s, generator) for generator in generators]
-    codes = torch.stack(runs, dim=1)[:movements]  # (movements, count, movement_size)
-    rows = chain(dancer.mmgan.vae, leads, codes)  # (count, LEAD + 32 * movements, 14, D)
-    at_s, grid_s = frame_times(frame_count(heard.duration_s)), beats_s_for(beats_s, movements)
+    codes = torch.stack([compose(dancer, s, generator) for generator in generators], dim=1)
+    rows = chain(dancer.mmgan.vae, leads, codes[: movement_count(beats_s)])
     name = wanted or dancer.styles[int(s.mean(dim=0).argmax())]
+    return perform(rows, heard, song, name, seed, dancer.warp, start_pose is not None)
+
+
+def danced_beats(heard: music.Music, given: bool = False) -> np.ndarray:
+    """The beats of a song that are danced to, in seconds: one at least before its beginning and after its end.
+
+    Where a pose is `given` to start from, it stands at 0 s, half a beat before the first beat, which leaves it time.
+    """
+    beats_s = music.extend_beats(music.dance_beats(heard.beats_s), heard.duration_s)
+    return beats_s[beats_s > 0.4 * (beats_s[1] - beats_s[0])] if given else beats_s
+
+
+def movement_count(beats_s: np.ndarray) -> int:
+    """How many movements a song with these beats takes."""
+    return -(-len(beats_s) // UNIT_BEATS) + 1
+
+
+def perform(
+    rows: np.ndarray, heard: music.Music, song: Path | None, style: str, seed: int, kind: str = "cubic",
+    given: bool = False,
+) -> list[Dance]:  # fmt: skip
+    """Dances in beat time put on the beats of a song: `count` of rows (count, LEAD + 32 * `movement_count`, 14, D).
+
+    `kind` is the time map (see `warp.time_map`), or "none": the beats of the dance go on evenly in the song's mean
+    tempo, from the song's first sample, and fall where they fall. `given`: see `danced_beats`.
+    """
+    beats_s = danced_beats(heard, given)
+    movements = movement_count(beats_s)
+    grid_s = beats_s_for(beats_s, movements)
+    if kind == "none":
+        grid_s = np.diff(beats_s).mean() * (np.arange(len(grid_s)) + given / 2)
+    beats, times_s = np.arange(len(grid_s), dtype=float), grid_s
+    if given:
+        beats, times_s = np.r_[-(FIRST_BEAT + 1) / POSES_PER_BEAT, beats], np.r_[0.0, grid_s]
+    time_map = warp.time_map(times_s, beats, "linear" if kind == "none" else kind)
+    at_rows = time_map(frame_times(frame_count(heard.duration_s))) * POSES_PER_BEAT + LEAD + FIRST_BEAT
     shown = music.extend_beats(heard.beats_s, heard.duration_s)
     shown = shown[(shown >= 0) & (shown < heard.duration_s)]
-    seams = unit_times(grid_s, movements, heard.duration_s)
-    beats, times_s = np.arange(len(grid_s), dtype=float), grid_s
-    if start_pose is not None:
-        beats, times_s = np.r_[-(FIRST_BEAT + 1) / POSES_PER_BEAT, beats], np.r_[0.0, grid_s]
-    at_rows = warp.time_map(times_s, beats, dancer.warp)(at_s) * POSES_PER_BEAT + LEAD + FIRST_BEAT
+    seams_s = unit_times(grid_s, movements, heard.duration_s)
     dances = []
-    for number in range(count):
-        poses = warp.resample(rows[number], at_rows)
+    for number, dance_rows in enumerate(rows):
+        poses = warp.resample(dance_rows, at_rows)
         if poses.shape[2] == 3:
             poses = pose.fit_bones(poses)  # reading between poses shortens limbs a little
-        dances.append(Dance(poses.astype(np.float32), shown, seams, style=name, seed=seed + number, song=song))
+        dances.append(Dance(poses.astype(np.float32), shown, seams_s, style=style, seed=seed + number, song=song))
     return dances
 
 
-def song_style(dancer: Dancer, features: np.ndarray, beats_s: np.ndarray, movements: int, wanted: str = "") -> Tensor:
+def song_style(dancer: Dancer, features: np.ndarray, beats_s: np.ndarray, wanted: str = "") -> Tensor:
     """s of each run of movements (runs, styles): as heard in the middle of the run, or one-hot where `wanted`."""
     run = dancer.mmgan.config.run
-    runs = -(-movements // run)
+    runs = -(-movement_count(beats_s) // run)
     if wanted:
         return style.style_vector(dancer.styles, wanted).expand(runs, -1)
     centres = np.minimum((np.arange(runs) + 0.5) * run * UNIT_BEATS, len(beats_s) - 1).astype(int)
@@ -143,14 +169,16 @@ def chain(vae, leads: Tensor, codes: Tensor) -> np.ndarray:
         unit = vae.move(leads, code)  # (B, LEAD + 32, F), told relative to its last lead pose
         made.append((unit if number == 0 else unit[:, LEAD:]).numpy().astype(np.float64))
         leads = pose.rebase(unit[:, -LEAD:], LEAD - 1)
-    placed = []
-    for dancer_units in zip(*made, strict=True):
-        position, facing, poses = np.zeros(2), 0.0, []
-        for unit in dancer_units:
-            poses.append(pose.from_features(unit, position, facing))
-            position, facing = _where_it_ends(unit[-1], position, facing)
-        placed.append(np.concatenate(poses))
-    return np.stack(placed)
+    return np.stack([place(parts) for parts in zip(*made, strict=True)])
+
+
+def place(parts) -> np.ndarray:
+    """Parts of a dance, features (T, F) each told relative to where the one before ended, as poses end to end."""
+    position, facing, poses = np.zeros(2), 0.0, []
+    for part in parts:
+        poses.append(pose.from_features(part, position, facing))
+        position, facing = _where_it_ends(part[-1], position, facing)
+    return np.concatenate(poses)
 
 
 def _where_it_ends(last: np.ndarray, position: np.ndarray, facing: float) -> tuple[np.ndarray, float]:

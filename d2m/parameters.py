@@ -56,6 +56,7 @@ COMMON = {
 }
 OWN = {
     "steps": Parameter(int, "training steps, 0 for the preset's", _within("steps", 0, 10_000_000)),
+    "dances": Parameter(str, 'a folder of npz dances, or ""'),
     "song": Parameter(str, 'an audio file, or ""'),
     "style": Parameter(str, 'a style of the corpus, or ""'),
     "n": Parameter(int, "a number of dances", _within("n", 1, MOST_DANCES)),
@@ -138,5 +139,6 @@ def _check_names(cell: str, allowed: dict[str, Parameter]) -> None:
 
 def _check_type(name: str, value, parameter: Parameter) -> None:
     if not isinstance(value, parameter.kind) or isinstance(value, bool):
-        remedy = f"pass it as text: papermill -r {name} ..." if parameter.kind is str else f"pass it with -p {name} ..."
+        as_text = f"pass it as text: papermill -r {name} TEXT"
+        remedy = as_text if parameter.kind is str else f"pass it with -p {name} NUMBER"
         raise ParameterError(f"{name} is {value!r} ({type(value).__name__})", parameter.meaning, remedy)

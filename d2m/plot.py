@@ -149,9 +149,9 @@ def cut(times_s, detected, music_beats_s, units_s, span_s: tuple[float, float]) 
     rows += (("divisions", times_s[~detected], CHANCE),)
     for height, (_, events_s, colour) in enumerate(reversed(rows), 1):
         axis.vlines(events_s, height - 0.4, height + 0.4, color=colour, linewidth=2)
-    for number, (begin, end) in enumerate(units_s):
-        axis.barh(-0.35 * (number % 3), end - begin, 0.3, begin, color=CYCLE[4 + number % 2], alpha=0.7)
-    axis.set_yticks((-0.35, 1, 2, 3), ("units", *(name for name, _, _ in reversed(rows))))
+    for number, (begin, end) in enumerate(units_s):  # a unit lasts four beats: the fifth has room again
+        axis.barh(-0.3 * (number % 4), end - begin, 0.25, begin, color=CYCLE[4 + number // 4 % 2])
+    axis.set_yticks((-0.45, 1, 2, 3), ("units", *(name for name, _, _ in reversed(rows))))
     axis.set(xlabel="time (s)", xlim=span_s)
     return made
 
@@ -162,10 +162,22 @@ def distances(distances_in_beats: dict[str, np.ndarray], title: str = "") -> Fig
     for axis, (name, values) in zip(axes[0], distances_in_beats.items(), strict=True):
         axis.hist(values, bins=np.linspace(-0.5, 0.5, 21), density=True, color=KINEMATIC, label="kinematic beats")
         axis.axhline(1, color=CHANCE, linestyle="--", label="chance")
-        axis.set(xlabel="distance to the nearest music beat (beats)", title=name)
+        axis.set(xlabel="distance to the nearest music beat (beats)", title=name.replace("_", " "))
     axes[0, 0].set_ylabel("density")
     axes[0, 0].legend()
     made.suptitle(title)
+    return made
+
+
+def histograms(values: dict[str, np.ndarray], unit: str, title: str = "") -> Figure:
+    """Densities of several sets of values on one axis, the median of each marked."""
+    made, axis = figure(9, 3)
+    edges = np.histogram_bin_edges(np.concatenate(list(values.values())), 40)
+    for (name, numbers), colour in zip(values.items(), (GENERATED, REAL, *CYCLE[4:]), strict=False):
+        axis.hist(numbers, edges, density=True, alpha=0.5, color=colour, label=name)
+        axis.axvline(np.median(numbers), color=colour, linestyle="--")
+    axis.set(xlabel=unit, ylabel="density", title=title)
+    axis.legend()
     return made
 
 
@@ -228,8 +240,11 @@ def projection(groups: dict[str, np.ndarray], labels: dict[str, np.ndarray], nam
     return made
 
 
-def scores(table: dict, names, title: str = "") -> Figure:
-    """Scores beside their controls: a panel a score, a bar a control, with intervals (see `metrics.evaluate`)."""
+def scores(table: dict, names, title: str = "", controls=None) -> Figure:
+    """Scores beside their controls: a panel a score, a bar a control, with intervals (see `metrics.evaluate`).
+
+    `controls` names those that are shown (None: all).
+    """
     columns = min(3, len(names))
     rows = -(-len(names) // columns)
     made, axes = figure(4.2 * columns, 2.5 * rows + 0.3, rows, columns, squeeze=False)
@@ -237,12 +252,13 @@ def scores(table: dict, names, title: str = "") -> Figure:
         axis.set_visible(False)
     for axis, name in zip(axes.flat, names, strict=False):
         row = table[name]
-        bars = {"d2m": row, **{key: value for key, value in row["controls"].items() if value["value"] is not None}}
+        beside = {key: cell for key, cell in row["controls"].items() if controls is None or key in controls}
+        bars = {"ours": row, **{key: cell for key, cell in beside.items() if cell["value"] is not None}}
         values = np.array([bar["value"] for bar in bars.values()])
         edges = np.array([[bar["value"] - bar["low"], bar["high"] - bar["value"]] for bar in bars.values()]).T
-        colours = [GENERATED if key == "d2m" else REAL if key == "real" else CHANCE for key in bars]
+        colours = [GENERATED if key == "ours" else REAL if key == "real" else CHANCE for key in bars]
         axis.barh(range(len(bars)), values, xerr=np.maximum(edges, 0), color=colours, ecolor=TRUNK, capsize=2)
-        axis.set_yticks(range(len(bars)), bars)
+        axis.set_yticks(range(len(bars)), [key.replace("_", " ") for key in bars])
         axis.invert_yaxis()
         axis.set_title(name)
     made.suptitle(title)

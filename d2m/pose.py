@@ -181,6 +181,12 @@ def from_features(features: np.ndarray, position=(0.0, 0.0), facing: float = 0.0
     return poses
 
 
+def body_frame(poses: np.ndarray) -> np.ndarray:
+    """Poses (T, 14, D) as the body sees them: about the place below its hips, in 3D turned to its facing (T, 14, D)."""
+    head = feature_size(poses.shape[2]) - len(JOINTS) * poses.shape[2]
+    return to_features(poses, 0)[:, head:].reshape(poses.shape)
+
+
 def rebase(features, origin: int):
     """Features (..., T, F), arrays or tensors, told relative to where the body stood and faced in frame `origin`."""
     moved = features * 1  # a copy, of an array and of a tensor alike

@@ -23,6 +23,7 @@ class Preset:
     gan: GANConfig  # its sizes of styles and of z_mov are set by the corpus and the VAE
     gan_training: TrainConfig
     style_training: TrainConfig = field(default_factory=lambda: TrainConfig(steps=400, batch=64))
+    lstm_training: TrainConfig = field(default_factory=lambda: TrainConfig(steps=600, batch=32))
     mirror: bool = True  # train on the mirror image of every dance too
     warp: str = "cubic"  # the time map onto the song's beats
 
@@ -52,8 +53,8 @@ PRESETS = {
         vae_training=TrainConfig(steps=40_000, batch=256, learning_rate=2e-4, final_rate=1.0),
         gan=GANConfig(
             movement_size=512, dance_size=512, noise_size=30, hidden=1024, recurrent=True, audio_per_beat=False,
-            real_is_reconstruction=True, adversarial_weight=1.0, gradient_penalty=0.0, kl_weight=1e-2,
-            music_kl_weight=0.0, pose_weight=10.0,
+            real_is_reconstruction=True, adversarial_weight=1.0, dance_adversarial_weight=1.0, gradient_penalty=0.0,
+            kl_weight=1e-2, music_kl_weight=0.0, pose_weight=10.0,
         ),
         gan_training=TrainConfig(steps=20_000, batch=256, learning_rate=2e-4, final_rate=1.0),
         mirror=False,

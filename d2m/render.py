@@ -59,7 +59,7 @@ class Stage:
         name = self.dance.song.stem if self.dance.song else "no song"
         scene.text(-1.44, 2.25, f"{self.dance.style} · {name}", fontsize=9 * self.size / 512, color=TRUNK, va="center")
         self.beats = ribbon.add_collection(LineCollection([], colors=MUSIC, linewidths=2))
-        self.units = ribbon.add_collection(LineCollection([], colors="#E69F00", linewidths=5, alpha=0.6))
+        self.units = ribbon.add_collection(LineCollection([], colors="#E69F00", linewidths=5))
         ribbon.axvline(0, color=TRUNK, linewidth=1.5)
 
     def picture(self, time_s: float) -> np.ndarray:

@@ -3,9 +3,11 @@
 import numpy as np
 import torch
 
-from d2m import generate, metrics, pose
+from d2m import generate, physics, pose
+from d2m.clock import to_seconds
 from d2m.dataset import balanced
 from d2m.experiment import Experiment
+from d2m.layers import reparameterise
 from d2m.units import LEAD, UNIT_POSES
 
 SHOWN = "validation"  # the split that is shown: dances that no model has seen
@@ -43,14 +45,17 @@ def swapped(experiment: Experiment, count: int = 4) -> dict[str, np.ndarray]:
 
 
 def chained(experiment: Experiment, count: int = 12) -> tuple[np.ndarray, np.ndarray]:
-    """Speed (T,) in m/s of `count` unseen movements chained at 15 poses a second, and the times of the seams in s."""
+    """Speed (T,) in m/s of `count` unseen movements chained, and the times of the seams in s.
+
+    Their poses, 8 a beat, are read at 15 a second, so at 112.5 beats a minute.
+    """
     data, vae = experiment.dances(SHOWN), experiment.vae
     units = data.units(balanced(data.unit_styles, count, _generator(experiment)))
     with torch.no_grad():
         codes = vae.encode_movement(units[:, LEAD:])[0]
     poses = generate.chain(vae, units[:1, :LEAD], codes[:, None])[0]
     # Step i leads from pose i to pose i + 1; unit n begins with pose LEAD + 32 n.
-    return metrics.joint_speed(poses), (np.arange(count) * UNIT_POSES + LEAD - 1) / 15.0
+    return physics.joint_speed(poses), to_seconds(np.arange(1, count) * UNIT_POSES + LEAD - 1)
 
 
 def style_confusion(experiment: Experiment, view: str, split: str) -> np.ndarray:
@@ -69,13 +74,16 @@ def accuracy(confusion: np.ndarray) -> float:
 
 @torch.no_grad()
 def dance_space(experiment: Experiment, count: int = 600) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """z_dan of `count` real training runs and as many from their music, (count, dance_size), and the style of each."""
+    """z_dan of `count` real training runs and as many from their music, (count, dance_size), and the style of each.
+
+    All are drawn from what the encoders give, as they are in training and in dancing.
+    """
     torch.manual_seed(experiment.seed)
     data, mmgan = experiment.dances("train"), experiment.mmgan
     index = balanced(data.run_styles, count, _generator(experiment))
-    real = mmgan.encode_dance(mmgan.movements(data.runs(index)[0]))[0]
+    real = reparameterise(mmgan.encode_dance(mmgan.movements(data.runs(index)[0])))
     noise = torch.randn(count, mmgan.config.noise_size)
-    composed = mmgan.encode_music(experiment.run_styles("train")[index], noise)[0]
+    composed = reparameterise(mmgan.encode_music(experiment.run_styles("train")[index], noise))
     labels = data.run_styles[index].numpy()
     points = {"real runs: E_dan": real.numpy(), "from music: E_mus": composed.numpy()}
     return points, dict.fromkeys(points, labels)
@@ -86,7 +94,7 @@ def composed(experiment: Experiment, style: str) -> np.ndarray:
     """One run of movements composed for a style and chained: (LEAD + 32 * run, 14, D)."""
     mmgan, number = experiment.mmgan, experiment.corpus.styles.index(style)
     s = torch.eye(len(experiment.corpus.styles))[number : number + 1]
-    generator = _generator(experiment)
+    generator = torch.Generator().manual_seed(experiment.seed + number)  # another draw of the noise for each style
     lead = generate.first_leads(experiment.dancer, s[0], [generator])
     return generate.chain(mmgan.vae, lead, mmgan.compose(s, generator).transpose(0, 1))[0]
 

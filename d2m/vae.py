@@ -6,7 +6,7 @@
 A unit is (LEAD + 32, F) features, told relative to its last lead pose (see `units` and `pose`). z_ini encodes the lead
 poses, z_mov the 32 poses, and G_uni makes all of them.
 
-Departures from the paper, each off in the `paper` preset:
+Departures from the paper, off in the `paper` preset (but for a lead of two poses, and bones, which 2D has not):
 - `settle`: what G_uni's lead misses of the given lead is added to the unit, fading out over its first poses by a cubic
   that meets position and velocity; so a chained movement leaves exactly from where, and as fast as, the one before
   ended. It stands inside the loss, so the network learns to need little of it.

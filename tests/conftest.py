@@ -140,6 +140,7 @@ def tiny_presets():
             replace(presets.preset(like).gan, hidden=32, dance_size=8, noise_size=4, leads=9),
             brief,
             brief,
+            brief,
             warp=presets.preset(like).warp,
             mirror=presets.preset(like).mirror,
         )
@@ -159,7 +160,7 @@ def tiny_run(tiny_presets, small_corpus, tmp_path_factory) -> experiment.Experim
     run = experiment.Experiment(str(small_corpus.folder), str(tmp_path_factory.mktemp("run")), "tiny", 3, "cpu")
     for view in ("dance", "motion"):
         run.classifier(view)
-    assert run.mmgan
+    assert run.mmgan and run.lstm
     torch.set_num_threads(threads)
     return run
 

@@ -1,5 +1,7 @@
 """Movements one after the other: from a given pose, without a seam, on the song's beats, with bones of one length."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -44,6 +46,43 @@ def test_the_poses_at_the_beats_are_the_beats_of_the_movements(name, request, mo
     expected = made[0][0][beat_rows]
     # Bones are fitted after the warp; at a whole row that changes nothing but the last digits of float32.
     np.testing.assert_allclose(dance.poses[frames], expected, atol=2e-5 if name == "dancer" else 1e-6)
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_without_a_warp_the_movements_go_on_evenly_from_the_first_sample(dancer, body_at, monkeypatch, given):
+    made, chain = [], generate.chain
+    monkeypatch.setattr(generate, "chain", lambda *asked: made.append(chain(*asked)) or made[-1])
+    # An unsteady drummer who needs 8 frames a beat in the mean, so that each frame shows a row of 8 a beat.
+    frames = np.cumsum(np.r_[0 if not given else 8, np.tile([7, 9, 6, 10], 8), [8] * 5])
+    song = music_of(frames / FPS, float(frames[-1]) / FPS + 0.2)
+    start = body_at(np.array([0.0]))[0] if given else None
+    (dance,) = generate.dance_to(replace(dancer, warp="none"), song, None, start_pose=start)
+    # Beat 0 is row LEAD + 3; after a given pose, row LEAD - 1, it comes half a beat, or 4 rows, late.
+    first = LEAD - 1 if given else LEAD + 3
+    np.testing.assert_allclose(dance.poses, made[0][0][first : first + len(dance.poses)], atol=2e-5)  # see above
+    seams = (np.arange(4, 40, 4) - 3 / 8 + (0.5 if given else 0)) * 8 / FPS
+    np.testing.assert_allclose(dance.units_s, seams[seams < song.duration_s])
+    np.testing.assert_allclose(dance.beats_s[-38:], frames / FPS, atol=1e-9)  # the song's beats are where they were
+
+
+def test_without_a_warp_a_song_that_slows_down_is_danced_to_its_end(dancer):
+    # In its median beat the movements of this song would be over 17 s before it is.
+    frames = np.cumsum(np.r_[0, [7] * 50, [14] * 40])
+    song = music_of(frames / FPS, float(frames[-1]) / FPS)
+    (dance,) = generate.dance_to(replace(dancer, warp="none"), song, None)
+    assert np.abs(np.diff(dance.poses[-15:], axis=0)).max(axis=(1, 2)).min() > 1e-4  # metres
+
+
+def test_parts_are_placed_end_to_end_as_the_chain_places_them(dancer):
+    codes = torch.randn(3, 1, 8, generator=torch.Generator().manual_seed(0))
+    rows = generate.chain(dancer.mmgan.vae, dancer.mmgan.leads[:1], codes)[0]
+    parts = [pose.to_features(rows[: LEAD + UNIT_POSES], LEAD - 1)]
+    parts += [
+        pose.to_features(rows[LEAD - 1 + UNIT_POSES * n :][: UNIT_POSES + 1], 0)[1:] for n in (1, 2)
+    ]  # each told from where the one before ended
+    start = pose.pelvis(rows)[LEAD - 1], pose.yaw(rows)[LEAD - 1]
+    placed = generate.place(parts)
+    np.testing.assert_allclose(pose.turn(placed, start[1]) + start[0] * (1, 0, 1), rows, atol=1e-5)  # float32 features
 
 
 def steady_walk(dimensions: int = 3) -> torch.Tensor:

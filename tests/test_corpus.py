@@ -49,6 +49,45 @@ def test_a_fingerprint_tells_one_corpus_from_another(small_corpus):
     assert len(small_corpus.fingerprint()) == 12 and other.fingerprint() != small_corpus.fingerprint()
 
 
+def songs_of(styles: dict[str, int], takes: int = 2) -> corpus.Corpus:
+    """A corpus of so many songs a style, each danced `takes` times."""
+    entries = [
+        corpus.Entry(f"{style}{song}{take}", style, "", 0.0, f"{style}{song}", "validation", 300)
+        for style, count in styles.items()
+        for song in range(count)
+        for take in range(takes)
+    ]
+    return corpus.Corpus("many", Path(), tuple(styles), tuple(entries), ())
+
+
+def test_every_song_of_a_style_that_has_enough_is_tested_in_one_fold_and_trains_in_the_others():
+    many = songs_of({"cha-cha": 9, "rumba": 4, "tango": 3})
+    folds = [many.fold(number) for number in range(4)]
+    tested = [entry.name for fold in folds for entry in fold.split("test")]
+    assert sorted(tested) == sorted(entry.name for entry in many.entries if entry.style != "tango")
+    for fold in folds:
+        held_out = {entry.group for entry in fold.split("test")}
+        assert {entry.style for entry in fold.split("test")} == {"cha-cha", "rumba"}
+        assert not held_out & {entry.group for entry in fold.split("train")}
+        assert sum(entry.style == "tango" for entry in fold.split("train")) == 6 and not fold.split("validation")
+        assert [replace(entry, split="validation") for entry in fold.entries] == list(many.entries)
+    assert len({fold.fingerprint() for fold in folds} | {many.fingerprint()}) == 5
+    # 9 songs in 4 folds: 3, 2, 2 and 2; 4 in 4: one each; two takes of each.
+    assert [len(fold.split("test")) for fold in folds] == [8, 6, 6, 6]
+
+
+def test_two_styles_with_a_song_of_one_name_are_split_each_on_its_own():
+    entries = [replace(entry, group=entry.group[-1]) for entry in songs_of({"rumba": 4, "tango": 2}).entries]
+    fold = replace(songs_of({"rumba": 4, "tango": 2}), entries=tuple(entries)).fold(1)
+    assert [(entry.style, entry.group) for entry in fold.split("test")] == [("rumba", "1")] * 2
+
+
+@pytest.mark.parametrize("number", [-1, 4])
+def test_a_fold_that_there_is_not_is_refused(number):
+    with pytest.raises(CorpusError, match=f"fold is {number}; expected a number from 0 to 3"):
+        songs_of({"rumba": 4}).fold(number)
+
+
 def test_groups_without_a_split_are_shared_out_whole(tmp_path, small_clips, readers):
     clips = [replace(small_clips[0], name=f"take{n}", group=f"song{n // 2:02d}", split="") for n in range(40)]
     corpus.build("takes", readers(clips), tmp_path, jobs=1)

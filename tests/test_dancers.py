@@ -6,7 +6,7 @@ from dataclasses import astuple
 import numpy as np
 import pytest
 
-from d2m import dancers, metrics, moves, pose, songs
+from d2m import dancers, moves, physics, pose, songs
 from d2m.clock import FPS, frame_count, to_frames
 from d2m.moves import ARMS
 
@@ -94,8 +94,8 @@ def test_the_measure_of_sliding_tells_a_dancer_from_one_who_drifts_as_he_stands(
     # Feet lower than 3 cm that step or brush the floor count as standing in it, hence not 0.
     poses = danced[1].astype(float)
     drift = np.arange(len(poses))[:, None, None] / FPS * (0.3, 0, 0)  # metres, at 0.3 m/s
-    assert metrics.foot_sliding(poses) < 0.1
-    assert metrics.foot_sliding(poses + drift) == pytest.approx(0.3, abs=0.1)
+    assert physics.foot_sliding(poses) < 0.1
+    assert physics.foot_sliding(poses + drift) == pytest.approx(0.3, abs=0.1)
 
 
 def test_known_beats_are_within_40_ms_of_a_beat_of_the_song_and_not_on_it(danced):
@@ -115,7 +115,7 @@ def test_some_beats_are_danced_through_and_none_is_danced_twice(danced):
 
 def test_the_body_comes_to_rest_on_its_known_beats(danced):
     _, poses, known_s = danced
-    speed = metrics.joint_speed(poses)  # between frames i and i + 1
+    speed = physics.joint_speed(poses)  # between frames i and i + 1
     middle_s = (known_s[1:] + known_s[:-1]) / 2
     slow, fast = (speed[np.clip(to_frames(at_s).astype(int), 0, len(speed) - 1)].mean() for at_s in (known_s, middle_s))
     # A frame of 67 ms is an eighth of a beat: the ease into and out of a rest covers part of it.

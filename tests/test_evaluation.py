@@ -1,30 +1,35 @@
-"""The table of a run: all controls in one row, each what it says it is, and a file that says how it was made."""
+"""The evaluation of a run: what is compared, each what it says it is, and a file that says how it was made."""
 
 import json
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from d2m import checkpoint, corpus, evaluation, metrics
-from d2m.evaluation import CONTROLS
+from d2m import alignment, checkpoint, corpus, evaluation, export, generate, style
+from d2m.compositions import NAMES
+from d2m.dance import Dance
+from d2m.errors import PoseError
+from d2m.music import Music
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-OF_BEATS = {
-    "beat coverage", "beat hit rate", "beat hit rate at seams", "beat hit rate away from seams", "beat F1",
-}  # fmt: skip
-SCORES = OF_BEATS | {
-    "boundary jump", "boundary velocity jump", "bone variation", "foot sliding", "freeze share", "speed",
-    "style consistency", "Frechet distance", "kernel distance", "diversity", "multimodality",
-}  # fmt: skip
+OF_MODEL_FREE = {"real", "shuffled", "random", "mean_pose", "copy", "real_shuffled", "real_random"}
+BEATS_S = np.arange(0.25, 20, 0.5)
 
 
 @pytest.fixture(scope="module")
-def table(tiny_run) -> dict:
-    """The table of the tiny run, two dances to a song."""
-    return evaluation.evaluate(tiny_run, 2)
+def measured(tiny_run):
+    """The tiny run, two dances to a song, and all controls."""
+    return evaluation.compare(tiny_run, 2)
+
+
+@pytest.fixture(scope="module")
+def table(measured) -> dict:
+    return measured.table(3)
 
 
 @pytest.fixture(scope="module")
@@ -32,112 +37,252 @@ def real(tiny_run) -> list:
     return evaluation.real_dances(tiny_run, "test")
 
 
-def test_every_score_stands_beside_all_its_controls(table):
-    assert set(table) == SCORES
+def sliding(body_at, speeds, song: str = "a") -> Dance:
+    """A body whose every joint moves at `speeds` (T,) m/s along x, in its sleep, to a song of two beats a second."""
+    poses = np.repeat(body_at(np.zeros(1)), len(speeds), axis=0)
+    poses[..., 0] += np.cumsum(speeds)[:, None] / 15
+    duration_s = len(speeds) / 15
+    return Dance(poses.astype(np.float32), BEATS_S[BEATS_S < duration_s], np.empty(0), "zumba", 0, Path(song))
+
+
+def test_every_control_stands_beside_our_dances_with_as_many_dances_as_it_has(tiny_run, measured, table):
+    assert set(measured.others) == OF_MODEL_FREE | set(NAMES)
+    counts = {name: cell["n"] for name, cell in table["speed, m/s"]["controls"].items()}
+    assert table["speed, m/s"]["n"] == 6 and counts == {
+        name: 6 if name in ("shuffled", "random") else 3 for name in measured.others
+    }
+    # Every style of the small corpus has an unseen song, so that none is danced to as seen.
+    shown = set(evaluation.OF_DANCES) | set(evaluation.OF_SETS) | set(evaluation.PLOTTED)
+    assert shown - {"seen"} <= set(measured.others) and evaluation.seen_dances(tiny_run) == []
+
+
+def test_styles_without_an_unseen_song_are_danced_to_and_told_apart(tiny_run):
+    known = replace(tiny_run)
+    entries = tuple(e for e in tiny_run.corpus.entries if (e.style, e.split) != ("zumba", "test"))
+    known.__dict__.update(tiny_run.__dict__ | {"corpus": replace(tiny_run.corpus, entries=entries)})
+    seen = evaluation.seen_dances(known)
+    assert [(d.style, str(d.song)) for d in seen] == [
+        (e.style, e.name) for e in tiny_run.corpus.split("train") if e.style == "zumba"
+    ]
+
+
+def test_every_score_is_a_number_in_its_interval_or_says_why_not(table):
     for name, row in table.items():
-        assert tuple(row["controls"]) == CONTROLS
         for cell in (row, *row["controls"].values()):
-            assert {"value", "low", "high", "n"} <= set(cell)
             if cell["value"] is None:
                 assert cell["reason"] and cell["low"] is None and cell["high"] is None, name
             else:
-                assert np.isfinite([cell["value"], cell["low"], cell["high"]]).all() and cell["n"] > 0
+                assert np.isfinite([cell["value"], cell["low"], cell["high"]]).all() and cell["n"] > 0, name
                 assert cell["low"] <= cell["high"]
+    assert {"Frechet distance (style)", "Frechet distance (motion)", "kernel distance (style), zumba"} <= table.keys()
 
 
-def test_ours_are_two_dances_to_each_of_three_songs_and_the_real_ones_are_those_songs_dances(table):
-    row = table["speed"]
-    assert row["n"] == 6 and {name: cell["n"] for name, cell in row["controls"].items()} == {
-        "real": 3, "shuffled": 6, "random": 6, "mean_pose": 3, "copy": 3, "untrained": 3,
-    }  # fmt: skip
-
-
-def test_a_held_pose_is_frozen_and_has_neither_beats_nor_seams(table):
-    held = {name: row["controls"]["mean_pose"]["value"] for name, row in table.items()}
-    assert held["freeze share"] == 1.0 and held["speed"] == 0.0 and held["beat coverage"] == 0.0
-    assert held["boundary jump"] is None and held["beat hit rate"] is None
-
-
-def test_frozen_is_what_is_no_faster_than_the_slowest_hundredth_of_real_frames(table, real):
-    speeds = [metrics.joint_speed(dance.poses) for dance in real]
-    slow = np.percentile(np.concatenate(speeds), 1)
-    share = np.mean([(speed <= slow).mean() for speed in speeds])
-    assert share >= 0.01  # more where several frames stand equally still
-    assert table["freeze share"]["controls"]["real"]["value"] == pytest.approx(share)
-
-
-@pytest.mark.parametrize("control", ["shuffled", "random"])
+@pytest.mark.parametrize("control", ["shuffled", "random", "real_shuffled", "real_random"])
 def test_other_beats_change_the_scores_of_beats_alone(table, control):
-    unchanged = SCORES - OF_BEATS
-    # As many beats at random times cover the music as ours do; the beats of another song are another number.
-    changed = OF_BEATS - {"beat coverage"} if control == "random" else OF_BEATS
-    for name in unchanged:
-        assert table[name]["controls"][control]["value"] == table[name]["value"], name
-    assert any(table[name]["controls"][control]["value"] != table[name]["value"] for name in changed)
-    if control == "random":
-        assert table["beat coverage"]["controls"]["random"]["value"] == table["beat coverage"]["value"]
+    cell_of = lambda row: row["controls"]["real"] if control.startswith("real") else row  # noqa: E731
+    for name, row in table.items():
+        if not name.startswith("beat"):
+            assert row["controls"][control]["value"] == cell_of(row)["value"], name
+    assert table["beat F1"]["controls"][control]["value"] != cell_of(table["beat F1"])["value"]
 
 
-def test_copies_are_training_dances_of_the_style_to_the_music_of_the_test(tiny_run, real):
-    train = evaluation.real_dances(tiny_run, "train")
-    ours = evaluation.our_dances(tiny_run, tiny_run.dancer, 1)
-    made = evaluation.controls(tiny_run, ours, real, train)
-    assert set(made) == set(CONTROLS) - {"random"} and made["real"] is real
-    for copy, dance in zip(made["copy"], real, strict=True):
-        (source,) = [candidate for candidate in train if np.array_equal(candidate.poses, copy.poses)]
-        assert source.style == copy.style == dance.style and copy.song == dance.song
-        np.testing.assert_array_equal(copy.beats_s, dance.beats_s)
-    mean = np.concatenate([dance.poses for dance in train]).mean(axis=0)
-    for held, dance in zip(made["mean_pose"], real, strict=True):
-        assert held.poses.shape == dance.poses.shape
-        np.testing.assert_allclose(held.poses, np.broadcast_to(mean, held.poses.shape), atol=1e-6)
-    for shuffled, dance in zip(made["shuffled"], ours, strict=True):
-        assert np.array_equal(shuffled.poses, dance.poses) and shuffled.song == dance.song
-        (other,) = [d for d in real if len(np.intersect1d(np.round(d.beats_s, 6), np.round(shuffled.beats_s, 6))) > 5]
-        assert other.song != dance.song and shuffled.beats_s.max() < shuffled.duration_s
+def test_what_is_the_same_by_its_making_scores_so(table):
+    held = {name: row["controls"]["mean_pose"]["value"] for name, row in table.items()}
+    assert held["freeze share"] == 1.0 and held["speed, m/s"] == 0.0 and held["boundary jump"] is None
+    assert table["nearest training unit, cm"]["controls"]["copy"]["value"] == pytest.approx(0, abs=1e-4)
 
 
-def test_beats_of_a_shorter_song_go_on_to_the_end_of_the_dance():
-    np.testing.assert_allclose(evaluation._lasting(np.arange(0.25, 5, 0.5), 7.0), np.arange(0.25, 7, 0.5))
-    np.testing.assert_allclose(evaluation._lasting(np.arange(0.25, 9, 0.5), 7.0), np.arange(0.25, 7, 0.5))
+def test_the_comparison_repeats(tiny_run, table):
+    assert evaluation.compare(tiny_run, 2).table(3) == table
+
+
+def test_given_dances_are_measured_as_ours_are_and_without_compositions(tiny_run, measured):
+    ours = evaluation.our_dances(tiny_run, tiny_run.dancer, 2)
+    given = evaluation.compare(tiny_run, dances=ours)
+    assert set(given.others) == OF_MODEL_FREE
+    for one, other in zip(given.ours, measured.ours, strict=True):
+        assert np.array_equal(one.poses, other.poses) and np.array_equal(one.music_beats_s, other.music_beats_s)
+    assert set(evaluation.compare(tiny_run, 1, composed=False).others) == OF_MODEL_FREE
+
+
+def test_dances_to_a_song_of_their_own_stand_beside_its_beats(tiny_run, body_at):
+    given = evaluation.compare(tiny_run, dances=[sliding(body_at, np.full(300, 0.5), "mine")])
+    assert given.ours[0].song == "mine" and np.array_equal(given.ours[0].music_beats_s, BEATS_S)
+    assert "shuffled" not in given.others  # one song has no other
+
+
+def test_the_feature_space_and_the_judge_are_those_of_the_judges(tiny_run, measured, real):
+    other = replace(tiny_run)
+    for name in ("corpus", "mmgan", "_dances"):
+        other.__dict__[name] = tiny_run.__dict__[name]
+    reversed_ = lambda view: SimpleNamespace(  # noqa: E731
+        config=tiny_run.classifier(view).config,
+        embed=lambda windows: -tiny_run.classifier(view).embed(windows),
+        probabilities=lambda windows: torch.tensor([[0.0, 0.0, 1.0]]).expand(len(windows), -1),
+    )
+    judges = SimpleNamespace(classifier=reversed_, corpus=tiny_run.corpus)
+    by_others = evaluation.compare(tiny_run, dances=real, judges=judges)
+    for sample, own in zip(by_others.ours, measured.others["real"], strict=True):
+        np.testing.assert_array_equal(sample.features["style"], -own.features["style"])
+        np.testing.assert_array_equal(sample.features["motion"], own.features["motion"])
+        assert sample.judged == tiny_run.corpus.styles[2]
+
+
+def test_the_style_space_is_the_hidden_layer_of_windows_of_4_s_8_frames_apart(tiny_run, real):
+    (embed,) = evaluation.spaces(tiny_run).values()
+    made, classifier = embed(real[0].poses), tiny_run.classifier("dance")
+    assert made.shape == ((300 - 60) // 8 + 1, 32)
+    view = torch.from_numpy(style.view_of("dance", real[0].poses)[16:76][None])
+    torch.testing.assert_close(torch.from_numpy(made[2:3]), classifier.embed(view).detach(), atol=1e-5, rtol=0)
+    assert embed(real[0].poses[:30]).shape == (1, 32)  # a shorter dance repeats its last pose
+
+
+def test_the_judge_names_the_style_that_most_of_a_dance_speaks_for(tiny_run, real):
+    seen = torch.tensor([[0.6, 0.4, 0.0]] * 3 + [[0.0, 0.9, 0.1]] * 2)  # means 0.36, 0.6 and 0.04
+    judge = SimpleNamespace(config=tiny_run.classifier("motion").config, probabilities=lambda windows: seen)
+    judges = SimpleNamespace(classifier=lambda view: judge if view == "motion" else None, corpus=tiny_run.corpus)
+    assert evaluation.judge(judges)(real[0].poses) == tiny_run.corpus.styles[1]
+
+
+def test_ours_are_dances_of_following_seeds_to_each_song_with_the_songs_style(tiny_run):
+    ours = evaluation.our_dances(tiny_run, tiny_run.dancer, 2)
+    expected = [(entry.name, entry.style, seed) for entry in tiny_run.corpus.split("test") for seed in (3, 4)]
+    assert [(str(dance.song), dance.style, dance.seed) for dance in ours] == expected
+    one = evaluation.our_dances(tiny_run, tiny_run.dancer, 1, "train")
+    assert [str(dance.song) for dance in one] == [entry.name for entry in tiny_run.corpus.split("train")]
 
 
 def test_real_dances_have_their_songs_beats_and_seams_where_movements_of_ours_would_begin(tiny_run, real):
     ours = evaluation.our_dances(tiny_run, tiny_run.dancer, 1)
     for entry, dance, made in zip(tiny_run.corpus.split("test"), real, ours, strict=True):
         assert str(dance.song) == str(made.song) == entry.name and dance.style == made.style == entry.style
-        arrays = tiny_run.corpus.load(entry)
-        np.testing.assert_array_equal(dance.poses, arrays["poses"])
+        np.testing.assert_array_equal(dance.poses, tiny_run.corpus.load(entry)["poses"])
         np.testing.assert_allclose(made.beats_s, dance.beats_s, atol=1e-6)
         # Both have 3/8 of a beat before every fourth beat; which beat is the first may differ at the very beginning.
         assert len(made.poses) == len(dance.poses) and abs(len(made.units_s) - len(dance.units_s)) <= 1
         np.testing.assert_allclose(np.diff(dance.units_s), 4 * np.median(np.diff(dance.beats_s)), rtol=0.1)
 
 
-def test_untrained_networks_are_other_weights_with_the_same_statistics(tiny_run):
-    fresh, trained = evaluation.untrained(tiny_run).mmgan, tiny_run.mmgan
-    assert fresh.config == trained.config and fresh.vae.config == trained.vae.config
-    for (name, made), (_, buffer) in zip(fresh.named_buffers(), trained.named_buffers(), strict=True):
-        assert torch.equal(made, buffer), name
-    assert not torch.equal(fresh.dance_decoder.layers[0].weight, trained.dance_decoder.layers[0].weight)
-    assert not torch.equal(fresh.vae.decoder.layers[0].weight, trained.vae.decoder.layers[0].weight)
-    again = evaluation.untrained(tiny_run).mmgan
-    assert all(torch.equal(a, b) for a, b in zip(fresh.parameters(), again.parameters(), strict=True))
+def test_drift_compares_the_first_10_s_with_the_last_and_movement_1_with_100(tiny_run, measured, monkeypatch):
+    made, dance_to = [], generate.dance_to
+    monkeypatch.setattr(generate, "dance_to", lambda *given: made.append(dance_to(*given)) or made[-1])
+    found = evaluation.drift(tiny_run, measured)
+    assert len(made) == 3 and all(len(dances[0].units_s) >= 100 for dances in made)
+    speed, dances = found["speed, m/s"], [dances[0] for dances in made]
+    assert list(speed["controls"]) == ["last seconds", "movement 1", "movement 100"] and speed["n"] == 3
+
+    def speed_in(dance: Dance, first: int, last: int) -> float:
+        return np.linalg.norm(np.diff(dance.poses[first:last], axis=0), axis=-1).mean() * 15
+
+    at = [round(dance.units_s[99] * 15) for dance in dances]
+    expected = {
+        "last seconds": [speed_in(dance, len(dance.poses) - 150, len(dance.poses)) for dance in dances],
+        "movement 1": [speed_in(d, round(d.units_s[0] * 15), round((d.units_s[0] + 4) * 15)) for d in dances],
+        "movement 100": [speed_in(dance, first, first + 60) for dance, first in zip(dances, at, strict=True)],
+    }
+    assert speed["value"] == pytest.approx(np.mean([speed_in(dance, 0, 150) for dance in dances]), rel=1e-5)
+    for part, speeds in expected.items():  # a frame more or less at the edges: 2 % of a movement
+        assert speed["controls"][part]["value"] == pytest.approx(np.mean(speeds), rel=0.02)
 
 
-def test_a_sample_has_its_dances_beats_a_feature_a_window_and_a_style(tiny_run, real):
-    found, random = evaluation.samples(tiny_run, real), evaluation.samples(tiny_run, real, random_beats=True)
-    for sample, thrown, dance in zip(found, random, real, strict=True):
-        assert (sample.song, sample.style) == (str(dance.song), dance.style) and sample.judged in tiny_run.corpus.styles
-        # Windows of 60 frames, 8 apart.
-        assert sample.features.shape == ((len(dance.poses) - 60) // 8 + 1, 32)
-        assert len(thrown.kinematic_beats_s) == len(sample.kinematic_beats_s) > 5
-        assert (np.diff(thrown.kinematic_beats_s) >= 0).all() and thrown.kinematic_beats_s.max() < dance.duration_s
-        assert not np.array_equal(thrown.kinematic_beats_s, sample.kinematic_beats_s)
+def test_a_dance_that_slows_down_drifts_and_a_short_one_is_seen_whole(tiny_run, measured, body_at):
+    slower = sliding(body_at, np.r_[np.full(150, 1.5), np.full(150, 0.5)])
+    speed = evaluation.drift(tiny_run, measured, [slower])["speed, m/s"]
+    # The step into the first of the last 10 s is cut away with the frame before it.
+    assert (speed["value"], speed["controls"]["last seconds"]["value"]) == pytest.approx((1.5, 0.5), rel=1e-4)
+    assert list(speed["controls"]) == ["last seconds"]  # it has no hundred movements
+    short = sliding(body_at, np.r_[np.full(60, 1.5), np.full(60, 0.5)])  # 8 s
+    speed = evaluation.drift(tiny_run, measured, [short])["speed, m/s"]
+    assert speed["value"] == speed["controls"]["last seconds"]["value"] == pytest.approx(1.0, rel=0.01)
 
 
-def test_the_table_repeats(tiny_run, table):
-    assert evaluation.evaluate(tiny_run, 2) == table
+def test_the_hundredth_movement_is_the_one_that_begins_hundredth(tiny_run, measured, body_at):
+    long = sliding(body_at, np.where(np.arange(1650) < 1500, 0.5, 1.5))  # faster from 100 s on
+    # The first movement begins with the song, the second at 2 s and the hundredth at 100 s.
+    long = replace(long, beats_s=np.arange(0.25, 110, 0.5), units_s=np.arange(2.0, 109.0))
+    found = evaluation.drift(tiny_run, measured, [long])["speed, m/s"]["controls"]
+    assert found["movement 1"]["value"] == pytest.approx(0.5, rel=1e-4)
+    assert found["movement 100"]["value"] == pytest.approx(1.5, rel=1e-4)
+    briefer = evaluation.drift(tiny_run, measured, [replace(long, units_s=long.units_s[:98])])
+    assert "movement 1" not in briefer["speed, m/s"]["controls"]
+
+
+def test_a_looped_song_goes_on_in_its_beat_with_the_music_of_each_beat():
+    beats_s = np.arange(-0.2, 7.9, 0.5)  # 17 beats from -0.2 to 7.8 s: 8.5 s a round
+    features = np.arange(120, dtype=np.float32)[:, None].repeat(28, axis=1)
+    song = evaluation.looped(Music(8.0, 120.0, beats_s, np.empty(0), features), movements=10)
+    np.testing.assert_allclose(song.beats_s, -0.2 + 0.5 * np.arange(51))  # three rounds, for 40 beats
+    assert song.duration_s == pytest.approx(8.0 + 2 * 8.5, abs=1 / 15) and len(song.features) == 375
+    # A frame of the second round is heard as the one a round (127.5 frames) before it.
+    np.testing.assert_array_equal(song.features[:120], features)
+    assert np.abs(song.features[128:240, 0] - (np.arange(128, 240) - 127.5)).max() <= 0.5
+    assert generate.movement_count(generate.danced_beats(song)) > 10
+
+
+def test_an_excerpt_has_a_clock_of_its_own(body_at):
+    dance = replace(sliding(body_at, np.full(300, 0.5)), units_s=np.array([2.0, 4.0, 6.0, 8.0]), start_s=30.0)
+    part = evaluation.excerpt(dance, 4.0, 8.0)
+    np.testing.assert_array_equal(part.poses, dance.poses[60:120])
+    np.testing.assert_allclose(part.beats_s, np.arange(0.25, 4, 0.5))
+    np.testing.assert_allclose(part.units_s, [0.0, 2.0])
+    assert part.start_s == 34.0 and part.duration_s == 4.0 and part.style == dance.style
+
+
+def test_distances_of_beats_and_units_are_of_all_dances_of_a_set(measured):
+    for samples in (measured.ours, measured.others["real"]):
+        each = [alignment.beat_distances(sample.music_beats_s, sample.kinematic_beats_s) for sample in samples]
+        assert all(len(found) > 10 for found in each)
+        np.testing.assert_array_equal(evaluation.beat_distances(samples), [beat for found in each for beat in found])
+    copied, ours = evaluation.nearest_units(measured, "copy"), evaluation.nearest_units(measured, "ours")
+    assert copied.max() < 1e-3 < 1 < ours.min()  # cm: copies are the training units, untrained networks make none
+    assert len(ours) == sum(len(sample.movements) for sample in measured.ours)
+
+
+def test_the_projection_shows_three_sets_told_as_the_training_dances_are(measured):
+    points, labels = evaluation.feature_points(measured, "style")
+    assert list(points) == list(labels) == ["training", "unseen real", "ours"]
+    np.testing.assert_allclose(points["training"].mean(axis=0), 0, atol=1e-4)  # float32
+    for name, rows in points.items():
+        assert rows.shape == (len(labels[name]), 32) and set(labels[name]) == {0, 1, 2}
+    assert len(points["ours"]) == 2 * len(points["unseen real"]) == 2 * 3 * 31
+
+
+def test_dances_in_a_folder_are_read_with_their_songs_names(tiny_run, tmp_path):
+    assert evaluation.read_dances(tiny_run, "") is None
+    written = evaluation.our_dances(tiny_run, tiny_run.dancer, 2)
+    for dance in written:
+        export.write_npz(dance, tmp_path / f"{export.file_stem(Path('/m') / dance.song, dance.style, dance.seed)}.npz")
+    found = evaluation.read_dances(tiny_run, str(tmp_path))
+    assert [(d.style, d.seed) for d in found] == [(d.style, d.seed) for d in written]
+    for dance, original in zip(found, written, strict=True):
+        assert str(dance.song) == f"m_{original.song}"
+        np.testing.assert_array_equal(dance.poses, original.poses)
+        np.testing.assert_array_equal(dance.beats_s, original.beats_s)
+
+
+@pytest.mark.parametrize(("changed", "told"), [
+    ({"fps": 30.0}, r"a\.npz has 30 frames a second; expected 15"),
+    ({"poses": np.zeros((300, 14, 2))}, r"a\.npz is 2D; expected 3D, as the preset is"),
+    ({"poses": np.zeros((300, 13, 3))}, r"a\.npz have shape \(300, 13, 3\)"),
+    ({"poses": np.full((300, 14, 3), np.nan)}, r"a\.npz hold a value that is not finite"),
+    ({"style": "polka"}, r"a\.npz has the style 'polka'; expected one of ballet, hip-hop, zumba"),
+    ({"beats_s": np.array([1.0])}, r"a\.npz has 1 beats in beats_s; expected two at least"),
+    ({"beats_s": np.empty(0)}, r"a\.npz has 0 beats in beats_s"),
+])  # fmt: skip
+def test_a_dance_that_cannot_be_compared_is_refused_by_its_file(tiny_run, body_at, tmp_path, changed, told):
+    export.write_npz(replace(sliding(body_at, np.full(300, 0.5)), **changed), tmp_path / "a.npz")
+    with pytest.raises(PoseError, match=told):
+        evaluation.read_dances(tiny_run, str(tmp_path))
+
+
+def test_a_folder_without_dances_is_refused(tiny_run, tmp_path):
+    (tmp_path / "a.npz").write_bytes(b"PK")
+    with pytest.raises(PoseError, match=r"a\.npz is no dance"):
+        evaluation.read_dances(tiny_run, str(tmp_path))
+    for empty in (tmp_path / "nowhere", tmp_path):
+        (tmp_path / "a.npz").unlink(missing_ok=True)
+        with pytest.raises(PoseError, match=rf"the folder {empty} holds no dance; expected npz files"):
+            evaluation.read_dances(tiny_run, str(empty))
 
 
 def test_metrics_json_holds_the_table_the_protocol_and_the_commit(tiny_run, table, tmp_path):
@@ -151,25 +296,17 @@ def test_metrics_json_holds_the_table_the_protocol_and_the_commit(tiny_run, tabl
     assert content["commit"] == checkpoint.commit()
     protocol = content["protocol"]
     assert (protocol["corpus"], protocol["corpus fingerprint"]) == ("small", tiny_run.corpus.fingerprint())
-    assert (protocol["preset"], protocol["seed"], protocol["dances a song"]) == ("tiny", 3, 2)
-    assert protocol["tolerance_s"] == metrics.TOLERANCE_S and protocol["fps"] == 15
-    assert protocol["splits"]["test"] == [entry.name for entry in tiny_run.corpus.split("test")]
+    assert (protocol["preset"], protocol["variant"], protocol["seed"]) == ("tiny", "d2m", 3)
+    assert (protocol["dances a song"], protocol["fps"]) == (2, 15)
+    assert (protocol["tolerance_s"], protocol["sigma_s"]) == (0.07, 0.05)
+    for split in ("train", "validation", "test"):
+        assert protocol["splits"][split] == [entry.name for entry in tiny_run.corpus.split(split)]
     assert protocol["seconds of test music"] == pytest.approx(60.0, abs=0.5)
-    assert protocol["feature network"]["view"] == "dance" and protocol["style judge"]["view"] == "motion"
+    assert protocol["style space"]["view"] == "dance" and protocol["style judge"]["view"] == "motion"
+    assert protocol["kinematic beat detector"] and "100 bootstrap draws" in protocol["interval"]
 
 
-def test_the_table_as_text_has_a_line_a_score_and_a_column_a_set(table):
-    head, *lines = evaluation.as_text(table).splitlines()
-    assert head.split() == ["score", "d2m", "95", "%", *CONTROLS] and len(lines) == len(SCORES)
-    for line, (name, row) in zip(lines, table.items(), strict=True):
-        assert line.startswith(name)
-        shown = line[30:].split()
-        assert shown[0] == ("-" if row["value"] is None else format(row["value"], ".3g"))
-        last = row["controls"]["untrained"]["value"]
-        assert shown[-1] == ("-" if last is None else format(last, ".3g"))
-
-
-def test_a_corpus_without_a_split_is_refused(tiny_run):
+def test_a_split_of_nothing_has_neither_dances_nor_songs(tiny_run):
     alone = replace(tiny_run)
     entries = tuple(entry for entry in tiny_run.corpus.entries if entry.split != "test")
     alone.__dict__["corpus"] = corpus.Corpus("alone", tiny_run.corpus.folder, tiny_run.corpus.styles, entries, ())

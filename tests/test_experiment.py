@@ -5,10 +5,11 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from d2m import checkpoint, corpus, presets, train
+from d2m import checkpoint, corpus, presets, style, train
 from d2m.errors import CheckpointError, CorpusError, ParameterError
 from d2m.experiment import Experiment
 from d2m.paths import ROOT
@@ -16,7 +17,7 @@ from d2m.units import LEAD
 
 pytestmark = pytest.mark.usefixtures("one_thread", "tiny_presets")
 
-MADE = ("vae", "mmgan", "style/music", "style/dance", "style/motion")
+MADE = ("vae", "mmgan", "lstm", "style/music", "style/dance", "style/motion")
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ def test_each_model_is_there_with_its_losses_and_where_it_came_from(tiny_run):
     assert {"recon^m", "total critic", "total generator"} <= tiny_run.losses("mmgan").keys()
 
 
-@pytest.mark.parametrize("name", ["vae", "mmgan", "style/dance"])
+@pytest.mark.parametrize("name", ["vae", "mmgan", "lstm", "style/dance"])
 def test_a_model_of_another_seed_is_refused(copied, name):
     with pytest.raises(
         CheckpointError, match=rf"{name}/model\.safetensors was made with the seed 3; expected 4; choose"
@@ -90,12 +91,19 @@ def other_corpus(small_corpus, tmp_path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", ["vae", "mmgan"])
+@pytest.mark.parametrize("name", ["vae", "mmgan", "lstm"])
 def test_a_model_of_another_corpus_is_refused(copied, other_corpus, name):
     with pytest.raises(
         CheckpointError, match=rf"{name}/model\.safetensors was made with the corpus .*choose another run"
     ):
         use(replace(copied, source=str(other_corpus)), name)
+
+
+def test_a_model_of_another_fold_is_refused(copied):
+    fold = replace(copied, fold=0)
+    assert {entry.split for entry in fold.corpus.entries} == {"train"}  # three songs a style are too few for folds
+    with pytest.raises(CheckpointError, match=r"vae/model\.safetensors was made with the corpus"):
+        assert fold.vae
 
 
 def test_a_training_that_was_stopped_is_not_gone_on_with_on_another_corpus(copied, other_corpus, monkeypatch):
@@ -144,9 +152,9 @@ def test_the_mmgan_keeps_the_vae_it_was_trained_on_and_poses_to_start_from(tiny_
     data = tiny_run.dances("train")
     leads = data.units(torch.arange(len(data.unit_rows)))[:, :LEAD]
     assert len(tiny_run.mmgan.leads) == 9
-    for lead, style in zip(tiny_run.mmgan.leads, tiny_run.mmgan.lead_styles, strict=True):
+    for lead, number in zip(tiny_run.mmgan.leads, tiny_run.mmgan.lead_styles, strict=True):
         same = (leads == lead).all(dim=2).all(dim=1)
-        assert same.any() and (data.unit_styles[same] == style).all()
+        assert same.any() and (data.unit_styles[same] == number).all()
 
 
 def test_training_dances_come_with_their_mirror_images_and_others_without(tiny_run, small_corpus):
@@ -155,6 +163,18 @@ def test_training_dances_come_with_their_mirror_images_and_others_without(tiny_r
     plain = replace(tiny_run, preset_name="tiny-paper").dances("train")
     assert len(songs) == 2 * len(plain.run_songs)
     assert tiny_run.dances("test") is tiny_run.dances("test")  # loaded once
+
+
+def test_the_lstm_is_trained_on_the_steps_of_the_training_dances_as_they_are(tiny_run):
+    loaded = [tiny_run.corpus.load(entry) for entry in tiny_run.corpus.split("train")]
+    steps = np.concatenate([style.view_of("dance", arrays["poses"]) for arrays in loaded])
+    heard = np.concatenate([arrays["music_features"] for arrays in loaded])
+    # float32 sums over 900 frames round to 1e-5 of what is summed.
+    for values, mean, deviation in ((steps, tiny_run.lstm.mean, tiny_run.lstm.deviation),
+                                    (heard, tiny_run.lstm.heard_mean, tiny_run.lstm.heard_deviation)):  # fmt: skip
+        np.testing.assert_allclose(mean, values.mean(axis=0), rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(deviation, values.std(axis=0, ddof=1).clip(min=1e-3), rtol=1e-3)
+    assert tiny_run.losses("lstm").keys() == {"total lstm"}
 
 
 def test_the_style_of_a_run_is_a_distribution_of_its_song(tiny_run):

@@ -18,9 +18,13 @@ def owned(model: MMGAN, player: str) -> set[int]:
     return {id(weight) for weight in model.players().get(player, [])}
 
 
-def test_critics_play_before_makers_and_only_where_there_is_a_game():
-    assert list(new_mmgan().players()) == ["critic", "generator"]
-    assert list(new_mmgan(replace(GAN, adversarial_weight=0.0)).players()) == ["generator"]
+@pytest.mark.parametrize(("of_movements", "of_dances", "players"), [
+    (0.02, 0.02, ["critic", "generator"]), (0.02, 0.0, ["critic", "generator"]), (0.0, 0.02, ["critic", "generator"]),
+    (0.0, 0.0, ["generator"]),
+])  # fmt: skip
+def test_critics_play_before_makers_and_only_where_there_is_a_game(of_movements, of_dances, players):
+    config = replace(GAN, adversarial_weight=of_movements, dance_adversarial_weight=of_dances)
+    assert list(new_mmgan(config).players()) == players
 
 
 def test_a_player_owns_its_weights_alone_and_the_vae_is_nobodys():

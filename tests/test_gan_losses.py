@@ -18,13 +18,29 @@ MAKERS = {"recon^m", "recon^s", "recon^p", "KL^d", "KL^d of music", "adv^m", "ad
     (GAN, "critic", CRITIC | R1), (GAN, "generator", MAKERS),
     (replace(GAN, gradient_penalty=0.0), "critic", CRITIC),
     (replace(GAN, pose_weight=0.0), "generator", MAKERS - {"recon^p"}),
-    (replace(GAN, adversarial_weight=0.0), "generator", MAKERS - {"adv^m", "adv^d"}),
+    (replace(GAN, adversarial_weight=0.0), "generator", MAKERS - {"adv^m"}),
+    (replace(GAN, dance_adversarial_weight=0.0), "generator", MAKERS - {"adv^d"}),
+    (replace(GAN, adversarial_weight=0.0), "critic", {"adv^d critic", "adv^d critic R1", "total"}),
+    (replace(GAN, dance_adversarial_weight=0.0), "critic", {"adv^m critic", "adv^m critic R1", "total"}),
+    (replace(GAN, adversarial_weight=0.0, dance_adversarial_weight=0.0), "generator", MAKERS - {"adv^m", "adv^d"}),
     (PAPER_GAN, "critic", CRITIC), (PAPER_GAN, "generator", MAKERS),
 ])  # fmt: skip
 def test_every_loss_of_the_paper_has_its_name_and_is_a_finite_number(played_runs, config, player, expected):
     losses = new_mmgan(config)(played_runs, 0, player)
     assert set(losses) == expected
     assert all(loss.shape == () and torch.isfinite(loss) for loss in losses.values())
+
+
+def test_what_is_minimised_is_the_sum_of_the_losses_by_their_weights(played_runs):
+    weights = {"adversarial_weight": 0.3, "dance_adversarial_weight": 0.7, "movement_weight": 1.1, "style_weight": 1.3,
+               "kl_weight": 0.2, "music_kl_weight": 0.1, "pose_weight": 0.9, "gradient_penalty": 3.0}  # fmt: skip
+    model = new_mmgan(replace(GAN, **weights))
+    names = ("adv^m", "adv^d", "recon^m", "recon^s", "KL^d", "KL^d of music", "recon^p")
+    made, judged = model(played_runs, 0, "generator"), model(played_runs, 0, "critic")
+    total = sum(weight * made[name] for name, weight in zip(names, weights.values(), strict=False))
+    torch.testing.assert_close(made["total"], total)
+    judgement = sum(judged[f"{name} critic"] + 1.5 * judged[f"{name} critic R1"] for name in ("adv^m", "adv^d"))
+    torch.testing.assert_close(judged["total"], judgement)
 
 
 def test_the_kl_of_a_known_gaussian(played_runs):

@@ -11,14 +11,21 @@ import pytest
 
 from d2m.paths import ROOT
 
-SHOW = "import json, sys; print(json.dumps(sys.argv[1:]))"
+# In papermill's place: shows what it is given and makes a dance, in the second after `make` began.
+SHOW = """
+import json, os, pathlib, sys, time
+print(json.dumps(sys.argv[1:]))
+made = pathlib.Path("runs/builtin-demo/dances/a song.mp4")
+made.touch()
+os.utime(made, (time.time() + 1, time.time() + 1))
+"""
 
 
 @pytest.fixture
 def clone(tmp_path) -> Path:
-    """A folder with the Makefile, an empty notebook 05 and a dance."""
+    """A folder with the Makefile, an empty notebook 05 and an older dance."""
     shutil.copy(ROOT / "Makefile", tmp_path)
-    for name in ("notebooks/05_dance.ipynb", "runs/builtin-demo/dances/a song.mp4", "show.py"):
+    for name in ("notebooks/05_dance.ipynb", "runs/builtin-demo/dances/older.mp4", "show.py"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(SHOW)
     return tmp_path
@@ -44,12 +51,12 @@ def dance(folder: Path, *arguments: str) -> tuple[dict[str, tuple[str, str]], st
 
 def test_make_alone_says_what_there_is(clone):
     said = make(clone).stdout
-    for target in ("make dance", "make test", "make setup", "make figures", "SONG="):
+    for target in ("make dance", "make test", "make setup", "make study", "make figures", "SONG="):
         assert target in said
 
 
 def test_all_targets_are_there():
-    for target in ("setup", "dance", "test", "figures", "help"):
+    for target in ("setup", "dance", "test", "study", "figures", "help"):
         done = make(ROOT, "--dry-run", "--question", target)
         assert "No rule to make target '" + target not in done.stderr
 

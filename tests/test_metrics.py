@@ -1,118 +1,357 @@
-"""metrics, of feature vectors: distances have their closed forms, and what is no number is refused.
+"""metrics, the table: anyone's dances against real ones, every score beside its controls and with its interval."""
 
-(Measures of one dance are in test_metrics_dance, the whole table in test_metrics_evaluate.)
-"""
+import json
+from dataclasses import replace
 
+import dolls
 import numpy as np
 import pytest
-from scipy.linalg import sqrtm
+from dolls import beats, beats_of, dance, dances, walk
 
-from d2m import metrics
+from d2m import controls, estimates, metrics, pose, scores, set_scores
+from d2m.dance_scores import DANCE_SCORES
 from d2m.errors import D2MError
-from d2m.metrics import Sample
+from d2m.estimates import Estimate
+from d2m.samples import at_random, measure
+
+OURS, REAL, REFERENCE = dances("abcd", seed=1), dances("abcd", seed=2), dances("uvwxyz", seed=3)
+SONGS = beats_of(OURS, REFERENCE)
+FLAT = [[replace(some, poses=pose.front_view(some.poses)) for some in sets] for sets in (OURS, REFERENCE, REAL)]
+OF_SETS = {
+    "Frechet distance (motion)", "Frechet distance (motion), ballet", "Frechet distance (motion), zumba",
+    "kernel distance (motion)", "kernel distance (motion), ballet", "kernel distance (motion), zumba",
+    "diversity (motion)", "multimodality (motion)",
+}  # fmt: skip
 
 
-def cloud(count: int, size: int, seed: int = 0) -> np.ndarray:
-    """Feature vectors (count, size) of a Gaussian with correlations."""
-    rng = np.random.default_rng(seed)
-    return rng.normal(size=(count, size)) @ rng.normal(size=(size, size)) + rng.normal(size=size)
+@pytest.fixture(autouse=True, scope="module")
+def few_draws():
+    """Draws are most of the work, and `test_scores` looks at them."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (estimates, set_scores):
+            patch.setattr(module, "DRAWS", 8)
+        yield
 
 
-def dance(song: str, x: float) -> Sample:
-    """A dance of which only its song and its feature vectors, about (x, 5), matter here."""
-    nothing = np.empty(0)
-    return Sample(
-        song, "zumba", np.empty((0, 14, 3)), nothing, nothing, nothing, np.array([[x - 1, 5.0], [x + 1, 5.0]])
+@pytest.fixture(scope="module")
+def measured(few_draws) -> metrics.Measured:
+    return metrics.compare(OURS, SONGS, REFERENCE, {"late": OURS, "real": REAL, "none": []}, seed=5)
+
+
+@pytest.fixture(scope="module")
+def table(measured) -> dict:
+    return measured.table(5)
+
+
+def cells(table: dict):
+    """(score, column, cell) of all cells of a table."""
+    for name, row in table.items():
+        for column, cell in ({"ours": row} | row["controls"]).items():
+            yield name, column, cell
+
+
+def same_samples(some, others, *but: str) -> bool:
+    told = lambda sample: json.dumps(  # noqa: E731
+        {name: getattr(sample, name) for name in vars(sample) if name not in but}, default=_as_lists
     )
+    return [told(sample) for sample in some] == [told(sample) for sample in others]
 
 
-@pytest.mark.parametrize("count", [200, 5])  # 5: fewer than dimensions, so that the covariance has no full rank
-def test_frechet_distance_of_a_set_to_itself_is_zero(count):
-    fitted = metrics.gaussian(cloud(count, 12))
-    # The 1e-10 that keeps the root real, and the root of rounding (1e-15 times a variance of some 30) in 12 dimensions.
-    assert 0 <= metrics.frechet_distance(fitted, fitted) < 1e-5
+def _as_lists(value):
+    return value.tolist()
 
 
-@pytest.mark.parametrize("size", [1, 3, 32])
-def test_frechet_distance_of_independent_dimensions_has_its_closed_form(size):
-    rng = np.random.default_rng(0)
-    (m1, m2), (s1, s2) = rng.normal(size=(2, size)), rng.uniform(0.1, 3, size=(2, size))
-    wanted = np.square(m1 - m2).sum() + np.square(s1 - s2).sum()
-    found = metrics.frechet_distance((m1, np.diag(s1**2)), (m2, np.diag(s2**2)))
-    assert found == pytest.approx(wanted, rel=1e-7)  # the 1e-10 against variances of 0.01 and more
+def test_every_score_stands_beside_every_control_in_order(table):
+    assert set(table) == set(DANCE_SCORES) | OF_SETS
+    columns = ["real", "shuffled", "random", "mean_pose", "copy", "late", "real_shuffled", "real_random"]
+    for name, row in table.items():
+        assert list(row["controls"]) == columns, name
+        assert set(row) - {"reason"} == {"value", "low", "high", "n", "better", "controls", "as good as real"}
+        assert row["better"] == scores.better(name)
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_frechet_distance_is_the_published_formula_either_way_round(seed):
-    (m1, c1), (m2, c2) = (metrics.gaussian(cloud(100, 8, number)) for number in (seed, seed + 10))
-    wanted = np.square(m1 - m2).sum() + np.trace(c1 + c2 - 2 * np.real(sqrtm(c1 @ c2)))
-    assert metrics.frechet_distance((m1, c1), (m2, c2)) == pytest.approx(wanted, rel=1e-6)
-    assert metrics.frechet_distance((m2, c2), (m1, c1)) == pytest.approx(wanted, rel=1e-6)
+def test_a_cell_is_a_number_in_its_interval_or_says_why_it_is_none(table):
+    for name, column, cell in cells(table):
+        if cell["value"] is None:
+            assert cell["low"] is cell["high"] is None and cell["n"] == 0 and cell["reason"], (name, column)
+        else:
+            assert np.isfinite([cell["value"], cell["low"], cell["high"]]).all(), (name, column)
+            assert cell["low"] <= cell["high"] and cell["n"] > 0 and "reason" not in cell, (name, column)
+    assert json.loads(json.dumps(table, allow_nan=False)) == table  # as `metrics.json` holds it
 
 
-def test_gaussian_is_mean_and_unbiased_covariance():
-    mean, covariance = metrics.gaussian(np.array([[0.0, 0.0], [2.0, 4.0]]))
-    np.testing.assert_allclose(mean, [1, 2])
-    np.testing.assert_allclose(covariance, [[2, 4], [4, 8]])
+def test_random_is_ours_with_random_kinematic_beats_by_the_seed(measured):
+    assert same_samples(measured.others["random"], at_random(measured.ours, 5))
+    assert same_samples(measured.others["real_random"], at_random(measured.others["real"], 5))
 
 
-def test_kernel_distance_is_its_definition():
-    first, second = cloud(6, 3, 0), cloud(5, 3, 1)
-    kernel = lambda a, b: (np.dot(a, b) / 3 + 1) ** 3  # noqa: E731
-    within = [
-        np.mean([kernel(a, b) for i, a in enumerate(x) for j, b in enumerate(x) if i != j]) for x in (first, second)
-    ]
-    wanted = sum(within) - 2 * np.mean([kernel(a, b) for a in first for b in second])
-    assert metrics.kernel_distance(first, second) == pytest.approx(wanted, rel=1e-9)
+@pytest.mark.parametrize(("control", "of"), [("shuffled", "ours"), ("real_shuffled", "real")])
+def test_shuffled_is_the_same_dances_beside_the_beats_of_the_next_song(measured, control, of):
+    found, given = measured.others[control], measured.ours if of == "ours" else measured.others["real"]
+    assert same_samples(found, given, "music_beats_s")
+    for sample, following in zip(found, "bcda", strict=True):
+        np.testing.assert_allclose(sample.music_beats_s, beats(following), atol=1e-9)
 
 
-def test_kernel_distance_has_no_bias_for_few_vectors_of_one_law():
-    rng = np.random.default_rng(0)
-    drawn = [metrics.kernel_distance(*rng.normal(size=(2, 8, 3))) for _ in range(400)]
-    assert abs(np.mean(drawn)) < 4 * np.std(drawn) / 20  # four standard errors of the mean of 400
-    assert metrics.kernel_distance(rng.normal(size=(50, 3)), rng.normal(2, 1, size=(50, 3))) > 1
+def test_mean_pose_is_the_mean_body_of_the_reference_held_to_each_song(measured):
+    mean = controls.mean_body([some.poses for some in REFERENCE])
+    assert [held.song for held in measured.others["mean_pose"]] == list("abcd")
+    for held in measured.others["mean_pose"]:
+        np.testing.assert_allclose(held.poses, np.broadcast_to(mean, (300, 14, 3)), atol=1e-6)
 
 
-def test_mean_distance_diversity_and_multimodality_of_known_points():
-    assert metrics.mean_distance(np.zeros((2, 2)), np.array([[3.0, 4.0], [0.0, 1.0]])) == 3
-    dances = [dance("a", 0), dance("a", 2), dance("b", 10)]
-    assert metrics.multimodality(dances) == 2  # 0 and 2
-    assert metrics.diversity(dances) == 9  # 10 to 0 and 10 to 2
-    with pytest.raises(D2MError, match="two songs"):
-        metrics.diversity(dances[:2])
-    with pytest.raises(D2MError, match="one song"):
-        metrics.multimodality(dances[1:])
+def test_copy_is_a_real_training_dance_of_the_style_beside_our_song(measured):
+    expected = controls.copies(OURS, REFERENCE, 5)
+    assert same_samples(measured.others["copy"], measure(expected, SONGS))
+    for sample in measured.others["copy"]:
+        of_style = [some.poses for some in REFERENCE if some.style == sample.style]
+        assert any(np.array_equal(sample.poses, poses) for poses in of_style)
+        np.testing.assert_array_equal(sample.music_beats_s, beats(sample.song))
 
 
-@pytest.mark.parametrize("broken", [np.nan, np.inf])
-@pytest.mark.parametrize("measure", [metrics.kernel_distance, metrics.mean_distance])
-def test_features_that_are_no_numbers_are_refused(measure, broken):
-    for given in ((np.ones((3, 2)), np.full((3, 2), broken)), (np.full((3, 2), broken), np.ones((3, 2)))):
-        with pytest.raises(D2MError, match="not finite"):
-            measure(*given)
-    with pytest.raises(D2MError, match="not finite"):
-        metrics.gaussian(given[0])
+def test_others_are_measured_as_ours_are_and_empty_sets_are_left_out(measured, table):
+    assert same_samples(measured.others["late"], measured.ours) and "none" not in measured.others
+    assert same_samples(measured.others["real"], measure(REAL, SONGS))
+    for name, row in table.items():
+        late = row["controls"]["late"]
+        assert late == {key: row[key] for key in late}, name
 
 
-@pytest.mark.parametrize("count", [0, 1])
-def test_too_few_vectors_are_refused_with_the_number(count):
-    for measure in (metrics.gaussian, lambda x: metrics.kernel_distance(x, np.ones((3, 2))), metrics.bone_variation):
-        with pytest.raises(D2MError, match=f"{count} rows are given; expected 2 at least"):
-            measure(np.zeros((count, 2)))
+def test_the_yardstick_is_made_of_the_reference_beside_its_own_beats(measured):
+    assert same_samples(measured.yardstick.samples, measure(REFERENCE, SONGS))
 
 
-def test_the_interval_of_equal_songs_is_their_value_and_songs_weigh_alike():
-    assert metrics.bootstrap({"a": [2.0], "b": [2.0, 2.0]}) == (2.0, 2.0, 2.0)
-    assert metrics.bootstrap({"a": [0.0] * 9, "b": [1.0], "c": []})[0] == 0.5
-    with pytest.raises(D2MError, match="one song at least"):
-        metrics.bootstrap({"a": []})
+def test_real_dances_to_two_parts_of_one_song_are_measured_beside_the_beats_of_their_own_part():
+    first, second = dance("v", beats_s=beats("a")), dance("v", "ballet", beats_s=beats("b"))
+    found = metrics.compare(OURS, SONGS, [first, second]).yardstick.samples
+    np.testing.assert_array_equal(found[0].music_beats_s, beats("a"))
+    np.testing.assert_array_equal(found[1].music_beats_s, beats("b"))
 
 
-def test_the_interval_is_that_of_the_mean_of_many_songs():
-    values = np.random.default_rng(0).normal(5, 2, 100)
-    by_song = {str(song): [value] for song, value in enumerate(values)}
-    mean, low, high = metrics.bootstrap(by_song, draws=20_000)
-    wanted = 1.96 * values.std() / 10
-    # The 2.5 % quantile of 20,000 draws is known to 1 % of the half width; an interval of 90 % would be 16 % narrower.
-    assert mean == pytest.approx(values.mean())
-    assert (mean - low, high - mean) == pytest.approx((wanted, wanted), rel=0.05)
+def test_other_beats_change_scores_of_beats_alone(table):
+    for name, row in table.items():
+        if not name.startswith(metrics.BEATS):
+            for control in ("shuffled", "random"):
+                assert row["controls"][control]["value"] == row["value"], (name, control)
+    row = table["beat coverage"]
+    assert row["controls"]["random"]["value"] == row["value"] != row["controls"]["shuffled"]["value"]
+
+
+def test_beats_of_dancers_beat_chance_and_a_held_pose_has_none(table):
+    for name in ("beat hit rate", "beat F1", "beat alignment (motion beats)", "beat alignment (music beats)"):
+        row = table[name]["controls"]
+        assert table[name]["low"] > 0.7 and row["real"]["low"] > 0.7, name
+        for control in ("shuffled", "random", "real_shuffled", "real_random"):
+            assert row[control]["value"] < 0.5, (name, control)
+        assert table[name]["as good as real"] == [], name
+    held = {name: row["controls"]["mean_pose"]["value"] for name, row in table.items()}
+    assert held["freeze share"] == 1 and held["speed, m/s"] == held["beat coverage"] == held["beat F1"] == 0
+    assert held["boundary jump"] is held["beat hit rate"] is held["nearest training unit, cm"] is None
+
+
+def test_a_held_pose_is_as_good_as_real_where_standing_still_is_best_and_the_table_says_so(table):
+    for name in ("bone variation", "foot sliding, m/s", "foot contact, m²/s²"):
+        assert table[name]["as good as real"] == ["mean_pose"], name
+    for name in ("freeze share", "speed, m/s", "Frechet distance (motion)", "kernel distance (motion)"):
+        assert table[name]["as good as real"] == [], name
+
+
+def test_copies_are_nearer_to_training_than_unseen_real_dances_and_a_held_pose_is_farthest(table):
+    for name in ("Frechet distance (motion)", "kernel distance (motion)"):
+        row = table[name]["controls"]
+        assert row["copy"]["value"] < row["real"]["value"] < row["mean_pose"]["value"], name
+    memory = table["nearest training unit, cm"]["controls"]
+    assert memory["copy"]["value"] < memory["real"]["value"] / 2
+
+
+def test_the_reference_itself_is_at_no_distance_and_all_of_it_is_known():
+    found = metrics.evaluate(REFERENCE, SONGS, REFERENCE)
+    assert found["nearest training unit, cm"]["value"] == 0
+    for style in ("", ", ballet", ", zumba"):
+        # 65 features: roots of eigenvalues that should be 0 add up.
+        assert found[f"Frechet distance (motion){style}"]["value"] == pytest.approx(0, abs=1e-3)
+
+
+def test_without_real_dances_nothing_is_as_good_as_real_and_nothing_real_is_shown():
+    found = metrics.evaluate(OURS, SONGS, REFERENCE)
+    for row in found.values():
+        assert list(row["controls"]) == ["shuffled", "random", "mean_pose", "copy"] and row["as good as real"] == []
+
+
+def test_one_song_alone_is_not_shuffled():
+    one = metrics.evaluate(OURS[:1] * 2, SONGS, REFERENCE, {"real": REAL[1:2]})
+    columns = ["real", "random", "mean_pose", "copy", "real_random"]
+    assert all(list(row["controls"]) == columns for row in one.values())
+    assert one["diversity (motion)"]["reason"] == "one song"
+    assert one["multimodality (motion)"]["value"] == 0  # the same dance, twice
+    assert one["Frechet distance (motion), zumba"]["reason"] == "too few dances of zumba"
+    assert one["Frechet distance (motion), ballet"]["value"] == one["Frechet distance (motion)"]["value"] > 0
+
+
+def test_arrays_alone_are_enough_2d_ones_too_whose_3d_scores_have_none():
+    ours, reference, real = FLAT
+    found = metrics.evaluate(ours, SONGS, reference, {"real": real})
+    without = {name: row["reason"] for name, row in found.items() if row["value"] is None}
+    assert without == {
+        "bone variation": "2D", "foot sliding, m/s": "2D", "foot contact, m²/s²": "2D",
+        "style consistency": "not judged", "multimodality (motion)": "one dance a song",
+    }  # fmt: skip
+    assert found["beat F1"]["value"] > 0.6 > found["beat F1"]["controls"]["random"]["value"]
+
+
+def test_lists_of_numbers_are_taken_as_arrays_are(table):
+    plain = {name: list(map(float, beats_s)) for name, beats_s in SONGS.items()}
+    ours = [replace(some, poses=some.poses.tolist()) for some in OURS]
+    found = metrics.evaluate(ours, plain, REFERENCE, seed=5)
+    for name, row in found.items():
+        assert row["value"] == pytest.approx(table[name]["value"]), name
+
+
+def test_a_space_and_a_judge_add_their_scores():
+    mean = lambda poses: pose.body_frame(poses).mean(axis=0).reshape(1, -1)[:, :3]  # noqa: E731
+    found = metrics.evaluate(OURS, SONGS, REFERENCE, spaces={"mine": mean}, judge=lambda poses: "zumba")
+    assert set(found) == set(DANCE_SCORES) | OF_SETS | {name.replace("motion", "mine") for name in OF_SETS}
+    assert found["style consistency"]["value"] == 0.5  # two of four dances are zumbas
+    assert found["Frechet distance (mine), zumba"]["value"] > 0
+
+
+def test_the_same_seed_gives_the_same_table_and_another_one_other_chances(table):
+    given = (OURS, SONGS, REFERENCE, {"late": OURS, "real": REAL})
+    assert metrics.evaluate(*given, seed=5) == table
+    other = metrics.evaluate(*given, seed=6)
+    assert other["beat F1"]["value"] == table["beat F1"]["value"]
+    assert other["beat F1"]["controls"]["random"] != table["beat F1"]["controls"]["random"]
+
+
+@pytest.mark.parametrize(
+    ("name", "real", "other", "reference", "as_good"),
+    [
+        ("style consistency", (0.6, 0.8), 0.59, 0.9, False),  # higher is better: under the interval of real dances
+        ("style consistency", (0.6, 0.8), 0.6, 0.9, True),
+        ("style consistency", (0.6, 0.8), 1.0, 0.9, True),
+        ("freeze share", (0.1, 0.2), 0.21, 0.01, False),  # lower is better
+        ("freeze share", (0.1, 0.2), 0.2, 0.01, True),
+        ("freeze share", (0.1, 0.2), 0.0, 0.01, True),
+        ("kernel distance (style), zumba", (0.1, 0.2), -0.3, 0.0, True),
+        ("speed, m/s", (0.8, 1.1), 0.79, 1.0, False),  # as far from the reference's 1.0 as real dances are, 0.2
+        ("speed, m/s", (0.8, 1.1), 0.81, 1.0, True),
+        ("speed, m/s", (0.8, 1.1), 1.19, 1.0, True),
+        ("speed, m/s", (0.8, 1.1), 1.21, 1.0, False),
+        ("speed, m/s", (0.8, 1.1), 1.0, None, False),  # nothing to be like
+        ("diversity (motion)", (5, 6), 0, 10, False),
+        ("speed, m/s", None, 1.0, 1.0, False),
+        ("speed, m/s", (0.8, 1.1), None, 1.0, False),
+    ],
+)
+@pytest.mark.parametrize("control", ["mean_pose", "untrained"])
+def test_controls_as_good_as_real_are_those_within_its_interval_or_better(
+    name, real, other, reference, as_good, control
+):
+    found = metrics.table(
+        {
+            "ours": {name: spread(0.5, 0.5)},
+            "real": {name: spread(*real) if real else Estimate(None, reason="none")},
+            control: {name: Estimate(None, reason="none") if other is None else spread(other, other)},
+            "reference": {name: Estimate(None, reason="none") if reference is None else spread(reference, reference)},
+        }
+    )[name]
+    assert found["as good as real"] == ([control] if as_good else [])
+    assert list(found["controls"]) == ["real", control]
+
+
+def test_beats_are_told_from_those_of_real_dances_to_other_beats_and_other_scores_are_not():
+    sets = {"ours": 0.5, "real": 0.5, "shuffled": 1.0, "random": 1.0, "copy": 1.0, "late": 1.0, "mean_pose": 0.1}
+    sets |= {"untrained": 0.1, "real_shuffled": 0.5, "real_random": 0.6, "reference": 0.5}
+    names = ("beat F1", "style consistency")
+    found = metrics.table({of: dict.fromkeys(names, spread(value, value)) for of, value in sets.items()})
+    assert found["beat F1"]["as good as real"] == ["real_shuffled", "real_random"]
+    assert found["style consistency"]["as good as real"] == []  # shuffling beats says nothing of it
+
+
+def spread(low: float, high: float) -> Estimate:
+    """An estimate whose interval is from `low` to `high`."""
+    return Estimate((low + high) / 2, np.repeat([low, high], 50), 3)
+
+
+NAN = np.where(np.arange(300)[:, None, None] == 9, np.nan, OURS[0].poses)
+
+
+@pytest.mark.parametrize(
+    ("changed", "rule"),
+    [
+        ({"poses": NAN}, "the poses of b hold a value that is not finite in frame 9"),
+        ({"poses": OURS[0].poses[:, :13]}, r"the poses of b have shape \(300, 13, 3\)"),
+        ({"poses": FLAT[0][0].poses}, "some dances are 2D and others 3D; expected all of one kind"),
+        ({"fps": 30.0}, "the dance to b has 30 frames a second; expected 15"),
+    ],
+)
+@pytest.mark.parametrize("where", ["ours", "real", "reference"])
+def test_a_dance_that_cannot_be_measured_is_named_with_the_rule_in_whichever_set_it_is(where, changed, rule):
+    broken = [dance("a"), dance("b", "ballet", **changed)]
+    sets = {"ours": OURS, "real": REAL, "reference": REFERENCE} | {where: broken}
+    with pytest.raises(D2MError, match=rule):
+        metrics.evaluate(sets["ours"], SONGS, sets["reference"], {"real": sets["real"]})
+
+
+@pytest.mark.parametrize(
+    ("ours", "songs", "reference", "rule"),
+    [
+        ([], SONGS, REFERENCE, "0 dances and 6 real ones; expected one of each at least"),
+        (OURS, SONGS, [], "4 dances and 0 real ones"),
+        (OURS, {"a": beats("a")}, REFERENCE, "the song b has no beats given"),
+        (OURS, SONGS | {"c": []}, REFERENCE, "the song c has 0 beats while it is danced to; expected two at least"),
+        (OURS, SONGS | {"c": [1.0]}, REFERENCE, "the song c has 1 beats"),
+        (OURS, SONGS | {"c": [3.0, 2.0, 1.0]}, REFERENCE, "the beats of the song c are not numbers in order"),
+        (OURS, SONGS | {"c": [1.0, 2.0, np.nan]}, REFERENCE, "the beats of the song c are not numbers in order"),
+        (OURS, SONGS, [dance("z", beats_s=np.empty(0))], "the song z has 0 beats"),
+        (OURS, SONGS, [*REFERENCE, dance("y", "hip-hop", poses=walk(40))], "1 feature vectors .* 2 at least"),
+    ],
+)
+def test_what_is_too_little_or_no_song_is_refused_with_the_rule(ours, songs, reference, rule):
+    with pytest.raises(D2MError, match=rule):
+        metrics.evaluate(ours, songs, reference)
+
+
+def test_a_dance_that_stands_or_is_brief_is_scored_beside_the_others():
+    still = dance("a", poses=np.concatenate([walk(100), np.repeat(walk(100)[-1:], 200, axis=0)]))
+    found = metrics.evaluate([still, dance("b", seconds=3.0)], SONGS, REFERENCE, {"real": REAL[:1]})
+    for name, column, cell in cells(found):
+        assert (cell["value"] is not None and np.isfinite([cell["value"], cell["low"], cell["high"]]).all()) or cell[
+            "reason"
+        ], (name, column)
+    assert found["boundary jump"]["reason"] == "no seams, or no motion"  # the brief one ends before its first seam
+    assert found["nearest training unit, cm"]["reason"] == "no unit: too few kinematic beats"
+
+
+def test_markdown_shows_values_intervals_controls_and_what_is_as_good_as_real(table):
+    told = metrics.as_markdown(table, ["foot sliding, m/s", "style consistency"], ["real", "mean_pose"], "mine")
+    head, rule, sliding, style = told.split("\n")
+    assert head == "| score | better | mine | 95 % | real | mean pose | as good as real |"
+    assert rule == "| --- | --- | --- | --- | --- | --- | --- |"
+    row = table["foot sliding, m/s"]
+    value, low, high, real = (
+        metrics.digits(x) for x in (row["value"], row["low"], row["high"], row["controls"]["real"]["value"])
+    )
+    assert sliding == f"| foot sliding, m/s | lower | **{value}** | {low} to {high} | {real} | 0 | mean pose |"
+    assert style == "| style consistency | higher | **–** | – | – | – |  |"
+    everything = metrics.as_markdown(table).split("\n")
+    assert len(everything) == len(table) + 2 and {line.count("|") for line in everything} == {14}
+
+
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [
+        (None, "–"), (0.0, "0"), (0.0004, "0"), (-0.0004, "0"), (0.0005, "0.0005"), (-0.0123456, "-0.0123"),
+        (0.98765, "0.988"), (12.345, "12.3"), (999.4, "999"), (999.6, "1000"), (1234.5678, "1235"), (-5e5, "-500000"),
+    ],
+)  # fmt: skip
+def test_digits_are_three_and_never_an_exponent(number, told):
+    assert metrics.digits(number) == told
+
+
+def test_evaluate_leaves_the_dances_as_they_were():
+    before = [some.poses.copy() for some in (*OURS, *REFERENCE)]
+    metrics.evaluate(OURS, SONGS, REFERENCE)
+    for some, poses in zip((*OURS, *REFERENCE), before, strict=True):
+        np.testing.assert_array_equal(some.poses, poses)
+    np.testing.assert_array_equal(SONGS["a"], dolls.beats("a"))

@@ -166,8 +166,8 @@ def test_scores_have_a_bar_a_control_with_its_interval():
     }
     made = plot.scores(table, ["speed", "diversity"], "small")
     speed, diversity = (axis for axis in made.axes if axis.get_visible())
-    assert texts(speed) == ["d2m", "real", "copy"] and texts(diversity) == [
-        "d2m",
+    assert texts(speed) == ["ours", "real", "copy"] and texts(diversity) == [
+        "ours",
         "real",
     ]  # none where there is no value
     assert [bar.get_width() for bar in speed.patches] == [4.0, 3.0, 5.0]

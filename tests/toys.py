@@ -23,7 +23,7 @@ PAPER_VAE = VAEConfig(
 GAN = GANConfig(movement_size=8, dance_size=6, noise_size=4, hidden=32, leads=5)
 PAPER_GAN = replace(
     GAN, recurrent=True, audio_per_beat=False, real_is_reconstruction=True, adversarial_weight=1.0,
-    gradient_penalty=0.0, kl_weight=1e-2, music_kl_weight=0.0, pose_weight=10.0,
+    dance_adversarial_weight=1.0, gradient_penalty=0.0, kl_weight=1e-2, music_kl_weight=0.0, pose_weight=10.0,
 )  # fmt: skip
 # A state is kept at every step, so that a stop at any of them can be gone on from.
 OFTEN = TrainConfig(steps=8, batch=6, log_every=1, save_every_s=0.0)

@@ -1,0 +1,89 @@
+"""How kinematic beats lie beside music beats: arrays of seconds in, floats out.
+
+    beat coverage     kinematic beats / music beats (paper, section 4.2)
+    beat hit rate     kinematic beats within `TOLERANCE_S` of a music beat / kinematic beats (paper, section 4.2)
+    precision, recall, F1   of mir_eval's one-to-one pairing with the same tolerance, first seconds not trimmed
+    beat alignment    mean of exp(-d^2 / 2 sigma^2), d the distance to the nearest beat of the other kind, sigma
+                      `SIGMA_S`: over kinematic beats (Li et al. 2021, FACT), or over music beats (Siyao et al. 2022)
+
+Chance is not 0: random beats score 0.2 to 0.3 on most of these, the more the faster the music. Compare with the
+controls, never with 0.
+"""
+
+import numpy as np
+
+from d2m.errors import D2MError
+
+TOLERANCE_S = 0.07
+SIGMA_S = 0.05  # 3 frames at 60 a second, as published
+
+
+def distances(beats_s, others_s) -> np.ndarray:
+    """Seconds from each of `beats_s` (k,) to the nearest of `others_s` (m,), sorted: (k,), infinite where m is 0."""
+    beats, others = np.asarray(beats_s, dtype=float), np.asarray(others_s, dtype=float)
+    if len(others) == 0:
+        return np.full(len(beats), np.inf)
+    after = np.searchsorted(others, beats)
+    before, after = np.clip(after - 1, 0, None), np.clip(after, None, len(others) - 1)
+    return np.minimum(np.abs(beats - others[before]), np.abs(beats - others[after]))
+
+
+def hits(music_beats_s, kinematic_beats_s, tolerance_s: float = TOLERANCE_S) -> np.ndarray:
+    """Which kinematic beats (k,) have a music beat within `tolerance_s`: bool (k,)."""
+    return distances(kinematic_beats_s, music_beats_s) <= tolerance_s
+
+
+def at_seams(seams_s, kinematic_beats_s, music_beats_s) -> np.ndarray:
+    """Which kinematic beats (k,) belong to the beginning of a movement: bool (k,).
+
+    Those whose nearest music beat is the first one after a seam (a movement begins 3/8 of a beat before it), so that
+    beats at random times are as often hits there as elsewhere.
+    """
+    music, kinematic = np.asarray(music_beats_s, dtype=float), np.asarray(kinematic_beats_s, dtype=float)
+    if len(music) < 2:
+        raise D2MError(f"the music has {len(music)} beats", "two at least")
+    nearest = np.searchsorted((music[1:] + music[:-1]) / 2, kinematic)
+    return np.isin(nearest, np.searchsorted(music, seams_s))
+
+
+def beat_distances(music_beats_s, kinematic_beats_s) -> np.ndarray:
+    """How far each kinematic beat is from the nearest music beat, in beats: (k,) in [-0.5, 0.5], negative when early.
+
+    Kinematic beats before the first and after the last music beat are left out.
+    """
+    music, kinematic = np.asarray(music_beats_s, dtype=float), np.asarray(kinematic_beats_s, dtype=float)
+    if len(music) < 2:
+        raise D2MError(f"the music has {len(music)} beats", "two at least")
+    inside = kinematic[(kinematic >= music[0]) & (kinematic <= music[-1])]
+    place = np.interp(inside, music, np.arange(len(music)))
+    return place - np.round(place)
+
+
+def beat_coverage(music_beats_s, kinematic_beats_s) -> float:
+    """Kinematic beats a music beat: 0 without any, and more than 1 where there are more of them."""
+    if len(music_beats_s) == 0:
+        raise D2MError("the music has no beats", "one at least")
+    return len(kinematic_beats_s) / len(music_beats_s)
+
+
+def precision_recall(music_beats_s, kinematic_beats_s, tolerance_s: float = TOLERANCE_S) -> tuple[float, float]:
+    """Paired beats / kinematic beats and / music beats, each beat in one pair at most; 0 where either has none."""
+    from mir_eval.util import match_events  # imported here: it takes a second, and only measuring needs it
+
+    if len(music_beats_s) == 0 or len(kinematic_beats_s) == 0:
+        return 0.0, 0.0
+    pairs = len(match_events(np.asarray(music_beats_s, float), np.asarray(kinematic_beats_s, float), tolerance_s))
+    return pairs / len(kinematic_beats_s), pairs / len(music_beats_s)
+
+
+def beat_f1(music_beats_s, kinematic_beats_s, tolerance_s: float = TOLERANCE_S) -> float:
+    """Harmonic mean of `precision_recall`, in [0, 1]; 0 where either list is empty."""
+    precision, recall = precision_recall(music_beats_s, kinematic_beats_s, tolerance_s)
+    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+
+
+def beat_alignment(beats_s, others_s, sigma_s: float = SIGMA_S) -> float:
+    """The beat alignment score over `beats_s` (k,), to the nearest of `others_s`: 0 to 1; 0 where either is empty."""
+    if len(beats_s) == 0:
+        return 0.0
+    return float(np.exp(-(distances(beats_s, others_s) ** 2) / (2 * sigma_s**2)).mean())

@@ -1,0 +1,157 @@
+"""Distances between sets of feature vectors, from sums over songs, so that songs can be drawn anew at little cost.
+
+    Frechet distance    squared 2-Wasserstein distance of Gaussians fitted to both sets (Heusel et al. 2017)
+    kernel distance     unbiased squared maximum mean discrepancy, kernel (x.y / C + 1)^3 (Binkowski et al. 2018)
+
+The Frechet distance of few vectors is too large, the more so the fewer; the kernel distance is not (and may be
+negative).
+`weights` (S,) say how often each of S songs is in the set: all 1 for the set itself, a bootstrap draw's counts else.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import sqrtm
+
+from d2m.errors import D2MError
+
+ROWS = 4096  # of the kernel matrix at a time: memory stays bounded
+
+
+def finite(values, fewest: int, what: str = "rows") -> np.ndarray:
+    """`values` as float64, checked: `fewest` rows at least and every number finite. Raises `D2MError`."""
+    values = np.asarray(values, dtype=np.float64)
+    if len(values) < fewest:
+        raise D2MError(f"{len(values)} {what} are given", f"{fewest} at least")
+    if not np.isfinite(values).all():
+        raise D2MError("a value is not finite", "numbers")
+    return values
+
+
+def gaussian(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean (C,) and covariance (C, C) of feature vectors (n, C), n >= 2."""
+    features = finite(features, 2)
+    return features.mean(axis=0), np.cov(features, rowvar=False).reshape(features.shape[1], features.shape[1])
+
+
+def frechet_distance(first: tuple[np.ndarray, np.ndarray], second: tuple[np.ndarray, np.ndarray]) -> float:
+    """Squared 2-Wasserstein distance of two Gaussians (mean, covariance): 0 for equal ones.
+
+    |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^1/2), the trace of the root from the eigenvalues of C2^1/2 C1 C2^1/2, which
+    stay real where a covariance has no full rank.
+    """
+    return _frechet(first, second, _root(second[1]))
+
+
+def kernel_distance(first: np.ndarray, second: np.ndarray) -> float:
+    """Unbiased squared maximum mean discrepancy of (n, C) and (m, C): 0 on average for equal laws, n and m >= 2."""
+    first, second = finite(first, 2), finite(second, 2)
+    return Reference.of([second]).kernel_distance(Songs.of([first], [second]), np.ones(1))
+
+
+@dataclass(frozen=True)
+class Songs:
+    """Feature vectors of S songs as sums: all that the distances need of them."""
+
+    counts: np.ndarray  # (S,)
+    sums: np.ndarray  # (S, C)
+    squares: np.ndarray  # (S, C, C)
+    within: np.ndarray  # (S, S) sums of the kernel over all pairs of vectors of two songs
+    itself: np.ndarray  # (S,) sums of the kernel of each vector with itself
+    across: np.ndarray  # (S,) sums of the kernel with all vectors of the reference
+
+    @classmethod
+    def of(cls, songs: list[np.ndarray], reference: list[np.ndarray]) -> "Songs":
+        """The sums of `songs`, each (n, C), n >= 1, beside the vectors of `reference`. Raises `D2MError`."""
+        songs = [finite(features, 1) for features in songs]
+        vectors, others = np.concatenate(songs), finite(np.concatenate(reference), 1)
+        counts = np.array([len(features) for features in songs])
+        starts = np.r_[0, np.cumsum(counts)[:-1]]
+        within = np.zeros((len(vectors), len(songs)))
+        across, itself = np.zeros(len(vectors)), np.zeros(len(vectors))
+        for first in range(0, len(vectors), ROWS):
+            rows = slice(first, first + ROWS)
+            within[rows] = np.add.reduceat(_kernel(vectors[rows], vectors), starts, axis=1)
+            across[rows] = _kernel(vectors[rows], others).sum(axis=1)
+            itself[rows] = (np.square(vectors[rows]).sum(axis=1) / vectors.shape[1] + 1) ** 3
+        by_song = lambda values: np.add.reduceat(values, starts, axis=0)  # noqa: E731
+        return cls(
+            counts, by_song(vectors), np.stack([features.T @ features for features in songs]), by_song(within),
+            by_song(itself), by_song(across),
+        )  # fmt: skip
+
+    def gaussian(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean (C,) and covariance (C, C) of the songs as often as `weights` says."""
+        count = weights @ self.counts
+        if count < 2:
+            raise D2MError(f"{count:g} feature vectors are given", "2 at least", "give longer or more dances")
+        mean = weights @ self.sums / count
+        squares = np.tensordot(weights, self.squares, axes=1)
+        return mean, (squares - count * np.outer(mean, mean)) / (count - 1)
+
+    def kernel_within(self, weights: np.ndarray) -> float:
+        """Mean of the kernel over pairs of different vectors; a vector and its own copy in a draw are no such pair."""
+        pairs = np.square(weights @ self.counts) - np.square(weights) @ self.counts
+        if pairs < 2:
+            raise D2MError(f"{weights @ self.counts:g} feature vectors are given", "2 at least", "give more dances")
+        return float((weights @ self.within @ weights - np.square(weights) @ self.itself) / pairs)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The set that others are compared with, by what stays the same from one comparison to the next."""
+
+    gaussian: tuple[np.ndarray, np.ndarray]
+    root: np.ndarray  # of its covariance
+    within: float  # mean kernel of its pairs
+    count: int
+
+    @classmethod
+    def of(cls, songs: list[np.ndarray]) -> "Reference":
+        """The reference of the vectors (n, C) of some songs, two vectors at least. Raises `D2MError`."""
+        found, everything = Songs.of(songs, songs), np.ones(len(songs))
+        fitted = found.gaussian(everything)
+        return cls(fitted, _root(fitted[1]), found.kernel_within(everything), int(found.counts.sum()))
+
+    def frechet_distance(self, songs: Songs, weights: np.ndarray) -> float:
+        """To the Gaussian of the songs as often as `weights` (S,) says."""
+        return _frechet(songs.gaussian(weights), self.gaussian, self.root)
+
+    def kernel_distance(self, songs: Songs, weights: np.ndarray) -> float:
+        """To the songs as often as `weights` (S,) says; `songs` must have been made beside these vectors."""
+        cross = weights @ songs.across / (weights @ songs.counts * self.count)
+        return float(songs.kernel_within(weights) + self.within - 2 * cross)
+
+
+def pairwise(vectors: np.ndarray) -> np.ndarray:
+    """Euclidean distances (n, n) between vectors (n, C)."""
+    vectors = finite(vectors, 1)
+    return np.linalg.norm(vectors[:, None] - vectors[None], axis=-1)
+
+
+def nearest(vectors: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Root mean square difference (n,) of each vector (n, C) to the nearest of `others` (m, C)."""
+    vectors, others = finite(vectors, 1), finite(others, 1)
+    middle = others.mean(axis=0)  # differences are small beside the vectors: float32 keeps them when taken from here
+    vectors, others = (vectors - middle).astype(np.float32), (others - middle).astype(np.float32)
+    lengths, found = np.square(others).sum(axis=1), []
+    for first in range(0, len(vectors), 512):
+        rows = vectors[first : first + 512]
+        index = (lengths - 2 * rows @ others.T).argmin(axis=1)
+        found.append(np.square(rows - others[index]).mean(axis=1))
+    return np.sqrt(np.concatenate(found)).astype(np.float64)
+
+
+def _kernel(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    return (first @ second.T / first.shape[1] + 1) ** 3
+
+
+def _root(covariance: np.ndarray) -> np.ndarray:
+    return np.real(sqrtm(covariance + 1e-10 * np.eye(len(covariance))))
+
+
+def _frechet(first: tuple, second: tuple, root: np.ndarray) -> float:
+    (mean1, cov1), (mean2, cov2) = first, second
+    values = np.linalg.eigvalsh(root @ cov1 @ root)
+    trace = np.trace(cov1) + np.trace(cov2) - 2 * np.sqrt(np.maximum(values, 0)).sum()
+    return float(max(0.0, np.square(mean1 - mean2).sum() + trace))

@@ -1,0 +1,30 @@
+"""Every score of a set of dances, those of single dances and those of the set, with bootstrap draws of each."""
+
+from d2m.dance_scores import DANCE_SCORES, LIKE_REAL, LOWER
+from d2m.estimates import Estimate, mean_over_songs
+from d2m.samples import Sample
+from d2m.set_scores import SET_DEFINITIONS, of_space
+from d2m.yardstick import Yardstick
+
+
+def score(samples: list[Sample], yardstick: Yardstick, seed: int = 0) -> dict[str, Estimate]:
+    """Every score of one set of dances, by name. A score that the set has no meaning for has no value but a reason."""
+    found = {}
+    for name, kind in DANCE_SCORES.items():
+        values = [(sample.song, kind.measure(sample, yardstick)) for sample in samples]
+        found[name] = mean_over_songs([pair for pair in values if pair[1] is not None], kind.lacking, seed)
+    for space in yardstick.scale:
+        found |= of_space(samples, yardstick, space, seed)
+    return found
+
+
+def better(name: str) -> str:
+    """Which way the score `name` is better."""
+    if name in DANCE_SCORES:
+        return DANCE_SCORES[name].better
+    return LOWER if "distance" in name else LIKE_REAL
+
+
+def definitions() -> dict[str, str]:
+    """What each score is, in a sentence."""
+    return {name: kind.definition for name, kind in DANCE_SCORES.items()} | SET_DEFINITIONS

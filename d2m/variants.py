@@ -1,0 +1,42 @@
+"""d2m without one of its parts: one switch a variant, for the study.
+
+A variant changes the preset and says which models it must train anew; the others it borrows from d2m itself.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from d2m.presets import Preset
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What is left out, how the preset says so, and which models that changes."""
+
+    leaves_out: str
+    change: Callable[[Preset], Preset] = lambda preset: preset
+    trains: tuple[str, ...] = ("mmgan",)
+
+
+def _gan(**changes) -> Callable[[Preset], Preset]:
+    return lambda preset: replace(preset, gan=replace(preset.gan, **changes))
+
+
+def _one_latent(preset: Preset) -> Preset:
+    # z_mov alone makes the unit; where the dancer comes from is not told, so nothing can be settled to it.
+    vae = replace(preset.vae, initial_size=0, swap_weight=0.0, settle_poses=0, lead_noise=0.0)
+    return replace(preset, vae=vae)
+
+
+VARIANTS = {
+    "d2m": Variant("nothing", trains=("vae", "mmgan", "style/music", "style/dance", "style/motion", "lstm")),
+    "no_gan": Variant("L_adv^m and L_adv^d", _gan(adversarial_weight=0.0, dance_adversarial_weight=0.0)),
+    "one_latent": Variant("the split of z_ini and z_mov", _one_latent, ("vae", "mmgan")),
+    "deaf_critic": Variant("the audio in L_adv^m", _gan(critic_hears=False)),
+    "no_recon_m": Variant("L_recon^m", _gan(movement_weight=0.0)),
+    "no_dance_game": Variant(
+        "L_adv^d and L_KL^d", _gan(dance_adversarial_weight=0.0, kl_weight=0.0, music_kl_weight=0.0)
+    ),
+    "no_recon_s": Variant("L_recon^s", _gan(style_weight=0.0)),
+    "no_warp": Variant("the warp onto the song's beats", lambda preset: replace(preset, warp="none"), ()),
+}

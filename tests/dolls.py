@@ -1,0 +1,76 @@
+"""Dances and samples small enough to be scored within a test: true bodies on known beats, and samples made by hand."""
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from d2m import dancers
+from d2m.clock import frame_times
+from d2m.dance import Dance
+from d2m.samples import Sample
+
+SECONDS = 20.0
+MUSIC = 0.5 * np.arange(1, 40)  # seconds: the beats of every sample made by hand
+SEAMS = np.array([4.0, 8.0]) - 0.5 * 3 / 8  # of movements whose first beats are those at 4 s and 8 s
+
+
+def beats(song: str) -> np.ndarray:
+    """The beats of a song, whose tempo is in the last letter of its name."""
+    return np.arange(0.3, SECONDS, 0.48 + 0.04 * (ord(song[-1]) % 5))
+
+
+def dance(song: str = "a", style: str = "zumba", seed: int = 0, seconds: float = SECONDS, **changed) -> Dance:
+    """A built-in dancer on the beats of a song."""
+    given = {
+        "poses": _danced(song, style, seed, seconds), "beats_s": beats(song), "units_s": np.array([4.03, 8.03]),
+        "style": style, "seed": seed,
+    }  # fmt: skip
+    return Dance(**(given | {"song": Path(song)} | changed))
+
+
+@cache
+def _danced(song: str, style: str, seed: int, seconds: float) -> np.ndarray:
+    poses, _ = dancers.dance(style, beats(song), 4, seconds, seed)
+    poses.setflags(write=False)
+    return poses
+
+
+def dances(songs: str = "abcd", seed: int = 0, styles: tuple[str, ...] = ("ballet", "zumba"), **changed) -> list[Dance]:
+    """A dance to each song, the styles in turn; no two are alike, nor are those of another seed."""
+    return [
+        dance(song, styles[number % len(styles)], 10 * seed + number, **changed) for number, song in enumerate(songs)
+    ]
+
+
+def beats_of(*sets: list[Dance]) -> dict[str, np.ndarray]:
+    """What `evaluate` takes as `songs`."""
+    return {str(dance.song): beats(str(dance.song)) for some in sets for dance in some}
+
+
+def walk(frames: int = 300, dimensions: int = 3, metres_a_second: float = 1.0) -> np.ndarray:
+    """A rigid body that walks along x."""
+    poses = np.tile(np.random.default_rng(1).normal(size=(14, dimensions)), (frames, 1, 1))
+    poses[..., 0] += metres_a_second * frame_times(frames)[:, None]
+    return poses
+
+
+def swaying(seed: int, frames: int = 300) -> np.ndarray:
+    """The walk of a rigid body that sways in its own time."""
+    return walk(frames) + 0.2 * np.sin(frame_times(frames) * (2 + seed / 7))[:, None, None]
+
+
+def sample(song: str = "a", seed: int = 0, **changed) -> Sample:
+    """A dance that hits every beat of its music, measured by hand: noise for features and movements."""
+    rng = np.random.default_rng(seed)
+    given = {
+        "style": "zumba", "poses": swaying(seed), "music_beats_s": MUSIC, "kinematic_beats_s": MUSIC,
+        "units_s": SEAMS, "features": {"motion": rng.normal(size=(20, 4))},
+        "movements": rng.normal(size=(3, 32, 14, 3)), "judged": "zumba",
+    }  # fmt: skip
+    return Sample(song, **(given | changed))
+
+
+def samples(songs: str = "abcd", **changed) -> list[Sample]:
+    """A sample to each song, no two alike."""
+    return [sample(song, seed, **changed) for seed, song in enumerate(songs)]

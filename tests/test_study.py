@@ -1,0 +1,411 @@
+"""The study: every row trained and scored once by the same code, over folds and seeds, resumable, and what it tells."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from d2m import baselines, corpus, evaluation, presets, study, train
+from d2m.errors import CorpusError
+from d2m.estimates import DRAWS, Estimate
+from d2m.experiment import Experiment
+from d2m.gan import MMGAN
+from d2m.study import HEADLINE, ROWS, Row
+from d2m.variants import VARIANTS
+
+pytestmark = [
+    pytest.mark.usefixtures("one_thread", "tiny_presets"),
+    pytest.mark.filterwarnings("ignore:Initializing zero-element tensors"),  # the z_ini of one_latent
+]
+
+TRAINED = {
+    "no_gan": {"mmgan"}, "one_latent": {"vae", "mmgan"}, "deaf_critic": {"mmgan"}, "no_recon_m": {"mmgan"},
+    "no_dance_game": {"mmgan"}, "no_recon_s": {"mmgan"}, "no_warp": set(), "random_dance": set(),
+    "nearest_music": set(), "lstm": set(),
+}  # fmt: skip
+FEW_ROWS = {HEADLINE: replace(ROWS[HEADLINE], seeds=(0,)), "random_dance": ROWS["random_dance"]}
+
+
+@pytest.fixture(scope="module")
+def whole(small_corpus, tiny_presets, tmp_path_factory) -> Experiment:
+    return Experiment(str(small_corpus.folder), str(tmp_path_factory.mktemp("study") / "run"), "tiny", 0, "cpu")
+
+
+def run_it(run: Experiment, folds: tuple, rows: dict) -> list[str]:
+    """What a study of these folds and rows says."""
+    threads, told = torch.get_num_threads(), []
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(study, "folds", lambda source: folds)
+        patch.setattr(study, "ROWS", rows)
+        study.run(run, told.append)
+    torch.set_num_threads(threads)
+    return told
+
+
+@pytest.fixture(scope="module")
+def made_once(whole) -> list[str]:
+    return run_it(whole, (None,), ROWS)
+
+
+@pytest.fixture
+def studied(whole, made_once, monkeypatch) -> tuple[Experiment, list[str]]:
+    """A tiny study on the corpus's own split, and what it said."""
+    monkeypatch.setattr(study, "folds", lambda source: (None,))
+    return whole, made_once
+
+
+@pytest.fixture(scope="module")
+def foldable(small_corpus, tmp_path_factory) -> Path:
+    """The small corpus with a fourth song in two of its styles: ballet has too few to be tested."""
+    folder = tmp_path_factory.mktemp("foldable")
+    shutil.copytree(small_corpus.folder, folder, dirs_exist_ok=True)
+    manifest = json.loads((folder / "corpus.json").read_text())
+    for style in ("hip-hop", "zumba"):
+        first = next(entry for entry in manifest["entries"] if entry["style"] == style)
+        manifest["entries"].append(first | {"name": f"{style}_more", "group": f"{style}_more"})
+        shutil.copy(folder / f"{first['name']}.npz", folder / f"{style}_more.npz")
+    (folder / "corpus.json").write_text(json.dumps(manifest))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def folds_once(foldable, tiny_presets, tmp_path_factory) -> Experiment:
+    run = Experiment(str(foldable), str(tmp_path_factory.mktemp("folds") / "run"), "tiny", 0, "cpu")
+    run_it(run, (0, 1), FEW_ROWS)
+    return run
+
+
+@pytest.fixture
+def in_folds(folds_once, monkeypatch) -> Experiment:
+    """Two of the four folds of a study of d2m, of one seed, and one baseline."""
+    monkeypatch.setattr(study, "folds", lambda source: (0, 1))
+    monkeypatch.setattr(study, "ROWS", FEW_ROWS)
+    return folds_once
+
+
+@pytest.fixture
+def no_work(monkeypatch):
+    def refused(*_, **__):
+        raise AssertionError("nothing may be made here")
+
+    monkeypatch.setattr(train, "fit", refused)
+    monkeypatch.setattr(study, "scores_of", refused)
+
+
+@pytest.fixture
+def on_paper(tmp_path, monkeypatch) -> Experiment:
+    """A study of two folds, of which d2m has two seeds, that was not begun."""
+    monkeypatch.setattr(study, "folds", lambda source: (0, 1))
+    rows = {HEADLINE: Row("d2m", lambda run: [], (0, 1)), "lstm": Row("an LSTM", lambda run: [])}
+    monkeypatch.setattr(study, "ROWS", rows)
+    return Experiment("nowhere", str(tmp_path), "tiny")
+
+
+def estimate(value: float | None, spread: float = 0.0, n: int = 2) -> Estimate:
+    """An estimate whose draws go evenly from `spread` below its value to `spread` above it."""
+    if value is None:
+        return Estimate(None, reason="none here")
+    return Estimate(value, value + spread * np.linspace(-1, 1, DRAWS), n)
+
+
+def below(folder: Path) -> set[str]:
+    """The models in a folder, by name."""
+    return {path.parent.relative_to(folder).as_posix() for path in folder.rglob("model.safetensors")}
+
+
+def weights_of(run: Experiment, name: str) -> dict[str, torch.Tensor]:
+    return (run.classifier(name.removeprefix("style/")) if "/" in name else getattr(run, name)).state_dict()
+
+
+def test_there_is_a_row_for_d2m_each_baseline_and_each_part_that_is_left_out():
+    assert list(ROWS) == [HEADLINE, "random_dance", "nearest_music", "lstm", *list(VARIANTS)[1:]]
+    assert ROWS[HEADLINE].seeds == (0, 1, 2) and all(ROWS[row].seeds == (0,) for row in ROWS if row != HEADLINE)
+    assert len({row.what for row in ROWS.values()}) == len(ROWS)
+    assert study.folds("builtin") == (None,) and study.folds("/data/mine") == tuple(range(corpus.FOLDS))
+
+
+def test_every_row_and_seed_has_its_scores_and_the_headline_is_told_first(studied):
+    whole, told = studied
+    found = {path.parent.name for path in (whole.folder / "study" / "split").glob("*/scores.json")}
+    assert found == {f"{row}-{seed}" for row in ROWS for seed in ROWS[row].seeds} and len(told) == len(found) == 13
+    assert told[0] == "1 of 13: d2m, own split, seed 0" and told[-1] == "13 of 13: d2m, own split, seed 2"
+    assert [line.split(": ")[1].split(",")[0] for line in told[:11]] == list(ROWS)
+    for row in ROWS:
+        scores = study.read(study.result_path(whole, row, None, 0))
+        count = 9 if ROWS[row].dances is study.composed else 3
+        assert scores["ours"]["speed, m/s"].n == count and len(scores["ours"]["speed, m/s"].draws) == DRAWS
+        controls = {"real", "shuffled", "random", "mean_pose", "copy", "prior", "untrained", "reference", "real_random"}
+        assert controls < set(scores) if row == HEADLINE else set(scores) == {"ours"}
+    assert "seen" not in study.read(study.result_path(whole, HEADLINE, None, 0))  # every style is tested
+
+
+def test_a_row_borrows_what_it_leaves_as_it_is(studied):
+    whole, _ = studied
+    base = {"vae", "mmgan", "lstm", "style/music", "style/dance", "style/motion"}
+    assert {name for name in below(whole.folder) if not name.startswith("study")} == base
+    for row, trained in TRAINED.items():
+        assert below(whole.folder / "study" / "split" / f"{row}-0") == trained, row
+        run = study.experiment_of(whole, row, None, 0)
+        for name in ("vae", "style/music", "mmgan"):
+            lent, own = weights_of(whole, name), weights_of(run, name)
+            if name not in trained:
+                assert all(torch.equal(own[key], value) for key, value in lent.items()), (row, name)
+    for seed in (1, 2):
+        again = study.experiment_of(whole, HEADLINE, None, seed)
+        assert below(again.folder) == {"vae", "mmgan", "style/music"}  # measured in the spaces of seed 0
+        assert not torch.equal(again.vae.initial_head.linear.weight, whole.vae.initial_head.linear.weight)
+
+
+def test_what_a_row_dances_is_what_was_scored(studied):
+    whole, _ = studied
+    for row in ("no_warp", "lstm", "random_dance"):
+        run = study.experiment_of(whole, row, None, 0)
+        again = study.scores_of(run, whole, row)["ours"]
+        kept = study.read(study.result_path(whole, row, None, 0))["ours"]
+        assert again.keys() == kept.keys()
+        for name, score in again.items():
+            assert (score.value, score.n) == (kept[name].value, kept[name].n), name
+            np.testing.assert_allclose(kept[name].draws, score.draws, atol=5e-7)  # six digits are kept
+    warped, even = (study.experiment_of(whole, row, None, 0).dancer.warp for row in (HEADLINE, "no_warp"))
+    assert (warped, even) == ("cubic", "none")
+
+
+def test_all_seeds_are_scored_over_the_same_draws_of_songs(studied, monkeypatch):
+    # Else averaging over seeds would average the choice of songs away, and the interval were too narrow.
+    whole, asked = studied[0], []
+    measured = SimpleNamespace(scores=lambda seed: asked.append(seed) or {"ours": {}})
+    monkeypatch.setattr(evaluation, "compare", lambda *given: measured)
+    for seed in (1, 2):
+        study.scores_of(study.experiment_of(whole, HEADLINE, None, seed), whole, HEADLINE)
+    assert asked == [0, 0]
+
+
+def test_the_lstm_dances_to_the_features_of_each_test_song(studied):
+    whole, _ = studied
+    made = baselines.lstm_dance(whole)
+    for entry, dance in zip(whole.corpus.split("test"), made, strict=True):
+        arrays = whole.corpus.load(entry)
+        np.testing.assert_array_equal(dance.poses, whole.lstm.dance(arrays["music_features"]))
+        assert dance.poses.shape == arrays["poses"].shape and dance.style == entry.style
+
+
+def test_nothing_is_made_twice(studied, no_work):
+    whole, _ = studied
+    before = study.report(whole).read_text()
+    told = []
+    study.run(whole, told.append)
+    assert len(told) == 13 and all(line.endswith(": found") for line in told)
+    assert study.report(whole).read_text() == before
+
+
+def test_a_killed_study_goes_on_within_the_training_that_it_was_killed_in(studied, tmp_path, monkeypatch):
+    whole = replace(studied[0], run=str(tmp_path / "run"))
+    shutil.copytree(studied[0].folder, whole.folder)
+    for row in ("no_gan", "no_warp"):
+        shutil.rmtree(whole.folder / "study" / "split" / f"{row}-0")
+    tiny, forward, steps = presets.PRESETS["tiny"], MMGAN.forward, []
+    often = replace(tiny.gan_training, steps=4, save_every_s=0.0)
+    monkeypatch.setitem(presets.PRESETS, "tiny", replace(tiny, gan_training=often))
+
+    def killed(self, batch, step, player):
+        steps.append(step)
+        if len(steps) == 3:
+            raise KeyboardInterrupt
+        return forward(self, batch, step, player)
+
+    monkeypatch.setattr(MMGAN, "forward", killed)
+    with pytest.raises(KeyboardInterrupt):
+        study.run(whole, lambda line: None)
+    assert study.missing(whole) == ["no_gan", "no_warp"] and steps == [0, 1, 2]
+    told = []
+    study.run(whole, told.append)
+    assert steps == [0, 1, 2, 2, 3]  # one player only: there is no game
+    assert [line for line in told if not line.endswith("found")] == [
+        "5 of 13: no_gan, own split, seed 0", "11 of 13: no_warp, own split, seed 0",
+    ]  # fmt: skip
+    assert study.missing(whole) == [] and below(whole.folder / "study" / "split" / "no_gan-0") == {"mmgan"}
+
+
+def test_the_report_and_the_table_hold_every_row_and_every_control(studied):
+    whole, _ = studied
+    content = json.loads(study.report(whole).read_text())
+    assert set(ROWS) | {"real", "shuffled", "mean_pose", "reference", "untrained"} < content.keys()
+    speeds = [study.read(study.result_path(whole, HEADLINE, None, seed))["ours"]["speed, m/s"] for seed in (0, 1, 2)]
+    cell = content[HEADLINE]["speed, m/s"]
+    assert cell["value"] == pytest.approx(np.mean([score.value for score in speeds]))
+    assert cell["low"] < cell["value"] < cell["high"]
+    lines = study.as_markdown(whole, ["speed, m/s", "boundary jump"]).splitlines()
+    assert lines[0] == "|  | speed, m/s | boundary jump |" and len(lines) == 2 + len(content)
+    assert "| *mean pose* | 0 (0 to 0) | – |" in lines
+    assert sum(line.startswith("| d2m without ") for line in lines) == 7 and "Not there" not in lines[-1]
+    shown = study.as_markdown(whole, ["speed, m/s"], ["lstm", "real", "polka"]).splitlines()
+    assert [line.split(" | ")[0] for line in shown[2:]] == ["| an LSTM from music to poses", "| *real*"]
+
+
+def test_every_fold_is_a_run_of_its_own_that_never_saw_what_it_is_tested_on(in_folds):
+    tested = []
+    for number in (0, 1):
+        run = study.experiment_of(in_folds, HEADLINE, number, 0)
+        assert run.folder == in_folds.folder / "study" / f"fold-{number}" / "d2m-0"
+        assert below(run.folder) == {"vae", "mmgan", "style/music", "style/dance", "style/motion"}
+        groups = [{(e.style, e.group) for e in run.corpus.split(split)} for split in ("train", "test")]
+        assert not groups[0] & groups[1] and {style for style, _ in groups[1]} == {"hip-hop", "zumba"}
+        assert set(run.dances("train").names) == {entry.name for entry in run.corpus.split("train")}
+        tested.append(groups[1])
+    assert not tested[0] & tested[1]
+    assert below(in_folds.folder) == {f"study/fold-{n}/d2m-0/{name}" for n in (0, 1) for name in below(run.folder)}
+
+
+def test_a_row_is_the_mean_of_its_folds_and_styles_that_only_train_are_told_apart(in_folds):
+    found = study.results(in_folds)
+    for row in study.ROWS:
+        speeds = [study.read(study.result_path(in_folds, row, n, 0))["ours"]["speed, m/s"] for n in (0, 1)]
+        assert found[row]["speed, m/s"].value == pytest.approx(np.mean([score.value for score in speeds]))
+        # Two songs a fold; three dances to each of d2m, and one of the baseline.
+        assert found[row]["speed, m/s"].n == (12 if row == HEADLINE else 4)
+    seen = found["seen"]["speed, m/s"]
+    assert seen.n == 2 * 3  # ballet: three songs that train in both folds
+    assert study.missing(in_folds) == []
+
+
+def test_rows_of_a_study_lie_in_folders_of_their_own(whole):
+    runs = {
+        (row, fold, seed): study.experiment_of(whole, row, fold, seed)
+        for row in ROWS for fold in (None, 0, 3) for seed in ROWS[row].seeds
+    }  # fmt: skip
+    assert len({study.result_path(whole, *job) for job in runs}) == len(runs)
+    for (row, fold, seed), run in runs.items():
+        assert run.fold == fold and run.seed == seed and (run.corpus.split("validation") == []) is (fold is not None)
+        judges = study.experiment_of(whole, HEADLINE, fold, 0)
+        assert run.variant == (row if row in VARIANTS else HEADLINE)
+        if run.variant != HEADLINE:
+            assert run.base == str(judges.folder) and run.folder == study.result_path(whole, row, fold, seed).parent
+        elif row != HEADLINE:  # a baseline needs no models but those that measure it
+            assert run.folder == judges.folder
+    assert runs[HEADLINE, None, 0].folder == whole.folder
+
+
+def test_a_corpus_whose_styles_have_too_few_songs_is_refused_before_anything_is_trained(
+    small_corpus, tmp_path, no_work
+):
+    run = Experiment(str(small_corpus.folder), str(tmp_path / "run"), "tiny", 0, "cpu")
+    with pytest.raises(CorpusError, match="no style of small has 4 songs; expected songs enough to hold some out"):
+        study.run(run, lambda line: None)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_nearest_music_of_a_song_that_was_trained_on_is_itself(tiny_run):
+    entries = tiny_run.corpus.split("train")
+    known = replace(tiny_run)
+    again = tuple(replace(entry, split="test") for entry in reversed(entries))
+    known.__dict__["corpus"] = replace(tiny_run.corpus, entries=(*entries, *again))
+    found = baselines.nearest_music(known)
+    for entry, dance in zip(again, found, strict=True):
+        np.testing.assert_array_equal(dance.poses, tiny_run.corpus.load(entry)["poses"])
+        assert dance.style == entry.style and str(dance.song) == entry.name
+
+
+def test_the_dance_to_the_nearest_music_is_a_real_one_and_a_random_dance_is_of_the_style(tiny_run):
+    trained = evaluation.real_dances(tiny_run, "train")
+    tests = evaluation.real_dances(tiny_run, "test")
+    for baseline in (baselines.nearest_music, baselines.random_dance):
+        for dance, test in zip(baseline(tiny_run), tests, strict=True):
+            (source,) = [candidate for candidate in trained if np.array_equal(candidate.poses, dance.poses)]
+            assert dance.style == test.style and dance.song == test.song and np.array_equal(dance.beats_s, test.beats_s)
+            assert baseline is baselines.nearest_music or source.style == test.style
+
+
+def test_scores_come_back_as_they_were_written(tmp_path):
+    scores = {"ours": {"a": estimate(1 / 3, 0.1), "b": Estimate(None, reason="2D")}, "real": {"a": estimate(-2.0)}}
+    study.write(tmp_path / "row" / "scores.json", scores)
+    found = study.read(tmp_path / "row" / "scores.json")
+    assert found.keys() == scores.keys() and found["ours"]["b"].value is None and found["ours"]["b"].reason == "2D"
+    for name in scores:
+        assert found[name]["a"].value == scores[name]["a"].value and found[name]["a"].n == 2
+        np.testing.assert_allclose(found[name]["a"].draws, scores[name]["a"].draws, atol=5e-7)  # six digits are kept
+
+
+def test_over_folds_values_and_draws_are_averaged_and_dances_counted():
+    first = {"a": estimate(1.0, 1.0, 2), "b": estimate(5.0, 1.0, 2), "c": estimate(None)}
+    second = {"a": estimate(3.0, 3.0, 4), "b": estimate(None), "c": estimate(None)}
+    found = study.over_folds([first, second])
+    assert (found["a"].value, found["a"].n) == (2.0, 6)
+    # Folds are drawn apart, so variances add: (1 + 9) / 4 of that of a draw; drawn together it would be 16 / 4. Two
+    # lists of 100 are correlated by 0.1 or so, which is 0.15 of it: three times that.
+    of_one = np.linspace(-1, 1, DRAWS).var()
+    assert found["a"].draws.mean() == pytest.approx(2.0) and len(found["a"].draws) == DRAWS
+    assert found["a"].draws.var() == pytest.approx(2.5 * of_one, abs=0.45 * of_one)
+    assert (found["b"].value, found["b"].n) == (5.0, 2)
+    np.testing.assert_array_equal(np.sort(found["b"].draws), first["b"].draws)
+    assert found["c"].value is None and found["c"].reason == "none here"
+
+
+def test_over_seeds_the_interval_covers_songs_and_seeds():
+    seeds = [{"a": estimate(value), "b": estimate(7.0, 1.0)} for value in (0.0, 3.0, 6.0)]
+    found = study.over_seeds(seeds)
+    assert (found["a"].value, found["a"].n, found["b"].value) == (3.0, 2, 7.0)
+    # Each draw is the mean of three seeds drawn from three: a whole number here, all of 0 to 6, of variance 6 / 3.
+    assert set(np.round(found["a"].draws, 9)) == {0, 1, 2, 3, 4, 5, 6}
+    assert found["a"].draws.var() == pytest.approx(2.0, abs=1.0)  # of 100 draws: three standard errors
+    np.testing.assert_allclose(found["b"].draws, seeds[0]["b"].draws)  # seeds that agree leave the draws of songs
+    alone = study.over_seeds(seeds[1:2])["a"]
+    assert alone.value == 3.0 and (alone.draws == 3.0).all()
+
+
+def test_a_seed_without_a_score_is_left_out_of_the_mean():
+    found = study.over_seeds([{"a": estimate(None), "b": estimate(None)}, {"a": estimate(4.0), "b": estimate(None)},
+                              {"a": estimate(6.0), "b": estimate(None)}])  # fmt: skip
+    assert found["a"].value == 5.0 and set(found["a"].draws) == {4.0, 5.0, 6.0} and found["a"].n == 2
+    assert found["b"].value is None and found["b"].reason == "none here"
+
+
+def test_what_is_not_there_is_named_and_how_to_make_it(on_paper):
+    assert study.results(on_paper) == {} and study.missing(on_paper) == [HEADLINE, "lstm"]
+    told = "Not there: d2m, lstm. `make study` trains and scores them (hours, resumable)."
+    assert study.as_markdown(on_paper) == told and json.loads(study.report(on_paper).read_text()) == {}
+    scores = {"ours": {"a": estimate(1.0)}, "real": {"a": estimate(2.0)}}
+    for fold, seed in ((0, 0), (1, 0), (0, 1)):
+        study.write(study.result_path(on_paper, HEADLINE, fold, seed), scores)
+    study.write(study.result_path(on_paper, "lstm", 0, 0), {"ours": scores["ours"]})
+    # d2m lacks a fold of seed 1 and shows seed 0 alone; the LSTM has no seed of which all folds are there.
+    found = study.results(on_paper)
+    assert set(found) == {HEADLINE, "real"} and study.missing(on_paper) == [HEADLINE, "lstm"]
+    table, said = study.as_markdown(on_paper, ["a"]).split("\n\n")
+    assert table.splitlines()[2:] == ["| d2m | 1 (1 to 1) |", "| *real* | 2 (2 to 2) |"] and said == told
+    for row, fold, seed in ((HEADLINE, 1, 1), ("lstm", 1, 0)):
+        study.write(study.result_path(on_paper, row, fold, seed), {"ours": {"a": estimate(3.0)}})
+    found = study.results(on_paper)
+    assert found[HEADLINE]["a"].value == 1.5 and found["lstm"]["a"].value == 2.0 and study.missing(on_paper) == []
+    assert json.loads(study.report(on_paper).read_text())["lstm"]["a"]["value"] == 2.0
+
+
+def test_a_control_that_a_fold_of_one_song_cannot_have_is_left_out(on_paper):
+    scores = {"ours": {"a": estimate(1.0)}, "real": {"a": estimate(2.0)}}
+    study.write(study.result_path(on_paper, HEADLINE, 0, 0), scores | {"shuffled": {"a": estimate(9.0)}})
+    study.write(study.result_path(on_paper, HEADLINE, 1, 0), scores)
+    assert set(study.results(on_paper)) == {HEADLINE, "real"}
+
+
+def test_make_study_takes_its_variables_and_tells_what_is_wrong_with_them(small_corpus, tmp_path, monkeypatch, capsys):
+    ran = []
+    monkeypatch.setattr(study, "run", lambda whole: ran.append(whole))
+    monkeypatch.setattr(study, "report", lambda whole: tmp_path / "study.json")
+    for name, value in (("CORPUS", str(small_corpus.folder)), ("PRESET", "tiny"), ("DEVICE", "cpu"), ("STEPS", "7")):
+        monkeypatch.setenv(f"D2M_{name}", value)
+    study.main()
+    assert ran == [Experiment(str(small_corpus.folder), "", "tiny", 0, "cpu", 7)]
+    assert "Not there: d2m" in capsys.readouterr().out
+    for name, value, told in (
+        ("STEPS", "many", "STEPS is 'many'; expected a whole number"), ("STEPS", "-1", "STEPS is '-1'"),
+        ("DEVICE", "tpu", "device 'tpu' cannot be used here"), ("PRESET", "big", "the preset 'big' is unknown"),
+    ):  # fmt: skip
+        with monkeypatch.context() as patch, pytest.raises(SystemExit, match=told):
+            patch.setenv(f"D2M_{name}", value)
+            study.main()
+    assert len(ran) == 1

@@ -1,0 +1,141 @@
+"""Variants: each leaves out what it says and nothing else, and trains the models which that changes."""
+
+from dataclasses import asdict, replace
+
+import pytest
+import torch
+from toys import VAE, new_mmgan, new_vae
+
+from d2m import train
+from d2m.experiment import Experiment
+from d2m.gan import MMGAN
+from d2m.presets import PRESETS, preset
+from d2m.units import LEAD
+from d2m.variants import VARIANTS
+
+pytestmark = pytest.mark.usefixtures("one_thread", "tiny_presets")
+
+CHANGES = {
+    "d2m": {},
+    "no_gan": {"gan.adversarial_weight": 0, "gan.dance_adversarial_weight": 0},
+    "one_latent": {"vae.initial_size": 0, "vae.swap_weight": 0, "vae.settle_poses": 0, "vae.lead_noise": 0},
+    "deaf_critic": {"gan.critic_hears": False},
+    "no_recon_m": {"gan.movement_weight": 0},
+    "no_dance_game": {"gan.dance_adversarial_weight": 0, "gan.kl_weight": 0, "gan.music_kl_weight": 0},
+    "no_recon_s": {"gan.style_weight": 0},
+    "no_warp": {"warp": "none"},
+}
+TRAINED = {name: {"mmgan"} for name in CHANGES} | {
+    "d2m": {"vae", "mmgan", "lstm", "style/music", "style/dance", "style/motion"}, "one_latent": {"vae", "mmgan"},
+    "no_warp": set(),
+}  # fmt: skip
+LOSSES = {"recon^m", "recon^s", "recon^p", "KL^d", "KL^d of music", "adv^m", "adv^d", "total"}
+PAPER_HAS_NOT = {"vae.swap_weight", "vae.settle_poses", "vae.lead_noise", "gan.music_kl_weight"}
+
+
+def flat(of: object, path: str = "") -> dict:
+    """All fields of a configuration by their paths."""
+    found = {}
+    for name, value in (of if isinstance(of, dict) else asdict(of)).items():
+        found |= flat(value, f"{path}{name}.") if isinstance(value, dict) else {path + name: value}
+    return found
+
+
+def variant_of(name: str, **changes) -> MMGAN:
+    """A tiny MM-GAN of a variant, with the same first weights as any other."""
+    config = VARIANTS[name].change(preset("tiny")).gan
+    return new_mmgan(replace(config, movement_size=8, leads=5, **changes))
+
+
+def test_there_is_a_variant_for_each_part_of_d2m():
+    assert list(VARIANTS) == list(CHANGES)
+
+
+@pytest.mark.parametrize("of", list(PRESETS))
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_variant_changes_what_it_leaves_out_and_nothing_else(name, of):
+    before, after = flat(preset(of)), flat(VARIANTS[name].change(preset(of)))
+    changed = {field: after[field] for field in after if after[field] != before[field]}
+    # What the paper has not either cannot be taken from it.
+    expected = {k: v for k, v in CHANGES[name].items() if of != "paper" or k not in PAPER_HAS_NOT}
+    assert before.keys() == after.keys() and changed == expected
+    assert preset(of) == PRESETS[of]  # the preset itself is as it was
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_variant_trains_the_models_that_it_changes_and_borrows_the_others(name, tiny_run, tmp_path, monkeypatch):
+    trained = []
+    monkeypatch.setattr(train, "fit", lambda *given: trained.append(given[3].relative_to(tmp_path).as_posix()) or {})
+    lent = "" if name == "d2m" else str(tiny_run.folder)
+    run = Experiment(tiny_run.source, str(tmp_path), "tiny", 3, "cpu", variant=name, base=lent)
+    dancer = run.dancer
+    assert run.lstm and all(run.classifier(view) for view in ("dance", "motion"))
+    assert len(trained) == len(set(trained)) and set(trained) == TRAINED[name] == set(VARIANTS[name].trains)
+    assert dancer.warp == run.preset.warp
+    for of, model, original in (("mmgan", dancer.mmgan, tiny_run.mmgan), ("lstm", run.lstm, tiny_run.lstm)):
+        if of not in trained:
+            assert all(torch.equal(a, b) for a, b in zip(model.parameters(), original.parameters(), strict=True))
+    if name not in ("d2m", "one_latent"):  # it stands on the movements of d2m itself
+        for key, value in dancer.mmgan.vae.state_dict().items():
+            assert torch.equal(value, tiny_run.vae.state_dict()[key]), key
+
+
+@pytest.mark.parametrize(("name", "gone"), [
+    ("d2m", set()), ("no_gan", {"adv^m", "adv^d"}), ("no_dance_game", {"adv^d"}), ("deaf_critic", set()),
+    ("no_recon_m", set()), ("no_recon_s", set()),
+])  # fmt: skip
+def test_a_game_that_is_left_out_is_not_played(played_runs, name, gone):
+    model = variant_of(name)
+    assert set(model(played_runs, 0, "generator")) == LOSSES - gone
+    if "critic" in model.players():
+        judged = {loss.split(" ")[0] for loss in model(played_runs, 0, "critic")} - {"total"}
+        assert judged == {"adv^m", "adv^d"} - gone
+    else:
+        assert gone == {"adv^m", "adv^d"}
+
+
+@pytest.mark.parametrize(("name", "left_out", "counts"), [
+    ("no_recon_m", "recon^m", 1.0), ("no_recon_s", "recon^s", 1.0), ("no_dance_game", "KL^d", 3e-3),
+    ("no_dance_game", "KL^d of music", 1e-2), ("no_gan", "adv^m", 0.02), ("no_gan", "adv^d", 0.02),
+    ("no_dance_game", "adv^d", 0.02),
+])  # fmt: skip
+def test_what_is_left_out_has_no_part_in_what_is_minimised(played_runs, name, left_out, counts):
+    def losses(of: str) -> dict[str, torch.Tensor]:
+        model = variant_of(of)
+        torch.manual_seed(3)  # the same noise for all
+        return model(played_runs, 0, "generator")
+
+    whole, without = losses("d2m"), losses(name)
+    weights = {"recon^m": 1.0, "recon^s": 1.0, "recon^p": 1.0, "KL^d": 3e-3, "KL^d of music": 1e-2, "adv^m": 0.02,
+               "adv^d": 0.02}  # fmt: skip
+    assert weights[left_out] == counts and float(whole[left_out].detach()) > 1e-3
+    gone = {"no_dance_game": {"KL^d", "KL^d of music", "adv^d"}, "no_gan": {"adv^m", "adv^d"}}.get(name, {left_out})
+    kept = sum(weight * whole[loss] for loss, weight in weights.items() if loss not in gone)
+    torch.testing.assert_close(without["total"], kept)
+    assert (without["total"] - whole["total"]).abs() > 1e-6
+
+
+@pytest.mark.parametrize(("name", "hears"), [("d2m", True), ("deaf_critic", False)])
+@pytest.mark.parametrize("audio_per_beat", [True, False])
+def test_the_verdict_of_a_deaf_critic_does_not_depend_on_the_music(played_runs, name, hears, audio_per_beat):
+    model, codes, audio = variant_of(name, audio_per_beat=audio_per_beat), played_runs["codes"], played_runs["audio"]
+    verdicts = [model.judge_movements(codes, heard) for heard in (audio, 5 + audio.flip(0))]
+    assert torch.equal(*verdicts) is not hears
+    assert (model.judge_movements(codes.flip(0), audio) - verdicts[0]).abs().max() > 1e-5  # it still judges movements
+    weight = model.movement_critic
+    assert [w.shape for w in weight.parameters()] == [  # a critic of the same size, so that only its hearing differs
+        w.shape for w in variant_of("d2m", audio_per_beat=audio_per_beat).movement_critic.parameters()
+    ]
+
+
+@pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
+def test_one_latent_knows_nothing_of_where_the_dancer_comes_from(moving_units):
+    config = VARIANTS["one_latent"].change(replace(preset("tiny"), vae=VAE)).vae
+    vae = new_vae(config)
+    lead, codes = moving_units[:, :LEAD], torch.randn(8, 8, generator=torch.Generator().manual_seed(0))
+    assert vae.encode_initial(lead)[0].shape == (8, 0)
+    assert torch.equal(vae.move(lead, codes), vae.move(lead.flip(0), codes))
+    assert (vae.move(lead, codes) - vae.move(lead, codes.flip(0))).abs().max() > 1e-3
+    assert (new_vae().move(lead, codes) - new_vae().move(lead.flip(0), codes)).abs().max() > 1e-3  # as d2m does
+    losses = vae({"unit": moving_units}, 0)
+    assert set(losses) == {"recon^u", "velocity", "KL^u", "total"} and torch.isfinite(losses["total"])
