@@ -25,9 +25,7 @@ class Estimate:
 
 
 def mean_estimate(estimates: list[Estimate]) -> Estimate:
-    """The mean of independent estimates, draw by draw; of none, none."""
-    if not estimates:
-        return Estimate(None, reason="nothing to average")
+    """The mean of independent estimates, one at least, draw by draw."""
     value = float(np.mean([estimate.value for estimate in estimates]))
     # One seed drew them all, by the number of a song: in an order of their own they are independent.
     draws = [np.random.default_rng(number).permutation(e.draws) for number, e in enumerate(estimates)]

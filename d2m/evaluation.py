@@ -246,10 +246,14 @@ def protocol(experiment: Experiment, count: int = 3) -> dict:
     }
 
 
-def write(experiment: Experiment, table: dict, count: int = 3) -> Path:
-    """Write `metrics.json` of the run: the table, the protocol and the commit; return its path."""
-    path = experiment.folder / "metrics.json"
-    content = table | {"protocol": protocol(experiment, count), "commit": checkpoint.commit()}
+def write(experiment: Experiment, table: dict, drifting: dict, dances: str = "", count: int = 3) -> Path:
+    """Write `metrics.json` of the run: the table, how it drifts, the protocol and the commit; return its path.
+
+    The scores of given `dances` go to `metrics_<folder>.json`: the run keeps its own.
+    """
+    path = experiment.folder / (f"metrics_{resolve(dances).name}.json" if dances else "metrics.json")
+    protocol_of = protocol(experiment, count) | ({"dances": str(resolve(dances))} if dances else {})
+    content = table | {"drift": drifting, "protocol": protocol_of, "commit": checkpoint.commit()}
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(content, indent=1))
     return path

@@ -16,6 +16,7 @@ from d2m.samples import Judge, Sample, Space, at_random, beside, measure
 from d2m.scores import better, score
 from d2m.yardstick import Yardstick
 
+RESERVED = {"ours", "reference", "shuffled", "random", "mean_pose", "copy", "real_shuffled", "real_random"}
 BEATS = "beat"  # scores whose names begin so are of beats: true pairings are compared with shuffled and random ones
 
 
@@ -62,6 +63,8 @@ def compare(
 ) -> Measured:  # fmt: skip
     """As `evaluate`, but what is measured, for figures of it."""
     others = others or {}
+    if taken := sorted(set(others) & RESERVED):
+        raise D2MError(f"a set of others is named {taken[0]!r}", f"other names than {', '.join(sorted(RESERVED))}")
     if not dances or not reference:
         raise D2MError(f"{len(dances)} dances and {len(reference)} real ones", "one of each at least")
     measured = lambda some: measure(some, songs, spaces, judge)  # noqa: E731

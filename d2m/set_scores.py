@@ -31,7 +31,8 @@ def of_space(samples: list[Sample], yardstick: Yardstick, space: str, seed: int)
     styles = [style for where, style in yardstick.references if where == space]
     for name in DISTANCES:
         of_styles = {style: _distance(name, samples, yardstick, space, style, seed) for style in styles}
-        found[f"{name} ({space})"] = mean_estimate([e for e in of_styles.values() if e.value is not None])
+        danced = [estimate for estimate in of_styles.values() if estimate.value is not None]
+        found[f"{name} ({space})"] = mean_estimate(danced) if danced else Estimate(None, reason="too few dances")
         found |= {f"{name} ({space}), {style}": estimate for style, estimate in of_styles.items()}
     found[f"diversity ({space})"] = _diversity(samples, yardstick, space, seed)
     found[f"multimodality ({space})"] = _multimodality(samples, yardstick, space, seed)

@@ -19,7 +19,7 @@ from d2m import evaluation, parameters
 from d2m.baselines import lstm_dance, nearest_music, random_dance
 from d2m.corpus import FOLDS
 from d2m.dance import Dance
-from d2m.errors import CorpusError, D2MError, ParameterError
+from d2m.errors import CheckpointError, CorpusError, D2MError, ParameterError
 from d2m.estimates import DRAWS, Estimate, mean_estimate
 from d2m.evaluation import our_dances
 from d2m.experiment import Experiment
@@ -145,12 +145,17 @@ def write(path: Path, scores: Scores) -> None:
 
 
 def read(path: Path) -> Scores:
-    """The scores that `write` left."""
-    content = json.loads(path.read_text())
-    return {
-        name: {of: Estimate(e["value"], np.array(e["draws"]), e["n"], e["reason"]) for of, e in some.items()}
-        for name, some in content.items()
-    }
+    """The scores that `write` left. Raises `CheckpointError` where they are damaged."""
+    try:
+        content = json.loads(path.read_text())
+        return {
+            name: {of: Estimate(e["value"], np.array(e["draws"]), e["n"], e["reason"]) for of, e in some.items()}
+            for name, some in content.items()
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(
+            f"{path} cannot be read ({error})", "scores as the study writes them", "delete it: it is made again"
+        ) from error
 
 
 def results(whole: Experiment) -> dict[str, dict[str, Estimate]]:

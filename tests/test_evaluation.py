@@ -289,11 +289,11 @@ def test_metrics_json_holds_the_table_the_protocol_and_the_commit(tiny_run, tabl
     run = replace(tiny_run, run=str(tmp_path))
     for kept in ("corpus", "_classifiers"):
         run.__dict__[kept] = tiny_run.__dict__[kept]
-    path = evaluation.write(run, table, 2)
+    path = evaluation.write(run, table, {"speed, m/s": {"value": 1.0}}, count=2)
     assert path == tmp_path / "metrics.json" and list(tmp_path.iterdir()) == [path]
     content = json.loads(path.read_text())
     assert {name: content[name] for name in table} == table
-    assert content["commit"] == checkpoint.commit()
+    assert content["commit"] == checkpoint.commit() and content["drift"] == {"speed, m/s": {"value": 1.0}}
     protocol = content["protocol"]
     assert (protocol["corpus"], protocol["corpus fingerprint"]) == ("small", tiny_run.corpus.fingerprint())
     assert (protocol["preset"], protocol["variant"], protocol["seed"]) == ("tiny", "d2m", 3)
@@ -304,6 +304,11 @@ def test_metrics_json_holds_the_table_the_protocol_and_the_commit(tiny_run, tabl
     assert protocol["seconds of test music"] == pytest.approx(60.0, abs=0.5)
     assert protocol["style space"]["view"] == "dance" and protocol["style judge"]["view"] == "motion"
     assert protocol["kinematic beat detector"] and "100 bootstrap draws" in protocol["interval"]
+    assert protocol["training steps"] == {}  # nothing is trained in this folder
+    assert {"beat hit rate", "Frechet distance", "nearest training unit, cm"} < protocol["definitions"].keys()
+    theirs = evaluation.write(run, table, {}, "somebody's/peers")
+    assert theirs == tmp_path / "metrics_peers.json" and path.read_text() == json.dumps(content, indent=1)
+    assert json.loads(theirs.read_text())["protocol"]["dances"].endswith("somebody's/peers")
 
 
 def test_a_split_of_nothing_has_neither_dances_nor_songs(tiny_run):

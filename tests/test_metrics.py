@@ -355,3 +355,9 @@ def test_evaluate_leaves_the_dances_as_they_were():
     for some, poses in zip((*OURS, *REFERENCE), before, strict=True):
         np.testing.assert_array_equal(some.poses, poses)
     np.testing.assert_array_equal(SONGS["a"], dolls.beats("a"))
+
+
+@pytest.mark.parametrize("name", sorted(metrics.RESERVED))
+def test_a_set_of_others_may_not_take_the_name_of_a_control(name):
+    with pytest.raises(D2MError, match=f"named '{name}'"):
+        metrics.compare(OURS, SONGS, REFERENCE, {name: REAL})

@@ -318,7 +318,7 @@ def test_a_style_that_is_lacking_has_no_distance_and_says_so_and_the_rest_has():
 def test_one_vector_is_too_few_for_a_distance_and_two_are_enough():
     one, two = with_features("a", [(0, 0)]), with_features("a", [(0, 0), (1, 2)])
     reference = [with_features("x", UNITS)]
-    assert scored([one], reference)["Frechet distance (motion)"].reason == "nothing to average"
+    assert scored([one], reference)["Frechet distance (motion)"].reason == "too few dances"
     assert scored([one], reference)["kernel distance (motion), zumba"].reason == "too few dances of zumba"
     assert scored([two], reference)["kernel distance (motion), zumba"].value is not None
 

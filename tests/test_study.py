@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from d2m import baselines, corpus, evaluation, presets, study, train
-from d2m.errors import CorpusError
+from d2m.errors import CheckpointError, CorpusError
 from d2m.estimates import DRAWS, Estimate
 from d2m.experiment import Experiment
 from d2m.gan import MMGAN
@@ -409,3 +409,11 @@ def test_make_study_takes_its_variables_and_tells_what_is_wrong_with_them(small_
             patch.setenv(f"D2M_{name}", value)
             study.main()
     assert len(ran) == 1
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"ours": {"a": {"value": 1}}}'])
+def test_damaged_scores_are_told_with_their_file(tmp_path, content):
+    path = tmp_path / "scores.json"
+    path.write_text(content)
+    with pytest.raises(CheckpointError, match=r"scores\.json cannot be read"):
+        study.read(path)
