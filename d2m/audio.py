@@ -49,6 +49,7 @@ def _decode(path, rate: int) -> np.ndarray:
         raise MediaError(f"there is no file {path}" if not path.exists() else f"{path} is a folder", "an audio file")
     if path.stat().st_size == 0:
         raise MediaError(f"{path} is empty", "an audio file", "copy or download it again")
+    _check_riff(path)
     try:
         with av.open(str(path.absolute())) as container:  # a relative "a:b.wav" would be taken for a protocol
             if not container.streams.audio:
@@ -62,7 +63,8 @@ def _decode(path, rate: int) -> np.ndarray:
                     count += len(pieces[-1])
                 if count > limit:
                     raise MediaError(f"{path} lasts more than {MAX_SONG_S / 3600:g} hours", "a shorter file", "cut it")
-            promised = (container.duration or 0) / av.time_base
+            known = container.format.name != "mp3" or _tells_its_length(path)
+            promised = (container.duration or 0) / av.time_base if known else 0.0
             pieces += [piece.to_ndarray().reshape(-1, len(piece.layout.channels)) for piece in resampler.resample(None)]
     except (av.FFmpegError, OSError, ValueError) as error:
         raise MediaError(
@@ -71,10 +73,32 @@ def _decode(path, rate: int) -> np.ndarray:
     if not pieces:
         raise MediaError(f"{path} holds no samples", "a song", "copy or download it again")
     samples = np.concatenate(pieces)
-    if len(samples) / rate < 0.9 * promised - 1:  # the margin is for headers that only estimate
+    if len(samples) / rate < 0.9 * promised - 1:  # the margin is for headers that round
         raise MediaError(
             f"{path} ends after {len(samples) / rate:.1f} s of {promised:.1f}",
             "a whole file",
             "copy or download it again",
         )
     return samples
+
+
+def _tells_its_length(path: Path) -> bool:
+    """Whether an mp3 says how long it is; else FFmpeg guesses from its first bit rates, and may be wrong by far."""
+    with path.open("rb") as file:
+        start = file.read(10)
+        if start[:3] == b"ID3":  # tags stand before the sound; their size has 7 bits a byte
+            file.seek(10 + sum(byte << shift for byte, shift in zip(start[6:], (21, 14, 7, 0), strict=False)))
+        first_frame = start + file.read(4096)
+    return any(mark in first_frame for mark in (b"Xing", b"Info", b"VBRI"))
+
+
+def _check_riff(path: Path) -> None:
+    """Raise `MediaError` for a WAV shorter than its header says: FFmpeg takes half a file for a shorter song."""
+    with path.open("rb") as file:
+        header = file.read(12)
+    if header[:4] != b"RIFF" or len(header) < 12:
+        return
+    promised, size = int.from_bytes(header[4:8], "little") + 8, path.stat().st_size
+    # Who writes into a pipe cannot know the size, and writes a huge one.
+    if size + 1 < promised < 0x7FFFF000:
+        raise MediaError(f"{path} has {size} bytes of {promised}", "a whole file", "copy or download it again")

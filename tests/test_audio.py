@@ -1,5 +1,6 @@
 """`d2m.audio`: every format and rate to mono 22050, and what is no song refused by name."""
 
+import av
 import numpy as np
 import pytest
 
@@ -111,10 +112,10 @@ def test_a_song_that_is_too_long_is_refused_while_it_is_read(tmp_path, monkeypat
         audio.load(path)
 
 
-@pytest.mark.parametrize("suffix", ["flac", "mp3", "m4a", "mp4"])
+@pytest.mark.parametrize("suffix", ["wav", "flac", "mp3", "m4a", "mp4"])
 def test_a_half_written_file_is_refused(tmp_path, write_sound, suffix):
-    # The half lasts 6 s, so it is not refused for being short. Not WAV and Ogg: FFmpeg takes their length from the
-    # file's size or its last page, so that a half is a shorter song.
+    # The half lasts 6 s, so it is not refused for being short. Not Ogg: its length stands on its last page, so that a
+    # half is a shorter song.
     path = write_sound(tmp_path / f"half.{suffix}", tone(44100, 2, duration_s=12.0), 44100)
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
@@ -144,3 +145,31 @@ def test_what_is_no_song_is_refused_with_its_name_and_the_reason(tmp_path, write
     with pytest.raises(MediaError) as refused:
         audio.load(tmp_path / name)
     assert str(tmp_path / name) in str(refused.value) and reason in str(refused.value)
+
+
+def test_an_mp3_whose_length_is_only_guessed_is_taken_whole(tmp_path, monkeypatch, write_sound):
+    # Frames of 32 kbit/s and then of 320, and no header that counts them: FFmpeg expects ten times as many.
+    parts = []
+    for bit_rate in (32_000, 320_000):
+        path = tmp_path / f"{bit_rate}.mp3"
+        with av.open(str(path), "w", options={"write_xing": "0", "id3v2_version": "0"}) as container:
+            stream = container.add_stream("libmp3lame", rate=44100, layout="mono")
+            stream.bit_rate = bit_rate
+            sound = tone(44100, duration_s=6.0).astype(np.float32)
+            frame = av.AudioFrame.from_ndarray(sound[None], format="fltp", layout="mono")
+            frame.sample_rate, frame.pts = 44100, 0
+            container.mux([*stream.encode(frame), *stream.encode(None)])
+        parts.append(path.read_bytes())
+    both = tmp_path / "both.mp3"
+    both.write_bytes(b"".join(parts))
+    with av.open(str(both)) as container:
+        assert container.duration / av.time_base > 30
+    assert len(audio.load(both)[0]) / audio.SAMPLE_RATE == pytest.approx(12, abs=0.3)
+
+
+def test_a_wav_of_unknown_size_is_read_to_its_end(tmp_path, write_sound):
+    path = write_sound(tmp_path / "piped.wav", tone(44100, duration_s=6.0), 44100)
+    content = bytearray(path.read_bytes())
+    content[4:8] = b"\xff\xff\xff\xff"
+    path.write_bytes(content)
+    assert len(audio.load(path)[0]) / audio.SAMPLE_RATE == pytest.approx(6, abs=0.1)
