@@ -158,14 +158,9 @@ def drift(experiment: Experiment, measured: Measured, dances: list[Dance] | None
         ]
     parts: dict[str, list[Dance]] = {}
     for dance in dances:
-        parts.setdefault("first seconds", []).append(excerpt(dance, 0.0, DRIFT_S))
-        last_s = max(0.0, dance.duration_s - DRIFT_S)
-        parts.setdefault("last seconds", []).append(excerpt(dance, last_s, dance.duration_s))
-        begins_s = np.r_[0.0, dance.units_s]  # the first movement begins with the song
-        if len(begins_s) >= DRIFT_MOVEMENTS:
-            for movement in (1, DRIFT_MOVEMENTS):
-                begin_s = begins_s[movement - 1]
-                parts.setdefault(f"movement {movement}", []).append(excerpt(dance, begin_s, begin_s + 4))
+        for part, shown in _parts(dance).items():
+            if len(shown.poses) > 2 and len(shown.beats_s) > 1:  # else there is nothing to measure
+                parts.setdefault(part, []).append(shown)
     found = {}
     for part, shown in parts.items():
         songs = {str(dance.song): dance.beats_s for dance in shown}
@@ -198,6 +193,18 @@ def feature_points(measured: Measured, space: str = "motion") -> tuple[dict[str,
             [np.full(len(sample.features[space]), styles.index(sample.style)) for sample in samples]
         )
     return points, labels
+
+
+def _parts(dance: Dance) -> dict[str, Dance]:
+    """The excerpts of a dance that `drift` compares."""
+    last_s = max(0.0, dance.duration_s - DRIFT_S)
+    found = {"first seconds": excerpt(dance, 0.0, DRIFT_S), "last seconds": excerpt(dance, last_s, dance.duration_s)}
+    begins_s = np.unique(np.r_[0.0, dance.units_s])  # the first movement begins with the song
+    if len(begins_s) >= DRIFT_MOVEMENTS:
+        for movement in (1, DRIFT_MOVEMENTS):
+            begin_s = begins_s[movement - 1]
+            found[f"movement {movement}"] = excerpt(dance, begin_s, begin_s + 4)
+    return found
 
 
 def looped(heard: music.Music, movements: int = DRIFT_MOVEMENTS + 4) -> music.Music:

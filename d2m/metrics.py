@@ -17,6 +17,8 @@ from d2m.scores import better, score
 from d2m.yardstick import Yardstick
 
 RESERVED = {"ours", "reference", "shuffled", "random", "mean_pose", "copy", "real_shuffled", "real_random"}
+# Controls whose motion is not a real dance's; those of `compositions` are there where a run is evaluated.
+MADE = ("mean_pose", "untrained", "prior", "codes", "style_codes", "runs", "pasted")
 BEATS = "beat"  # scores whose names begin so are of beats: true pairings are compared with shuffled and random ones
 
 
@@ -103,8 +105,8 @@ def table(scores: dict[str, dict[str, Estimate]]) -> dict:
 
 
 def as_markdown(table: dict, names=None, columns=None, ours: str = "ours") -> str:
-    """The table, or its scores `names` and its controls `columns`, in Markdown: value, interval, controls, and the
-    controls that score as well as real dances, so that the score alone says nothing.
+    """The table, or its scores `names` and its controls `columns`, in Markdown: value, interval, controls, and those
+    of them that score as well as real dances.
 
     `ours` heads the column of the dances that were scored.
     """
@@ -133,7 +135,7 @@ def _as_good_as_real(name: str, cells: dict[str, dict], reference: float | None)
     """Controls that are not real dances to their own music and yet score as well, within the interval of `real`."""
     real = cells.get("real", {"value": None})
     of_beats = ("real_shuffled", "real_random") if name.startswith(BEATS) else ()
-    names = [other for other in (*of_beats, "mean_pose", "untrained") if other in cells]
+    names = [other for other in (*of_beats, *MADE) if other in cells]
     if real["value"] is None:
         return []
     way = better(name)

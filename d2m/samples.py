@@ -41,13 +41,12 @@ def measure(
     for dance in dances:
         name = str(dance.song)
         poses = pose.validate(dance.poses, f"the poses of {name}")
-        if abs(dance.fps - FPS) > 1e-6:
+        if not abs(dance.fps - FPS) <= 1e-6:
             raise D2MError(f"the dance to {name} has {dance.fps:g} frames a second", f"{FPS:g}", "resample it")
         if name not in songs:
             raise D2MError(f"the song {name} has no beats given", "the beats of every song that is danced to")
-        beats_s = np.asarray(songs[name], dtype=np.float64)
-        if not np.isfinite(beats_s).all() or (np.diff(beats_s) <= 0).any():
-            raise D2MError(f"the beats of the song {name} are not numbers in order", "seconds, each one later")
+        beats_s = _times(songs[name], f"the beats of the song {name}")
+        units_s = _times(dance.units_s, f"units_s of the dance to {name}")
         beats_s = beats_s[(beats_s >= 0) & (beats_s < dance.duration_s)]
         if len(beats_s) < 2:
             raise D2MError(f"the song {name} has {len(beats_s)} beats while it is danced to", "two at least")
@@ -55,9 +54,7 @@ def measure(
         features = {space: embed(poses) for space, embed in ((spaces or {}) | {"motion": describe}).items()}
         movements = _movements(poses, kinematic_beats_s, beats_s, strength)
         judged = judge(poses) if judge else ""
-        made.append(
-            Sample(name, dance.style, poses, beats_s, kinematic_beats_s, dance.units_s, features, movements, judged)
-        )
+        made.append(Sample(name, dance.style, poses, beats_s, kinematic_beats_s, units_s, features, movements, judged))
     return made
 
 
@@ -71,6 +68,17 @@ def at_random(samples: list[Sample], seed: int) -> list[Sample]:
     rng = np.random.default_rng(seed)
     times = lambda s: np.sort(rng.uniform(0, len(s.poses) / FPS, len(s.kinematic_beats_s)))  # noqa: E731
     return [replace(sample, kinematic_beats_s=times(sample)) for sample in samples]
+
+
+def _times(times_s, what: str) -> np.ndarray:
+    """Times (n,) in seconds as float64. Raises `D2MError` where they are not numbers that increase."""
+    try:
+        times = np.asarray(times_s, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise D2MError(f"{what} are not numbers in order", "seconds, each one later") from error
+    if times.ndim != 1 or not np.isfinite(times).all() or (np.diff(times) <= 0).any():
+        raise D2MError(f"{what} are not numbers in order", "seconds, each one later")
+    return times
 
 
 def _within(beats_s: np.ndarray, sample: Sample) -> np.ndarray:

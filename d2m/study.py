@@ -135,7 +135,7 @@ def write(path: Path, scores: Scores) -> None:
     """Write scores with their bootstrap draws. Raises `OutputError`."""
     content = {
         name: {
-            of: {"value": e.value, "draws": np.round(e.draws, 6).tolist(), "n": e.n, "reason": e.reason}
+            of: {"value": e.value, "draws": [float(f"{draw:.9g}") for draw in e.draws], "n": e.n, "reason": e.reason}
             for of, e in some.items()
         }
         for name, some in scores.items()

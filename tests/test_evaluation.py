@@ -316,3 +316,11 @@ def test_a_split_of_nothing_has_neither_dances_nor_songs(tiny_run):
     entries = tuple(entry for entry in tiny_run.corpus.entries if entry.split != "test")
     alone.__dict__["corpus"] = corpus.Corpus("alone", tiny_run.corpus.folder, tiny_run.corpus.styles, entries, ())
     assert evaluation.real_dances(alone, "test") == [] and evaluation.heard_in(alone, "test") == {}
+
+
+def test_a_part_in_which_nothing_can_be_measured_is_left_out_of_the_drift(tiny_run, measured, body_at):
+    long = sliding(body_at, np.full(450, 0.5))
+    # The music ends at 15 s, so that the last ten seconds have no beat.
+    quiet = replace(long, beats_s=np.arange(0.25, 15, 0.5), units_s=np.arange(2.0, 28.0))
+    found = evaluation.drift(tiny_run, measured, [quiet])["speed, m/s"]
+    assert found["value"] == pytest.approx(0.5, rel=1e-4) and "last seconds" not in found["controls"]

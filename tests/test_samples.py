@@ -124,6 +124,12 @@ SONGS = {"a": beats("a"), "b": beats("b")}
         (wrong(poses=NAN[:1]), SONGS, "poses of a have shape .* two frames at least"),
         (wrong(poses="no dance"), SONGS, "poses of a are not an array of numbers"),
         (wrong(fps=30.0), SONGS, "the dance to a has 30 frames a second; expected 15; resample it"),
+        (wrong(fps=np.nan), SONGS, "the dance to a has nan frames a second"),
+        *(
+            (wrong(units_s=units_s), SONGS, "units_s of the dance to a are not numbers in order")
+            for units_s in ([1.0, np.nan], [2.0, 1.0], "soon", np.ones((2, 2)))
+        ),
+        (wrong(), SONGS | {"a": ["soon", "later"]}, "the beats of the song a are not numbers in order"),
         (wrong(), {"b": beats("b")}, "the song a has no beats given"),
         (wrong(), SONGS | {"a": []}, "the song a has 0 beats while it is danced to; expected two at least"),
         (wrong(), SONGS | {"a": [3.0]}, "the song a has 1 beats"),
