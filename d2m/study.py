@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from d2m import evaluation, parameters
+from d2m import checkpoint, evaluation, parameters
 from d2m.baselines import lstm_dance, nearest_music, random_dance
 from d2m.corpus import FOLDS
 from d2m.dance import Dance
@@ -88,8 +88,14 @@ def result_path(whole: Experiment, row: str, fold: int | None, seed: int) -> Pat
 def run(whole: Experiment, say: Callable[[str], None] = print) -> None:
     """Train and score every row that is not there yet, one at a time; `say` is told of each.
 
-    Raises `CorpusError` where no style has songs enough for a fold.
+    Raises `CorpusError` where no style has songs enough for a fold, `CheckpointError` where another study is there.
     """
+    for fold in folds(whole.source):
+        if not experiment_of(whole, HEADLINE, fold, 0).corpus.split("test"):
+            raise CorpusError(
+                f"no style of {whole.corpus.name} has {FOLDS} songs", "songs enough to hold some out in every fold"
+            )
+    agree(whole)
     todo = [(row, fold, seed) for fold in folds(whole.source) for row in ROWS for seed in ROWS[row].seeds]
     # All folds of the headline and the baselines first: a study that is stopped early says the most.
     todo.sort(key=lambda job: (job[2], list(ROWS).index(job[0])))
@@ -101,12 +107,36 @@ def run(whole: Experiment, say: Callable[[str], None] = print) -> None:
             continue
         say(place)
         judges = experiment_of(whole, HEADLINE, fold, 0)
-        if not judges.corpus.split("test"):
-            raise CorpusError(
-                f"no style of {judges.corpus.name} has {FOLDS} songs", "songs enough to hold some out in every fold"
-            )
         write(path, scores_of(experiment_of(whole, row, fold, seed), judges, row))
     report(whole)
+
+
+def agree(whole: Experiment) -> None:
+    """Write `<run>/study/protocol.json`, what every row is trained and scored by, or check that it is still the same.
+
+    Raises `CheckpointError` where the study in the folder is of other steps or of another corpus.
+    """
+    path = whole.folder / "study" / "protocol.json"
+    wanted = {
+        "steps": whole.preset.gan_training.steps, "LSTM steps": whole.preset.lstm_training.steps,
+        "preset": whole.preset_name, "corpus fingerprint": whole.corpus.fingerprint(), "dances a song": DANCES,
+        "seeds of d2m": list(SEEDS), "folds": len(folds(whole.source)),
+    }  # fmt: skip
+    if path.exists():
+        try:
+            found = json.loads(path.read_text())
+            differing = [name for name, value in wanted.items() if found.get(name) != value]
+        except (OSError, ValueError, AttributeError) as error:
+            raise CheckpointError(f"{path} cannot be read ({error})", "the protocol of a study", "delete it") from error
+        if differing:
+            name = differing[0]
+            raise CheckpointError(
+                f"the study in {path.parent} is of {name} {found.get(name)}", f"{wanted[name]}",
+                "give the same values, or move that folder away",
+            )  # fmt: skip
+        return
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(wanted | {"commit": checkpoint.commit()}, indent=1))
 
 
 def main() -> None:

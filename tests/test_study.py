@@ -207,6 +207,7 @@ def test_nothing_is_made_twice(studied, no_work):
 def test_a_killed_study_goes_on_within_the_training_that_it_was_killed_in(studied, tmp_path, monkeypatch):
     whole = replace(studied[0], run=str(tmp_path / "run"))
     shutil.copytree(studied[0].folder, whole.folder)
+    (whole.folder / "study" / "protocol.json").unlink()  # the GAN is trained for longer here, so that it can be killed
     for row in ("no_gan", "no_warp"):
         shutil.rmtree(whole.folder / "study" / "split" / f"{row}-0")
     tiny, forward, steps = presets.PRESETS["tiny"], MMGAN.forward, []
@@ -417,3 +418,12 @@ def test_damaged_scores_are_told_with_their_file(tmp_path, content):
     path.write_text(content)
     with pytest.raises(CheckpointError, match=r"scores\.json cannot be read"):
         study.read(path)
+
+
+def test_a_study_of_other_steps_is_told_and_not_mixed(studied):
+    whole, _ = studied
+    study.agree(whole)
+    kept = json.loads((whole.folder / "study" / "protocol.json").read_text())
+    assert kept["steps"] == whole.preset.gan_training.steps and kept["corpus fingerprint"] == whole.corpus.fingerprint()
+    with pytest.raises(CheckpointError, match=rf"of steps {kept['steps']}; expected 7; give the same"):
+        study.run(replace(whole, steps=7), say=lambda message: pytest.fail("the study began"))
