@@ -1,4 +1,4 @@
-"""How long each stage takes, and on which machine: `python -m d2m.bench [--json FILE]`, some two minutes on two cores.
+"""How long each stage takes, and on which machine: `python -m d2m.bench [--json FILE]`, about a minute on two cores.
 
 A row is the median of 5 runs after one that warms up, or of 3 where a run takes more than 2 seconds. Nothing is needed
 but the package: songs and dances are the built-in ones, weights are untrained, which changes no time, and all files lie
@@ -242,7 +242,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m d2m.bench", description="How long each stage takes here.")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the table to this file, too")
     path = parser.parse_args(arguments).json
-    # The file is opened first: that a place cannot be written is no news for after two minutes.
+    # The file is opened first: that a place cannot be written is no news for the end.
     with replacing(path) if path else nullcontext() as temporary, tempfile.TemporaryDirectory() as folder:
         os.environ["D2M_CACHE"] = folder  # what is heard here is not for the project's cache
         here, rows = machine(), []

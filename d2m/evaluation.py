@@ -30,6 +30,7 @@ from d2m.metrics import Measured
 from d2m.paths import replacing, resolve
 from d2m.samples import Judge, Sample, Space, measure
 from d2m.units import LEAD, UNIT_BEATS
+from d2m.yardstick import standardised
 
 HOP = 8  # frames between two windows of the style network
 # Which controls are shown beside scores of single dances, and which beside those of whole sets.
@@ -126,12 +127,11 @@ def judge(judges: Experiment) -> Judge:
 
 
 def compare(
-    experiment: Experiment, count: int = 3, dances: list[Dance] | None = None, judges: Experiment | None = None,
-    composed: bool = True,
+    experiment: Experiment, count: int = 3, dances: list[Dance] | None = None, judges: Experiment | None = None
 ) -> Measured:  # fmt: skip
     """Dances of a run and their controls, measured: `count` dances to every test song, or the given `dances`.
 
-    `judges` lends the style network and the judge (None: the run's own); `composed` adds `compositions`.
+    `judges` lends the style network and the judge (None: the run's own). Only our own have `compositions` beside them.
     """
     judges = judges or experiment
     heard = heard_in(experiment, "test")
@@ -139,7 +139,7 @@ def compare(
     train = real_dances(experiment, "train")
     songs = {str(dance.song): dance.beats_s for dance in [*(dances or []), *real, *train]}
     others = {"real": real}
-    if composed and dances is None:
+    if dances is None:
         others |= compositions(experiment, heard) | {"seen": seen_dances(experiment)}
     ours = our_dances(experiment, experiment.dancer, count) if dances is None else dances
     return metrics.compare(ours, songs, train, others, spaces(judges), judge(judges), experiment.seed)
@@ -184,11 +184,10 @@ def nearest_units(measured: Measured, name: str) -> np.ndarray:
 def feature_points(measured: Measured, space: str = "motion") -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Feature vectors of the training dances, the unseen real ones and ours, and the number of the style of each."""
     styles = sorted({sample.style for sample in measured.yardstick.samples})
-    mean, deviation = measured.yardstick.scale[space]
     sets = {"training": measured.yardstick.samples, "unseen real": measured.others["real"], "ours": measured.ours}
     points, labels = {}, {}
     for name, samples in sets.items():
-        points[name] = np.concatenate([(sample.features[space] - mean) / deviation for sample in samples])
+        points[name] = np.concatenate([standardised(sample, space, measured.yardstick.scale) for sample in samples])
         labels[name] = np.concatenate(
             [np.full(len(sample.features[space]), styles.index(sample.style)) for sample in samples]
         )

@@ -115,6 +115,9 @@ class Experiment:
     @cached_property
     def lstm(self) -> MusicToPoses:
         """The baseline LSTM from music to poses, trained when it is not there."""
+        model = MusicToPoses(LSTMConfig(dimensions=self.preset.vae.dimensions))
+        if self._find("lstm", "lstm", model):
+            return model
         entries = self.corpus.split("train")
         loaded = [self.corpus.load(entry) for entry in entries]
         poses = [
@@ -123,9 +126,6 @@ class Experiment:
         ]
         targets = [torch.from_numpy(style.view_of("dance", dance)) for dance in poses]
         heard = [torch.from_numpy(arrays["music_features"]) for arrays in loaded]
-        model = MusicToPoses(LSTMConfig(dimensions=self.preset.vae.dimensions))
-        if self._find("lstm", "lstm", model):
-            return model
         model.set_statistics(torch.cat(heard), torch.cat(targets))
         styles = torch.tensor([self.corpus.styles.index(entry.style) for entry in entries])
 

@@ -29,27 +29,32 @@ def of_space(samples: list[Sample], yardstick: Yardstick, space: str, seed: int)
     """Scores of a whole set in one feature space."""
     found = {}
     styles = [style for where, style in yardstick.references if where == space]
+    of_styles = {style: _distances(samples, yardstick, space, style, seed) for style in styles}
     for name in DISTANCES:
-        of_styles = {style: _distance(name, samples, yardstick, space, style, seed) for style in styles}
-        danced = [estimate for estimate in of_styles.values() if estimate.value is not None]
+        danced = [of_style[name] for of_style in of_styles.values() if of_style[name].value is not None]
         found[f"{name} ({space})"] = mean_estimate(danced) if danced else Estimate(None, reason="too few dances")
-        found |= {f"{name} ({space}), {style}": estimate for style, estimate in of_styles.items()}
+        found |= {f"{name} ({space}), {style}": of_style[name] for style, of_style in of_styles.items()}
     found[f"diversity ({space})"] = _diversity(samples, yardstick, space, seed)
     found[f"multimodality ({space})"] = _multimodality(samples, yardstick, space, seed)
     return found
 
 
-def _distance(name: str, samples: list[Sample], yardstick: Yardstick, space: str, style: str, seed: int) -> Estimate:
-    """One of `DISTANCES` between the dances of a style and the real ones of that style."""
+def _distances(
+    samples: list[Sample], yardstick: Yardstick, space: str, style: str, seed: int
+) -> dict[str, Estimate]:  # fmt: skip
+    """Each of `DISTANCES` between the dances of a style and the real ones of that style."""
     of_style = [sample for sample in samples if sample.style == style]
     if sum(len(sample.features[space]) for sample in of_style) < 2:
-        return Estimate(None, reason=f"too few dances of {style}")
+        return dict.fromkeys(DISTANCES, Estimate(None, reason=f"too few dances of {style}"))
     songs = distances.Songs.of(_by_song(of_style, space, yardstick), yardstick.features[space, style])
-    measure = lambda weights: DISTANCES[name](yardstick.references[space, style], songs, weights)  # noqa: E731
     weights = draws_of_songs([sample.song for sample in of_style], seed)
     weights = weights[(weights > 0) @ songs.counts > 1]  # a draw of one vector alone has no spread
-    draws = np.array([measure(drawn) for drawn in weights])
-    return Estimate(measure(np.ones(len(songs.counts))), np.resize(draws, DRAWS), len(of_style))
+    reference, found = yardstick.references[space, style], {}
+    for name, measure in DISTANCES.items():
+        draws = np.array([measure(reference, songs, drawn) for drawn in weights])
+        value = measure(reference, songs, np.ones(len(songs.counts)))
+        found[name] = Estimate(value, np.resize(draws, DRAWS), len(of_style))
+    return found
 
 
 def _diversity(samples: list[Sample], yardstick: Yardstick, space: str, seed: int) -> Estimate:

@@ -25,6 +25,7 @@ from d2m.evaluation import our_dances
 from d2m.experiment import Experiment
 from d2m.metrics import digits
 from d2m.paths import replacing
+from d2m.scores import score
 from d2m.variants import VARIANTS
 
 DANCES = 3  # to every test song, of each seed
@@ -70,7 +71,7 @@ def folds(source: str) -> tuple[int | None, ...]:
 
 def experiment_of(whole: Experiment, row: str, fold: int | None, seed: int) -> Experiment:
     """The experiment of a row: the run `whole` itself for d2m on its own split and seed, else one below its study."""
-    where = whole.folder / "study" / ("split" if fold is None else f"fold-{fold}")
+    where = _of_fold(whole, fold)
     base = str(whole.folder if fold is None else where / f"{HEADLINE}-0")
     if row not in VARIANTS:  # a baseline: nothing of d2m is trained for it but what measures it
         return replace(whole, run=base, fold=fold, seed=0)
@@ -82,7 +83,7 @@ def experiment_of(whole: Experiment, row: str, fold: int | None, seed: int) -> E
 
 def result_path(whole: Experiment, row: str, fold: int | None, seed: int) -> Path:
     """Where the scores of a row stand."""
-    return whole.folder / "study" / ("split" if fold is None else f"fold-{fold}") / f"{row}-{seed}" / RESULT
+    return _of_fold(whole, fold) / f"{row}-{seed}" / RESULT
 
 
 def run(whole: Experiment, say: Callable[[str], None] = print) -> None:
@@ -157,8 +158,8 @@ def scores_of(experiment: Experiment, judges: Experiment, row: str) -> Scores:
     """The scores of a row, in the spaces of `judges`; d2m's of seed 0 with all its controls."""
     headline = row == HEADLINE and experiment.seed == 0
     measured = evaluation.compare(experiment, DANCES, ROWS[row].dances(experiment) if not headline else None, judges)
-    found = measured.scores(judges.seed)  # one seed for all rows: their bootstrap draws the same songs
-    return found if headline else {"ours": found["ours"]}
+    # One seed for all rows: their bootstrap draws the same songs.
+    return measured.scores(judges.seed) if headline else {"ours": score(measured.ours, measured.yardstick, judges.seed)}
 
 
 def write(path: Path, scores: Scores) -> None:
@@ -272,6 +273,10 @@ def missing(whole: Experiment) -> list[str]:
     ]
 
 
+def _of_fold(whole: Experiment, fold: int | None) -> Path:
+    return whole.folder / "study" / ("split" if fold is None else f"fold-{fold}")
+
+
 def _whole_number(text: str) -> int:
     if not text.isdecimal():
         raise ParameterError(f"STEPS is {text!r}", "a whole number")
@@ -279,7 +284,7 @@ def _whole_number(text: str) -> int:
 
 
 def _cell(estimate: Estimate) -> str:
-    if estimate.value is None:
-        return "–"
-    low, high = np.percentile(estimate.draws, (2.5, 97.5))
-    return f"{digits(estimate.value)} ({digits(low)} to {digits(high)})"
+    cell = estimate.cell()
+    if cell["value"] is None:
+        return digits(None)
+    return f"{digits(cell['value'])} ({digits(cell['low'])} to {digits(cell['high'])})"
