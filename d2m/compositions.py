@@ -5,7 +5,7 @@
     style_codes  z_mov of real training units of the song's style, shuffled
     runs         {z_mov} of real training runs of the song's style, run after run: what the DU-VAE alone can do
     pasted       real training units of the song's style end to end, seams and all: not even the DU-VAE
-    untrained    both models before training
+    untrained    both models before training: random weights, what is linear in them too
 
 All are chained and put on the beats as d2m's own dances are, one dance to a song.
 """
@@ -48,7 +48,7 @@ def untrained(experiment: Experiment) -> Dancer:
     buffers = dict(trained.named_buffers())
     for name, buffer in fresh.named_buffers():
         buffer.copy_(buffers[name])
-    return Dancer(fresh, experiment.classifier("music"), experiment.preset.warp)
+    return replace(experiment.dancer, mmgan=fresh)
 
 
 def _composed(experiment: Experiment, name: str, song: str, style: str, heard: Music) -> Dance:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from d2m import alignment, distances, physics
+from d2m import alignment, physics
 from d2m.errors import D2MError
 from d2m.samples import Sample
 from d2m.yardstick import Yardstick
@@ -47,21 +47,9 @@ def _three(measure: Callable[[np.ndarray], float]) -> Callable[[Sample, Yardstic
     return lambda s, _: measure(s.poses) if s.poses.shape[2] == 3 else None
 
 
-def _nearest_unit(sample: Sample, yardstick: Yardstick) -> float | None:
-    found = nearest_units(sample, yardstick)
-    return 100 * float(found.mean()) if len(found) else None
-
-
-def nearest_units(sample: Sample, yardstick: Yardstick) -> np.ndarray:
-    """Distance (n,) in metres of each unit of a dance to the nearest unit that was trained on, or its mirror image.
-
-    Root mean square over poses and joints, each pose told from its own hips and facing. Copying shows as distances
-    below those of unseen real dances. None of them where the dance, or the reference, has no units.
-    """
-    if not len(sample.movements) or not len(yardstick.movements):
-        return np.empty(0)
-    found = distances.nearest(sample.movements.reshape(len(sample.movements), -1), yardstick.movements)
-    return found * np.sqrt(sample.poses.shape[2])  # the mean was over coordinates, of which a joint has D
+def _nearest_movement(sample: Sample, yardstick: Yardstick) -> float | None:
+    found = yardstick.memory.distances(sample.poses)
+    return 100 * float(np.median(found)) if len(found) else None
 
 
 # In `tests/PROTOCOL.md` with units and sources. Names that begin with "beat" are of beats (see `metrics`).
@@ -131,8 +119,8 @@ DANCE_SCORES = {
         lambda s, yardstick: physics.freeze_share(s.poses, yardstick.slow), LOWER,
     ),
     "speed, m/s": Score("mean joint speed", lambda s, _: float(physics.joint_speed(s.poses).mean()), LIKE_REAL),
-    "nearest training unit, cm": Score(
-        "mean distance of units to the nearest one of training or its mirror image",
-        _nearest_unit, LIKE_REAL, "no unit: too few kinematic beats",
+    "nearest training movement, cm": Score(
+        "median distance of movements to the nearest one of training, its mirror image, or either faster or slower",
+        _nearest_movement, LIKE_REAL, "shorter than a movement",
     ),
 }  # fmt: skip

@@ -129,19 +129,6 @@ def pairwise(vectors: np.ndarray) -> np.ndarray:
     return np.linalg.norm(vectors[:, None] - vectors[None], axis=-1)
 
 
-def nearest(vectors: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Root mean square difference (n,) of each vector (n, C) to the nearest of `others` (m, C)."""
-    vectors, others = finite(vectors, 1), finite(others, 1)
-    middle = others.mean(axis=0)  # differences are small beside the vectors: float32 keeps them when taken from here
-    vectors, others = (vectors - middle).astype(np.float32), (others - middle).astype(np.float32)
-    lengths, found = np.square(others).sum(axis=1), []
-    for first in range(0, len(vectors), 512):
-        rows = vectors[first : first + 512]
-        index = (lengths - 2 * rows @ others.T).argmin(axis=1)
-        found.append(np.square(rows - others[index]).mean(axis=1))
-    return np.sqrt(np.concatenate(found)).astype(np.float64)
-
-
 def _kernel(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return (first @ second.T / first.shape[1] + 1) ** 3
 

@@ -5,6 +5,7 @@
     shuffled, random, mean_pose, copy                       see `controls`
     prior, codes, style_codes, runs, pasted, untrained      see `compositions`
     seen            ours to training songs, of the styles of which no song is unseen
+    no_gan          d2m without its critics, where the study has trained it (see `rows`)
 
 What dances are compared with are the real training dances; `real` beside ours is the floor that so many dances leave.
 """
@@ -16,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from d2m import alignment, checkpoint, dance_scores, dataset, generate, metrics, music, pose, scores, style
+from d2m import alignment, checkpoint, dataset, generate, metrics, music, pose, scores, style
 from d2m.clock import FPS
 from d2m.compositions import compositions
 from d2m.dance import Dance
@@ -34,9 +35,13 @@ from d2m.yardstick import standardised
 
 HOP = 8  # frames between two windows of the style network
 # Which controls are shown beside scores of single dances, and which beside those of whole sets.
-OF_DANCES = ("real", "real_shuffled", "real_random", "shuffled", "random", "mean_pose", "copy", "untrained", "seen")
+OF_DANCES = (
+    "real", "real_shuffled", "real_random", "shuffled", "random", "mean_pose", "copy", "untrained", "no_gan", "seen",
+)  # fmt: skip
 PLOTTED = ("real", "real_shuffled", "shuffled", "random", "copy", "pasted", "runs", "style_codes", "prior")
-OF_SETS = ("real", "mean_pose", "copy", "untrained", "prior", "codes", "style_codes", "runs", "pasted", "seen")
+OF_SETS = (
+    "real", "mean_pose", "copy", "untrained", "no_gan", "prior", "codes", "style_codes", "runs", "pasted", "seen",
+)  # fmt: skip
 DRIFT_S, DRIFT_MOVEMENTS = 10.0, 100  # what is compared: the first and last seconds, the first and a late movement
 
 
@@ -127,18 +132,20 @@ def judge(judges: Experiment) -> Judge:
 
 
 def compare(
-    experiment: Experiment, count: int = 3, dances: list[Dance] | None = None, judges: Experiment | None = None
+    experiment: Experiment, count: int = 3, dances: list[Dance] | None = None, judges: Experiment | None = None,
+    more: dict[str, list[Dance]] | None = None,
 ) -> Measured:  # fmt: skip
     """Dances of a run and their controls, measured: `count` dances to every test song, or the given `dances`.
 
-    `judges` lends the style network and the judge (None: the run's own). Only our own have `compositions` beside them.
+    `judges` lends the style network and the judge (None: the run's own); `more` sets stand beside the controls. Only
+    our own have `compositions` beside them.
     """
     judges = judges or experiment
     heard = heard_in(experiment, "test")
     real = real_dances(experiment, "test")
     train = real_dances(experiment, "train")
     songs = {str(dance.song): dance.beats_s for dance in [*(dances or []), *real, *train]}
-    others = {"real": real}
+    others = {**(more or {}), "real": real}
     if dances is None:
         others |= compositions(experiment, heard) | {"seen": seen_dances(experiment)}
     ours = our_dances(experiment, experiment.dancer, count) if dances is None else dances
@@ -146,7 +153,8 @@ def compare(
 
 
 def drift(experiment: Experiment, measured: Measured, dances: list[Dance] | None = None) -> dict:
-    """Whether a dance wears out: the table of its first `DRIFT_S`, beside its last, its movement 1 and 100.
+    """Whether a dance wears out: the table of its first `DRIFT_S`, beside its last, its movement 1 and 100, and beside
+    the same of the unseen real dances.
 
     d2m dances to each test song, repeated until it takes more than `DRIFT_MOVEMENTS` movements; given `dances` are
     taken as long as they are. A movement is seen for the 4 s from its beginning, one window of the feature spaces.
@@ -157,14 +165,14 @@ def drift(experiment: Experiment, measured: Measured, dances: list[Dance] | None
             for name, (known, heard) in heard_in(experiment, "test").items()
         ]
     parts: dict[str, list[Dance]] = {}
-    for dance in dances:
-        for part, shown in _parts(dance).items():
+    for prefix, some in (("", dances), ("real ", real_dances(experiment, "test"))):
+        for part, shown in [pair for dance in some for pair in _parts(dance).items()]:
             if len(shown.poses) > 2 and len(shown.beats_s) > 1:  # else there is nothing to measure
-                parts.setdefault(part, []).append(shown)
+                parts.setdefault(prefix + part, []).append(shown)
     found = {}
-    for part, shown in parts.items():
-        songs = {str(dance.song): dance.beats_s for dance in shown}
-        samples = measure(shown, songs, spaces(experiment), judge(experiment))
+    for part, some in parts.items():
+        songs = {str(dance.song): dance.beats_s for dance in some}
+        samples = measure(some, songs, spaces(experiment), judge(experiment))
         found[part] = scores.score(samples, measured.yardstick, experiment.seed)
     first = found.pop("first seconds")
     return metrics.table({"ours": first, "reference": first, **found})
@@ -175,10 +183,10 @@ def beat_distances(samples: list[Sample]) -> np.ndarray:
     return np.concatenate([alignment.beat_distances(s.music_beats_s, s.kinematic_beats_s) for s in samples])
 
 
-def nearest_units(measured: Measured, name: str) -> np.ndarray:
-    """Distances in cm of all units of a set ("ours" or a control) to the nearest unit that was trained on."""
+def nearest_movements(measured: Measured, name: str) -> np.ndarray:
+    """Distances in cm of all movements of a set ("ours" or a control) to the nearest one that was trained on."""
     samples = measured.ours if name == "ours" else measured.others[name]
-    return 100 * np.concatenate([dance_scores.nearest_units(sample, measured.yardstick) for sample in samples])
+    return 100 * np.concatenate([measured.yardstick.memory.distances(sample.poses) for sample in samples])
 
 
 def feature_points(measured: Measured, space: str = "motion") -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:

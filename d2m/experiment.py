@@ -19,10 +19,12 @@ from d2m.generate import Dancer
 from d2m.lstm import LSTMConfig, MusicToPoses
 from d2m.paths import resolve
 from d2m.presets import Preset, preset
-from d2m.style import WINDOW_FRAMES, StyleClassifier, StyleConfig
+from d2m.style import HOP_FRAMES, WINDOW_FRAMES, StyleClassifier, StyleConfig
 from d2m.units import LEAD
 from d2m.vae import DUVAE
 from d2m.variants import VARIANTS
+
+PRINCIPAL_ROWS = 8192  # units or runs of training, every style alike, whose principal components training begins with
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,9 @@ class Experiment:
         mean, deviation = data.statistics()
         model.feature_mean.copy_(mean)
         model.feature_deviation.copy_(deviation)
+        if model.config.principal:
+            generator = torch.Generator().manual_seed(self.seed)
+            model.begin_with(data.units(balanced(data.unit_styles, PRINCIPAL_ROWS, generator)))
 
         def draw(count: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
             return {"unit": data.units(balanced(data.unit_styles, count, generator))}
@@ -142,27 +147,27 @@ class Experiment:
         if view not in kept:
             windows, labels = self.style_windows(view, "train")
             config = StyleConfig(view, self.corpus.styles, windows.shape[-1], WINDOW_FRAMES[view])
-            model = StyleClassifier(config)
+            model = style.classifier(config)
             if not self._find(f"style/{view}", "style", model):
-                model.mean.copy_(windows.mean((0, 1)))
-                model.deviation.copy_(windows.std((0, 1)).clamp(min=1e-3))
+                model.set_statistics(windows)
 
                 def draw(count: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
                     index = balanced(labels, count, generator)
                     return {"windows": windows[index], "style": labels[index]}
 
-                self._train(f"style/{view}", "style", model, draw, self.preset.style_training, f"style of {view}")
+                training = self.preset.music_style_training if view == "music" else self.preset.style_training
+                self._train(f"style/{view}", "style", model, draw, training, f"style of {view}")
             kept[view] = model.eval()
         return kept[view]
 
     def style_windows(self, view: str, split: str) -> tuple[torch.Tensor, torch.Tensor]:
-        """Windows (n, window, C) of a view of a split's clips, two a second, and the class of each."""
+        """Windows (n, window, C) of a view of a split's clips, `HOP_FRAMES` apart, and the class of each."""
         windows, labels = [], []
         for entry in self.corpus.split(split):
             arrays = self.corpus.load(entry)
             poses = dataset.in_dimensions(arrays["poses"], self.preset.vae.dimensions, entry.name)
             seen = style.view_of(view, poses, arrays["music_features"])
-            windows.append(torch.from_numpy(style.windows_every(seen, WINDOW_FRAMES[view], hop=8)))
+            windows.append(torch.from_numpy(style.windows_every(seen, WINDOW_FRAMES[view], HOP_FRAMES[view])))
             labels.append(torch.full((len(windows[-1]),), self.corpus.styles.index(entry.style)))
         return torch.cat(windows), torch.cat(labels)
 
@@ -245,6 +250,9 @@ class Experiment:
         # One scale for all of z_mov: dividing each direction by its own would make loud those that say nothing.
         model.code_deviation.fill_(codes.std((0, 1)).square().mean().sqrt())
         generator = torch.Generator().manual_seed(self.seed)
+        if model.config.principal:
+            some = codes[balanced(data.run_styles, PRINCIPAL_ROWS, generator)]
+            model.linear.begin_with((some / model.code_deviation).flatten(1))
         chosen = balanced(data.unit_styles, model.config.leads, generator)
         model.leads.copy_(data.units(chosen)[:, :LEAD])
         model.lead_styles.copy_(data.unit_styles[chosen])

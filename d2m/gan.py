@@ -15,7 +15,8 @@ Departures from the paper, off in the `paper` preset but for the last (README, d
   decode, and its movements are five times as far from real ones.
 - The adversarial losses weigh little, and R1 (Mescheder et al. 2018) keeps the critics from winning outright.
 - {z_mov} themselves are the real side of L_adv^m, so that the critic does not learn what reconstructions look like.
-- E_dan, G_dan and D_mov take a run whole instead of stepping through its three movements.
+- E_dan, G_dan and D_mov take a run whole instead of stepping through its three movements; E_dan and G_dan begin as
+  what is linear in them, the principal components of the training runs.
 - The DU-VAE stays fixed; the paper fine-tunes its decoder at a tenth of the rate.
 """
 
@@ -27,6 +28,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from d2m.layers import (
     Gaussian,
+    Principal,
     SequenceDecoder,
     SequenceEncoder,
     WindowDecoder,
@@ -34,6 +36,7 @@ from d2m.layers import (
     kl_to_standard_normal,
     mlp,
     reparameterise,
+    silence,
 )
 from d2m.pose import rebase
 from d2m.units import LEAD, UNIT_BEATS, UNIT_POSES, WINDOW
@@ -45,11 +48,12 @@ class GANConfig:
     """Sizes and loss weights of the MM-GAN; the defaults are those of the `demo` preset."""
 
     styles: int = 3  # size of s
-    movement_size: int = 64  # of z_mov, as in the VAE
-    dance_size: int = 64  # of z_dan (paper: 512)
+    movement_size: int = 128  # of z_mov, as in the VAE
+    dance_size: int = 384  # of z_dan (paper: 512)
     noise_size: int = 64  # (paper: 30)
     hidden: int = 512  # width of layers and GRU states (paper: 1024)
     recurrent: bool = False  # True, as published: GRUs step through a run; False: it is taken whole
+    principal: bool = True  # False, as published: nothing is linear, and training begins from noise
     run: int = 3  # units in a run
     audio_size: int = 28  # of an audio feature row
     audio_per_beat: bool = True  # False, as published: one mean vector a run
@@ -60,8 +64,8 @@ class GANConfig:
     gradient_penalty: float = 1.0  # of R1, half of it times the squared gradient of the critics; 0: as published
     movement_weight: float = 1.0  # of L_recon^m
     style_weight: float = 1.0  # of L_recon^s
-    kl_weight: float = 3e-3  # of L_KL^d, summed over z_dan
-    music_kl_weight: float = 1e-2  # of the same for z~_dan; 0: as published
+    kl_weight: float = 2e-4  # of L_KL^d, summed over z_dan
+    music_kl_weight: float = 2e-3  # of the same for z~_dan; 0: as published
     pose_weight: float = 1.0  # of L_recon^p (paper: 10)
     leads: int = 96  # lead poses of training units, kept with the weights for dances to start from
 
@@ -84,6 +88,9 @@ class MMGAN(nn.Module):
             self.dance_decoder = WindowDecoder(dance, hidden, config.movement_size, run)
             self.movement_critic = WindowEncoder(judged, hidden, run)
         self.dance_head = Gaussian(self.dance_encoder.size, dance)
+        if config.principal:
+            self.linear = Principal(run * config.movement_size, dance)
+            silence(self.dance_head, self.dance_decoder)
         self.movement_verdict = nn.Linear(self.movement_critic.size, 1)
         self.music_encoder = mlp(config.styles + config.noise_size, hidden, hidden)  # E_mus
         self.music_head = Gaussian(hidden, dance)
@@ -102,6 +109,7 @@ class MMGAN(nn.Module):
         makers = (
             self.dance_encoder, self.dance_head, self.dance_decoder, self.music_encoder, self.music_head, self.style,
         )  # fmt: skip
+        makers += (self.linear,) if self.config.principal else ()
         generator = {"generator": [weight for module in makers for weight in module.parameters()]}
         if not (self.config.adversarial_weight or self.config.dance_adversarial_weight):
             return generator
@@ -109,11 +117,18 @@ class MMGAN(nn.Module):
 
     def encode_dance(self, codes: Tensor) -> tuple[Tensor, Tensor]:
         """E_dan: {z_mov} -> Gaussian of z_dan (B, dance_size)."""
-        return self.dance_head(self.dance_encoder(codes / self.code_deviation))
+        codes = codes / self.code_deviation
+        mean, log_variance = self.dance_head(self.dance_encoder(codes))
+        if self.config.principal:
+            mean = mean + self.linear.into(codes.flatten(1))
+        return mean, log_variance
 
     def decode_dance(self, z_dan: Tensor) -> Tensor:
         """G_dan: z_dan -> {z_mov}."""
-        return self.dance_decoder(z_dan) * self.code_deviation
+        codes = self.dance_decoder(z_dan)
+        if self.config.principal:
+            codes = codes + self.linear.back(z_dan).unflatten(-1, codes.shape[1:])
+        return codes * self.code_deviation
 
     def encode_music(self, style: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """E_mus: style of the music s (B, styles) and noise (B, noise_size) -> Gaussian of z~_dan (B, dance_size)."""

@@ -7,6 +7,8 @@ fixed length (a dance unit) may instead be taken whole: `WindowEncoder` and `Win
 import torch
 from torch import Tensor, nn
 
+SURE = -4.0  # log variance before training of what is linear: it is known well
+
 
 def mlp(inputs: int, hidden: int, outputs: int, depth: int = 2) -> nn.Sequential:
     """`depth` hidden layers (linear, LayerNorm, LeakyReLU 0.2) and a linear output."""
@@ -41,6 +43,39 @@ def kl_to_standard_normal(gaussian: tuple[Tensor, Tensor]) -> Tensor:
     return (mean.pow(2) + log_variance.exp() - 1 - log_variance).sum(dim=-1).mean() / 2
 
 
+class Principal(nn.Module):
+    """Linear maps to `size` principal components of rows (B, inputs), of unit variance, and back; trained further."""
+
+    def __init__(self, inputs: int, size: int):
+        super().__init__()
+        self.into = nn.Linear(inputs, size)
+        self.back = nn.Linear(size, inputs)
+
+    @torch.no_grad()
+    def begin_with(self, rows: Tensor) -> None:
+        """Take the components of `rows` (N, inputs), N >= 2, the largest first."""
+        rows = rows.double()  # in float32 the eigenvalues of rows that are much alike may not be found
+        mean = rows.mean(0)
+        variances, directions = torch.linalg.eigh((rows - mean).T @ (rows - mean) / len(rows))  # ascending
+        largest = slice(-self.into.out_features, None)
+        directions, variances = directions[:, largest].flip(1), variances[largest].flip(0)
+        deviations = variances.clamp(min=0).sqrt()
+        # Along a direction in which rows do not differ they have no code: rounding must not be made loud.
+        inverse = torch.where(variances > 1e-7 * variances.sum(), 1 / deviations, 0.0)
+        self.into.weight.copy_((directions * inverse).T)
+        self.into.bias.copy_(-mean @ (directions * inverse))
+        self.back.weight.copy_(directions * deviations)
+        self.back.bias.copy_(mean)
+
+
+def silence(gaussian: Gaussian, decoder: "SequenceDecoder | WindowDecoder") -> None:
+    """Let networks beside a `Principal` begin as nothing: mean 0, little variance, no output."""
+    for layer in (gaussian.linear, decoder.layers[-1]):
+        nn.init.zeros_(layer.weight)
+        nn.init.zeros_(layer.bias)
+    nn.init.constant_(gaussian.linear.bias[gaussian.linear.out_features // 2 :], SURE)
+
+
 class SequenceEncoder(nn.Module):
     """A bidirectional GRU that reads a sequence: (B, T, inputs) -> (B, 2 * hidden), its last states both ways."""
 
@@ -66,13 +101,13 @@ class SequenceDecoder(nn.Module):
         self.code = nn.Linear(inputs, hidden)
         self.place = nn.Parameter(torch.randn(length, hidden) * 0.1)
         self.gru = nn.GRU(hidden, hidden, batch_first=True)
-        self.out = nn.Sequential(nn.Linear(hidden, hidden), nn.LeakyReLU(0.2), nn.Linear(hidden, outputs))
+        self.layers = nn.Sequential(nn.Linear(hidden, hidden), nn.LeakyReLU(0.2), nn.Linear(hidden, outputs))
 
     def forward(self, code: Tensor) -> Tensor:
         first = torch.tanh(self.start(code)).unsqueeze(0)  # (1, B, hidden)
         steps = self.code(code).unsqueeze(1) + self.place  # (B, length, hidden)
         hidden, _ = self.gru(steps, first)
-        return self.out(hidden).float()
+        return self.layers(hidden).float()
 
 
 class Residual(nn.Module):

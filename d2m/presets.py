@@ -23,6 +23,9 @@ class Preset:
     gan: GANConfig  # its sizes of styles and of z_mov are set by the corpus and the VAE
     gan_training: TrainConfig
     style_training: TrainConfig = field(default_factory=lambda: TrainConfig(steps=400, batch=64))
+    music_style_training: TrainConfig = field(  # convex, and soon at its end
+        default_factory=lambda: TrainConfig(steps=400, batch=256, learning_rate=5e-3)
+    )
     lstm_training: TrainConfig = field(default_factory=lambda: TrainConfig(steps=600, batch=32))
     mirror: bool = True  # train on the mirror image of every dance too
     warp: str = "cubic"  # the time map onto the song's beats
@@ -32,15 +35,15 @@ PRESETS = {
     "demo": Preset(
         name="demo",
         vae=VAEConfig(),
-        vae_training=TrainConfig(steps=1500, batch=128),
+        vae_training=TrainConfig(steps=1000, batch=128),
         gan=GANConfig(),
-        gan_training=TrainConfig(steps=1500, batch=64, learning_rate=5e-4),
+        gan_training=TrainConfig(steps=1000, batch=64, learning_rate=5e-4),
     ),
     "full": Preset(
         name="full",
-        vae=VAEConfig(movement_size=128, hidden=2048),
+        vae=VAEConfig(movement_size=192, hidden=2048),
         vae_training=TrainConfig(steps=40_000, batch=512, learning_rate=5e-4),
-        gan=GANConfig(movement_size=128, dance_size=256, hidden=1024),
+        gan=GANConfig(movement_size=192, dance_size=576, hidden=1024),
         gan_training=TrainConfig(steps=20_000, batch=256, learning_rate=2e-4),
         style_training=TrainConfig(steps=800, batch=128),
     ),
@@ -48,13 +51,13 @@ PRESETS = {
         name="paper",
         vae=VAEConfig(
             dimensions=2, movement_size=512, hidden=1024, recurrent=True, kl_weight=1e-2, kl_anneal_steps=10_000,
-            velocity_weight=0.0, swap_weight=0.0, settle_poses=0, lead_noise=0.0,
+            principal=False, velocity_weight=0.0, swap_weight=0.0, settle_poses=0, lead_noise=0.0,
         ),
         vae_training=TrainConfig(steps=40_000, batch=256, learning_rate=2e-4, final_rate=1.0),
         gan=GANConfig(
             movement_size=512, dance_size=512, noise_size=30, hidden=1024, recurrent=True, audio_per_beat=False,
-            real_is_reconstruction=True, adversarial_weight=1.0, dance_adversarial_weight=1.0, gradient_penalty=0.0,
-            kl_weight=1e-2, music_kl_weight=0.0, pose_weight=10.0,
+            principal=False, real_is_reconstruction=True, adversarial_weight=1.0, dance_adversarial_weight=1.0,
+            gradient_penalty=0.0, kl_weight=1e-2, music_kl_weight=0.0, pose_weight=10.0,
         ),
         gan_training=TrainConfig(steps=20_000, batch=256, learning_rate=2e-4, final_rate=1.0),
         mirror=False,

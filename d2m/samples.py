@@ -1,17 +1,16 @@
-"""Dances as the measures take them: beside their songs' beats, kinematic beats found, features taken, units cut."""
+"""Dances as the measures take them: beside their songs' beats, kinematic beats found, features taken."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from d2m import pose, units
+from d2m import pose
 from d2m.clock import FPS
 from d2m.dance import Dance
 from d2m.descriptors import describe
 from d2m.errors import D2MError
 from d2m.kinematics import kinematic_beats
-from d2m.units import LEAD
 
 Space = Callable[[np.ndarray], np.ndarray]  # poses (T, 14, D) -> feature vectors (K, C)
 Judge = Callable[[np.ndarray], str]  # poses -> the style that an independent classifier sees
@@ -28,7 +27,6 @@ class Sample:
     kinematic_beats_s: np.ndarray
     units_s: np.ndarray  # seams between movements; empty where there are none
     features: dict[str, np.ndarray]  # by space: feature vectors (K, C) of its windows
-    movements: np.ndarray  # (n, 32, 14, D) its units, cut as in training, each pose told from its own hips and facing
     judged: str = ""  # the style that the independent classifier sees
 
 
@@ -50,11 +48,11 @@ def measure(
         beats_s = beats_s[(beats_s >= 0) & (beats_s < dance.duration_s)]
         if len(beats_s) < 2:
             raise D2MError(f"the song {name} has {len(beats_s)} beats while it is danced to", "two at least")
-        kinematic_beats_s, strength = kinematic_beats(poses)
-        features = {space: embed(poses) for space, embed in ((spaces or {}) | {"motion": describe}).items()}
-        movements = _movements(poses, kinematic_beats_s, beats_s, strength)
+        kinematic_beats_s, _ = kinematic_beats(poses)
+        embeddings = (spaces or {}) | {"motion": describe}
+        features = {space: _features(embed(poses), space, name) for space, embed in embeddings.items()}
         judged = judge(poses) if judge else ""
-        made.append(Sample(name, dance.style, poses, beats_s, kinematic_beats_s, units_s, features, movements, judged))
+        made.append(Sample(name, dance.style, poses, beats_s, kinematic_beats_s, units_s, features, judged))
     return made
 
 
@@ -81,18 +79,19 @@ def _times(times_s, what: str) -> np.ndarray:
     return times
 
 
+def _features(features, space: str, name: str) -> np.ndarray:
+    """Feature vectors (K, C) as a space gave them, checked. Raises `D2MError` that names the dance and the space."""
+    expected = "finite numbers (windows, features)"
+    try:
+        features = np.asarray(features, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise D2MError(f"the space {space!r} gives no numbers for the dance to {name}", expected) from error
+    if features.ndim != 2 or not features.size:
+        raise D2MError(f"the space {space!r} gives an array {features.shape} for the dance to {name}", expected)
+    if not np.isfinite(features).all():
+        raise D2MError(f"the space {space!r} gives values that are not finite for the dance to {name}", expected)
+    return features
+
+
 def _within(beats_s: np.ndarray, sample: Sample) -> np.ndarray:
     return beats_s[(beats_s >= 0) & (beats_s < len(sample.poses) / FPS)]
-
-
-def _movements(poses: np.ndarray, kinematic_beats_s, music_beats_s, strength) -> np.ndarray:
-    """The units of a dance (n, 32, 14, D), one at every anchor, each pose told from its own hips and facing."""
-    nothing = np.empty((0, units.UNIT_POSES, *poses.shape[1:]))
-    if len(kinematic_beats_s) < 2:
-        return nothing
-    anchors = units.anchors(kinematic_beats_s, music_beats_s, strength)
-    cuts = units.cut(len(anchors.times_s))
-    if not len(cuts):
-        return nothing
-    in_beat_time = units.to_beat_time(poses, anchors.times_s)
-    return units.windows(pose.body_frame(in_beat_time), cuts)[:, LEAD:]

@@ -1,21 +1,32 @@
 """Every score of a set of dances in a feature space: distances from real ones, diversity, multimodality.
 
 A distance is taken style by style; its headline is the mean over the styles that are danced, since a set of all styles
-together is near to real ones for its mix alone. Features are standardised by those of the real training dances.
+together is near to real ones for its mix alone. It is taken of one dance a song, and of several the mean: a set of more
+dances would be nearer for its size alone. Features are standardised by those of the real training dances.
 """
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from d2m import distances
-from d2m.estimates import DRAWS, Estimate, draws_of_songs, mean_estimate, mean_over_songs
+from d2m.estimates import DRAWS, Estimate, about, draws_of_songs, mean_estimate, mean_over_songs
 from d2m.samples import Sample
 from d2m.yardstick import Yardstick, standardised
 
+
+@dataclass(frozen=True)
+class Distance:
+    """A distance of songs, drawn as often as weights say, from a reference; and the least that it can be."""
+
+    measure: Callable[[distances.Reference, distances.Songs, np.ndarray], float]
+    least: float
+
+
 DISTANCES = {
-    "Frechet distance": distances.Reference.frechet_distance,
-    "kernel distance": distances.Reference.kernel_distance,
+    "Frechet distance": Distance(distances.Reference.frechet_distance, 0.0),
+    "kernel distance": Distance(distances.Reference.kernel_distance, -np.inf),
 }
 SET_DEFINITIONS = {
     "Frechet distance": "of Gaussians fitted to windows of dances of a style and of the reference's; mean of styles",
@@ -44,17 +55,43 @@ def _distances(
 ) -> dict[str, Estimate]:  # fmt: skip
     """Each of `DISTANCES` between the dances of a style and the real ones of that style."""
     of_style = [sample for sample in samples if sample.style == style]
-    if sum(len(sample.features[space]) for sample in of_style) < 2:
+    takes = [take for take in _takes(of_style) if sum(len(sample.features[space]) for sample in take) > 1]
+    if not takes:
         return dict.fromkeys(DISTANCES, Estimate(None, reason=f"too few dances of {style}"))
-    songs = distances.Songs.of(_by_song(of_style, space, yardstick), yardstick.features[space, style])
-    weights = draws_of_songs([sample.song for sample in of_style], seed)
-    weights = weights[(weights > 0) @ songs.counts > 1]  # a draw of one vector alone has no spread
-    reference, found = yardstick.references[space, style], {}
-    for name, measure in DISTANCES.items():
-        draws = np.array([measure(reference, songs, drawn) for drawn in weights])
-        value = measure(reference, songs, np.ones(len(songs.counts)))
-        found[name] = Estimate(value, np.resize(draws, DRAWS), len(of_style))
+    of_takes = [_of_take(take, yardstick, space, style, seed) for take in takes]
+    found = {}
+    for name in DISTANCES:
+        values, draws = zip(*(of_take[name] for of_take in of_takes), strict=True)
+        found[name] = about(float(np.mean(values)), np.mean(draws, axis=0), len(of_style), DISTANCES[name].least)
     return found
+
+
+def _of_take(
+    samples: list[Sample], yardstick: Yardstick, space: str, style: str, seed: int
+) -> dict[str, tuple[float, np.ndarray]]:  # fmt: skip
+    """Value and draws (DRAWS,) of each of `DISTANCES` for one dance a song, two windows at least."""
+    vectors = [standardised(sample, space, yardstick.scale) for sample in samples]
+    songs = distances.Songs.of(vectors, yardstick.features[space, style])
+    weights = draws_of_songs([sample.song for sample in samples], seed)
+    weights = weights[(weights > 0) @ songs.counts > 1]  # a draw of one window alone has no spread
+    reference, found = yardstick.references[space, style], {}
+    for name, kind in DISTANCES.items():
+        draws = np.array([kind.measure(reference, songs, drawn) for drawn in weights])
+        found[name] = kind.measure(reference, songs, np.ones(len(vectors))), np.resize(draws, DRAWS)
+    return found
+
+
+def _takes(samples: list[Sample]) -> list[list[Sample]]:
+    """The first dance to every song, the second to every song that has two, and so on."""
+    takes: list[list[Sample]] = []
+    danced: dict[str, int] = {}
+    for sample in samples:
+        number = danced.get(sample.song, 0)
+        danced[sample.song] = number + 1
+        if number == len(takes):
+            takes.append([])
+        takes[number].append(sample)
+    return takes
 
 
 def _diversity(samples: list[Sample], yardstick: Yardstick, space: str, seed: int) -> Estimate:
@@ -92,11 +129,3 @@ def _multimodality(samples: list[Sample], yardstick: Yardstick, space: str, seed
 def _between(samples: list[Sample], yardstick: Yardstick, space: str) -> tuple[np.ndarray, list[str]]:
     means = np.stack([standardised(sample, space, yardstick.scale).mean(axis=0) for sample in samples])
     return distances.pairwise(means), [sample.song for sample in samples]
-
-
-def _by_song(samples: list[Sample], space: str, yardstick: Yardstick) -> list[np.ndarray]:
-    """Standardised feature vectors of each song's dances, in the order of the first of them."""
-    songs: dict[str, list[np.ndarray]] = {}
-    for sample in samples:
-        songs.setdefault(sample.song, []).append(standardised(sample, space, yardstick.scale))
-    return [np.concatenate(group) for group in songs.values()]

@@ -139,8 +139,9 @@ def tiny_presets():
             brief,
             replace(presets.preset(like).gan, hidden=32, dance_size=8, noise_size=4, leads=9),
             brief,
-            brief,
-            brief,
+            style_training=brief,
+            music_style_training=replace(brief, learning_rate=5e-3),
+            lstm_training=brief,
             warp=presets.preset(like).warp,
             mirror=presets.preset(like).mirror,
         )

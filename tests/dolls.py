@@ -61,12 +61,11 @@ def swaying(seed: int, frames: int = 300) -> np.ndarray:
 
 
 def sample(song: str = "a", seed: int = 0, **changed) -> Sample:
-    """A dance that hits every beat of its music, measured by hand: noise for features and movements."""
+    """A dance that hits every beat of its music, measured by hand: noise for features."""
     rng = np.random.default_rng(seed)
     given = {
         "style": "zumba", "poses": swaying(seed), "music_beats_s": MUSIC, "kinematic_beats_s": MUSIC,
-        "units_s": SEAMS, "features": {"motion": rng.normal(size=(20, 4))},
-        "movements": rng.normal(size=(3, 32, 14, 3)), "judged": "zumba",
+        "units_s": SEAMS, "features": {"motion": rng.normal(size=(20, 4))}, "judged": "zumba",
     }  # fmt: skip
     return Sample(song, **(given | changed))
 

@@ -149,7 +149,8 @@ def test_untrained_networks_are_other_weights_with_the_same_statistics(tiny_run)
         assert torch.equal(made, buffer), name
     theirs = dict(trained.named_parameters())
     for name, weight in fresh.mmgan.named_parameters():
-        assert not torch.equal(weight, theirs[name]) or not weight.any(), name
+        # What begins as a constant, as all weights of a kind do, may not have moved within the two steps of the run.
+        assert not torch.equal(weight, theirs[name]) or weight.min() == weight.max(), name
     again = compositions.untrained(tiny_run).mmgan
     assert all(torch.equal(a, b) for a, b in zip(fresh.mmgan.parameters(), again.parameters(), strict=True))
     assert fresh.music_style is tiny_run.classifier("music") and fresh.warp == tiny_run.preset.warp

@@ -144,24 +144,7 @@ def test_pairwise_distances_of_known_points():
     assert distances.pairwise(np.ones((1, 7))).tolist() == [[0.0]]
 
 
-@pytest.mark.parametrize("offset", [0.0, 1e3, 1e6])
-@pytest.mark.parametrize("count", [1, 512, 700])  # 512 are taken at a time
-def test_nearest_is_that_of_every_pair_wherever_the_vectors_lie(count, offset):
-    rng = np.random.default_rng(count)
-    vectors, others = rng.normal(size=(count, 6)), rng.normal(size=(300, 6))
-    wanted = np.sqrt(np.square(vectors[:, None] - others).mean(axis=2).min(axis=1))
-    # float32 holds differences of about 1 to 1e-7; the vectors were rounded by up to 1e-10 where the offset was added.
-    np.testing.assert_allclose(distances.nearest(vectors + offset, others + offset), wanted, atol=1e-6)
-
-
-@pytest.mark.parametrize("offset", [0.0, 1e6])
-def test_nearest_of_a_copy_is_zero_and_of_one_moved_by_a_millimetre_is_a_millimetre(offset):
-    others = np.random.default_rng(0).normal(size=(50, 8)) + offset
-    assert distances.nearest(others[[7, 7, 30]], others).tolist() == [0, 0, 0]
-    np.testing.assert_allclose(distances.nearest(others + 1e-3, others), 1e-3, rtol=1e-3)  # float32: 1e-7 of 1e-3
-
-
-MEASURES = [distances.kernel_distance, distances.nearest, lambda x, y: Songs.of([x, x], [y])]
+MEASURES = [distances.kernel_distance, lambda x, y: Songs.of([x, x], [y])]
 
 
 @pytest.mark.parametrize("broken", [np.nan, np.inf, -np.inf])
@@ -197,8 +180,6 @@ def test_no_vectors_are_refused_where_one_is_enough():
     none, one = np.zeros((0, 2)), np.ones((1, 2))
     for measure in (
         lambda: distances.pairwise(none),
-        lambda: distances.nearest(none, one),
-        lambda: distances.nearest(one, none),
         lambda: Songs.of([one, none], [one]),
         lambda: Songs.of([one], [none]),
     ):

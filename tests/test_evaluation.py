@@ -14,6 +14,7 @@ from d2m.compositions import NAMES
 from d2m.dance import Dance
 from d2m.errors import PoseError
 from d2m.music import Music
+from d2m.variants import VARIANTS
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -51,9 +52,9 @@ def test_every_control_stands_beside_our_dances_with_as_many_dances_as_it_has(ti
     assert table["speed, m/s"]["n"] == 6 and counts == {
         name: 6 if name in ("shuffled", "random") else 3 for name in measured.others
     }
-    # Every style of the small corpus has an unseen song, so that none is danced to as seen.
+    # Every style of the small corpus has an unseen song, so that none is danced to as seen; variants come as `more`.
     shown = set(evaluation.OF_DANCES) | set(evaluation.OF_SETS) | set(evaluation.PLOTTED)
-    assert shown - {"seen"} <= set(measured.others) and evaluation.seen_dances(tiny_run) == []
+    assert shown - {"seen", *VARIANTS} <= set(measured.others) and evaluation.seen_dances(tiny_run) == []
 
 
 def test_styles_without_an_unseen_song_are_danced_to_and_told_apart(tiny_run):
@@ -89,7 +90,8 @@ def test_other_beats_change_the_scores_of_beats_alone(table, control):
 def test_what_is_the_same_by_its_making_scores_so(table):
     held = {name: row["controls"]["mean_pose"]["value"] for name, row in table.items()}
     assert held["freeze share"] == 1.0 and held["speed, m/s"] == 0.0 and held["boundary jump"] is None
-    assert table["nearest training unit, cm"]["controls"]["copy"]["value"] == pytest.approx(0, abs=1e-4)
+    # cm: float32 poses, told from their own yaws.
+    assert table["nearest training movement, cm"]["controls"]["copy"]["value"] == pytest.approx(0, abs=1e-3)
 
 
 def test_the_comparison_repeats(tiny_run, table):
@@ -102,6 +104,14 @@ def test_given_dances_are_measured_as_ours_are_and_without_compositions(tiny_run
     assert set(given.others) == OF_MODEL_FREE
     for one, other in zip(given.ours, measured.ours, strict=True):
         assert np.array_equal(one.poses, other.poses) and np.array_equal(one.music_beats_s, other.music_beats_s)
+
+
+def test_more_sets_stand_beside_the_controls_measured_as_they_are(tiny_run, real, measured):
+    given = evaluation.compare(tiny_run, dances=real, more={"mine": real, "nobody": []})
+    assert set(given.others) == OF_MODEL_FREE | {"mine"}  # without dances there is no set
+    for one, other in zip(given.others["mine"], measured.others["real"], strict=True):
+        assert np.array_equal(one.poses, other.poses) and one.judged == other.judged
+        np.testing.assert_array_equal(one.features["style"], other.features["style"])
 
 
 def test_dances_to_a_song_of_their_own_stand_beside_its_beats(tiny_run, body_at):
@@ -162,21 +172,27 @@ def test_real_dances_have_their_songs_beats_and_seams_where_movements_of_ours_wo
         np.testing.assert_allclose(np.diff(dance.units_s), 4 * np.median(np.diff(dance.beats_s)), rtol=0.1)
 
 
-def test_drift_compares_the_first_10_s_with_the_last_and_movement_1_with_100(tiny_run, measured, monkeypatch):
+def test_drift_compares_the_first_10_s_with_the_last_and_movement_1_with_100(tiny_run, measured, real, monkeypatch):
     made, dance_to = [], generate.dance_to
     monkeypatch.setattr(generate, "dance_to", lambda *given: made.append(dance_to(*given)) or made[-1])
     found = evaluation.drift(tiny_run, measured)
     assert len(made) == 3 and all(len(dances[0].units_s) >= 100 for dances in made)
     speed, dances = found["speed, m/s"], [dances[0] for dances in made]
-    assert list(speed["controls"]) == ["last seconds", "movement 1", "movement 100"] and speed["n"] == 3
+    # Real dances have no hundred movements.
+    shown = ["last seconds", "movement 1", "movement 100", "real first seconds", "real last seconds"]
+    assert list(speed["controls"]) == shown and speed["n"] == 3
+    for part, first, last in (("first", 0, 150), ("last", 150, 300)):
+        told = [np.linalg.norm(np.diff(dance.poses[first:last], axis=0), axis=-1).mean() * 15 for dance in real]
+        cell = speed["controls"][f"real {part} seconds"]
+        assert cell["value"] == pytest.approx(np.mean(told), rel=1e-4) and cell["n"] == 3
 
     def speed_in(dance: Dance, first: int, last: int) -> float:
         return np.linalg.norm(np.diff(dance.poses[first:last], axis=0), axis=-1).mean() * 15
 
-    at = [round(dance.units_s[99] * 15) for dance in dances]
+    at = [round(dance.units_s[98] * 15) for dance in dances]  # of movement 2 on: the first begins with the song
     expected = {
         "last seconds": [speed_in(dance, len(dance.poses) - 150, len(dance.poses)) for dance in dances],
-        "movement 1": [speed_in(d, round(d.units_s[0] * 15), round((d.units_s[0] + 4) * 15)) for d in dances],
+        "movement 1": [speed_in(dance, 0, 60) for dance in dances],
         "movement 100": [speed_in(dance, first, first + 60) for dance, first in zip(dances, at, strict=True)],
     }
     assert speed["value"] == pytest.approx(np.mean([speed_in(dance, 0, 150) for dance in dances]), rel=1e-5)
@@ -189,7 +205,7 @@ def test_a_dance_that_slows_down_drifts_and_a_short_one_is_seen_whole(tiny_run, 
     speed = evaluation.drift(tiny_run, measured, [slower])["speed, m/s"]
     # The step into the first of the last 10 s is cut away with the frame before it.
     assert (speed["value"], speed["controls"]["last seconds"]["value"]) == pytest.approx((1.5, 0.5), rel=1e-4)
-    assert list(speed["controls"]) == ["last seconds"]  # it has no hundred movements
+    assert not any("movement" in part for part in speed["controls"])  # it has no hundred
     short = sliding(body_at, np.r_[np.full(60, 1.5), np.full(60, 0.5)])  # 8 s
     speed = evaluation.drift(tiny_run, measured, [short])["speed, m/s"]
     assert speed["value"] == speed["controls"]["last seconds"]["value"] == pytest.approx(1.0, rel=0.01)
@@ -227,14 +243,16 @@ def test_an_excerpt_has_a_clock_of_its_own(body_at):
     assert part.start_s == 34.0 and part.duration_s == 4.0 and part.style == dance.style
 
 
-def test_distances_of_beats_and_units_are_of_all_dances_of_a_set(measured):
+def test_distances_of_beats_and_movements_are_of_all_dances_of_a_set(measured):
     for samples in (measured.ours, measured.others["real"]):
         each = [alignment.beat_distances(sample.music_beats_s, sample.kinematic_beats_s) for sample in samples]
         assert all(len(found) > 10 for found in each)
         np.testing.assert_array_equal(evaluation.beat_distances(samples), [beat for found in each for beat in found])
-    copied, ours = evaluation.nearest_units(measured, "copy"), evaluation.nearest_units(measured, "ours")
-    assert copied.max() < 1e-3 < 1 < ours.min()  # cm: copies are the training units, untrained networks make none
-    assert len(ours) == sum(len(sample.movements) for sample in measured.ours)
+    copied, ours = evaluation.nearest_movements(measured, "copy"), evaluation.nearest_movements(measured, "ours")
+    assert copied.max() < 1e-3 < 1 < ours.min()  # cm: copies were trained on, untrained networks make nothing known
+    each = [measured.yardstick.memory.distances(sample.poses) for sample in measured.ours]
+    np.testing.assert_allclose(ours, 100 * np.concatenate(each))
+    assert all(len(found) > 10 for found in each)  # one a second or two: of 20 s
 
 
 def test_the_projection_shows_three_sets_told_as_the_training_dances_are(measured):
@@ -304,7 +322,7 @@ def test_metrics_json_holds_the_table_the_protocol_and_the_commit(tiny_run, tabl
     assert protocol["style space"]["view"] == "dance" and protocol["style judge"]["view"] == "motion"
     assert protocol["kinematic beat detector"] and "100 bootstrap draws" in protocol["interval"]
     assert protocol["training steps"] == {}  # nothing is trained in this folder
-    assert {"beat hit rate", "Frechet distance", "nearest training unit, cm"} < protocol["definitions"].keys()
+    assert {"beat hit rate", "Frechet distance", "nearest training movement, cm"} < protocol["definitions"].keys()
     theirs = evaluation.write(run, table, {}, "somebody's/peers")
     assert theirs == tmp_path / "metrics_peers.json" and path.read_text() == json.dumps(content, indent=1)
     assert json.loads(theirs.read_text())["protocol"]["dances"].endswith("somebody's/peers")

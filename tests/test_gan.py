@@ -1,4 +1,4 @@
-"""The MM-GAN: who is trained by which loss, what each network hears, composing."""
+"""The MM-GAN: who is trained by which loss, what is linear in it, what each network hears, composing."""
 
 from dataclasses import replace
 
@@ -9,6 +9,7 @@ from toys import GAN, PAPER_GAN, VAE, new_mmgan
 
 from d2m import dataset, generate, pose
 from d2m.gan import MMGAN
+from d2m.layers import SURE
 from d2m.units import LEAD, WINDOW
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -89,6 +90,32 @@ def test_a_step_of_the_makers_lowers_their_loss(played_runs):
             for weight in weights:
                 weight -= 0.01 * weight.grad / norm
     assert losses[1] < losses[0]
+
+
+def test_runs_are_rebuilt_before_any_training_from_as_many_numbers_as_they_differ_in():
+    model, generator = new_mmgan(), torch.Generator().manual_seed(0)
+    model.code_deviation.fill_(3.0)
+    shares = torch.randn(200, GAN.dance_size, generator=generator)
+    codes = (shares @ torch.randn(GAN.dance_size, 3 * 8, generator=generator)).unflatten(1, (3, 8)) + 2.0
+    model.linear.begin_with((codes / model.code_deviation).flatten(1))
+    mean, log_variance = model.encode_dance(codes)
+    torch.testing.assert_close(model.decode_dance(mean), codes, atol=1e-3, rtol=0)  # numbers of about 5, in float32
+    torch.testing.assert_close(mean.mean(0), torch.zeros(GAN.dance_size), atol=1e-4, rtol=0)
+    torch.testing.assert_close(mean.T @ mean / len(mean), torch.eye(GAN.dance_size), atol=1e-3, rtol=0)
+    assert torch.equal(log_variance, torch.full_like(log_variance, SURE))
+
+
+def test_all_that_makes_learns_and_what_is_linear_with_it(played_runs):
+    model = new_mmgan()
+    weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+    before = {name: weight.detach().clone() for name, weight in weights.items()}
+    optimiser = torch.optim.Adam(model.players()["generator"], lr=0.01)  # moves what has any gradient
+    for step in range(4):  # residual layers within networks that begin as nothing wait for both of their ends to move
+        optimiser.zero_grad()
+        model(played_runs, step, "generator")["total"].backward()
+        optimiser.step()
+    moved = {name for name, weight in weights.items() if not torch.equal(weight, before[name])}
+    assert moved == {name for name, weight in weights.items() if id(weight) in owned(model, "generator")}
 
 
 @pytest.mark.parametrize("config", [GAN, PAPER_GAN], ids=["demo", "paper"])

@@ -4,21 +4,24 @@ from dataclasses import asdict
 
 import pytest
 
+from d2m import pose
 from d2m.errors import ParameterError
 from d2m.gan import MMGAN
 from d2m.presets import PRESETS, preset
+from d2m.units import UNIT_POSES
 from d2m.vae import DUVAE
 
 
 def test_the_paper_preset_has_the_sizes_and_weights_of_the_publication():
     paper = preset("paper")
     of_vae = {
-        "dimensions": 2, "initial_size": 10, "movement_size": 512, "hidden": 1024, "recurrent": True, "kl_weight": 0.01,
-        "velocity_weight": 0, "swap_weight": 0, "settle_poses": 0, "lead_noise": 0,
+        "dimensions": 2, "initial_size": 10, "movement_size": 512, "hidden": 1024, "recurrent": True,
+        "principal": False, "kl_weight": 0.01, "velocity_weight": 0, "swap_weight": 0, "settle_poses": 0,
+        "lead_noise": 0,
     }  # fmt: skip
     of_gan = {
-        "dance_size": 512, "noise_size": 30, "hidden": 1024, "recurrent": True, "run": 3, "audio_size": 28,
-        "audio_per_beat": False, "real_is_reconstruction": True, "adversarial_weight": 1,
+        "dance_size": 512, "noise_size": 30, "hidden": 1024, "recurrent": True, "principal": False, "run": 3,
+        "audio_size": 28, "audio_per_beat": False, "real_is_reconstruction": True, "adversarial_weight": 1,
         "dance_adversarial_weight": 1, "critic_hears": True, "gradient_penalty": 0, "movement_weight": 1,
         "pose_weight": 10, "music_kl_weight": 0,
     }  # fmt: skip
@@ -28,6 +31,16 @@ def test_the_paper_preset_has_the_sizes_and_weights_of_the_publication():
     assert of_training.items() <= asdict(paper.vae_training).items()
     assert of_training.items() <= asdict(paper.gan_training).items()
     assert paper.warp == "linear"
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_what_is_linear_begins_with_no_more_directions_than_there_are(name):
+    chosen = preset(name)
+    assert chosen.vae.principal == chosen.gan.principal == (name != "paper")
+    if chosen.vae.principal:
+        assert not chosen.vae.recurrent  # it stands beside networks that take a unit, or a run, whole
+        assert chosen.vae.movement_size <= UNIT_POSES * pose.feature_size(chosen.vae.dimensions)
+        assert chosen.gan.dance_size <= chosen.gan.run * chosen.gan.movement_size
 
 
 def test_demo_and_full_dance_in_3d_on_a_smooth_warp():

@@ -1,14 +1,13 @@
-"""samples: a dance as the measures take it, beats cut to it, units told from its own body; what cannot be measured."""
+"""samples: a dance as the measures take it, beats cut to it, features checked; what cannot be measured."""
 
-from dataclasses import fields, replace
+from dataclasses import fields
 
 import dolls
 import numpy as np
 import pytest
 from dolls import beats, beats_of, dance, sample, samples
 
-from d2m import descriptors, pose, units, warp
-from d2m.clock import FPS
+from d2m import descriptors, pose
 from d2m.errors import D2MError
 from d2m.kinematics import kinematic_beats
 from d2m.samples import Sample, at_random, beside, measure
@@ -66,44 +65,10 @@ def test_spaces_and_the_judge_are_asked_about_each_dance():
         np.testing.assert_array_equal(some.features["mine"][0], some.poses.mean(axis=(0, 1)))
 
 
-def test_a_movement_stands_at_every_anchor_with_its_beats_on_frames_3_11_19_and_27():
-    danced = dance("b")
-    (found,) = measured(danced)
-    times_s, strength = kinematic_beats(danced.poses)
-    anchors = units.anchors(times_s, beats("b"), strength).times_s
-    assert found.movements.shape == (len(anchors) - 5, 32, 14, 3)  # from the second anchor on, four beats and one more
-    on_anchors = pose.to_features(warp.resample(danced.poses.astype(float), anchors * FPS), 0)[:, 4:]
-    for number, movement in enumerate(found.movements):
-        expected = on_anchors[number + 1 : number + 5].reshape(4, 14, 3)
-        np.testing.assert_allclose(movement[[3, 11, 19, 27]], expected, atol=1e-9)
-
-
-def test_movements_do_not_tell_where_the_dance_stands_or_faces():
-    danced = dance("b")
-    # Half a turn: the directions that beats are found in are the same before and after it.
-    moved = pose.turn(danced.poses.astype(float), np.pi) + np.array([3.0, 0.0, -1.0])
-    one, other = measured(danced, replace(danced, poses=moved))
-    assert len(one.movements) > 20
-    np.testing.assert_allclose(one.movements, other.movements, atol=1e-9)
-
-
-def test_the_movements_of_a_mirrored_dance_are_the_mirrored_movements():
-    danced = dance("b")
-    one, other = measured(danced, replace(danced, poses=pose.mirror(danced.poses)))
-    np.testing.assert_allclose(other.movements, pose.mirror(one.movements), atol=1e-6)  # poses are float32
-
-
-@pytest.mark.parametrize(
-    "poses", [np.repeat(dolls.walk(1), 300, axis=0), dance("a", seconds=2.0).poses, dolls.walk()], ids=str
-)
-def test_a_dance_of_too_few_kinematic_beats_has_no_movements(poses):
-    assert measured(dance("a", poses=poses))[0].movements.shape == (0, 32, 14, 3)
-
-
 def test_a_2d_dance_is_measured_in_2d():
     (found,) = measured(dance("a", poses=pose.front_view(dance("a").poses)))
-    assert found.poses.shape == (300, 14, 2) and found.movements.shape[1:] == (32, 14, 2)
-    assert len(found.movements) and np.isfinite(found.features["motion"]).all()
+    assert found.poses.shape == (300, 14, 2) and len(found.features["motion"]) > 1
+    assert found.features["motion"].shape[1] == 65 and np.isfinite(found.features["motion"]).all()
 
 
 def wrong(**changed):
@@ -143,6 +108,32 @@ SONGS = {"a": beats("a"), "b": beats("b")}
 def test_what_cannot_be_measured_is_refused_by_its_song_and_the_rule(dances, songs, rule):
     with pytest.raises(D2MError, match=rule):
         measure(dances, songs)
+
+
+@pytest.mark.parametrize(
+    ("features", "told"),
+    [
+        (np.empty((0, 4)), "nothing"),
+        ([], "nothing"),
+        (np.zeros(4), r"\(4,\) values"),
+        (np.zeros((2, 3, 4)), r"\(2, 3, 4\) values"),
+        (np.array([[0.0, 1.0], [np.nan, 1.0]]), r"\(2, 2\) values, some not finite"),
+        (np.array([[0.0, -np.inf]]), r"\(1, 2\) values, some not finite"),
+    ],
+    ids=range(6),
+)
+def test_a_space_that_gives_no_vectors_or_no_numbers_is_refused_by_its_name_and_the_dance(features, told):
+    first, second = dance("b"), dance("a")
+    spaces = {"mine": lambda poses: np.zeros((2, 4)) if np.array_equal(poses, first.poses) else features}
+    assert measure([first], SONGS, spaces)[0].features["mine"].shape == (2, 4)
+    told = f"the space 'mine' gives {told}.* for the dance to a; expected numbers \\(windows, features\\)"
+    with pytest.raises(D2MError, match=told):
+        measure([first, second], SONGS, spaces)
+
+
+def test_features_are_kept_as_float64_whatever_a_space_gives():
+    (found,) = measure([dance("a")], SONGS, {"mine": lambda poses: [[1, 2], [3, 4]]})
+    assert found.features["mine"].dtype == np.float64 and found.features["mine"].tolist() == [[1, 2], [3, 4]]
 
 
 def test_beside_other_beats_nothing_but_the_beats_changes_and_they_end_with_the_dance():

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from dolls import MUSIC, beats_of, dances, sample, samples, swaying, walk
 
-from d2m import dance_scores, pose, scores
+from d2m import pose, scores
 from d2m.dance_scores import DANCE_SCORES, HIGHER, LIKE_REAL, LOWER
 from d2m.errors import D2MError
 from d2m.estimates import DRAWS, Estimate, draws_of_songs
+from d2m.memory import SPAN
 from d2m.samples import Sample, at_random, measure
 from d2m.scores import better, score
 from d2m.yardstick import Yardstick
@@ -35,6 +36,11 @@ def value(found: list[Sample], name: str, reference: list[Sample] | None = None)
 
 def with_features(song: str, vectors, style: str = "zumba") -> Sample:
     return sample(song, style=style, features={"motion": np.asarray(vectors, dtype=float)})
+
+
+def moved(some: list[Sample]) -> list[Sample]:
+    """The same samples far from any others in "motion": no draw of a distance is near 0."""
+    return [replace(one, features={"motion": one.features["motion"] + 2}) for one in some]
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +83,7 @@ def test_perfect_dances_have_perfect_scores_without_any_spread():
         wanted = {"value": expected, "low": expected, "high": expected, "n": 4}
         assert found[name].cell() == pytest.approx(wanted, abs=1e-12), name
     assert found["freeze share"].value == pytest.approx(0.01, abs=1 / 299)  # as of the reference, by its definition
-    assert found["nearest training unit, cm"].value == 0
+    assert found["nearest training movement, cm"].value == 0
     assert found["Frechet distance (motion)"].value == pytest.approx(0, abs=1e-6)  # the square root's rounding
 
 
@@ -155,38 +161,33 @@ def test_a_dance_whose_jumps_cannot_be_measured_has_none_and_the_others_keep_the
             "no seams, or no kinematic beats there",
         ),
         ({"judged": ""}, "style consistency", "not judged"),
-        ({"movements": np.empty((0, 32, 14, 3))}, "nearest training unit, cm", "no unit: too few kinematic beats"),
+        ({"poses": walk(SPAN)}, "nearest training movement, cm", "shorter than a movement"),
         *(({"poses": walk(dimensions=2)}, name, "2D") for name in sorted(THREE)),
         ({}, "multimodality (motion)", "one dance a song"),
     ],
 )
 def test_a_score_that_has_no_meaning_is_none_and_says_why(changed, name, reason):
-    found = scored(samples(**changed))[name].cell()
+    reference = samples(**changed) if reason == "2D" else None
+    found = scored(samples(**changed), reference)[name].cell()
     assert found == {"value": None, "low": None, "high": None, "n": 0, "reason": reason}
 
 
-def test_units_are_told_from_the_nearest_trained_one_in_cm_a_joint():
-    reference = samples()
-    moved = [replace(some, movements=some.movements + np.array([0.03, 0.0, 0.04])) for some in reference]
-    # Noise of 1 m in 1344 numbers: another unit is never nearer. 5 cm is what each joint is moved by; float32.
-    assert value(moved, "nearest training unit, cm", reference) == pytest.approx(5, rel=1e-5)
-    assert dance_scores.nearest_units(moved[0], Yardstick.of(reference)) == pytest.approx([0.05] * 3, rel=1e-5)
-
-
-def test_units_of_a_dance_without_movements_are_none():
-    without = sample("a", movements=np.empty((0, 32, 14, 3)))
-    assert dance_scores.nearest_units(without, Yardstick.of(samples())).shape == (0,)
-    assert dance_scores.nearest_units(sample("a"), Yardstick.of([without, without])).shape == (0,)
+def test_memory_is_the_median_over_movements_in_cm():
+    higher, reference, name = walk(), samples(poses=walk()), "nearest training movement, cm"
+    higher[:200, :, 1] += 0.05  # two thirds of it 5 cm higher; heights are told from the floor, not from the hips
+    each = 100 * Yardstick.of(reference).memory.distances(higher)
+    assert each.min() < 1e-3 < each.mean() < 4.9
+    assert value([sample("a", poses=higher)], name, reference) == pytest.approx(5, rel=1e-4)
 
 
 def test_a_copied_dance_is_nearest_to_itself_a_mirrored_one_too_and_an_unseen_one_is_not(danced):
-    reference, name = danced["reference"], "nearest training unit, cm"
+    reference, name = danced["reference"], "nearest training movement, cm"
     copied = dances("uvwxyz")
     mirrored = [replace(some, poses=pose.mirror(some.poses)) for some in copied]
-    assert value(measure(copied, beats_of(copied)), name, reference) == 0
-    # cm: float32 poses, whose features are told from mirrored yaws.
+    # cm: float32 poses, told from their own yaws.
+    assert value(measure(copied, beats_of(copied)), name, reference) == pytest.approx(0, abs=1e-3)
     assert value(measure(mirrored, beats_of(copied)), name, reference) == pytest.approx(0, abs=1e-3)
-    assert value(danced["good"], name, reference) > 1
+    assert value(danced["good"], name, reference) > 3
 
 
 @pytest.mark.parametrize(
@@ -240,8 +241,7 @@ def test_the_reference_has_its_own_features_mean_and_deviation_floor_and_slowest
     mean, deviation = found.scale["motion"]
     assert mean.tolist() == [3, 3] and deviation.tolist() == [0.05, 2]  # what never varies is told in 0.05
     assert found.slow == pytest.approx(0.5)  # half of all frames
-    assert len(found.movements) == 2 * 6  # and their mirror images
-    np.testing.assert_array_equal(found.movements[6].reshape(32, 14, 3), pose.mirror(reference[0].movements[0]))
+    assert len(found.memory.movements) == 2 * (300 - SPAN)  # from every frame of both
     assert list(found.references) == [("motion", "zumba")]
 
 
@@ -249,8 +249,8 @@ def test_features_moved_by_half_a_deviation_have_the_frechet_distance_of_that():
     rng = np.random.default_rng(0)
     reference = [with_features(song, rng.normal(size=(50, 4)) * (1, 2, 3, 4)) for song in "ab"]
     deviation = np.concatenate([some.features["motion"] for some in reference]).std(axis=0)
-    moved = [with_features(some.song, some.features["motion"] + deviation / 2) for some in reference]
-    assert value(moved, "Frechet distance (motion)", reference) == pytest.approx(4 * 0.5**2, rel=1e-6)
+    ours = [with_features(some.song, some.features["motion"] + deviation / 2) for some in reference]
+    assert value(ours, "Frechet distance (motion)", reference) == pytest.approx(4 * 0.5**2, rel=1e-6)
 
 
 def test_the_kernel_distance_is_the_mean_over_all_pairs_of_different_vectors():
@@ -327,7 +327,8 @@ def test_a_draw_of_one_vector_alone_is_left_out_of_the_interval():
     found = scored([with_features("a", [(0, 0)]), with_features("b", [(2, 0)])], [with_features("x", UNITS)])
     for name in OF_SPACE - {"multimodality (motion)"}:
         cell = found[name].cell()  # what is left: one vector of each song, as in the set itself
-        assert cell["low"] == cell["high"] == cell["value"] and len(found[name].draws) == DRAWS
+        assert (cell["low"], cell["high"]) == pytest.approx((cell["value"], cell["value"]), rel=1e-12)
+        assert len(found[name].draws) == DRAWS
 
 
 def test_songs_that_are_equal_have_no_interval():
@@ -375,19 +376,76 @@ def test_one_song_of_each_style_is_in_every_draw_of_a_distance():
     apart = [sample("a", 7), sample("b", 8, style="tango")]
     for name in DISTANCES:
         cell = scored(apart, reference)[name].cell()
-        assert cell["low"] == cell["value"] == cell["high"]
+        assert (cell["low"], cell["high"]) == pytest.approx((cell["value"], cell["value"]), rel=1e-12)
         together = scored([replace(some, style="zumba") for some in apart], reference)[name].cell()
         assert together["low"] < together["high"]
 
 
 def test_a_draw_weighs_songs_as_if_they_were_danced_to_so_often():
-    reference, given = samples("wxyz"), samples("abc")
+    reference, given = samples("wxyz"), moved(samples("abc"))
     draws = scored(given, reference)["Frechet distance (motion), zumba"].draws
     drawn = draws_of_songs(list("abc"), 0).astype(int)
-    number = int(np.flatnonzero(drawn.max(axis=1) == 2)[0])  # a draw of one song twice
-    often = [some for some, count in zip(given, drawn[number], strict=True) for _ in range(count)]
-    repeated = [replace(some, song=str(place)) for place, some in enumerate(often)]
-    assert value(repeated, "Frechet distance (motion)", reference) == pytest.approx(draws[number], rel=1e-9)
+    numbers = [int(np.flatnonzero(drawn.max(axis=1) == most)[0]) for most in (1, 2, 3)]  # of songs once, twice, thrice
+    repeated = [
+        [replace(some, song=f"{some.song}{copy}") for some, count in zip(given, drawn[number], strict=True)
+         for copy in range(count)]
+        for number in numbers
+    ]  # fmt: skip
+    values = [value(some, "Frechet distance (motion)", reference) for some in repeated]
+    # All draws are moved alike, so as to lie about the value.
+    assert np.diff(values) == pytest.approx(np.diff(draws[numbers]), rel=1e-9) and draws.min() > 0
+
+
+TAKES = [moved([sample(song, first + number) for number, song in enumerate("abc")]) for first in (0, 10, 20)]
+
+
+def test_a_distance_of_three_dances_a_song_is_the_mean_of_those_of_one_dance_a_song():
+    reference = samples("wxyz") + samples("uv", style="tango")
+    each = [scored(take, reference) for take in TAKES]
+    together = scored([take[song] for song in (2, 0, 1) for take in TAKES], reference)  # in the order of other songs
+    in_turn = scored(list(itertools.chain(*TAKES)), reference)
+    for name in (f"{name}{of}" for name in DISTANCES for of in ("", ", zumba")):
+        mean = np.mean([found[name].value for found in each])
+        assert together[name].value == pytest.approx(mean, rel=1e-9), name
+        assert in_turn[name].value == pytest.approx(mean, rel=1e-9) and in_turn[name].n == 9, name
+        np.testing.assert_allclose(  # all takes are drawn with the same songs
+            in_turn[name].draws, np.mean([found[name].draws for found in each], axis=0), rtol=1e-9
+        )
+
+
+def test_the_same_dance_thrice_is_no_nearer_than_once():
+    once, thrice = scored(samples()), scored([some for some in samples() for _ in range(3)])
+    for name in DISTANCES:
+        assert thrice[name].value == pytest.approx(once[name].value, rel=1e-9, abs=1e-9)
+        np.testing.assert_allclose(thrice[name].draws, once[name].draws, rtol=1e-9, atol=1e-9)
+        assert (once[name].n, thrice[name].n) == (4, 12)
+
+
+def test_a_song_that_has_fewer_dances_is_in_the_first_takes_and_one_window_is_no_take():
+    reference, (first, second, third) = samples("wxyz"), TAKES
+    uneven = [first[0], second[0], third[0], first[1], second[1]]
+    alone = [[first[0], first[1]], [second[0], second[1]], [third[0]]]
+    brief = with_features("b", [(0, 0, 0, 0)])  # its song has two dances already, so that it is alone in take three
+    for name in DISTANCES:
+        expected = [value(take, name, reference) for take in alone]
+        assert value(uneven, name, reference) == pytest.approx(np.mean(expected), rel=1e-9)
+        without = value([*first[:2], *second[:2], brief], name, reference)
+        assert without == pytest.approx(np.mean(expected[:2]), rel=1e-9)
+
+
+@pytest.mark.parametrize("songs", ["ab", "abcdefgh"])
+def test_the_draws_of_a_distance_lie_about_its_value(songs):
+    found = scored(moved(samples(songs)), samples("uvwxyz"))
+    for name in DISTANCES:
+        assert found[name].draws.mean() == pytest.approx(found[name].value, rel=1e-9)
+        assert found[name].draws.std() > 0 and found[name].draws.min() > 0  # none was floored
+
+
+def test_no_draw_of_a_frechet_distance_is_below_zero_and_one_of_a_kernel_distance_may_be():
+    found = scored(samples())  # the reference itself, at no distance
+    frechet, kernel = (found[name] for name in DISTANCES)
+    assert frechet.draws.min() == 0 < frechet.draws.max() and frechet.value == pytest.approx(0, abs=1e-6)
+    assert kernel.value < 0 and kernel.draws.min() < kernel.value
 
 
 def test_the_same_seed_gives_the_same_draws_and_another_seed_the_same_values():
@@ -418,7 +476,7 @@ def test_a_cell_holds_the_value_the_middle_95_percent_of_its_draws_and_its_dance
         {"music_beats_s": np.array([3.0, 4.0])},
         {"features": {"motion": np.zeros((1, 4))}},
         {"features": {"motion": np.zeros((3, 4))}},
-        {"movements": np.zeros((1, 32, 14, 3))},
+        {"poses": walk(SPAN)},
     ],
     ids=range(9),
 )
@@ -432,16 +490,23 @@ def test_no_score_is_not_a_number_however_odd_the_dance(songs, changed):
             assert np.isfinite(estimate.value) and np.isfinite(estimate.draws).all() and estimate.n, name
 
 
-@pytest.mark.parametrize("number", [np.nan, np.inf])
-@pytest.mark.parametrize("whose", ["ours", "reference"])
-def test_features_that_are_no_numbers_are_refused(number, whose):
-    broken = [*samples("abc"), with_features("d", [[number] * 4] * 3)]
-    with pytest.raises(D2MError, match="a value is not finite"):
-        scored(broken if whose == "ours" else samples(), broken if whose == "reference" else None)
+@pytest.mark.parametrize(
+    ("reference", "told"),
+    [
+        ([with_features("x", [(0, 0)])], "one window of zumba, of the dance to x"),
+        ([with_features("a", UNITS), with_features("b", [(0, 0)], "tango")], "one window of tango, of the dance to b"),
+    ],
+)
+def test_a_reference_of_one_window_of_a_style_is_refused_by_the_style_and_the_dance(reference, told):
+    with pytest.raises(D2MError, match=f"{told}; expected two of every style at least; give longer or more dances"):
+        Yardstick.of(reference)
 
 
-def test_a_reference_of_one_vector_in_all_or_of_a_style_is_refused():
-    with pytest.raises(D2MError, match="1 rows are given; expected 2 at least"):
-        Yardstick.of([with_features("a", [(0, 0)])])
-    with pytest.raises(D2MError, match="1 feature vectors are given; expected 2 at least"):
-        Yardstick.of([with_features("a", UNITS), with_features("b", [(0, 0)], "tango")])
+def test_two_dances_of_one_window_each_are_enough_of_a_style():
+    found = Yardstick.of([with_features("a", [(0, 0)]), with_features("b", [(1, 2)])])
+    assert found.references["motion", "zumba"].count == 2
+
+
+def test_a_reference_without_a_movement_is_refused():
+    with pytest.raises(D2MError, match=f"no training dance has {SPAN + 1} poses"):
+        Yardstick.of(samples(poses=walk(SPAN)))

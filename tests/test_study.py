@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from d2m import baselines, corpus, evaluation, presets, study, train
+from d2m import baselines, corpus, evaluation, presets, results, rows, study, train
 from d2m.errors import CheckpointError, CorpusError
 from d2m.estimates import DRAWS, Estimate
 from d2m.experiment import Experiment
 from d2m.gan import MMGAN
-from d2m.study import HEADLINE, ROWS, Row
+from d2m.rows import HEADLINE, ROWS, Row
 from d2m.variants import VARIANTS
 
 pytestmark = [
@@ -36,13 +36,19 @@ def whole(small_corpus, tiny_presets, tmp_path_factory) -> Experiment:
     return Experiment(str(small_corpus.folder), str(tmp_path_factory.mktemp("study") / "run"), "tiny", 0, "cpu")
 
 
-def run_it(run: Experiment, folds: tuple, rows: dict) -> list[str]:
+def narrow(patch: pytest.MonkeyPatch, folds: tuple, of: dict = ROWS) -> None:
+    """Let every module that knows folds and rows know these alone."""
+    for module in (rows, results, study):
+        patch.setattr(module, "folds", lambda source: folds)
+        patch.setattr(module, "ROWS", of)
+
+
+def run_it(run: Experiment, folds: tuple, of: dict) -> list[str]:
     """What a study of these folds and rows says."""
     threads, told = torch.get_num_threads(), []
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(study, "folds", lambda source: folds)
-        patch.setattr(study, "ROWS", rows)
+        narrow(patch, folds, of)
         study.run(run, told.append)
     torch.set_num_threads(threads)
     return told
@@ -56,7 +62,7 @@ def made_once(whole) -> list[str]:
 @pytest.fixture
 def studied(whole, made_once, monkeypatch) -> tuple[Experiment, list[str]]:
     """A tiny study on the corpus's own split, and what it said."""
-    monkeypatch.setattr(study, "folds", lambda source: (None,))
+    narrow(monkeypatch, (None,))
     return whole, made_once
 
 
@@ -84,8 +90,7 @@ def folds_once(foldable, tiny_presets, tmp_path_factory) -> Experiment:
 @pytest.fixture
 def in_folds(folds_once, monkeypatch) -> Experiment:
     """Two of the four folds of a study of d2m, of one seed, and one baseline."""
-    monkeypatch.setattr(study, "folds", lambda source: (0, 1))
-    monkeypatch.setattr(study, "ROWS", FEW_ROWS)
+    narrow(monkeypatch, (0, 1), FEW_ROWS)
     return folds_once
 
 
@@ -101,10 +106,11 @@ def no_work(monkeypatch):
 @pytest.fixture
 def on_paper(tmp_path, monkeypatch) -> Experiment:
     """A study of two folds, of which d2m has two seeds, that was not begun."""
-    monkeypatch.setattr(study, "folds", lambda source: (0, 1))
-    rows = {HEADLINE: Row("d2m", lambda run: [], (0, 1)), "lstm": Row("an LSTM", lambda run: [])}
-    monkeypatch.setattr(study, "ROWS", rows)
-    return Experiment("nowhere", str(tmp_path), "tiny")
+    of = {HEADLINE: Row("d2m", lambda run: [], (0, 1)), "lstm": Row("an LSTM", lambda run: [])}
+    narrow(monkeypatch, (0, 1), of)
+    run = Experiment("nowhere", str(tmp_path), "tiny")
+    run.__dict__["corpus"] = SimpleNamespace(name="nowhere")
+    return run
 
 
 def estimate(value: float | None, spread: float = 0.0, n: int = 2) -> Estimate:
@@ -127,7 +133,7 @@ def test_there_is_a_row_for_d2m_each_baseline_and_each_part_that_is_left_out():
     assert list(ROWS) == [HEADLINE, "random_dance", "nearest_music", "lstm", *list(VARIANTS)[1:]]
     assert ROWS[HEADLINE].seeds == (0, 1, 2) and all(ROWS[row].seeds == (0,) for row in ROWS if row != HEADLINE)
     assert len({row.what for row in ROWS.values()}) == len(ROWS)
-    assert study.folds("builtin") == (None,) and study.folds("/data/mine") == tuple(range(corpus.FOLDS))
+    assert rows.folds("builtin") == (None,) and rows.folds("/data/mine") == tuple(range(corpus.FOLDS))
 
 
 def test_every_row_and_seed_has_its_scores_and_the_headline_is_told_first(studied):
@@ -137,12 +143,12 @@ def test_every_row_and_seed_has_its_scores_and_the_headline_is_told_first(studie
     assert told[0] == "1 of 13: d2m, own split, seed 0" and told[-1] == "13 of 13: d2m, own split, seed 2"
     assert [line.split(": ")[1].split(",")[0] for line in told[:11]] == list(ROWS)
     for row in ROWS:
-        scores = study.read(study.result_path(whole, row, None, 0))
-        count = 9 if ROWS[row].dances is study.composed else 3
+        scores = rows.read(rows.result_path(whole, row, None, 0))
+        count = 9 if ROWS[row].dances is rows.composed else 3
         assert scores["ours"]["speed, m/s"].n == count and len(scores["ours"]["speed, m/s"].draws) == DRAWS
         controls = {"real", "shuffled", "random", "mean_pose", "copy", "prior", "untrained", "reference", "real_random"}
         assert controls < set(scores) if row == HEADLINE else set(scores) == {"ours"}
-    assert "seen" not in study.read(study.result_path(whole, HEADLINE, None, 0))  # every style is tested
+    assert "seen" not in rows.read(rows.result_path(whole, HEADLINE, None, 0))  # every style is tested
 
 
 def test_a_row_borrows_what_it_leaves_as_it_is(studied):
@@ -151,13 +157,13 @@ def test_a_row_borrows_what_it_leaves_as_it_is(studied):
     assert {name for name in below(whole.folder) if not name.startswith("study")} == base
     for row, trained in TRAINED.items():
         assert below(whole.folder / "study" / "split" / f"{row}-0") == trained, row
-        run = study.experiment_of(whole, row, None, 0)
+        run = rows.experiment_of(whole, row, None, 0)
         for name in ("vae", "style/music", "mmgan"):
             lent, own = weights_of(whole, name), weights_of(run, name)
             if name not in trained:
                 assert all(torch.equal(own[key], value) for key, value in lent.items()), (row, name)
     for seed in (1, 2):
-        again = study.experiment_of(whole, HEADLINE, None, seed)
+        again = rows.experiment_of(whole, HEADLINE, None, seed)
         assert below(again.folder) == {"vae", "mmgan", "style/music"}  # measured in the spaces of seed 0
         assert not torch.equal(again.vae.initial_head.linear.weight, whole.vae.initial_head.linear.weight)
 
@@ -165,14 +171,14 @@ def test_a_row_borrows_what_it_leaves_as_it_is(studied):
 def test_what_a_row_dances_is_what_was_scored(studied):
     whole, _ = studied
     for row in ("no_warp", "lstm", "random_dance"):
-        run = study.experiment_of(whole, row, None, 0)
+        run = rows.experiment_of(whole, row, None, 0)
         again = study.scores_of(run, whole, row)["ours"]
-        kept = study.read(study.result_path(whole, row, None, 0))["ours"]
+        kept = rows.read(rows.result_path(whole, row, None, 0))["ours"]
         assert again.keys() == kept.keys()
         for name, score in again.items():
             assert (score.value, score.n) == (kept[name].value, kept[name].n), name
             np.testing.assert_allclose(kept[name].draws, score.draws, atol=5e-7)  # six digits are kept
-    warped, even = (study.experiment_of(whole, row, None, 0).dancer.warp for row in (HEADLINE, "no_warp"))
+    warped, even = (rows.experiment_of(whole, row, None, 0).dancer.warp for row in (HEADLINE, "no_warp"))
     assert (warped, even) == ("cubic", "none")
 
 
@@ -183,7 +189,7 @@ def test_all_seeds_are_scored_over_the_same_draws_of_songs(studied, monkeypatch)
     monkeypatch.setattr(evaluation, "compare", lambda *given: measured)
     monkeypatch.setattr(study, "score", lambda samples, yardstick, seed: asked.append(seed) or {})
     for seed in (1, 2):
-        study.scores_of(study.experiment_of(whole, HEADLINE, None, seed), whole, HEADLINE)
+        study.scores_of(rows.experiment_of(whole, HEADLINE, None, seed), whole, HEADLINE)
     assert asked == [0, 0]
 
 
@@ -198,11 +204,11 @@ def test_the_lstm_dances_to_the_features_of_each_test_song(studied):
 
 def test_nothing_is_made_twice(studied, no_work):
     whole, _ = studied
-    before = study.report(whole).read_text()
+    before = results.report(whole).read_text()
     told = []
     study.run(whole, told.append)
     assert len(told) == 13 and all(line.endswith(": found") for line in told)
-    assert study.report(whole).read_text() == before
+    assert results.report(whole).read_text() == before
 
 
 def test_a_killed_study_goes_on_within_the_training_that_it_was_killed_in(studied, tmp_path, monkeypatch):
@@ -224,36 +230,36 @@ def test_a_killed_study_goes_on_within_the_training_that_it_was_killed_in(studie
     monkeypatch.setattr(MMGAN, "forward", killed)
     with pytest.raises(KeyboardInterrupt):
         study.run(whole, lambda line: None)
-    assert study.missing(whole) == ["no_gan", "no_warp"] and steps == [0, 1, 2]
+    assert results.missing(whole) == ["no_gan", "no_warp"] and steps == [0, 1, 2]
     told = []
     study.run(whole, told.append)
     assert steps == [0, 1, 2, 2, 3]  # one player only: there is no game
     assert [line for line in told if not line.endswith("found")] == [
         "5 of 13: no_gan, own split, seed 0", "11 of 13: no_warp, own split, seed 0",
     ]  # fmt: skip
-    assert study.missing(whole) == [] and below(whole.folder / "study" / "split" / "no_gan-0") == {"mmgan"}
+    assert results.missing(whole) == [] and below(whole.folder / "study" / "split" / "no_gan-0") == {"mmgan"}
 
 
 def test_the_report_and_the_table_hold_every_row_and_every_control(studied):
     whole, _ = studied
-    content = json.loads(study.report(whole).read_text())
+    content = json.loads(results.report(whole).read_text())
     assert set(ROWS) | {"real", "shuffled", "mean_pose", "reference", "untrained"} < content.keys()
-    speeds = [study.read(study.result_path(whole, HEADLINE, None, seed))["ours"]["speed, m/s"] for seed in (0, 1, 2)]
+    speeds = [rows.read(rows.result_path(whole, HEADLINE, None, seed))["ours"]["speed, m/s"] for seed in (0, 1, 2)]
     cell = content[HEADLINE]["speed, m/s"]
     assert cell["value"] == pytest.approx(np.mean([score.value for score in speeds]))
     assert cell["low"] < cell["value"] < cell["high"]
-    lines = study.as_markdown(whole, ["speed, m/s", "boundary jump"]).splitlines()
+    lines = results.as_markdown(whole, ["speed, m/s", "boundary jump"]).splitlines()
     assert lines[0] == "|  | speed, m/s | boundary jump |" and len(lines) == 2 + len(content)
     assert "| *mean pose* | 0 (0 to 0) | – |" in lines
     assert sum(line.startswith("| d2m without ") for line in lines) == 7 and "Not there" not in lines[-1]
-    shown = study.as_markdown(whole, ["speed, m/s"], ["lstm", "real", "polka"]).splitlines()
+    shown = results.as_markdown(whole, ["speed, m/s"], ["lstm", "real", "polka"]).splitlines()
     assert [line.split(" | ")[0] for line in shown[2:]] == ["| an LSTM from music to poses", "| *real*"]
 
 
 def test_every_fold_is_a_run_of_its_own_that_never_saw_what_it_is_tested_on(in_folds):
     tested = []
     for number in (0, 1):
-        run = study.experiment_of(in_folds, HEADLINE, number, 0)
+        run = rows.experiment_of(in_folds, HEADLINE, number, 0)
         assert run.folder == in_folds.folder / "study" / f"fold-{number}" / "d2m-0"
         assert below(run.folder) == {"vae", "mmgan", "style/music", "style/dance", "style/motion"}
         groups = [{(e.style, e.group) for e in run.corpus.split(split)} for split in ("train", "test")]
@@ -265,29 +271,29 @@ def test_every_fold_is_a_run_of_its_own_that_never_saw_what_it_is_tested_on(in_f
 
 
 def test_a_row_is_the_mean_of_its_folds_and_styles_that_only_train_are_told_apart(in_folds):
-    found = study.results(in_folds)
-    for row in study.ROWS:
-        speeds = [study.read(study.result_path(in_folds, row, n, 0))["ours"]["speed, m/s"] for n in (0, 1)]
+    found = results.results(in_folds)
+    for row in FEW_ROWS:
+        speeds = [rows.read(rows.result_path(in_folds, row, n, 0))["ours"]["speed, m/s"] for n in (0, 1)]
         assert found[row]["speed, m/s"].value == pytest.approx(np.mean([score.value for score in speeds]))
         # Two songs a fold; three dances to each of d2m, and one of the baseline.
         assert found[row]["speed, m/s"].n == (12 if row == HEADLINE else 4)
     seen = found["seen"]["speed, m/s"]
     assert seen.n == 2 * 3  # ballet: three songs that train in both folds
-    assert study.missing(in_folds) == []
+    assert results.missing(in_folds) == []
 
 
 def test_rows_of_a_study_lie_in_folders_of_their_own(whole):
     runs = {
-        (row, fold, seed): study.experiment_of(whole, row, fold, seed)
+        (row, fold, seed): rows.experiment_of(whole, row, fold, seed)
         for row in ROWS for fold in (None, 0, 3) for seed in ROWS[row].seeds
     }  # fmt: skip
-    assert len({study.result_path(whole, *job) for job in runs}) == len(runs)
+    assert len({rows.result_path(whole, *job) for job in runs}) == len(runs)
     for (row, fold, seed), run in runs.items():
         assert run.fold == fold and run.seed == seed and (run.corpus.split("validation") == []) is (fold is not None)
-        judges = study.experiment_of(whole, HEADLINE, fold, 0)
+        judges = rows.experiment_of(whole, HEADLINE, fold, 0)
         assert run.variant == (row if row in VARIANTS else HEADLINE)
         if run.variant != HEADLINE:
-            assert run.base == str(judges.folder) and run.folder == study.result_path(whole, row, fold, seed).parent
+            assert run.base == str(judges.folder) and run.folder == rows.result_path(whole, row, fold, seed).parent
         elif row != HEADLINE:  # a baseline needs no models but those that measure it
             assert run.folder == judges.folder
     assert runs[HEADLINE, None, 0].folder == whole.folder
@@ -325,73 +331,111 @@ def test_the_dance_to_the_nearest_music_is_a_real_one_and_a_random_dance_is_of_t
 
 def test_scores_come_back_as_they_were_written(tmp_path):
     scores = {"ours": {"a": estimate(1 / 3, 0.1), "b": Estimate(None, reason="2D")}, "real": {"a": estimate(-2.0)}}
-    study.write(tmp_path / "row" / "scores.json", scores)
-    found = study.read(tmp_path / "row" / "scores.json")
+    rows.write(tmp_path / "row" / "scores.json", scores)
+    found = rows.read(tmp_path / "row" / "scores.json")
     assert found.keys() == scores.keys() and found["ours"]["b"].value is None and found["ours"]["b"].reason == "2D"
     for name in scores:
         assert found[name]["a"].value == scores[name]["a"].value and found[name]["a"].n == 2
         np.testing.assert_allclose(found[name]["a"].draws, scores[name]["a"].draws, atol=5e-7)  # six digits are kept
 
 
-def test_over_folds_values_and_draws_are_averaged_and_dances_counted():
-    first = {"a": estimate(1.0, 1.0, 2), "b": estimate(5.0, 1.0, 2), "c": estimate(None)}
-    second = {"a": estimate(3.0, 3.0, 4), "b": estimate(None), "c": estimate(None)}
-    found = study.over_folds([first, second])
-    assert (found["a"].value, found["a"].n) == (2.0, 6)
-    # Folds are drawn apart, so variances add: (1 + 9) / 4 of that of a draw; drawn together it would be 16 / 4. Two
-    # lists of 100 are correlated by 0.1 or so, which is 0.15 of it: three times that.
-    of_one = np.linspace(-1, 1, DRAWS).var()
-    assert found["a"].draws.mean() == pytest.approx(2.0) and len(found["a"].draws) == DRAWS
-    assert found["a"].draws.var() == pytest.approx(2.5 * of_one, abs=0.45 * of_one)
-    assert (found["b"].value, found["b"].n) == (5.0, 2)
-    np.testing.assert_array_equal(np.sort(found["b"].draws), first["b"].draws)
-    assert found["c"].value is None and found["c"].reason == "none here"
+def test_folds_are_drawn_apart_and_seeds_together():
+    folds = results._over([{"a": estimate(0.0, 1.0)}, {"a": estimate(0.0, 1.0, 4)}], independent=True)["a"]
+    seeds = results._over([{"a": estimate(0.0, 1.0)}, {"a": estimate(0.0, 1.0)}], independent=False)["a"]
+    # Two folds of the same draws, in orders of their own; seeds are of the same songs, so that a mean is no surer.
+    assert folds.draws.std() < 0.95 * seeds.draws.std() and (folds.n, seeds.n) == (6, 2)
+    np.testing.assert_allclose(seeds.draws, estimate(0.0, 1.0).draws)
 
 
-def test_over_seeds_the_interval_covers_songs_and_seeds():
-    seeds = [{"a": estimate(value), "b": estimate(7.0, 1.0)} for value in (0.0, 3.0, 6.0)]
-    found = study.over_seeds(seeds)
-    assert (found["a"].value, found["a"].n, found["b"].value) == (3.0, 2, 7.0)
-    # Each draw is the mean of three seeds drawn from three: a whole number here, all of 0 to 6, of variance 6 / 3.
-    assert set(np.round(found["a"].draws, 9)) == {0, 1, 2, 3, 4, 5, 6}
-    assert found["a"].draws.var() == pytest.approx(2.0, abs=1.0)  # of 100 draws: three standard errors
-    np.testing.assert_allclose(found["b"].draws, seeds[0]["b"].draws)  # seeds that agree leave the draws of songs
-    alone = study.over_seeds(seeds[1:2])["a"]
-    assert alone.value == 3.0 and (alone.draws == 3.0).all()
+def put(run: Experiment, row: str, fold: int, seed: int, scores: dict[str, Estimate], **controls) -> None:
+    rows.write(rows.result_path(run, row, fold, seed), {"ours": scores} | controls)
 
 
-def test_a_seed_without_a_score_is_left_out_of_the_mean():
-    found = study.over_seeds([{"a": estimate(None), "b": estimate(None)}, {"a": estimate(4.0), "b": estimate(None)},
-                              {"a": estimate(6.0), "b": estimate(None)}])  # fmt: skip
-    assert found["a"].value == 5.0 and set(found["a"].draws) == {4.0, 5.0, 6.0} and found["a"].n == 2
-    assert found["b"].value is None and found["b"].reason == "none here"
+def test_differences_are_paired_over_folds_and_songs(on_paper):
+    for fold, value in ((0, 0.0), (1, 10.0)):
+        for seed in (0, 1):
+            put(on_paper, HEADLINE, fold, seed, {"a": estimate(value, 3.0), "b": estimate(value)}, real={
+                "a": estimate(value - 2.0, 3.0), "b": estimate(10.0 - value),
+            })  # fmt: skip
+        put(on_paper, "lstm", fold, 0, {"a": estimate(value + 1.0, 3.0), "b": estimate(None)})
+    plain, table = (results.as_markdown(on_paper, ["a", "b"], minus=minus).splitlines() for minus in ("", HEADLINE))
+    assert plain[0] == "|  | a | b |" and table[0] == "| minus d2m | a | b |" and len(plain) == len(table) + 1
+    assert "| d2m | 5 (" in plain[2] and not any(line.startswith("| d2m ") for line in table)
+    # In every fold, seed and draw the LSTM is 1 above d2m, and so without an interval. Where d2m is at 10 in one fold
+    # and real dances in the other, the difference is between -10 and 10.
+    assert table[2] == "| an LSTM | 1 (1 to 1) | – |"
+    assert table[3] == "| *real* | -2 (-2 to -2) | 0 (-10 to 10) |"
+
+
+def test_a_row_that_is_not_there_is_taken_from_none(on_paper):
+    for fold in (0, 1):
+        put(on_paper, "lstm", fold, 0, {"a": estimate(1.0)})
+    table = results.as_markdown(on_paper, ["a"], minus=HEADLINE).splitlines()
+    assert table[0] == "|  | a |" and table[2] == "| an LSTM | 1 (1 to 1) |"
+
+
+def test_each_score_is_in_one_table_of_the_report(studied):
+    found = results.results(studied[0])[HEADLINE]
+    for name in found:
+        assert sum(belongs(name) for belongs in results.GROUPS.values()) == 1, name
+    assert set(results.HEADLINES) <= set(found)
+
+
+def test_the_report_in_words_holds_every_score_of_every_row_and_the_differences(studied):
+    whole, _ = studied
+    path = results.report(whole)
+    assert path == whole.folder / "study" / "study.json"
+    told = path.with_suffix(".md").read_text()
+    parts = dict(part.split("\n\n", 1) for part in told.split("## ")[1:])
+    assert list(parts) == ["Differences from d2m", *results.GROUPS] and told.startswith("# Study: small, tiny\n")
+    found = results.results(whole)
+    for title, belongs in results.GROUPS.items():
+        names = [name for name in found[HEADLINE] if belongs(name)]
+        assert parts[title].strip() == results.as_markdown(whole, names) and len(names) > 1
+        assert len(parts[title].strip().splitlines()) == 2 + len(found)
+    differences = parts["Differences from d2m"].strip().splitlines()
+    assert differences[0].startswith("| minus d2m | ") and len(differences) == 1 + len(found)
+
+
+def test_what_the_study_left_dances_to_each_test_song(studied, tmp_path):
+    whole, _ = studied
+    left = rows.left_by_study(whole, ("no_gan", "no_recon_m"))
+    tests = [(entry.name, entry.style) for entry in whole.corpus.split("test")]
+    assert list(left) == ["no_gan", "no_recon_m"]
+    for dances in left.values():
+        assert [(str(dance.song), dance.style) for dance in dances] == tests
+    assert not np.array_equal(left["no_gan"][0].poses, left["no_recon_m"][0].poses)
+    own = rows.composed(rows.experiment_of(whole, "no_gan", None, 0))[0]
+    # One dance at a time and three at once are not equal to the last bit of float32.
+    np.testing.assert_allclose(left["no_gan"][0].poses, own.poses, atol=1e-4)
+    assert rows.left_by_study(replace(whole, run=str(tmp_path / "other"))) == {}
 
 
 def test_what_is_not_there_is_named_and_how_to_make_it(on_paper):
-    assert study.results(on_paper) == {} and study.missing(on_paper) == [HEADLINE, "lstm"]
+    assert results.results(on_paper) == {} and results.missing(on_paper) == [HEADLINE, "lstm"]
     told = "Not there: d2m, lstm. `make study` trains and scores them (hours, resumable)."
-    assert study.as_markdown(on_paper) == told and json.loads(study.report(on_paper).read_text()) == {}
+    assert results.as_markdown(on_paper) == told and json.loads(results.report(on_paper).read_text()) == {}
     scores = {"ours": {"a": estimate(1.0)}, "real": {"a": estimate(2.0)}}
     for fold, seed in ((0, 0), (1, 0), (0, 1)):
-        study.write(study.result_path(on_paper, HEADLINE, fold, seed), scores)
-    study.write(study.result_path(on_paper, "lstm", 0, 0), {"ours": scores["ours"]})
+        rows.write(rows.result_path(on_paper, HEADLINE, fold, seed), scores)
+    rows.write(rows.result_path(on_paper, "lstm", 0, 0), {"ours": scores["ours"]})
     # d2m lacks a fold of seed 1 and shows seed 0 alone; the LSTM has no seed of which all folds are there.
-    found = study.results(on_paper)
-    assert set(found) == {HEADLINE, "real"} and study.missing(on_paper) == [HEADLINE, "lstm"]
-    table, said = study.as_markdown(on_paper, ["a"]).split("\n\n")
+    found = results.results(on_paper)
+    assert set(found) == {HEADLINE, "real"} and results.missing(on_paper) == [HEADLINE, "lstm"]
+    table, said = results.as_markdown(on_paper, ["a"]).split("\n\n")
     assert table.splitlines()[2:] == ["| d2m | 1 (1 to 1) |", "| *real* | 2 (2 to 2) |"] and said == told
     for row, fold, seed in ((HEADLINE, 1, 1), ("lstm", 1, 0)):
-        study.write(study.result_path(on_paper, row, fold, seed), {"ours": {"a": estimate(3.0)}})
-    found = study.results(on_paper)
-    assert found[HEADLINE]["a"].value == 1.5 and found["lstm"]["a"].value == 2.0 and study.missing(on_paper) == []
-    assert json.loads(study.report(on_paper).read_text())["lstm"]["a"]["value"] == 2.0
+        rows.write(rows.result_path(on_paper, row, fold, seed), {"ours": {"a": estimate(3.0)}})
+    found = results.results(on_paper)
+    assert found[HEADLINE]["a"].value == 1.5 and found["lstm"]["a"].value == 2.0 and results.missing(on_paper) == []
+    assert json.loads(results.report(on_paper).read_text())["lstm"]["a"]["value"] == 2.0
 
 
 def test_a_control_that_a_fold_of_one_song_cannot_have_is_left_out(on_paper):
     scores = {"ours": {"a": estimate(1.0)}, "real": {"a": estimate(2.0)}}
-    study.write(study.result_path(on_paper, HEADLINE, 0, 0), scores | {"shuffled": {"a": estimate(9.0)}})
-    study.write(study.result_path(on_paper, HEADLINE, 1, 0), scores)
-    assert set(study.results(on_paper)) == {HEADLINE, "real"}
+    rows.write(rows.result_path(on_paper, HEADLINE, 0, 0), scores | {"shuffled": {"a": estimate(9.0)}})
+    rows.write(rows.result_path(on_paper, HEADLINE, 1, 0), scores)
+    assert set(results.results(on_paper)) == {HEADLINE, "real"}
 
 
 def test_make_study_takes_its_variables_and_tells_what_is_wrong_with_them(small_corpus, tmp_path, monkeypatch, capsys):
@@ -418,7 +462,7 @@ def test_damaged_scores_are_told_with_their_file(tmp_path, content):
     path = tmp_path / "scores.json"
     path.write_text(content)
     with pytest.raises(CheckpointError, match=r"scores\.json cannot be read"):
-        study.read(path)
+        rows.read(path)
 
 
 def test_a_study_of_other_steps_is_told_and_not_mixed(studied):

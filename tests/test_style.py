@@ -86,6 +86,124 @@ def test_every_weight_is_trained(trained):
     assert all(weight.grad is not None and weight.grad.abs().sum() > 0 for weight in untrained.parameters())
 
 
+PERIODS = (8, 11, 17)  # frames between onsets
+
+
+def drums(count: int, seed: int, window: int = 200) -> tuple[torch.Tensor, torch.Tensor]:
+    """Noisy onset trains (count, window, 14) of three periods, in any phase and of any timbre, and which each is."""
+    generator = torch.Generator().manual_seed(seed)
+    kinds = torch.randint(3, (count,), generator=generator)
+    period = torch.tensor(PERIODS)[kinds][:, None]
+    phase = (torch.rand(count, 1, generator=generator) * period).long()
+    hit = (torch.arange(window) + phase) % period
+    heard = (hit == 0).float() - 0.5 * (hit == 1).float()  # a rise, and a fall to either half
+    timbre = torch.rand(count, 1, 14, generator=generator)
+    return heard[..., None] * timbre + 0.1 * torch.randn(count, window, 14, generator=generator), kinds
+
+
+def trained_on_drums(**changed) -> style.StyleClassifier:
+    """A music classifier after 150 steps on `drums`."""
+    torch.manual_seed(0)
+    model = style.classifier(style.StyleConfig("music", STYLES, inputs=14, window=200, **changed))
+    windows, kinds = drums(150, seed=0)
+    model.set_statistics(windows)
+    (weights,) = model.players().values()
+    optimiser = torch.optim.Adam(weights, lr=5e-3)
+    for step in range(150):
+        loss = model({"windows": windows, "style": kinds}, step)["total"]
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    return model.eval()
+
+
+@pytest.mark.parametrize("period", [2, 5, 8, 15, 40, 59])
+def test_onsets_repeat_most_after_their_period(period):
+    differences = torch.zeros(1, 450, 3)
+    differences[0, 1::period] = torch.tensor([1.0, 0.5, 0.2])
+    repeats = style.rhythm(differences)[0, : style.REPEATS]
+    assert int(repeats.argmax()) + 2 == period
+    # Of n onsets n - 1 are followed by another one within the window, and less their mean nothing else is as large.
+    assert float(repeats.max()) == pytest.approx(1 - period / 450, abs=0.03)
+
+
+def test_falls_are_no_onsets():
+    differences, _ = drums(1, seed=0)
+    rises = differences.clamp(min=0)
+    torch.testing.assert_close(style.rhythm(differences)[:, : style.REPEATS], style.rhythm(rises)[:, : style.REPEATS])
+
+
+def test_repeats_and_shares_are_the_same_however_loud_the_music_is():
+    differences, _ = drums(4, seed=0)
+    quiet, loud = style.rhythm(differences), style.rhythm(30 * differences)
+    assert quiet.shape == (4, style.REPEATS + 2 * 14)
+    torch.testing.assert_close(loud[:, :-14], quiet[:, :-14], atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(loud[:, -14:], 30 * quiet[:, -14:])
+
+
+def test_shares_are_deviations_over_that_of_all():
+    differences = torch.randn(1, 450, 2, generator=torch.Generator().manual_seed(0)) * torch.tensor([1.0, 3.0])
+    shares = style.rhythm(differences)[0, style.REPEATS : style.REPEATS + 2]
+    # The variance of both together is their mean, (1 + 9) / 2; a deviation of 450 draws is known to 3 %.
+    np.testing.assert_allclose(shares, np.array([1.0, 3.0]) / np.sqrt(5), rtol=0.1)
+
+
+def test_silence_has_a_rhythm_of_finite_numbers():
+    assert torch.equal(style.rhythm(torch.zeros(2, 200, 14)), torch.zeros(2, style.REPEATS + 28))
+    model = style.classifier(style.StyleConfig("music", STYLES, inputs=14, window=200))
+    model.set_statistics(torch.zeros(3, 200, 14))
+    assert torch.isfinite(model.probabilities(torch.zeros(2, 200, 14))).all()
+
+
+def test_rhythms_are_told_apart_whatever_their_timbre():
+    windows, kinds = drums(200, seed=1000)  # not heard in training
+    assert accuracy(trained_on_drums(), windows, kinds) > 0.95
+    torch.manual_seed(0)
+    untrained = style.classifier(style.StyleConfig("music", STYLES, inputs=14, window=200))
+    assert accuracy(untrained, windows, kinds) < 0.7  # so they must be learnt
+
+
+def test_a_strong_penalty_keeps_weights_small():
+    penalties = (20.0, 5.0)
+    strong, weak = trained_on_drums(penalties=penalties), trained_on_drums(penalties=(0.0, 0.0))
+    for head, loose, penalty in zip(strong.heads, weak.heads, penalties, strict=True):
+        # At rest 2 * penalty * weight is the slope of the cross entropy, the mean of an error of at most 1 times an
+        # input of deviation 1: at most 1. A tenth more is for a descent that is not quite at its end.
+        assert head.weight.abs().max() < 1.1 / (2 * penalty) < loose.weight.abs().max()
+
+
+def test_both_linear_functions_of_the_music_learn_apart_and_judge_together():
+    torch.manual_seed(0)
+    model = style.classifier(style.StyleConfig("music", STYLES, inputs=14, window=200, penalties=(0.5, 0.25)))
+    windows, kinds = drums(16, seed=0)
+    verdicts = model.verdicts(windows)
+    torch.testing.assert_close(model.logits(windows), model.config.sharpness * (verdicts[0] + verdicts[1]))
+    torch.testing.assert_close(model.probabilities(windows), model.logits(windows).softmax(dim=-1).detach())
+    apart = sum(torch.nn.functional.cross_entropy(verdict, kinds) for verdict in verdicts)
+    penalty = 0.5 * model.heads[0].weight.square().sum() + 0.25 * model.heads[1].weight.square().sum()
+    torch.testing.assert_close(model({"windows": windows, "style": kinds}, 0)["total"], apart + penalty)
+    (weights,) = model.players().values()
+    assert len(weights) == 4 and {id(weight) for weight in weights} == {id(weight) for weight in model.parameters()}
+
+
+def test_the_rhythm_is_standardised_by_that_of_the_training_windows():
+    model, (windows, _) = style.classifier(style.StyleConfig("music", STYLES, inputs=14, window=200)), drums(600, 0)
+    model.set_statistics(windows)  # which takes them in parts
+    heard = model.embed(windows)
+    torch.testing.assert_close(heard.mean(dim=0), torch.zeros(heard.shape[1]), atol=1e-4, rtol=0)
+    # What hardly varies is not made loud: deviations below 1e-3 count as that.
+    varies = style.rhythm(windows).std(dim=0) > 1e-3
+    torch.testing.assert_close(heard.std(dim=0)[varies], torch.ones(int(varies.sum())), atol=1e-3, rtol=0)
+    assert varies.sum() > style.REPEATS + 14
+
+
+@pytest.mark.parametrize("view", style.VIEWS)
+def test_the_music_has_a_classifier_of_its_own(view):
+    model = style.classifier(style.StyleConfig(view, STYLES, inputs=5, window=60))
+    assert isinstance(model, style.MusicStyleClassifier) == (view == "music")
+    assert model.logits(torch.randn(2, 60, 5)).shape == (2, 3)
+
+
 @pytest.mark.parametrize(("view", "dimensions", "width"), [
     ("dance", 3, 45), ("dance", 2, 29), ("motion", 3, 14), ("motion", 2, 14),
 ])  # fmt: skip
@@ -120,23 +238,28 @@ def test_how_the_body_travels_turns_and_moves_is_seen(body_at):
     np.testing.assert_allclose(style.view_of("motion", rigid), 0.2, atol=1e-6)
 
 
-def test_windows_at_stand_about_their_centres_and_repeat_the_ends():
+@pytest.mark.parametrize(
+    ("second", "first"), [(-1.0, 0), (0.0, 0), (0.2, 0), (4 / 15, 1), (2.0, 27), (56 / 15, 53), (59 / 15, 54), (9, 54)]
+)
+def test_windows_at_stand_about_their_centres_or_as_near_as_they_lie_inside(second, first):
     view = np.arange(60.0)[:, None]
-    windows = style.windows_at(view, [0.0, 2.0, 59 / 15], 6)
-    assert windows.shape == (3, 6, 1)
-    np.testing.assert_array_equal(
-        windows[..., 0], [[0, 0, 0, 0, 1, 2], [27, 28, 29, 30, 31, 32], [56, 57, 58, 59, 59, 59]]
-    )
+    windows = style.windows_at(view, [second, 2.0], 6)
+    np.testing.assert_array_equal(windows[..., 0], [np.arange(first, first + 6), np.arange(27, 33)])
+
+
+def test_a_view_that_is_shorter_than_a_window_is_repeated():
+    windows = style.windows_at(np.arange(4.0)[:, None], [0.0, 0.2, 9.0], 10)
+    np.testing.assert_array_equal(windows[..., 0], [[0, 1, 2, 3, 0, 1, 2, 3, 0, 1]] * 3)
 
 
 @pytest.mark.parametrize(
     ("frames", "firsts"), [(10, [0, 3, 6]), (12, [0, 3, 6]), (13, [0, 3, 6, 9]), (4, [0]), (3, [0]), (1, [0])]
 )
-def test_windows_every_hop_lie_inside_the_view_or_repeat_its_last_row(frames, firsts):
+def test_windows_every_hop_lie_inside_the_view_or_repeat_it(frames, firsts):
     view = np.stack([np.arange(frames), -np.arange(frames)], axis=1).astype(float)
     windows = style.windows_every(view, 4, 3)
     assert windows.shape == (len(firsts), 4, 2)
-    expected = np.minimum(np.array(firsts)[:, None] + np.arange(4), frames - 1)
+    expected = (np.array(firsts)[:, None] + np.arange(4)) % frames
     np.testing.assert_array_equal(windows, np.stack([expected, -expected], axis=2))
 
 

@@ -1,4 +1,4 @@
-"""The DU-VAE: the seam, the bones, the split of its latent, and that it learns."""
+"""The DU-VAE: what is linear in it, the seam, the bones, the split of its latent, and that it learns."""
 
 from dataclasses import replace
 
@@ -10,6 +10,7 @@ from toys import PAPER_VAE, VAE, in_2d, new_vae
 
 from d2m import pose
 from d2m.units import LEAD, UNIT_POSES, WINDOW
+from d2m.vae import DUVAE, continued_back
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -17,29 +18,120 @@ QUIET = replace(VAE, lead_noise=0.0)  # no noise on the lead: what goes in is kn
 FLAT = replace(QUIET, dimensions=2)
 
 
+RANK = 6
+
+
+def of_rank(rank: int = RANK, count: int = 300) -> torch.Tensor:
+    """Units (count, 34, 46) whose 32 poses differ in `rank` ways, in random shares, each way smaller than the last."""
+    generator = torch.Generator().manual_seed(2)
+    shares = torch.randn(count, rank, generator=generator) * 0.7 ** torch.arange(rank)
+    return (shares @ torch.randn(rank, WINDOW * 46, generator=generator)).unflatten(1, (WINDOW, 46)) + 1.0
+
+
+def begun(units: torch.Tensor, size: int = RANK) -> tuple[DUVAE, torch.Tensor]:
+    """A DU-VAE that begins with the principal components of `units`, and their {z_mov}, the means of E_mov."""
+    model = new_vae(replace(QUIET, movement_size=size))
+    model.feature_mean.fill_(0.5)
+    model.feature_deviation.copy_(torch.linspace(0.5, 2.0, 46))
+    model.begin_with(units)
+    return model, model.encode_movement(units[:, LEAD:])[0].detach()
+
+
+def test_units_are_rebuilt_before_any_training_from_as_many_numbers_as_they_differ_in():
+    model, codes = begun(of_rank())
+    for z_ini in (torch.zeros(300, 10), torch.randn(300, 10)):  # wherever they come from
+        # Numbers of about 5 through two float32 products of some hundred terms.
+        torch.testing.assert_close(model.generate(z_ini, codes), of_rank()[:, LEAD:], atol=1e-3, rtol=0)
+
+
+def test_movements_begin_with_mean_0_and_variance_1_and_uncorrelated():
+    _, codes = begun(of_rank())
+    torch.testing.assert_close(codes.mean(0), torch.zeros(RANK), atol=1e-4, rtol=0)
+    torch.testing.assert_close(codes.T @ codes / len(codes), torch.eye(RANK), atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("size", [1, 3, 5])
+def test_of_fewer_directions_those_are_kept_in_which_units_differ_most(size):
+    units = of_rank()
+    model, codes = begun(units, size)
+    rebuilt = model.standardise(model.generate(torch.zeros(300, 10), codes)).detach()
+    real = model.standardise(units[:, LEAD:]).flatten(1).double().numpy()
+    found = np.square(rebuilt.flatten(1).numpy() - real).sum()
+    # No other `size` directions can leave less.
+    left = np.linalg.svd(real - real.mean(axis=0), compute_uv=False)[size:]
+    assert found == pytest.approx(np.square(left).sum(), rel=1e-3)
+
+
+def test_the_importance_of_a_direction_is_how_much_it_moves_a_unit():
+    units = of_rank()
+    model, _ = begun(units)
+    real = model.standardise(units[:, LEAD:]).flatten(1).double().numpy()
+    moved = np.linalg.svd(real - real.mean(axis=0), compute_uv=False)[:RANK]
+    importance = model.importance().numpy()
+    np.testing.assert_allclose(importance, moved / np.sqrt(np.square(moved).mean()), rtol=1e-3)
+    assert (np.diff(importance) < 0).all() and np.square(importance).mean() == pytest.approx(1, rel=1e-5)
+
+
+def test_in_the_published_form_no_direction_is_more_important_than_another():
+    assert torch.equal(new_vae(PAPER_VAE).importance(), torch.ones(8))
+
+
+def test_a_smooth_movement_continued_backwards_comes_from_near_its_own_lead(moving_units):
+    # It misses as much as the acceleration changes: by the third difference one pose back, by four of them two back.
+    changes = moving_units.diff(n=3, dim=1)[:, :LEAD].abs().amax(dim=1)
+    missed = (continued_back(moving_units[:, LEAD:]) - moving_units[:, :LEAD]).abs()
+    assert (missed[:, 1] <= changes + 1e-5).all() and (missed[:, 0] <= 4 * changes + 1e-5).all()  # float32
+    assert missed.max() < (moving_units[:, LEAD] - moving_units[:, LEAD - 1]).abs().max() / 10
+
+
 def test_a_unit_leaves_exactly_from_the_given_poses(moving_units):
     model = new_vae(QUIET)
-    rough = moving_units.roll(1, dims=0) + 0.05 * torch.randn_like(moving_units)
+    rough = (moving_units.roll(1, dims=0) + 0.05 * torch.randn_like(moving_units))[:, LEAD:]
     settled = model.settle(rough, moving_units[:, :LEAD])
     # Both lead poses, and so their difference, the velocity: within rounding (float32, coordinates of about 1 m).
     torch.testing.assert_close(settled[:, :LEAD], moving_units[:, :LEAD], atol=1e-5, rtol=0)
-    assert (rough - settled)[:, :LEAD].abs().mean() > 0.03  # which it did not before
+    assert (continued_back(rough) - settled[:, :LEAD]).abs().mean() > 0.03  # where it did not come from by itself
 
 
+def parabolas(bend: float) -> torch.Tensor:
+    """Rows (1, 34, 29), the time since the last lead pose in poses: each feature a parabola of its own, or a line."""
+    after = torch.arange(WINDOW, dtype=torch.float32)[:, None] - (LEAD - 1)
+    square, slope, height = torch.randn(3, 29)
+    return (bend * square * after**2 + 0.1 * slope * after + height)[None]
+
+
+def test_constant_acceleration_goes_on_backwards():
+    rows = parabolas(bend=0.01)
+    # Sums of numbers of about 1, weighted by up to 8, in float32.
+    torch.testing.assert_close(continued_back(rows[:, LEAD:]), rows[:, :LEAD], atol=1e-5, rtol=0)
+    assert (continued_back(rows[:, LEAD:]) - rows[:, LEAD : LEAD + 1]).abs().max() > 0.1  # which is no standstill
+
+
+@pytest.mark.parametrize("bend", [0.0, 0.01])
 @pytest.mark.parametrize("poses", [4, 8])
-def test_what_the_lead_missed_fades_out_by_a_cubic(poses):
+def test_what_the_lead_missed_fades_out_by_a_cubic(poses, bend):
     model = new_vae(replace(FLAT, settle_poses=poses))
-    position, velocity = torch.randn(29), torch.randn(29)
-    lead = torch.stack([position - velocity, position])[None]
-    added = model.settle(torch.zeros(1, WINDOW, 29), lead)[0, LEAD - 1 :].numpy()
+    rows, position, velocity = parabolas(bend), torch.randn(29), torch.randn(29)
+    lead = rows[:, :LEAD] + torch.stack([position - velocity, position])
+    settled = model.settle(rows[:, LEAD:], lead)
+    assert torch.equal(settled[:, :LEAD], lead)
+    added = (settled - rows)[0, LEAD - 1 :].numpy()
+    # It leaves with the position and the velocity that the movement by itself would have missed.
     cubic = CubicHermiteSpline([0, poses], [position.numpy(), np.zeros(29)], [velocity.numpy(), np.zeros(29)])
-    np.testing.assert_allclose(added[: poses + 1], cubic(np.arange(poses + 1)), atol=1e-5)
+    np.testing.assert_allclose(added[: poses + 1], cubic(np.arange(poses + 1)), atol=1e-4)
     assert not added[poses:].any()
 
 
-def test_without_settling_the_unit_is_what_the_network_made():
-    unit, lead = torch.randn(2, WINDOW, 29), torch.randn(2, LEAD, 29)
-    assert torch.equal(new_vae(replace(FLAT, settle_poses=0)).settle(unit, lead), unit)
+def test_a_movement_that_comes_from_the_lead_by_itself_is_left_as_it_is():
+    rows = parabolas(bend=0.01)
+    settled = new_vae(FLAT).settle(rows[:, LEAD:], rows[:, :LEAD])
+    torch.testing.assert_close(settled, rows, atol=1e-4, rtol=0)  # rounding of float32, times 8 by the velocity
+
+
+def test_without_settling_the_unit_is_what_the_network_made_behind_the_lead():
+    poses, lead = torch.randn(2, UNIT_POSES, 29), torch.randn(2, LEAD, 29)
+    settled = new_vae(replace(FLAT, settle_poses=0)).settle(poses, lead)
+    assert torch.equal(settled, torch.cat([lead, poses], dim=1))
 
 
 @pytest.mark.parametrize("settle_poses", [0, 8])
@@ -75,17 +167,19 @@ def test_a_step_down_the_gradient_lowers_the_loss_and_moves_every_weight(moving_
     assert {id(weight) for weight in weights} == {id(weight) for weight in model.parameters()}
     batch = {"unit": moving_units if config.dimensions == 3 else in_2d(moving_units)}
     losses = []
-    for _ in range(2):
+    for step in range(3):
         torch.manual_seed(1)  # the same noise before and after the step
         losses.append(model(batch, 1000)["total"])
         model.zero_grad()
         losses[-1].backward()
         assert all(torch.isfinite(weight.grad).all() for weight in weights)
-        # Residual layers begin as the identity, so what is inside them has no gradient in the first step.
-        inside = {id(weight) for name, weight in model.named_parameters() if ".change." in name}
-        assert all(weight.grad.abs().max() > 0 for weight in weights if id(weight) not in inside)
+        # What is not linear begins at zero, and so do residual layers within it: what is inside either has no gradient
+        # before its end has moved, in the first step or in the first two.
+        still = {name for name, weight in model.named_parameters() if not weight.grad.any()}
+        assert all(name.startswith(("movement.", "decoder.")) for name in still)
+        assert step < 2 or not still
         norm = torch.stack([weight.grad.norm() for weight in weights]).norm()
         with torch.no_grad():
             for weight in weights:
                 weight -= 0.01 * weight.grad / norm  # a hundredth of a unit: the first order of Taylor rules
-    assert losses[1] < losses[0]
+    assert losses[2] < losses[1] < losses[0]

@@ -95,8 +95,8 @@ def test_a_game_that_is_left_out_is_not_played(played_runs, name, gone):
 
 
 @pytest.mark.parametrize(("name", "left_out", "counts"), [
-    ("no_recon_m", "recon^m", 1.0), ("no_recon_s", "recon^s", 1.0), ("no_dance_game", "KL^d", 3e-3),
-    ("no_dance_game", "KL^d of music", 1e-2), ("no_gan", "adv^m", 0.02), ("no_gan", "adv^d", 0.02),
+    ("no_recon_m", "recon^m", 1.0), ("no_recon_s", "recon^s", 1.0), ("no_dance_game", "KL^d", 2e-4),
+    ("no_dance_game", "KL^d of music", 2e-3), ("no_gan", "adv^m", 0.02), ("no_gan", "adv^d", 0.02),
     ("no_dance_game", "adv^d", 0.02),
 ])  # fmt: skip
 def test_what_is_left_out_has_no_part_in_what_is_minimised(played_runs, name, left_out, counts):
@@ -106,7 +106,7 @@ def test_what_is_left_out_has_no_part_in_what_is_minimised(played_runs, name, le
         return model(played_runs, 0, "generator")
 
     whole, without = losses("d2m"), losses(name)
-    weights = {"recon^m": 1.0, "recon^s": 1.0, "recon^p": 1.0, "KL^d": 3e-3, "KL^d of music": 1e-2, "adv^m": 0.02,
+    weights = {"recon^m": 1.0, "recon^s": 1.0, "recon^p": 1.0, "KL^d": 2e-4, "KL^d of music": 2e-3, "adv^m": 0.02,
                "adv^d": 0.02}  # fmt: skip
     assert weights[left_out] == counts and float(whole[left_out].detach()) > 1e-3
     gone = {"no_dance_game": {"KL^d", "KL^d of music", "adv^d"}, "no_gan": {"adv^m", "adv^d"}}.get(name, {left_out})
@@ -134,8 +134,12 @@ def test_one_latent_knows_nothing_of_where_the_dancer_comes_from(moving_units):
     vae = new_vae(config)
     lead, codes = moving_units[:, :LEAD], torch.randn(8, 8, generator=torch.Generator().manual_seed(0))
     assert vae.encode_initial(lead)[0].shape == (8, 0)
-    assert torch.equal(vae.move(lead, codes), vae.move(lead.flip(0), codes))
-    assert (vae.move(lead, codes) - vae.move(lead, codes.flip(0))).abs().max() > 1e-3
-    assert (new_vae().move(lead, codes) - new_vae().move(lead.flip(0), codes)).abs().max() > 1e-3  # as d2m does
+
+    def moved(by: torch.nn.Module, lead: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
+        return by.move(lead, codes)[:, LEAD:]  # what comes before is the lead itself
+
+    assert torch.equal(moved(vae, lead, codes), moved(vae, lead.flip(0), codes))
+    assert (moved(vae, lead, codes) - moved(vae, lead, codes.flip(0))).abs().max() > 1e-3
+    assert (moved(new_vae(), lead, codes) - moved(new_vae(), lead.flip(0), codes)).abs().max() > 1e-3  # as d2m does
     losses = vae({"unit": moving_units}, 0)
     assert set(losses) == {"recon^u", "velocity", "KL^u", "total"} and torch.isfinite(losses["total"])

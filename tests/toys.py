@@ -17,12 +17,12 @@ from d2m.vae import DUVAE, VAEConfig
 
 VAE = VAEConfig(movement_size=8, hidden=32)
 PAPER_VAE = VAEConfig(
-    dimensions=2, movement_size=8, hidden=32, recurrent=True, kl_weight=1e-2, velocity_weight=0.0, swap_weight=0.0,
-    settle_poses=0, lead_noise=0.0,
+    dimensions=2, movement_size=8, hidden=32, recurrent=True, principal=False, kl_weight=1e-2, velocity_weight=0.0,
+    swap_weight=0.0, settle_poses=0, lead_noise=0.0,
 )  # fmt: skip
 GAN = GANConfig(movement_size=8, dance_size=6, noise_size=4, hidden=32, leads=5)
 PAPER_GAN = replace(
-    GAN, recurrent=True, audio_per_beat=False, real_is_reconstruction=True, adversarial_weight=1.0,
+    GAN, recurrent=True, principal=False, audio_per_beat=False, real_is_reconstruction=True, adversarial_weight=1.0,
     dance_adversarial_weight=1.0, gradient_penalty=0.0, kl_weight=1e-2, music_kl_weight=0.0, pose_weight=10.0,
 )  # fmt: skip
 # A state is kept at every step, so that a stop at any of them can be gone on from.
@@ -59,7 +59,7 @@ def new_dancer(body: np.ndarray, dimensions: int = 3, warp: str = "cubic") -> Da
     mmgan = MMGAN(replace(GAN, leads=6), vae)
     mmgan.leads.copy_(features[:12].unflatten(0, (6, LEAD)))
     mmgan.lead_styles.copy_(torch.arange(6) % 3)
-    hears = style.StyleClassifier(style.StyleConfig("music", STYLES, inputs=14, window=180, hidden=8))
+    hears = style.classifier(style.StyleConfig("music", STYLES, inputs=14, window=180))
     return Dancer(mmgan.eval(), hears.eval(), warp)
 
 

@@ -1,0 +1,114 @@
+"""The rows of the study: d2m, its baselines and d2m without each of its parts, and where the scores of each stand.
+
+On the built-in corpus the split is its own; on any other, every style of enough songs is cut into `corpus.FOLDS` folds
+by song, and styles of fewer only train. The scores of a row lie below the run, `study/<fold>/<row>-<seed>/scores.json`.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from d2m.baselines import lstm_dance, nearest_music, random_dance
+from d2m.corpus import FOLDS
+from d2m.dance import Dance
+from d2m.errors import CheckpointError
+from d2m.estimates import Estimate
+from d2m.evaluation import our_dances
+from d2m.experiment import Experiment
+from d2m.paths import replacing
+from d2m.variants import VARIANTS
+
+DANCES = 3  # to every test song, of each seed
+SEEDS = (0, 1, 2)  # of the headline
+HEADLINE = "d2m"
+RESULT = "scores.json"
+Scores = dict[str, dict[str, Estimate]]  # set -> score -> estimate; "ours" is the row itself
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the study: what it is, how many seeds it is trained with, and its dances to the test songs of a run."""
+
+    what: str
+    dances: Callable[[Experiment], list[Dance]]
+    seeds: tuple[int, ...] = (0,)
+
+
+def composed(experiment: Experiment) -> list[Dance]:
+    """Dances of d2m, or of the variant of it that the experiment is."""
+    return our_dances(experiment, experiment.dancer, DANCES)
+
+
+ROWS = {HEADLINE: Row("d2m", composed, SEEDS)}
+ROWS |= {"random_dance": Row("a random real dance of the style", random_dance)}
+ROWS |= {"nearest_music": Row("the real dance to the nearest music", nearest_music)}
+ROWS |= {"lstm": Row("an LSTM from music to poses", lstm_dance)}
+ROWS |= {
+    name: Row(f"d2m without {variant.leaves_out}", composed) for name, variant in VARIANTS.items() if name != HEADLINE
+}
+
+
+def folds(source: str) -> tuple[int | None, ...]:
+    """The folds of a corpus: None is its own split."""
+    return (None,) if source == "builtin" else tuple(range(FOLDS))
+
+
+def experiment_of(whole: Experiment, row: str, fold: int | None, seed: int) -> Experiment:
+    """The experiment of a row: the run `whole` itself for d2m on its own split and seed, else one below its study."""
+    where = _of_fold(whole, fold)
+    base = str(whole.folder if fold is None else where / f"{HEADLINE}-0")
+    if row not in VARIANTS:  # a baseline: nothing of d2m is trained for it but what measures it
+        return replace(whole, run=base, fold=fold, seed=0)
+    if row == HEADLINE:
+        own = base if seed == 0 else str(where / f"{HEADLINE}-{seed}")
+        return replace(whole, run=own, fold=fold, seed=seed)
+    return replace(whole, run=str(where / f"{row}-{seed}"), fold=fold, seed=seed, variant=row, base=base)
+
+
+def result_path(whole: Experiment, row: str, fold: int | None, seed: int) -> Path:
+    """Where the scores of a row stand."""
+    return _of_fold(whole, fold) / f"{row}-{seed}" / RESULT
+
+
+def left_by_study(whole: Experiment, names: tuple[str, ...] = ("no_gan",)) -> dict[str, list[Dance]]:
+    """A dance to every test song by each of the variants `names` that the study has trained on the run's own split."""
+    variants = {name: experiment_of(whole, name, None, 0) for name in names}
+    return {
+        name: our_dances(variant, variant.dancer, 1)
+        for name, variant in variants.items()
+        if "mmgan" in variant.trained_steps()
+    }
+
+
+def _of_fold(whole: Experiment, fold: int | None) -> Path:
+    return whole.folder / "study" / ("split" if fold is None else f"fold-{fold}")
+
+
+def write(path: Path, scores: Scores) -> None:
+    """Write scores with their bootstrap draws. Raises `OutputError`."""
+    content = {
+        name: {
+            of: {"value": e.value, "draws": [float(f"{draw:.9g}") for draw in e.draws], "n": e.n, "reason": e.reason}
+            for of, e in some.items()
+        }
+        for name, some in scores.items()
+    }
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(content))
+
+
+def read(path: Path) -> Scores:
+    """The scores that `write` left. Raises `CheckpointError` where they are damaged."""
+    try:
+        content = json.loads(path.read_text())
+        return {
+            name: {of: Estimate(e["value"], np.array(e["draws"]), e["n"], e["reason"]) for of, e in some.items()}
+            for name, some in content.items()
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(
+            f"{path} cannot be read ({error})", "scores as the study writes them", "delete it: it is made again"
+        ) from error
