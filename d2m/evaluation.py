@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from d2m import alignment, checkpoint, dataset, generate, metrics, music, pose, scores, style
+from d2m import alignment, checkpoint, dataset, generate, memory, metrics, music, pose, scores, style, yardstick
 from d2m.clock import FPS
 from d2m.compositions import compositions
 from d2m.dance import Dance
@@ -90,29 +90,35 @@ def seen_dances(experiment: Experiment) -> list[Dance]:
 def read_dances(experiment: Experiment, folder: str) -> list[Dance] | None:
     """Anyone's dances: the npz files of a folder, in the format of `export`; None for "".
 
-    `song` is the file's name without style and seed. Raises `PoseError` that names the file and the rule: no file, a
-    file that is no dance, another frame rate or number of dimensions than the run's, a style that the corpus has not,
-    fewer than two beats.
+    `song` is "given/" and the file's name without style and seed: a song of the corpus that has the same name has
+    beats of its own. Raises `PoseError` that names the file and the rule: no file, a file that is no dance, another
+    frame rate or number of dimensions than the run's, a style that the corpus has not, fewer than two beats while it is
+    danced, other beats than another dance to its song.
     """
     if not folder:
         return None
     paths, dances = sorted(resolve(folder).glob("*.npz")), []
+    heard: dict[str, np.ndarray] = {}  # the beats of each song
     if not paths:
         raise PoseError(f"the folder {resolve(folder)} holds no dance", "npz files as d2m writes them (see d2m.export)")
     for path in paths:
         dance = read_npz(path)
         dimensions = experiment.preset.vae.dimensions
+        song = f"given/{path.stem.removesuffix(stem_ending(dance.style, dance.seed))}"
+        same = np.array_equal(heard.setdefault(song, dance.beats_s), dance.beats_s)
+        within = ((dance.beats_s >= 0) & (dance.beats_s < dance.duration_s)).sum()
         rules = (
             (dance.fps == FPS, f"has {dance.fps:g} frames a second", f"{FPS:g}"),
             (dance.poses.shape[2] == dimensions, f"is {dance.poses.shape[2]}D", f"{dimensions}D, as the preset is"),
             (dance.style in experiment.corpus.styles, f"has the style {dance.style!r}",
              f"one of {', '.join(experiment.corpus.styles)}"),
-            (len(dance.beats_s) > 1, f"has {len(dance.beats_s)} beats in beats_s", "two at least"),
+            (within > 1, f"has {within} beats in beats_s while it is danced", "two at least"),
+            (same, "has other beats than another dance to its song", "another name for another part of a song"),
         )  # fmt: skip
         for kept, problem, expected in rules:
             if not kept:
                 raise PoseError(f"{path} {problem}", expected)
-        dances.append(replace(dance, song=Path(path.stem.removesuffix(stem_ending(dance.style, dance.seed)))))
+        dances.append(replace(dance, song=Path(song)))
     return dances
 
 
@@ -171,11 +177,12 @@ def drift(experiment: Experiment, measured: Measured, dances: list[Dance] | None
                 parts.setdefault(prefix + part, []).append(shown)
     found = {}
     for part, some in parts.items():
-        songs = {str(dance.song): dance.beats_s for dance in some}
-        samples = measure(some, songs, spaces(experiment), judge(experiment))
+        # Each with its own beats: excerpts of two dances to one song may begin at different times.
+        views = spaces(experiment), judge(experiment)
+        samples = [measure([dance], {str(dance.song): dance.beats_s}, *views)[0] for dance in some]
         found[part] = scores.score(samples, measured.yardstick, experiment.seed)
     first = found.pop("first seconds")
-    return metrics.table({"ours": first, "reference": first, **found})
+    return metrics.table({"ours": first, **found})
 
 
 def beat_distances(samples: list[Sample]) -> np.ndarray:
@@ -254,6 +261,9 @@ def protocol(experiment: Experiment, count: int = 3) -> dict:
         "kinematic beat detector": asdict(KinematicBeatConfig()),
         "style space": {**asdict(experiment.classifier("dance").config), "hop": HOP, "trained on": "train"},
         "style judge": {**asdict(experiment.classifier("motion").config), "hop": HOP, "trained on": "train"},
+        "memory": {"poses": memory.POSES, "step": memory.STEP_FRAMES, "hop": memory.HOP_FRAMES},
+        "smallest deviation of a feature": yardstick.SMALLEST_DEVIATION,
+        "music beat detector": asdict(music.BeatConfig()),
         "definitions": scores.definitions(),
         "training steps": experiment.trained_steps(),
         "interval": f"95 %, {DRAWS} bootstrap draws of the songs, one training seed",

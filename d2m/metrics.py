@@ -9,7 +9,7 @@ import numpy as np
 
 from d2m import controls
 from d2m.dance import Dance
-from d2m.dance_scores import HIGHER, LIKE_REAL, LOWER
+from d2m.dance_scores import HIGHER, LOWER
 from d2m.errors import D2MError
 from d2m.estimates import Estimate
 from d2m.samples import Judge, Sample, Space, at_random, beside, measure
@@ -31,8 +31,8 @@ class Measured:
     yardstick: Yardstick
 
     def scores(self, seed: int = 0) -> dict[str, dict[str, Estimate]]:
-        """{set: {score: estimate}}: "ours", the others, and "reference", the real training dances themselves."""
-        sets = {"ours": self.ours, **self.others, "reference": self.yardstick.samples}
+        """{set: {score: estimate}}: "ours" and the others."""
+        sets = {"ours": self.ours, **self.others}
         return {name: score(samples, self.yardstick, seed) for name, samples in sets.items()}
 
     def table(self, seed: int = 0) -> dict:
@@ -93,13 +93,12 @@ def compare(
 
 
 def table(scores: dict[str, dict[str, Estimate]]) -> dict:
-    """The table of `evaluate` from the scores of each set: "ours", "reference" and the controls."""
+    """The table of `evaluate` from the scores of each set: "ours" and the controls."""
     found = {}
     for name, estimate in scores["ours"].items():
         row = estimate.cell() | {"better": better(name)}
-        others = {other: of for other, of in scores.items() if other not in ("ours", "reference")}
-        row["controls"] = {other: of[name].cell() for other, of in others.items()}
-        row["as good as real"] = _as_good_as_real(name, row["controls"], scores["reference"][name].value)
+        row["controls"] = {other: of[name].cell() for other, of in scores.items() if other != "ours"}
+        row["as good as real"] = _as_good_as_real(name, row["controls"])
         found[name] = row
     return found
 
@@ -131,16 +130,15 @@ def digits(value: float | None) -> str:
     return f"{value:.0f}" if abs(value) >= 999.5 else f"{value:.3g}" if abs(value) >= 5e-4 else "0"
 
 
-def _as_good_as_real(name: str, cells: dict[str, dict], reference: float | None) -> list[str]:
-    """Controls that are not real dances to their own music and yet score as well, within the interval of `real`."""
+def _as_good_as_real(name: str, cells: dict[str, dict]) -> list[str]:
+    """Controls that are not real dances to their own music and yet score as well: within the interval of `real`, or on
+    the better side of it where a score has one."""
     real = cells.get("real", {"value": None})
     of_beats = ("real_shuffled", "real_random") if name.startswith(BEATS) else ()
     names = [other for other in (*of_beats, *MADE) if other in cells]
     if real["value"] is None:
         return []
     way = better(name)
-    if way == LIKE_REAL and reference is None:
-        return []
-    off = {HIGHER: lambda x: -x, LOWER: lambda x: x, LIKE_REAL: lambda x: abs(x - reference)}[way]
-    worst = max(off(real["low"]), off(real["high"]))
-    return [other for other in names if cells[other]["value"] is not None and off(cells[other]["value"]) <= worst]
+    low = -np.inf if way == LOWER else real["low"]
+    high = np.inf if way == HIGHER else real["high"]
+    return [other for other in names if cells[other]["value"] is not None and low <= cells[other]["value"] <= high]

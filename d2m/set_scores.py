@@ -30,7 +30,7 @@ DISTANCES = {
 }
 SET_DEFINITIONS = {
     "Frechet distance": "of Gaussians fitted to windows of dances of a style and of the reference's; mean of styles",
-    "kernel distance": "unbiased squared MMD of the same windows, kernel (x.y / C + 1)^3; mean of styles",
+    "kernel distance": "squared MMD of these windows, unbiased by their number, kernel (x.y / C + 1)^3; mean of styles",
     "diversity": "mean distance between the mean features of dances to different songs",
     "multimodality": "mean distance between the mean features of dances to one song",
 }

@@ -4,10 +4,12 @@ Every row of a fold (`rows`) is scored in the feature spaces of that fold's d2m 
 again, so a study that was stopped goes on, within a training too. What it found stands in `results`.
 """
 
+import hashlib
 import json
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 
 from d2m import checkpoint, evaluation, parameters
 from d2m.corpus import FOLDS
@@ -16,7 +18,7 @@ from d2m.experiment import Experiment
 from d2m.paths import replacing
 from d2m.results import as_markdown, report
 from d2m.rows import DANCES, HEADLINE, ROWS, SEEDS, Scores, experiment_of, folds, result_path, write
-from d2m.scores import score
+from d2m.scores import definitions, score
 
 
 def run(whole: Experiment, say: Callable[[str], None] = print) -> None:
@@ -48,13 +50,14 @@ def run(whole: Experiment, say: Callable[[str], None] = print) -> None:
 def agree(whole: Experiment) -> None:
     """Write `<run>/study/protocol.json`, what every row is trained and scored by, or check that it is still the same.
 
-    Raises `CheckpointError` where the study in the folder is of other steps or of another corpus.
+    Raises `CheckpointError` where the study in the folder is of other steps, models or scores, or of another corpus.
     """
     path = whole.folder / "study" / "protocol.json"
     wanted = {
         "steps": whole.preset.gan_training.steps, "LSTM steps": whole.preset.lstm_training.steps,
         "preset": whole.preset_name, "corpus fingerprint": whole.corpus.fingerprint(), "dances a song": DANCES,
-        "seeds of d2m": list(SEEDS), "folds": len(folds(whole.source)),
+        "seeds of d2m": list(SEEDS), "folds": len(folds(whole.source)), "form of models": _digest(asdict(whole.preset)),
+        "form of scores": _digest(definitions()),
     }  # fmt: skip
     if path.exists():
         try:
@@ -93,6 +96,11 @@ def scores_of(experiment: Experiment, judges: Experiment, row: str) -> Scores:
     measured = evaluation.compare(experiment, DANCES, ROWS[row].dances(experiment) if not headline else None, judges)
     # One seed for all rows: their bootstrap draws the same songs.
     return measured.scores(judges.seed) if headline else {"ours": score(measured.ours, measured.yardstick, judges.seed)}
+
+
+def _digest(form: dict) -> str:
+    """Eight hexadecimal digits that tell a form from any other."""
+    return hashlib.sha256(json.dumps(form).encode()).hexdigest()[:8]
 
 
 def _whole_number(text: str) -> int:

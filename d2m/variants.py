@@ -31,9 +31,9 @@ def _one_latent(preset: Preset) -> Preset:
 VARIANTS = {
     "d2m": Variant("nothing", trains=("vae", "mmgan", "style/music", "style/dance", "style/motion", "lstm")),
     "no_gan": Variant("L_adv^m and L_adv^d", _gan(adversarial_weight=0.0, dance_adversarial_weight=0.0)),
-    "one_latent": Variant("the split of z_ini and z_mov", _one_latent, ("vae", "mmgan")),
+    "one_latent": Variant("the split of z_ini and z_mov (nor settling, nor L_swap)", _one_latent, ("vae", "mmgan")),
     "deaf_critic": Variant("the audio in L_adv^m", _gan(critic_hears=False)),
-    "no_recon_m": Variant("L_recon^m", _gan(movement_weight=0.0)),
+    "no_recon_m": Variant("L_recon^m (L_recon^p stays)", _gan(movement_weight=0.0)),
     "no_dance_game": Variant(
         "L_adv^d and L_KL^d", _gan(dance_adversarial_weight=0.0, kl_weight=0.0, music_kl_weight=0.0)
     ),
