@@ -146,7 +146,7 @@ def test_every_row_and_seed_has_its_scores_and_the_headline_is_told_first(studie
         scores = rows.read(rows.result_path(whole, row, None, 0))
         count = 9 if ROWS[row].dances is rows.composed else 3
         assert scores["ours"]["speed, m/s"].n == count and len(scores["ours"]["speed, m/s"].draws) == DRAWS
-        controls = {"real", "shuffled", "random", "mean_pose", "copy", "prior", "untrained", "reference", "real_random"}
+        controls = {"real", "shuffled", "random", "mean_pose", "copy", "prior", "untrained", "real_random"}
         assert controls < set(scores) if row == HEADLINE else set(scores) == {"ours"}
     assert "seen" not in rows.read(rows.result_path(whole, HEADLINE, None, 0))  # every style is tested
 
@@ -243,7 +243,7 @@ def test_a_killed_study_goes_on_within_the_training_that_it_was_killed_in(studie
 def test_the_report_and_the_table_hold_every_row_and_every_control(studied):
     whole, _ = studied
     content = json.loads(results.report(whole).read_text())
-    assert set(ROWS) | {"real", "shuffled", "mean_pose", "reference", "untrained"} < content.keys()
+    assert set(ROWS) | {"real", "shuffled", "mean_pose", "untrained"} < content.keys()
     speeds = [rows.read(rows.result_path(whole, HEADLINE, None, seed))["ours"]["speed, m/s"] for seed in (0, 1, 2)]
     cell = content[HEADLINE]["speed, m/s"]
     assert cell["value"] == pytest.approx(np.mean([score.value for score in speeds]))
