@@ -29,7 +29,7 @@ from d2m.generate import Dancer
 from d2m.kinematics import KinematicBeatConfig
 from d2m.metrics import Measured
 from d2m.paths import replacing, resolve
-from d2m.samples import Judge, Sample, Space, measure
+from d2m.samples import Judge, Sample, Space
 from d2m.units import LEAD, UNIT_BEATS
 from d2m.yardstick import standardised
 
@@ -42,7 +42,6 @@ PLOTTED = ("real", "real_shuffled", "shuffled", "random", "copy", "pasted", "run
 OF_SETS = (
     "real", "mean_pose", "copy", "untrained", "no_gan", "prior", "codes", "style_codes", "runs", "pasted", "seen",
 )  # fmt: skip
-DRIFT_S, DRIFT_MOVEMENTS = 10.0, 100  # what is compared: the first and last seconds, the first and a late movement
 
 
 def real_dances(experiment: Experiment, split: str) -> list[Dance]:
@@ -158,33 +157,6 @@ def compare(
     return metrics.compare(ours, songs, train, others, spaces(judges), judge(judges), experiment.seed)
 
 
-def drift(experiment: Experiment, measured: Measured, dances: list[Dance] | None = None) -> dict:
-    """Whether a dance wears out: the table of its first `DRIFT_S`, beside its last, its movement 1 and 100, and beside
-    the same of the unseen real dances.
-
-    d2m dances to each test song, repeated until it takes more than `DRIFT_MOVEMENTS` movements; given `dances` are
-    taken as long as they are. A movement is seen for the 4 s from its beginning, one window of the feature spaces.
-    """
-    if dances is None:
-        dances = [
-            replace(generate.dance_to(experiment.dancer, looped(heard), Path(name), experiment.seed)[0], style=known)
-            for name, (known, heard) in heard_in(experiment, "test").items()
-        ]
-    parts: dict[str, list[Dance]] = {}
-    for prefix, some in (("", dances), ("real ", real_dances(experiment, "test"))):
-        for part, shown in [pair for dance in some for pair in _parts(dance).items()]:
-            if len(shown.poses) > 2 and len(shown.beats_s) > 1:  # else there is nothing to measure
-                parts.setdefault(prefix + part, []).append(shown)
-    found = {}
-    for part, some in parts.items():
-        # Each with its own beats: excerpts of two dances to one song may begin at different times.
-        views = spaces(experiment), judge(experiment)
-        samples = [measure([dance], {str(dance.song): dance.beats_s}, *views)[0] for dance in some]
-        found[part] = scores.score(samples, measured.yardstick, experiment.seed)
-    first = found.pop("first seconds")
-    return metrics.table({"ours": first, **found})
-
-
 def beat_distances(samples: list[Sample]) -> np.ndarray:
     """How far the kinematic beats of all dances of a set are from the nearest music beats, in beats."""
     return np.concatenate([alignment.beat_distances(s.music_beats_s, s.kinematic_beats_s) for s in samples])
@@ -207,39 +179,6 @@ def feature_points(measured: Measured, space: str = "motion") -> tuple[dict[str,
             [np.full(len(sample.features[space]), styles.index(sample.style)) for sample in samples]
         )
     return points, labels
-
-
-def _parts(dance: Dance) -> dict[str, Dance]:
-    """The excerpts of a dance that `drift` compares."""
-    last_s = max(0.0, dance.duration_s - DRIFT_S)
-    found = {"first seconds": excerpt(dance, 0.0, DRIFT_S), "last seconds": excerpt(dance, last_s, dance.duration_s)}
-    begins_s = np.unique(np.r_[0.0, dance.units_s])  # the first movement begins with the song
-    if len(begins_s) >= DRIFT_MOVEMENTS:
-        for movement in (1, DRIFT_MOVEMENTS):
-            begin_s = begins_s[movement - 1]
-            found[f"movement {movement}"] = excerpt(dance, begin_s, begin_s + 4)
-    return found
-
-
-def looped(heard: music.Music, movements: int = DRIFT_MOVEMENTS + 4) -> music.Music:
-    """A song repeated, on its beat, until it takes `movements` movements."""
-    interval_s = float(np.median(np.diff(heard.beats_s)))
-    period_s = heard.beats_s[-1] - heard.beats_s[0] + interval_s
-    times = -(-movements * UNIT_BEATS // len(heard.beats_s))
-    beats_s = np.concatenate([heard.beats_s + number * period_s for number in range(times)])
-    frames = np.arange(round((heard.duration_s + (times - 1) * period_s) * FPS))
-    source = np.round(frames % (period_s * FPS)).astype(int) % len(heard.features)
-    return music.Music(len(frames) / FPS, heard.tempo, beats_s, np.empty(0), heard.features[source])
-
-
-def excerpt(dance: Dance, begin_s: float, end_s: float) -> Dance:
-    """The part of a dance between two times, on a clock of its own."""
-    first, last = round(begin_s * dance.fps), round(end_s * dance.fps)
-    within = lambda times_s: times_s[(times_s >= begin_s) & (times_s < end_s)] - begin_s  # noqa: E731
-    return replace(
-        dance, poses=dance.poses[first:last], beats_s=within(dance.beats_s), units_s=within(dance.units_s),
-        start_s=dance.start_s + begin_s,
-    )  # fmt: skip
 
 
 def protocol(experiment: Experiment, count: int = 3) -> dict:

@@ -12,7 +12,7 @@ from d2m.dance import Dance
 from d2m.dance_scores import HIGHER, LOWER
 from d2m.errors import D2MError
 from d2m.estimates import Estimate
-from d2m.samples import Judge, Sample, Space, at_random, beside, measure
+from d2m.samples import Judge, Sample, Space, at_random, beside, measure, measure_each
 from d2m.scores import better, score
 from d2m.yardstick import Yardstick
 
@@ -71,8 +71,7 @@ def compare(
         raise D2MError(f"{len(dances)} dances and {len(reference)} real ones", "one of each at least")
     measured = lambda some: measure(some, songs, spaces, judge)  # noqa: E731
     ours = measured(dances)
-    # Each with its own beats: two real dances may be to different parts of one song.
-    real = [measure([dance], {str(dance.song): dance.beats_s}, spaces, judge)[0] for dance in reference]
+    real = measure_each(reference, spaces, judge)
     sets = {name: measured(some) for name, some in others.items() if some}
     if len({sample.poses.shape[2] for some in (ours, real, *sets.values()) for sample in some}) > 1:
         raise D2MError("some dances are 2D and others 3D", "all of one kind", "take the front view (see d2m.pose)")

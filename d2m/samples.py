@@ -56,6 +56,13 @@ def measure(
     return made
 
 
+def measure_each(
+    dances: list[Dance], spaces: dict[str, Space] | None = None, judge: Judge | None = None
+) -> list[Sample]:
+    """As `measure`, each dance beside its own beats: two may be to different parts of one song."""
+    return [measure([dance], {str(dance.song): dance.beats_s}, spaces, judge)[0] for dance in dances]
+
+
 def beside(samples: list[Sample], songs: dict[str, np.ndarray]) -> list[Sample]:
     """The same dances beside other beats of their songs."""
     return [replace(sample, music_beats_s=_within(songs[sample.song], sample)) for sample in samples]

@@ -18,7 +18,9 @@ from d2m.experiment import Experiment
 from d2m.paths import replacing
 from d2m.results import as_markdown, report
 from d2m.rows import DANCES, HEADLINE, ROWS, SEEDS, Scores, experiment_of, folds, result_path, write
+from d2m.samples import measure, measure_each
 from d2m.scores import definitions, score
+from d2m.yardstick import Yardstick
 
 
 def run(whole: Experiment, say: Callable[[str], None] = print) -> None:
@@ -92,10 +94,13 @@ def main() -> None:
 
 def scores_of(experiment: Experiment, judges: Experiment, row: str) -> Scores:
     """The scores of a row, in the spaces of `judges`; d2m's of seed 0 with all its controls."""
-    headline = row == HEADLINE and experiment.seed == 0
-    measured = evaluation.compare(experiment, DANCES, ROWS[row].dances(experiment) if not headline else None, judges)
     # One seed for all rows: their bootstrap draws the same songs.
-    return measured.scores(judges.seed) if headline else {"ours": score(measured.ours, measured.yardstick, judges.seed)}
+    if row == HEADLINE and experiment.seed == 0:
+        return evaluation.compare(experiment, DANCES, judges=judges).scores(judges.seed)
+    views = evaluation.spaces(judges), evaluation.judge(judges)
+    yardstick = Yardstick.of(measure_each(evaluation.real_dances(judges, "train"), *views))
+    songs = {str(dance.song): dance.beats_s for dance in evaluation.real_dances(judges, "test")}
+    return {"ours": score(measure(ROWS[row].dances(experiment), songs, *views), yardstick, judges.seed)}
 
 
 def _digest(form: dict) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from d2m import alignment, checkpoint, corpus, evaluation, export, generate, style
+from d2m import alignment, checkpoint, corpus, drift, evaluation, export, generate, style
 from d2m.compositions import NAMES
 from d2m.dance import Dance
 from d2m.errors import PoseError
@@ -175,7 +175,7 @@ def test_real_dances_have_their_songs_beats_and_seams_where_movements_of_ours_wo
 def test_drift_compares_the_first_10_s_with_the_last_and_movement_1_with_100(tiny_run, measured, real, monkeypatch):
     made, dance_to = [], generate.dance_to
     monkeypatch.setattr(generate, "dance_to", lambda *given: made.append(dance_to(*given)) or made[-1])
-    found = evaluation.drift(tiny_run, measured)
+    found = drift.compare(tiny_run, measured)
     assert len(made) == 3 and all(len(dances[0].units_s) >= 100 for dances in made)
     speed, dances = found["speed, m/s"], [dances[0] for dances in made]
     # Real dances have no hundred movements.
@@ -202,12 +202,12 @@ def test_drift_compares_the_first_10_s_with_the_last_and_movement_1_with_100(tin
 
 def test_a_dance_that_slows_down_drifts_and_a_short_one_is_seen_whole(tiny_run, measured, body_at):
     slower = sliding(body_at, np.r_[np.full(150, 1.5), np.full(150, 0.5)])
-    speed = evaluation.drift(tiny_run, measured, [slower])["speed, m/s"]
+    speed = drift.compare(tiny_run, measured, [slower])["speed, m/s"]
     # The step into the first of the last 10 s is cut away with the frame before it.
     assert (speed["value"], speed["controls"]["last seconds"]["value"]) == pytest.approx((1.5, 0.5), rel=1e-4)
     assert not any("movement" in part for part in speed["controls"])  # it has no hundred
     short = sliding(body_at, np.r_[np.full(60, 1.5), np.full(60, 0.5)])  # 8 s
-    speed = evaluation.drift(tiny_run, measured, [short])["speed, m/s"]
+    speed = drift.compare(tiny_run, measured, [short])["speed, m/s"]
     assert speed["value"] == speed["controls"]["last seconds"]["value"] == pytest.approx(1.0, rel=0.01)
 
 
@@ -215,17 +215,17 @@ def test_the_hundredth_movement_is_the_one_that_begins_hundredth(tiny_run, measu
     long = sliding(body_at, np.where(np.arange(1650) < 1500, 0.5, 1.5))  # faster from 100 s on
     # The first movement begins with the song, the second at 2 s and the hundredth at 100 s.
     long = replace(long, beats_s=np.arange(0.25, 110, 0.5), units_s=np.arange(2.0, 109.0))
-    found = evaluation.drift(tiny_run, measured, [long])["speed, m/s"]["controls"]
+    found = drift.compare(tiny_run, measured, [long])["speed, m/s"]["controls"]
     assert found["movement 1"]["value"] == pytest.approx(0.5, rel=1e-4)
     assert found["movement 100"]["value"] == pytest.approx(1.5, rel=1e-4)
-    briefer = evaluation.drift(tiny_run, measured, [replace(long, units_s=long.units_s[:98])])
+    briefer = drift.compare(tiny_run, measured, [replace(long, units_s=long.units_s[:98])])
     assert "movement 1" not in briefer["speed, m/s"]["controls"]
 
 
 def test_a_looped_song_goes_on_in_its_beat_with_the_music_of_each_beat():
     beats_s = np.arange(-0.2, 7.9, 0.5)  # 17 beats from -0.2 to 7.8 s: 8.5 s a round
     features = np.arange(120, dtype=np.float32)[:, None].repeat(28, axis=1)
-    song = evaluation.looped(Music(8.0, 120.0, beats_s, np.empty(0), features), movements=10)
+    song = drift.looped(Music(8.0, 120.0, beats_s, np.empty(0), features), movements=10)
     np.testing.assert_allclose(song.beats_s, -0.2 + 0.5 * np.arange(51))  # three rounds, for 40 beats
     assert song.duration_s == pytest.approx(8.0 + 2 * 8.5, abs=1 / 15) and len(song.features) == 375
     # A frame of the second round is heard as the one a round (127.5 frames) before it.
@@ -236,7 +236,7 @@ def test_a_looped_song_goes_on_in_its_beat_with_the_music_of_each_beat():
 
 def test_an_excerpt_has_a_clock_of_its_own(body_at):
     dance = replace(sliding(body_at, np.full(300, 0.5)), units_s=np.array([2.0, 4.0, 6.0, 8.0]), start_s=30.0)
-    part = evaluation.excerpt(dance, 4.0, 8.0)
+    part = drift.excerpt(dance, 4.0, 8.0)
     np.testing.assert_array_equal(part.poses, dance.poses[60:120])
     np.testing.assert_allclose(part.beats_s, np.arange(0.25, 4, 0.5))
     np.testing.assert_allclose(part.units_s, [0.0, 2.0])
@@ -352,5 +352,5 @@ def test_a_part_in_which_nothing_can_be_measured_is_left_out_of_the_drift(tiny_r
     long = sliding(body_at, np.full(450, 0.5))
     # The music ends at 15 s, so that the last ten seconds have no beat.
     quiet = replace(long, beats_s=np.arange(0.25, 15, 0.5), units_s=np.arange(2.0, 28.0))
-    found = evaluation.drift(tiny_run, measured, [quiet])["speed, m/s"]
+    found = drift.compare(tiny_run, measured, [quiet])["speed, m/s"]
     assert found["value"] == pytest.approx(0.5, rel=1e-4) and "last seconds" not in found["controls"]
