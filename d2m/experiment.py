@@ -17,9 +17,10 @@ from d2m.errors import CheckpointError
 from d2m.gan import MMGAN
 from d2m.generate import Dancer
 from d2m.lstm import LSTMConfig, MusicToPoses
+from d2m.music_style import MusicStyleClassifier, MusicStyleConfig
 from d2m.paths import resolve
 from d2m.presets import Preset, preset
-from d2m.style import HOP_FRAMES, WINDOW_FRAMES, StyleClassifier, StyleConfig
+from d2m.style import HOP_FRAMES, WINDOW_FRAMES, Classifier, StyleClassifier, StyleConfig
 from d2m.units import LEAD
 from d2m.vae import DUVAE
 from d2m.variants import VARIANTS
@@ -141,13 +142,16 @@ class Experiment:
         self._train("lstm", "lstm", model, draw, self.preset.lstm_training, "LSTM")
         return model
 
-    def classifier(self, view: str) -> StyleClassifier:
+    def classifier(self, view: str) -> Classifier:
         """The style classifier of one of `style.VIEWS`, trained when it is not there."""
         kept = self.__dict__.setdefault("_classifiers", {})
         if view not in kept:
             windows, labels = self.style_windows(view, "train")
-            config = StyleConfig(view, self.corpus.styles, windows.shape[-1], WINDOW_FRAMES[view])
-            model = style.classifier(config)
+            sizes = self.corpus.styles, windows.shape[-1], WINDOW_FRAMES[view]
+            if view == "music":
+                model = MusicStyleClassifier(MusicStyleConfig(*sizes))
+            else:
+                model = StyleClassifier(StyleConfig(view, *sizes))
             if not self._find(f"style/{view}", "style", model):
                 model.set_statistics(windows)
 

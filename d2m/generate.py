@@ -29,7 +29,7 @@ class Dancer:
     """All that is needed to dance: the MM-GAN, with its DU-VAE, and the classifier of the music's style."""
 
     mmgan: MMGAN
-    music_style: style.StyleClassifier
+    music_style: style.Classifier
     warp: str = "cubic"  # the time map between beats, see `warp.time_map`
 
     @property

@@ -13,6 +13,7 @@ from d2m import checkpoint, corpus, presets, style, train
 from d2m.errors import CheckpointError, CorpusError, ParameterError
 from d2m.experiment import PRINCIPAL_ROWS, Experiment
 from d2m.layers import Principal
+from d2m.music_style import MusicStyleClassifier
 from d2m.paths import ROOT
 from d2m.units import LEAD
 
@@ -179,7 +180,7 @@ def test_the_music_is_learnt_in_a_way_of_its_own(tiny_run, tmp_path, monkeypatch
     (given,) = learnt
     tiny = tiny_run.preset
     assert given[2] == (tiny.music_style_training if view == "music" else tiny.style_training)
-    assert isinstance(model, style.MusicStyleClassifier) == (view == "music")
+    assert isinstance(model, MusicStyleClassifier) == (view == "music")
     windows, _ = tiny_run.style_windows(view, "train")
     embedded = model.embed(windows) if view == "music" else (windows - model.mean) / model.deviation
     assert embedded.flatten(0, -2).mean(dim=0).abs().max() < 1e-3  # by the statistics of the training split

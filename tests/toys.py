@@ -7,10 +7,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from d2m import music, pose, style, train
+from d2m import music, pose, train
 from d2m.clock import frame_count
 from d2m.gan import MMGAN, GANConfig
 from d2m.generate import Dancer
+from d2m.music_style import MusicStyleClassifier, MusicStyleConfig
+from d2m.style import Classifier
 from d2m.train import TrainConfig
 from d2m.units import LEAD
 from d2m.vae import DUVAE, VAEConfig
@@ -59,7 +61,7 @@ def new_dancer(body: np.ndarray, dimensions: int = 3, warp: str = "cubic") -> Da
     mmgan = MMGAN(replace(GAN, leads=6), vae)
     mmgan.leads.copy_(features[:12].unflatten(0, (6, LEAD)))
     mmgan.lead_styles.copy_(torch.arange(6) % 3)
-    hears = style.classifier(style.StyleConfig("music", STYLES, inputs=14, window=180))
+    hears = MusicStyleClassifier(MusicStyleConfig(STYLES, inputs=14, window=180))
     return Dancer(mmgan.eval(), hears.eval(), warp)
 
 
@@ -136,3 +138,8 @@ def equal(first: nn.Module, second: nn.Module) -> bool:
     """Whether two models hold the same weights and statistics, bit for bit."""
     pairs = zip(first.state_dict().items(), second.state_dict().items(), strict=True)
     return all(a == b and torch.equal(x, y) for (a, x), (b, y) in pairs)
+
+
+def accuracy(model: Classifier, windows: Tensor, kinds: Tensor) -> float:
+    """The share of windows whose class is told rightly."""
+    return float((model.probabilities(windows).argmax(dim=-1) == kinds).double().mean())
