@@ -57,9 +57,10 @@ def report(whole: Experiment) -> Path:
     names = list(found[HEADLINE]) if HEADLINE in found else []
     headlines = [name for name in HEADLINES if name in names]
     parts = [f"# Study: {whole.corpus.name}, {whole.preset_name}", INTERVALS]
-    parts += ["## Differences from d2m", as_markdown(whole, headlines, minus=HEADLINE)] if names else []
+    parts += ["## Differences from d2m", _table(found, headlines, minus=HEADLINE)] if names else []
     for title, belongs in GROUPS.items():
-        parts += [f"## {title}", as_markdown(whole, [name for name in names if belongs(name)])]
+        parts += [f"## {title}", _table(found, [name for name in names if belongs(name)])] if names else []
+    parts += [_lacking(whole)] if missing(whole) else []
     for target, text in ((path, json.dumps(content, indent=1)), (path.with_suffix(".md"), "\n\n".join(parts) + "\n")):
         with replacing(target) as temporary:
             temporary.write_text(text)
@@ -73,23 +74,8 @@ def as_markdown(whole: Experiment, names=HEADLINES, rows=None, minus: str = "") 
     others: differences are paired, of the same folds and songs.
     """
     found = results(whole)
-    minus = minus if minus in found else ""
-    head = [f"minus {_told(minus)}" if minus else "", *names]
-    lines = [head, ["---"] * len(head)]
-    for row in rows or found:
-        if row not in found or row == minus:
-            continue
-        shown = {name: found[row].get(name, Estimate(None)) for name in names}
-        if minus:
-            shown = {
-                name: estimates.difference(of, found[minus].get(name, Estimate(None))) for name, of in shown.items()
-            }
-        lines.append([_told(row), *(_cell(estimate) for estimate in shown.values())])
-    text = "\n".join(f"| {' | '.join(cells)} |" for cells in lines) if found else ""
-    lacking = missing(whole)
-    if lacking:
-        text += f"\n\nNot there: {', '.join(lacking)}. `make study` trains and scores them (hours, resumable)."
-    return text.strip()
+    parts = [_table(found, names, rows, minus)] if found else []
+    return "\n\n".join(parts + ([_lacking(whole)] if missing(whole) else []))
 
 
 def missing(whole: Experiment) -> list[str]:
@@ -99,6 +85,25 @@ def missing(whole: Experiment) -> list[str]:
         for row, kind in ROWS.items()
         if not all(result_path(whole, row, fold, seed).exists() for fold in folds(whole.source) for seed in kind.seeds)
     ]
+
+
+def _table(found: dict[str, dict[str, Estimate]], names, rows=None, minus: str = "") -> str:
+    """Rows of `found` in Markdown, see `as_markdown`; a row `minus` that is not there is taken from none."""
+    minus = minus if minus in found else ""
+    lines = [[f"minus {_told(minus)}" if minus else "", *names], ["---"] * (len(names) + 1)]
+    for row in rows or found:
+        if row not in found or row == minus:
+            continue
+        shown = [found[row].get(name, Estimate(None)) for name in names]
+        if minus:
+            taken = [found[minus].get(name, Estimate(None)) for name in names]
+            shown = [estimates.difference(*pair) for pair in zip(shown, taken, strict=True)]
+        lines.append([_told(row), *map(_cell, shown)])
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _lacking(whole: Experiment) -> str:
+    return f"Not there: {', '.join(missing(whole))}. `make study` trains and scores them (hours, resumable)."
 
 
 def _told(row: str) -> str:

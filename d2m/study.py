@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 
 from d2m import checkpoint, evaluation, parameters
 from d2m.corpus import FOLDS
@@ -23,8 +24,8 @@ from d2m.scores import definitions, score
 from d2m.yardstick import Yardstick
 
 
-def run(whole: Experiment, say: Callable[[str], None] = print) -> None:
-    """Train and score every row that is not there yet, one at a time; `say` is told of each.
+def run(whole: Experiment, say: Callable[[str], None] = print) -> Path:
+    """Train and score every row that is not there yet, one at a time; `say` is told of each. Return where the report is.
 
     Raises `CorpusError` where no style has songs enough for a fold, `CheckpointError` where another study is there.
     """
@@ -46,7 +47,7 @@ def run(whole: Experiment, say: Callable[[str], None] = print) -> None:
         say(place)
         judges = experiment_of(whole, HEADLINE, fold, 0)
         write(path, scores_of(experiment_of(whole, row, fold, seed), judges, row))
-    report(whole)
+    return report(whole)
 
 
 def agree(whole: Experiment) -> None:
@@ -86,8 +87,8 @@ def main() -> None:
             {"corpus": given["corpus"] or "builtin", "run": "", "preset": given["preset"] or "demo", "seed": 0,
              "device": given["device"] or "auto", "steps": _whole_number(given["steps"] or "0")}, "steps",
         )  # fmt: skip
-        run(whole)
-        print(f"\n{as_markdown(whole)}\n\nAll scores: {report(whole).parent}")
+        path = run(whole)
+        print(f"\n{as_markdown(whole)}\n\nAll scores: {path.parent}")
     except D2MError as error:
         sys.exit(str(error))
 

@@ -440,8 +440,7 @@ def test_a_control_that_a_fold_of_one_song_cannot_have_is_left_out(on_paper):
 
 def test_make_study_takes_its_variables_and_tells_what_is_wrong_with_them(small_corpus, tmp_path, monkeypatch, capsys):
     ran = []
-    monkeypatch.setattr(study, "run", lambda whole: ran.append(whole))
-    monkeypatch.setattr(study, "report", lambda whole: tmp_path / "study.json")
+    monkeypatch.setattr(study, "run", lambda whole: ran.append(whole) or tmp_path / "study.json")
     for name, value in (("CORPUS", str(small_corpus.folder)), ("PRESET", "tiny"), ("DEVICE", "cpu"), ("STEPS", "7")):
         monkeypatch.setenv(f"D2M_{name}", value)
     study.main()
