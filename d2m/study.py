@@ -25,7 +25,7 @@ from d2m.yardstick import Yardstick
 
 
 def run(whole: Experiment, say: Callable[[str], None] = print) -> Path:
-    """Train and score every row that is not there yet, one at a time; `say` is told of each. Return where the report is.
+    """Train and score every row that is not there yet, one at a time; `say` is told of each. Return the report's path.
 
     Raises `CorpusError` where no style has songs enough for a fold, `CheckpointError` where another study is there.
     """
