@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from d2m import pose, units
-from d2m.clock import POSES_PER_BEAT, to_frames
+from d2m import music, pose, units
+from d2m.clock import POSES_PER_BEAT
 from d2m.corpus import Corpus
 from d2m.errors import CorpusError
 from d2m.units import LEAD, UNIT_BEATS, UNIT_POSES, WINDOW
@@ -25,7 +25,7 @@ class Dances:
     """Units and runs of a split: rows of features, and where in them each unit and each run begins."""
 
     rows: Tensor  # (R, F) features in beat time, all dances end to end
-    audio: Tensor  # (R // 8, 28) music features averaged over a beat, row b beside rows 8b, all dances end to end
+    audio: Tensor  # (R // 8, 28) `music.beat_rows`, row b beside rows 8b, all dances end to end
     unit_rows: Tensor  # (N,) first row of each unit
     unit_styles: Tensor  # (N,) index of the dance's style
     run_rows: Tensor  # (K,) first row of each run
@@ -83,7 +83,7 @@ def load(corpus: Corpus, split: str, dimensions: int = 3, run: int = 3, mirror: 
         cuts, runs = units.cut(len(anchors.times_s)), units.cut(len(anchors.times_s), run)
         if not len(runs):
             continue
-        audio = beat_means(arrays["music_features"], anchors.times_s)
+        audio = music.beat_rows(arrays["music_features"], anchors.times_s)
         beats = (runs + LEAD + units.FIRST_BEAT) // POSES_PER_BEAT
         style = corpus.styles.index(entry.style)
         in_beat_time = units.to_beat_time(poses, anchors.times_s)
@@ -113,17 +113,6 @@ def load(corpus: Corpus, split: str, dimensions: int = 3, run: int = 3, mirror: 
         joined["rows"].float(), joined["audio"].float(), joined["unit"], joined["style"], joined["run"],
         joined["run_style"], joined["song"], joined["run_s"].float(), joined["detected"], tuple(names), run,
     )  # fmt: skip
-
-
-def beat_means(features: np.ndarray, beats_s: np.ndarray) -> np.ndarray:
-    """Music features (T, C) averaged over each beat, half a beat either side of it: (len(beats_s), C)."""
-    middles = (beats_s[1:] + beats_s[:-1]) / 2
-    edges = to_frames(np.r_[1.5 * beats_s[0] - 0.5 * beats_s[1], middles, 1.5 * beats_s[-1] - 0.5 * beats_s[-2]])
-    sums = np.vstack([np.zeros(features.shape[1]), np.cumsum(features, axis=0, dtype=np.float64)])
-    edges = np.clip(np.round(edges).astype(int), 0, len(features))
-    first = np.minimum(edges[:-1], len(features) - 1)
-    last = np.maximum(edges[1:], first + 1)
-    return (sums[last] - sums[first]) / (last - first)[:, None]
 
 
 def in_dimensions(poses: np.ndarray, dimensions: int, name: str) -> np.ndarray:

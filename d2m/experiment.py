@@ -188,7 +188,7 @@ class Experiment:
             heard[runs] = classifier.probabilities(torch.from_numpy(windows))
         return heard
 
-    @property
+    @cached_property
     def dancer(self) -> Dancer:
         """All that is needed to dance."""
         return Dancer(self.mmgan, self.classifier("music"), self.preset.warp)
@@ -246,17 +246,18 @@ class Experiment:
 
     @torch.no_grad()
     def _prepare(self, model: MMGAN, data: Dances) -> torch.Tensor:
-        """Set what the MM-GAN keeps of its training data, statistics and poses to start from; {z_mov} of all runs."""
-        model.audio_mean.copy_(data.audio.mean(0))
-        model.audio_deviation.copy_(data.audio.std(0).clamp(min=1e-3))
+        """Set what the MM-GAN keeps of training: scale, repertoire, poses to start from. Return {z_mov} of all runs."""
         pieces = torch.arange(len(data.run_rows)).split(512)
         codes = torch.cat([model.movements(data.runs(index)[0]) for index in pieces])
-        # One scale for all of z_mov: dividing each direction by its own would make loud those that say nothing.
-        model.code_deviation.fill_(codes.std((0, 1)).square().mean().sqrt())
+        # Each direction of z_mov as loud as what it does to a body, and all together of unit size.
+        importance = model.vae.importance()
+        model.code_scale.copy_(importance / (codes * importance).std((0, 1)).square().mean().sqrt())
         generator = torch.Generator().manual_seed(self.seed)
         if model.config.principal:
             some = codes[balanced(data.run_styles, PRINCIPAL_ROWS, generator)]
-            model.linear.begin_with((some / model.code_deviation).flatten(1))
+            model.linear.begin_with((some * model.code_scale).flatten(1))
+        if model.config.repertoire:
+            model.repertoire.copy_(codes[balanced(data.run_styles, model.config.repertoire, generator)])
         chosen = balanced(data.unit_styles, model.config.leads, generator)
         model.leads.copy_(data.units(chosen)[:, :LEAD])
         model.lead_styles.copy_(data.unit_styles[chosen])

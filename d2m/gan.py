@@ -10,13 +10,18 @@ with z_dan ~ E_dan({z_mov}), {z^_mov} = G_dan(z_dan), z~_dan = E_mus(s, noise), 
 features, one row a beat of the run; s is the style of the music. L_recon^p is the supplement's: the poses that the
 decoder makes of {z^_mov} against the real ones.
 
-Departures from the paper, off in the `paper` preset but for the last (README, departures, has the measures):
-- The KL of z~_dan counts too (the reference computes and drops it): else nothing keeps E_mus where G_dan has learnt to
-  decode, and its movements are five times as far from real ones.
-- The adversarial losses weigh little, and R1 (Mescheder et al. 2018) keeps the critics from winning outright.
+Departures from the paper, off in the `paper` preset but for the last two (README, departures, has the measures):
+- E_mus has a repertoire: z~_dan is drawn from E_dan's Gaussian of one of many remembered training runs, an exemplar
+  prior (Norouzi et al. 2020), and E_sty says which of them fit s. It has nothing to train, and D_mov has a task of its
+  own: {z~_mov} that goes on, after one or two movements, with another run. Its maker's side of L_adv^m is to choose:
+  of several draws the one that D_mov takes for what follows (see `composer`). There is no L_adv^d: z~_dan are z_dan.
+- Without a repertoire, as published, the KL of z~_dan may count too (the reference computes and drops it): else nothing
+  keeps E_mus where G_dan has learnt to decode.
+- R1 (Mescheder et al. 2018) keeps the critics from winning outright.
 - {z_mov} themselves are the real side of L_adv^m, so that the critic does not learn what reconstructions look like.
 - E_dan, G_dan and D_mov take a run whole instead of stepping through its three movements; E_dan and G_dan begin as
   what is linear in them, the principal components of the training runs.
+- A direction of z_mov counts as much as it moves a body; audio rows are told relative to their song.
 - The DU-VAE stays fixed; the paper fine-tunes its decoder at a tenth of the rate.
 """
 
@@ -42,14 +47,18 @@ from d2m.pose import rebase
 from d2m.units import LEAD, UNIT_BEATS, UNIT_POSES, WINDOW
 from d2m.vae import DUVAE
 
+DECIDED = 0.1  # L1 between class probabilities by which a run of another style becomes e times less likely
+
 
 @dataclass(frozen=True)
 class GANConfig:
     """Sizes and loss weights of the MM-GAN; the defaults are those of the `demo` preset."""
 
     styles: int = 3  # size of s
-    movement_size: int = 128  # of z_mov, as in the VAE
-    dance_size: int = 384  # of z_dan (paper: 512)
+    movement_size: int = 384  # of z_mov, as in the VAE
+    dance_size: int = 1152  # of z_dan (paper: 512)
+    repertoire: int = 2048  # training runs that E_mus remembers; 0, as published: it makes z~_dan from noise
+    candidates: int = 64  # draws from the repertoire that D_mov chooses from
     noise_size: int = 64  # (paper: 30)
     hidden: int = 512  # width of layers and GRU states (paper: 1024)
     recurrent: bool = False  # True, as published: GRUs step through a run; False: it is taken whole
@@ -58,14 +67,14 @@ class GANConfig:
     audio_size: int = 28  # of an audio feature row
     audio_per_beat: bool = True  # False, as published: one mean vector a run
     real_is_reconstruction: bool = False  # True, as published: z^_mov is the real side of L_adv^m
-    adversarial_weight: float = 0.02  # of L_adv^m (paper: 1); both 0: the no-GAN control
-    dance_adversarial_weight: float = 0.02  # of L_adv^d (paper: 1)
+    adversarial_weight: float = 1.0  # of L_adv^m; both 0: the no-GAN control, of whose draws the first is taken
+    dance_adversarial_weight: float = 0.0  # of L_adv^d, where there is no repertoire (paper: 1)
     critic_hears: bool = True  # False: D_mov judges movements without the audio a
-    gradient_penalty: float = 1.0  # of R1, half of it times the squared gradient of the critics; 0: as published
+    gradient_penalty: float = 0.1  # of R1, half of it times the squared gradient of the critics; 0: as published
     movement_weight: float = 1.0  # of L_recon^m
     style_weight: float = 1.0  # of L_recon^s
-    kl_weight: float = 2e-4  # of L_KL^d, summed over z_dan
-    music_kl_weight: float = 2e-3  # of the same for z~_dan; 0: as published
+    kl_weight: float = 3e-5  # of L_KL^d, summed over z_dan
+    music_kl_weight: float = 0.0  # of the same for z~_dan, where there is no repertoire; 0: as published
     pose_weight: float = 1.0  # of L_recon^p (paper: 10)
     leads: int = 96  # lead poses of training units, kept with the weights for dances to start from
 
@@ -92,32 +101,33 @@ class MMGAN(nn.Module):
             self.linear = Principal(run * config.movement_size, dance)
             silence(self.dance_head, self.dance_decoder)
         self.movement_verdict = nn.Linear(self.movement_critic.size, 1)
-        self.music_encoder = mlp(config.styles + config.noise_size, hidden, hidden)  # E_mus
-        self.music_head = Gaussian(hidden, dance)
         self.style = mlp(dance, hidden, config.styles)  # E_sty
-        self.dance_critic = mlp(dance, hidden, 1)  # D_dan
-        # Statistics of the training split: audio rows standardised, codes scaled by one deviation for all.
-        self.register_buffer("audio_mean", torch.zeros(config.audio_size))
-        self.register_buffer("audio_deviation", torch.ones(config.audio_size))
-        self.register_buffer("code_deviation", torch.ones(()))
+        if not config.repertoire:
+            self.music_encoder = mlp(config.styles + config.noise_size, hidden, hidden)  # E_mus
+            self.music_head = Gaussian(hidden, dance)
+            self.dance_critic = mlp(dance, hidden, 1)  # D_dan
+        # Kept of the training split: what brings codes to unit size, runs to compose from, poses to start from.
+        self.register_buffer("code_scale", torch.ones(config.movement_size))
+        self.register_buffer("repertoire", torch.zeros(config.repertoire, run, config.movement_size))
         self.register_buffer("leads", torch.zeros(config.leads, LEAD, len(vae.feature_mean)))
         self.register_buffer("lead_styles", torch.zeros(config.leads, dtype=torch.long))
 
+    @property
+    def plays(self) -> bool:
+        """Whether there is a critic to please."""
+        return bool(self.config.adversarial_weight or self.config.dance_adversarial_weight)
+
     def players(self) -> dict[str, list[nn.Parameter]]:
         """The parameters that one optimiser each takes, by name (see `train`): critics first, none without a game."""
-        critics = (self.movement_critic, self.movement_verdict, self.dance_critic)
-        makers = (
-            self.dance_encoder, self.dance_head, self.dance_decoder, self.music_encoder, self.music_head, self.style,
-        )  # fmt: skip
-        makers += (self.linear,) if self.config.principal else ()
-        generator = {"generator": [weight for module in makers for weight in module.parameters()]}
-        if not (self.config.adversarial_weight or self.config.dance_adversarial_weight):
-            return generator
-        return {"critic": [weight for module in critics for weight in module.parameters()]} | generator
+        critics = ("movement_critic", "movement_verdict", "dance_critic")
+        parts = {name: part for name, part in self.named_children() if part is not self.vae}
+        makers = [weight for name, part in parts.items() if name not in critics for weight in part.parameters()]
+        judges = [weight for name, part in parts.items() if name in critics for weight in part.parameters()]
+        return {"critic": judges, "generator": makers} if self.plays else {"generator": makers}
 
     def encode_dance(self, codes: Tensor) -> tuple[Tensor, Tensor]:
         """E_dan: {z_mov} -> Gaussian of z_dan (B, dance_size)."""
-        codes = codes / self.code_deviation
+        codes = codes * self.code_scale
         mean, log_variance = self.dance_head(self.dance_encoder(codes))
         if self.config.principal:
             mean = mean + self.linear.into(codes.flatten(1))
@@ -128,10 +138,11 @@ class MMGAN(nn.Module):
         codes = self.dance_decoder(z_dan)
         if self.config.principal:
             codes = codes + self.linear.back(z_dan).unflatten(-1, codes.shape[1:])
-        return codes * self.code_deviation
+        return codes / self.code_scale
 
     def encode_music(self, style: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """E_mus: style of the music s (B, styles) and noise (B, noise_size) -> Gaussian of z~_dan (B, dance_size)."""
+        """E_mus without a repertoire: style of the music s (B, styles) and noise (B, noise_size) -> Gaussian of z~_dan
+        (B, dance_size)."""
         return self.music_head(self.music_encoder(torch.cat([style, noise], dim=-1)))
 
     def regress_style(self, z_dan: Tensor) -> Tensor:
@@ -140,22 +151,26 @@ class MMGAN(nn.Module):
 
     def judge_movements(self, codes: Tensor, audio: Tensor) -> Tensor:
         """D_mov: codes and the audio rows (B, run * 4, audio_size) they are danced to -> logit (B, 1)."""
-        audio = (audio - self.audio_mean) / self.audio_deviation
+        return self._verdict(codes * self.code_scale, audio)
+
+    def _verdict(self, scaled: Tensor, audio: Tensor) -> Tensor:
         if self.config.audio_per_beat:
             audio = audio.reshape(len(audio), self.config.run, -1)  # the four beats of each unit side by side
         else:
             audio = audio.mean(dim=1, keepdim=True).expand(-1, self.config.run, -1)
         if not self.config.critic_hears:
             audio = torch.zeros_like(audio)
-        judged = torch.cat([codes / self.code_deviation, audio], dim=-1)
-        return self.movement_verdict(self.movement_critic(judged)).float()
+        return self.movement_verdict(self.movement_critic(torch.cat([scaled, audio], dim=-1))).float()
 
-    def compose(self, style: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Movements for music of style s (B, styles): {z~_mov}. What `generate` calls."""
-        noise = torch.randn(len(style), self.config.noise_size, generator=generator).to(style.device)
-        mean, log_variance = self.encode_music(style, noise)
-        spread = torch.randn(mean.shape, generator=generator).to(style.device)
-        return self.decode_dance(mean + torch.exp(log_variance / 2) * spread)
+    def recombined(self, codes: Tensor, style: Tensor) -> Tensor:
+        """What the repertoire might bring: runs (B, run, movement_size) that go on, after one movement or more, with
+        the beginning of another run of nearly their style (B, styles)."""
+        apart = torch.cdist(style, style, p=1) + torch.diag(torch.full_like(style[:, 0], 1e6))  # not itself
+        other = torch.multinomial(torch.softmax(-apart / DECIDED, dim=1), 1)[:, 0]
+        kept = torch.randint(1, self.config.run, (len(codes), 1), device=codes.device)
+        place = torch.arange(self.config.run, device=codes.device) - kept  # (B, run), negative where the run is kept
+        begun = codes[other].gather(1, place.clamp(min=0)[..., None].expand_as(codes))
+        return torch.where(place[..., None] < 0, codes, begun)
 
     def split_run(self, run: Tensor) -> Tensor:
         """A run of features (B, LEAD + 32 * run, F) as its units, each on its own lead: (B, run, LEAD + 32, F)."""
@@ -182,55 +197,55 @@ class MMGAN(nn.Module):
         config, audio = self.config, batch["audio"]
         with torch.no_grad():
             z_dan = reparameterise(self.encode_dance(batch["codes"]))
-            z_music = reparameterise(self.encode_music(batch["style"], noise))
-            composed = self.decode_dance(z_music)
-            real = self.decode_dance(z_dan) if self.config.real_is_reconstruction else batch["codes"]
-        losses = {}
-        for name, weight, critic, truth, made in (
-            ("adv^m critic", config.adversarial_weight, lambda x: self.judge_movements(x, audio), real, composed),
-            ("adv^d critic", config.dance_adversarial_weight, self.dance_critic, z_dan, z_music),
-        ):
-            if not weight:
-                continue
-            scale = self.code_deviation if truth is real else 1.0
+            real = self.decode_dance(z_dan) if config.real_is_reconstruction else batch["codes"]
+            if config.repertoire:
+                composed, z_music = self.recombined(batch["codes"], batch["style"]), None
+            else:
+                z_music = reparameterise(self.encode_music(batch["style"], noise))
+                composed = self.decode_dance(z_music)
+        losses, games = {}, {}
+        if config.adversarial_weight:
+            games["adv^m"] = (lambda x: self._verdict(x, audio)), real * self.code_scale, composed * self.code_scale
+        if config.dance_adversarial_weight:
+            games["adv^d"] = self.dance_critic, z_dan, z_music
+        for name, (critic, truth, made) in games.items():
             truth = truth.detach().requires_grad_(config.gradient_penalty > 0)
             verdict = critic(truth)
-            losses[name] = _is(verdict, 1) + _is(critic(made), 0)
+            losses[f"{name} critic"] = _is(verdict, 1) + _is(critic(made), 0)
             if config.gradient_penalty:
                 (slope,) = torch.autograd.grad(verdict.sum(), truth, create_graph=True)
-                losses[f"{name} R1"] = (slope * scale).square().flatten(1).sum(1).mean()
+                losses[f"{name} critic R1"] = slope.square().flatten(1).sum(1).mean()
         verdicts = sum(value for name, value in losses.items() if name.endswith("critic"))
         penalty = sum(value for name, value in losses.items() if name.endswith("R1"))
         return losses | {"total": verdicts + config.gradient_penalty / 2 * penalty}
 
     def _generator_losses(self, batch: dict[str, Tensor], noise: Tensor, step: int) -> dict[str, Tensor]:
         config, codes, style = self.config, batch["codes"], batch["style"]
-        dance, music = self.encode_dance(codes), self.encode_music(style, noise)
-        z_dan, z_music = reparameterise(dance), reparameterise(music)
+        dance = self.encode_dance(codes)
+        z_dan = reparameterise(dance)
         rebuilt = self.decode_dance(z_dan)
         losses = {
-            "recon^m": ((rebuilt - codes) / self.code_deviation).abs().mean(),
-            "recon^s": (self.regress_style(z_dan) - style).abs().sum(-1).mean()
-            + (self.regress_style(z_music) - style).abs().sum(-1).mean(),
+            "recon^m": ((rebuilt - codes) * self.code_scale).abs().mean(),
+            "recon^s": _apart(self.regress_style(z_dan), style),
             "KL^d": kl_to_standard_normal(dance),
-            "KL^d of music": kl_to_standard_normal(music),
         }
-        total = (
-            config.movement_weight * losses["recon^m"]
-            + config.style_weight * losses["recon^s"]
-            + config.kl_weight * losses["KL^d"]
-            + config.music_kl_weight * losses["KL^d of music"]
-        )
-        if config.adversarial_weight:
-            losses["adv^m"] = _is(self.judge_movements(self.decode_dance(z_music), batch["audio"]), 1)
-            total = total + config.adversarial_weight * losses["adv^m"]
-        if config.dance_adversarial_weight:
-            losses["adv^d"] = _is(self.dance_critic(z_music), 1)
-            total = total + config.dance_adversarial_weight * losses["adv^d"]
         if config.pose_weight:
             losses["recon^p"] = self._pose_error(batch["run"], rebuilt, step % config.run)
-            total = total + config.pose_weight * losses["recon^p"]
-        return losses | {"total": total}
+        if not config.repertoire:
+            music = self.encode_music(style, noise)
+            z_music = reparameterise(music)
+            losses["recon^s"] = losses["recon^s"] + _apart(self.regress_style(z_music), style)
+            losses["KL^d of music"] = kl_to_standard_normal(music)
+            if config.adversarial_weight:
+                losses["adv^m"] = _is(self.judge_movements(self.decode_dance(z_music), batch["audio"]), 1)
+            if config.dance_adversarial_weight:
+                losses["adv^d"] = _is(self.dance_critic(z_music), 1)
+        weights = {
+            "recon^m": config.movement_weight, "recon^s": config.style_weight, "recon^p": config.pose_weight,
+            "KL^d": config.kl_weight, "KL^d of music": config.music_kl_weight,
+            "adv^m": config.adversarial_weight, "adv^d": config.dance_adversarial_weight,
+        }  # fmt: skip
+        return losses | {"total": sum(weights[name] * value for name, value in losses.items())}
 
     def _pose_error(self, run: Tensor, rebuilt: Tensor, number: int) -> Tensor:
         """L_recon^p on one of the movements, another each step: all of them would cost as much as all the rest."""
@@ -242,3 +257,8 @@ class MMGAN(nn.Module):
 def _is(logit: Tensor, truth: int) -> Tensor:
     """Cross entropy of a critic's logits with "all real" (1) or "all made" (0); makers use 1: it does not saturate."""
     return binary_cross_entropy_with_logits(logit, torch.full_like(logit, float(truth)))
+
+
+def _apart(estimated: Tensor, style: Tensor) -> Tensor:
+    """L_recon^s of one side: the L1 between class probabilities (B, styles), mean over the batch."""
+    return (estimated - style).abs().sum(-1).mean()

@@ -1,12 +1,13 @@
 """From a song to a dance: style, movements, chaining, and the warp onto the song's beats (paper, section 3.3).
 
-The beats of the song are extended to both of its ends. Every four of them take one movement; a run of movements comes
-from one z~_dan = E_mus(s, noise), with the style s of the music heard during it; each movement leaves from the last
-poses of the one before. In beat time, 8 poses a beat, this is the dance; a monotone map puts it on the song's beats.
+The beats of the song are extended to both of its ends. Every four of them take one movement; a run of movements is
+composed for the style s of the music heard during it (see `composer`); each movement leaves from the last poses of the
+one before. In beat time, 8 poses a beat, this is the dance; a monotone map puts it on the song's beats.
 The work is bounded: a song of n beats takes ceil(n / 4) + 1 movements, whatever they look like.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from d2m import music, pose, style, warp
 from d2m.clock import POSES_PER_BEAT, frame_count, frame_times
+from d2m.composer import Composer
 from d2m.dance import Dance
 from d2m.errors import ParameterError
 from d2m.gan import MMGAN
@@ -22,6 +24,7 @@ from d2m.units import FIRST_BEAT, LEAD, UNIT_BEATS
 
 LONGEST_SONG_S = 3 * 3600.0
 MOST_DANCES = 1024  # in one batch
+HEARD_S = 30.0  # either side: a minute tells the style more surely than a few bars, and a mix of songs has its changes
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,11 @@ class Dancer:
     def styles(self) -> tuple[str, ...]:
         """The styles that can be asked for."""
         return self.music_style.config.styles
+
+    @cached_property
+    def composer(self) -> Composer:
+        """Composes with the MM-GAN as it is when it is first asked to."""
+        return Composer(self.mmgan)
 
 
 def dance(
@@ -72,8 +80,10 @@ def dance_to(
     s = song_style(dancer, heard.features, beats_s, wanted)
     generators = [torch.Generator().manual_seed(seed + number) for number in range(count)]
     leads = first_leads(dancer, s[0], generators, start_pose)
-    codes = torch.stack([compose(dancer, s, generator) for generator in generators], dim=1)
-    rows = chain(dancer.mmgan.vae, leads, codes[: movement_count(beats_s)])
+    movements = movement_count(beats_s)
+    audio = song_audio(heard.features, beats_s, len(s) * dancer.mmgan.config.run)
+    codes = dancer.composer.compose(s, audio, generators)
+    rows = chain(dancer.mmgan.vae, leads, codes[:movements])
     name = wanted or dancer.styles[int(s.mean(dim=0).argmax())]
     return perform(rows, heard, song, name, seed, dancer.warp, start_pose is not None)
 
@@ -124,7 +134,8 @@ def perform(
 
 
 def song_style(dancer: Dancer, features: np.ndarray, beats_s: np.ndarray, wanted: str = "") -> Tensor:
-    """s of each run of movements (runs, styles): as heard in the middle of the run, or one-hot where `wanted`."""
+    """s of each run of movements (runs, styles): the mean of what is heard in the middles of the runs that are no more
+    than `HEARD_S` away, or one-hot where `wanted`."""
     run = dancer.mmgan.config.run
     runs = -(-movement_count(beats_s) // run)
     if wanted:
@@ -132,7 +143,14 @@ def song_style(dancer: Dancer, features: np.ndarray, beats_s: np.ndarray, wanted
     centres = np.minimum((np.arange(runs) + 0.5) * run * UNIT_BEATS, len(beats_s) - 1).astype(int)
     window = dancer.music_style.config.window
     windows = style.windows_at(style.view_of("music", None, features), beats_s[centres], window)
-    return dancer.music_style.probabilities(torch.from_numpy(windows))
+    heard = dancer.music_style.probabilities(torch.from_numpy(windows))
+    near = torch.from_numpy(np.abs(beats_s[centres, None] - beats_s[centres]) <= HEARD_S).float()
+    return near @ heard / near.sum(dim=1, keepdim=True)
+
+
+def song_audio(features: np.ndarray, beats_s: np.ndarray, movements: int) -> Tensor:
+    """What D_mov hears while so many movements are danced: (4 * movements, 28), see `music.beat_rows`."""
+    return torch.from_numpy(music.beat_rows(features, beats_s_for(beats_s, movements))).float()
 
 
 def first_leads(dancer: Dancer, s: Tensor, generators: list[torch.Generator], start_pose=None) -> Tensor:
@@ -150,12 +168,6 @@ def first_leads(dancer: Dancer, s: Tensor, generators: list[torch.Generator], st
     candidates = of_style if len(of_style) else torch.arange(len(leads))
     drawn = [int(candidates[torch.randint(len(candidates), (), generator=generator)]) for generator in generators]
     return leads[drawn]
-
-
-@torch.no_grad()
-def compose(dancer: Dancer, s: Tensor, generator: torch.Generator) -> Tensor:
-    """Movements {z~_mov} for the runs of a song, end to end: s (runs, styles) -> (runs * run, movement_size)."""
-    return dancer.mmgan.compose(s, generator).flatten(0, 1)
 
 
 @torch.no_grad()

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.ndimage import maximum_filter1d
 
 from d2m.audio import MIN_SONG_S, load, load_stereo
-from d2m.clock import FPS, SAMPLE_RATE, frame_count, samples_per_frame
+from d2m.clock import FPS, SAMPLE_RATE, frame_count, samples_per_frame, to_frames
 from d2m.errors import D2MError, MediaError, ParameterError
 from d2m.paths import cache_folder, replacing
 
@@ -26,6 +26,7 @@ __all__ = [
     "MIN_SONG_S",
     "Music",
     "analyse",
+    "beat_rows",
     "beats",
     "dance_beats",
     "extend_beats",
@@ -41,6 +42,7 @@ ONSET_WINDOW = 2048  # samples of the spectrum
 ONSET_FPS = SAMPLE_RATE / ONSET_HOP
 VERSION = 3  # of the analysis: a change makes cached results stale
 FASTEST_DANCE = 150.0  # BPM
+SMALLEST_DEVIATION = 1e-3  # of a feature in a song: what never changes must not be made loud
 FEATURES = 28  # 13 MFCC, log energy, and the first differences of both (paper, section 4.1)
 
 
@@ -167,6 +169,22 @@ def features(samples: np.ndarray) -> np.ndarray:
     energy = np.log(librosa.feature.rms(y=samples, frame_length=2048, hop_length=hop) ** 2 + 1e-8)
     rows = np.concatenate([mfcc, energy]).T[: frame_count(len(samples) / SAMPLE_RATE, FPS)]  # (T, 14)
     return np.concatenate([rows, np.diff(rows, axis=0, prepend=rows[:1])], axis=1).astype(np.float32)
+
+
+def beat_rows(features: np.ndarray, beats_s: np.ndarray) -> np.ndarray:
+    """What D_mov hears: features (T, C), averaged over each of two beats or more, half a beat either side of it, and
+    told in the mean and deviation of their song: (len(beats_s), C).
+
+    Not as they are: they would tell which song is played, and so, of a few dozen songs, which dance belongs to it.
+    """
+    middles = (beats_s[1:] + beats_s[:-1]) / 2
+    edges = to_frames(np.r_[1.5 * beats_s[0] - 0.5 * beats_s[1], middles, 1.5 * beats_s[-1] - 0.5 * beats_s[-2]])
+    sums = np.vstack([np.zeros(features.shape[1]), np.cumsum(features, axis=0, dtype=np.float64)])
+    edges = np.clip(np.round(edges).astype(int), 0, len(features))
+    first = np.minimum(edges[:-1], len(features) - 1)
+    last = np.maximum(edges[1:], first + 1)
+    rows = (sums[last] - sums[first]) / (last - first)[:, None]
+    return (rows - rows.mean(axis=0)) / np.maximum(rows.std(axis=0), SMALLEST_DEVIATION)
 
 
 def extend_beats(beats_s: np.ndarray, duration_s: float) -> np.ndarray:

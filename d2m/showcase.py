@@ -8,7 +8,7 @@ from d2m.clock import to_seconds
 from d2m.dataset import balanced
 from d2m.experiment import Experiment
 from d2m.layers import reparameterise
-from d2m.units import LEAD, UNIT_POSES
+from d2m.units import LEAD, UNIT_BEATS, UNIT_POSES
 
 SHOWN = "validation"  # the split that is shown: dances that no model has seen
 # The MM-GAN's losses by what they belong together with.
@@ -82,8 +82,8 @@ def dance_space(experiment: Experiment, count: int = 600) -> tuple[dict[str, np.
     data, mmgan = experiment.dances("train"), experiment.mmgan
     index = balanced(data.run_styles, count, _generator(experiment))
     real = reparameterise(mmgan.encode_dance(mmgan.movements(data.runs(index)[0])))
-    noise = torch.randn(count, mmgan.config.noise_size)
-    composed = reparameterise(mmgan.encode_music(experiment.run_styles("train")[index], noise))
+    composer = experiment.dancer.composer
+    composed = torch.stack([composer.draw(s, None)[0] for s in experiment.run_styles("train")[index]])
     labels = data.run_styles[index].numpy()
     points = {"real runs: E_dan": real.numpy(), "from music: E_mus": composed.numpy()}
     return points, dict.fromkeys(points, labels)
@@ -96,7 +96,8 @@ def composed(experiment: Experiment, style: str) -> np.ndarray:
     s = torch.eye(len(experiment.corpus.styles))[number : number + 1]
     generator = torch.Generator().manual_seed(experiment.seed + number)  # another draw of the noise for each style
     lead = generate.first_leads(experiment.dancer, s[0], [generator])
-    return generate.chain(mmgan.vae, lead, mmgan.compose(s, generator).transpose(0, 1))[0]
+    audio = torch.zeros(UNIT_BEATS * mmgan.config.run, mmgan.config.audio_size)  # no run before: nothing to choose by
+    return generate.chain(mmgan.vae, lead, experiment.dancer.composer.compose(s, audio, [generator]))[0]
 
 
 @torch.no_grad()

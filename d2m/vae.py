@@ -7,9 +7,9 @@ A unit is (LEAD + 32, F) features, told relative to its last lead pose (see `uni
 poses, z_mov the 32 poses, and G_uni makes these.
 
 Departures from the paper, off in the `paper` preset (but for a lead of two poses, and bones, which 2D has not):
-- `settle`: what the movement, continued backwards, misses of the given lead is added to it, fading out over its first
-  poses by a cubic that meets position and velocity; so a chained movement leaves exactly from where, and as fast as,
-  the one before ended. It stands inside the loss, so the network learns to need little of it.
+- `settle`: what the movement, continued backwards by a parabola, misses of the given lead is added to it, fading out
+  over its first poses by a cubic that meets position and velocity; so a chained movement leaves exactly from where, and
+  as fast as, the one before ended. It stands inside the loss, so the network learns to need little of it.
 - E_mov and G_uni begin as what is linear in them, the principal components of the training units (`begin_with`), and
   learn from there (figures/ablation.md: 3.5 cm of error on unseen real units where it was 6.0).
 - L_swap: G_uni(z_ini of one unit, z_mov of another) must be the other's movement (E_mov of it gives the same z_mov) and
@@ -40,6 +40,8 @@ from d2m.layers import (
 )
 from d2m.units import LEAD, UNIT_POSES
 
+FITTED = 5  # poses that tell where a movement comes from: through three alone the parabola would follow their noise
+
 
 @dataclass(frozen=True)
 class VAEConfig:
@@ -47,7 +49,7 @@ class VAEConfig:
 
     dimensions: int = 3  # D of the poses: 3, or 2 as published
     initial_size: int = 10  # of z_ini (paper: 10)
-    movement_size: int = 128  # of z_mov (paper: 512)
+    movement_size: int = 384  # of z_mov (paper: 512)
     hidden: int = 512  # width of layers and GRU states (paper: 1024)
     recurrent: bool = False  # True, as published: GRUs step through a unit; False: it is taken whole
     principal: bool = True  # False, as published: nothing is linear, and training begins from noise
@@ -179,9 +181,19 @@ class DUVAE(nn.Module):
 
 
 def continued_back(poses: Tensor) -> Tensor:
-    """The LEAD = 2 rows before rows (B, T, F) that go on backwards with constant acceleration: (B, 2, F)."""
-    first, second, third = poses[:, 0], poses[:, 1], poses[:, 2]
-    return torch.stack([6 * first - 8 * second + 3 * third, 3 * first - 3 * second + third], dim=1)
+    """The LEAD rows before rows (B, T, F), on the parabola that fits the first `FITTED` of these: (B, LEAD, F)."""
+    return torch.einsum("ab,nbf->naf", _BEFORE.to(poses), poses[:, :FITTED])
+
+
+def _before() -> Tensor:
+    """(LEAD, FITTED): what each of the first rows weighs in the rows before them, by least squares."""
+    powers = torch.arange(1 - LEAD, FITTED + 1, dtype=torch.float64)[:, None] ** torch.arange(
+        3
+    )  # 0: the last lead pose
+    return (powers[:LEAD] @ torch.linalg.pinv(powers[LEAD:])).float()
+
+
+_BEFORE = _before()
 
 
 def _fade(poses: int) -> Tensor:

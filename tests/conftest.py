@@ -137,7 +137,7 @@ def tiny_presets():
             name,
             replace(presets.preset(like).vae, hidden=32, movement_size=8),
             brief,
-            replace(presets.preset(like).gan, hidden=32, dance_size=8, noise_size=4, leads=9),
+            replace(presets.preset(like).gan, hidden=32, dance_size=8, noise_size=4, leads=9, **remembers),
             brief,
             style_training=brief,
             music_style_training=replace(brief, learning_rate=5e-3),
@@ -145,7 +145,10 @@ def tiny_presets():
             warp=presets.preset(like).warp,
             mirror=presets.preset(like).mirror,
         )
-        for name, like in (("tiny", "demo"), ("tiny-paper", "paper"))
+        for name, like, remembers in (
+            ("tiny", "demo", {"repertoire": 24, "candidates": 5}),
+            ("tiny-paper", "paper", {}),
+        )
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(presets.PRESETS, "tiny", deep)

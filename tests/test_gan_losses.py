@@ -5,24 +5,27 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from toys import GAN, PAPER_GAN, new_mmgan
+from toys import GAN, INVENTING_GAN, PAPER_GAN, new_mmgan
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 CRITIC = {"adv^m critic", "adv^d critic", "total"}
 R1 = {"adv^m critic R1", "adv^d critic R1"}
-MAKERS = {"recon^m", "recon^s", "recon^p", "KL^d", "KL^d of music", "adv^m", "adv^d", "total"}
+REBUILDING = {"recon^m", "recon^s", "recon^p", "KL^d", "total"}
+MAKERS = REBUILDING | {"KL^d of music", "adv^m", "adv^d"}
 
 
 @pytest.mark.parametrize(("config", "player", "expected"), [
-    (GAN, "critic", CRITIC | R1), (GAN, "generator", MAKERS),
-    (replace(GAN, gradient_penalty=0.0), "critic", CRITIC),
-    (replace(GAN, pose_weight=0.0), "generator", MAKERS - {"recon^p"}),
-    (replace(GAN, adversarial_weight=0.0), "generator", MAKERS - {"adv^m"}),
-    (replace(GAN, dance_adversarial_weight=0.0), "generator", MAKERS - {"adv^d"}),
-    (replace(GAN, adversarial_weight=0.0), "critic", {"adv^d critic", "adv^d critic R1", "total"}),
-    (replace(GAN, dance_adversarial_weight=0.0), "critic", {"adv^m critic", "adv^m critic R1", "total"}),
-    (replace(GAN, adversarial_weight=0.0, dance_adversarial_weight=0.0), "generator", MAKERS - {"adv^m", "adv^d"}),
+    (GAN, "critic", {"adv^m critic", "adv^m critic R1", "total"}), (GAN, "generator", REBUILDING),
+    (INVENTING_GAN, "critic", CRITIC | R1), (INVENTING_GAN, "generator", MAKERS),
+    (replace(INVENTING_GAN, gradient_penalty=0.0), "critic", CRITIC),
+    (replace(INVENTING_GAN, pose_weight=0.0), "generator", MAKERS - {"recon^p"}),
+    (replace(INVENTING_GAN, adversarial_weight=0.0), "generator", MAKERS - {"adv^m"}),
+    (replace(INVENTING_GAN, dance_adversarial_weight=0.0), "generator", MAKERS - {"adv^d"}),
+    (replace(INVENTING_GAN, adversarial_weight=0.0), "critic", {"adv^d critic", "adv^d critic R1", "total"}),
+    (replace(INVENTING_GAN, dance_adversarial_weight=0.0), "critic", {"adv^m critic", "adv^m critic R1", "total"}),
+    (replace(INVENTING_GAN, adversarial_weight=0.0, dance_adversarial_weight=0.0), "generator",
+     MAKERS - {"adv^m", "adv^d"}),
     (PAPER_GAN, "critic", CRITIC), (PAPER_GAN, "generator", MAKERS),
 ])  # fmt: skip
 def test_every_loss_of_the_paper_has_its_name_and_is_a_finite_number(played_runs, config, player, expected):
@@ -34,7 +37,7 @@ def test_every_loss_of_the_paper_has_its_name_and_is_a_finite_number(played_runs
 def test_what_is_minimised_is_the_sum_of_the_losses_by_their_weights(played_runs):
     weights = {"adversarial_weight": 0.3, "dance_adversarial_weight": 0.7, "movement_weight": 1.1, "style_weight": 1.3,
                "kl_weight": 0.2, "music_kl_weight": 0.1, "pose_weight": 0.9, "gradient_penalty": 3.0}  # fmt: skip
-    model = new_mmgan(replace(GAN, **weights))
+    model = new_mmgan(replace(INVENTING_GAN, **weights))
     names = ("adv^m", "adv^d", "recon^m", "recon^s", "KL^d", "KL^d of music", "recon^p")
     made, judged = model(played_runs, 0, "generator"), model(played_runs, 0, "critic")
     total = sum(weight * made[name] for name, weight in zip(names, weights.values(), strict=False))
@@ -44,7 +47,7 @@ def test_what_is_minimised_is_the_sum_of_the_losses_by_their_weights(played_runs
 
 
 def test_the_kl_of_a_known_gaussian(played_runs):
-    model = new_mmgan()
+    model = new_mmgan(INVENTING_GAN)
     for weight in model.linear.into.parameters():
         torch.nn.init.zeros_(weight)  # what is linear adds nothing to the mean
     for head, mean, log_variance in ((model.dance_head, 1.5, 0.0), (model.music_head, 0.0, -1.0)):
@@ -61,7 +64,7 @@ def test_the_kl_of_a_known_gaussian(played_runs):
     (3.0, 2 * np.log1p(np.exp(-3)) + 3, np.log1p(np.exp(-3))),  # one that takes all for real
 ])  # fmt: skip
 def test_adversarial_losses_of_a_critic_whose_verdict_is_known(played_runs, logit, of_critic, of_maker):
-    model = new_mmgan()
+    model = new_mmgan(INVENTING_GAN)
     for verdict in (model.movement_verdict, model.dance_critic[-1]):
         torch.nn.init.zeros_(verdict.weight)
         verdict.bias.data.fill_(logit)
@@ -72,15 +75,24 @@ def test_adversarial_losses_of_a_critic_whose_verdict_is_known(played_runs, logi
         assert float(critic[f"{name} critic R1"].detach()) == 0.0  # a verdict that never changes has no slope
 
 
-def test_reconstruction_counts_in_deviations_of_the_codes_and_style_in_shares(played_runs, monkeypatch):
-    model = new_mmgan()
-    model.code_deviation.fill_(0.5)
+@pytest.mark.parametrize(("config", "sides"), [(GAN, 1), (INVENTING_GAN, 2)], ids=["demo", "inventing"])
+def test_reconstruction_counts_by_the_scale_of_the_codes_and_style_in_shares(played_runs, monkeypatch, config, sides):
+    model = new_mmgan(config)
+    model.code_scale.copy_(torch.arange(8) / 2)
     monkeypatch.setattr(model, "decode_dance", lambda z_dan: played_runs["codes"] + 1.0)
     monkeypatch.setattr(model, "regress_style", lambda z_dan: played_runs["style"].roll(1, dims=1))
     losses = model(played_runs, 0, "generator")
-    torch.testing.assert_close(losses["recon^m"], torch.tensor(2.0))
+    torch.testing.assert_close(losses["recon^m"], torch.tensor(28 / 2 / 8))
     each = (played_runs["style"].roll(1, dims=1) - played_runs["style"]).abs().sum(dim=1).mean()
-    torch.testing.assert_close(losses["recon^s"], 2 * each)  # of z_dan and of z~_dan
+    torch.testing.assert_close(losses["recon^s"], sides * each)  # of z_dan, and of z~_dan where it is made
+
+
+def test_r1_is_the_slope_of_the_verdict_by_what_the_critic_sees(played_runs, monkeypatch):
+    model = new_mmgan()
+    model.code_scale.copy_(torch.linspace(0.5, 4.0, 8))
+    monkeypatch.setattr(model, "_verdict", lambda scaled, audio: 3 * scaled.sum((1, 2))[:, None])
+    losses = model(played_runs, 0, "critic")
+    torch.testing.assert_close(losses["adv^m critic R1"], torch.tensor(9.0 * 24))
 
 
 def test_the_pose_loss_is_zero_where_the_decoder_makes_the_real_poses(played_runs, monkeypatch):

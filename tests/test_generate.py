@@ -9,8 +9,8 @@ from toys import STYLES, music_of
 
 from d2m import generate, music, songs, style
 from d2m.clock import FPS, frame_count
+from d2m.composer import Composer
 from d2m.errors import MediaError, ParameterError, PoseError
-from d2m.gan import MMGAN
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -99,14 +99,17 @@ def test_the_same_seed_gives_the_same_dance_alone_and_in_a_batch(dancer):
 
 
 def test_a_style_that_is_asked_for_is_one_hot_and_names_the_dance(dancer, monkeypatch):
-    asked, compose = [], MMGAN.compose
-    monkeypatch.setattr(MMGAN, "compose", lambda self, s, generator: asked.append(s) or compose(self, s, generator))
+    asked, compose = [], Composer.compose
+    monkeypatch.setattr(Composer, "compose", lambda self, s, *given: asked.append(s) or compose(self, s, *given))
     (dance,) = generate.dance_to(dancer, STEADY, None, wanted="zumba")
     # 61 beats from -0.2 s to the end: 16 movements and one to spare, in runs of three.
     assert dance.style == "zumba" and torch.equal(asked[0], torch.tensor([[0.0, 0, 1]]).repeat(6, 1))
     (own,) = generate.dance_to(dancer, STEADY, None)
     assert asked[1].shape == (6, 3) and torch.allclose(asked[1].sum(1), torch.ones(6)) and (asked[1] < 1).all()
-    assert own.style == STYLES[int(asked[1].mean(0).argmax())] and np.abs(own.poses - dance.poses).max() > 1e-3
+    assert own.style == STYLES[int(asked[1].mean(0).argmax())]
+    others = [generate.dance_to(dancer, STEADY, None, wanted=name)[0] for name in ("ballet", "hip-hop")]
+    for one, other in itertools.combinations([dance, *others], 2):
+        assert np.abs(one.poses - other.poses).max() > 1e-3
 
 
 def test_a_dance_starts_from_a_pose_of_its_style(dancer):

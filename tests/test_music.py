@@ -101,3 +101,20 @@ def test_beats_that_cover_the_song_are_left_as_they_are():
 def test_fewer_than_two_beats_cannot_be_extended(beats_s):
     with pytest.raises(MediaError, match="two at least"):
         music.extend_beats(beats_s, 10.0)
+
+
+def test_rows_of_beats_are_told_relative_to_their_song():
+    features = np.stack([np.arange(150.0), 7 + np.sin(np.arange(150.0)), np.full(150, 3.0)], axis=1)
+    beats_s = np.arange(0.4, 9.5, 0.5)
+    rows = music.beat_rows(features, beats_s)
+    assert rows.shape == (len(beats_s), 3)
+    np.testing.assert_allclose(rows.mean(axis=0), 0, atol=1e-12)
+    np.testing.assert_allclose(rows[:, :2].std(axis=0), 1, atol=1e-12)
+    assert not rows[:, 2].any()  # what never changes says nothing
+    np.testing.assert_allclose(music.beat_rows(5 * features - 3, beats_s), rows, atol=1e-9)
+    np.testing.assert_allclose(np.diff(rows[:, 0]), np.diff(rows[:, 0]).mean(), rtol=0.2)  # 7 or 8 frames a beat
+
+
+def test_beats_beyond_the_end_of_the_song_hear_its_last_frame():
+    rows = music.beat_rows(np.arange(30.0)[:, None], np.arange(0.5, 5, 0.5))
+    assert (np.diff(rows[:4, 0]) > 0).all() and len(set(rows[4:, 0])) == 1

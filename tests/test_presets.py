@@ -23,7 +23,7 @@ def test_the_paper_preset_has_the_sizes_and_weights_of_the_publication():
         "dance_size": 512, "noise_size": 30, "hidden": 1024, "recurrent": True, "principal": False, "run": 3,
         "audio_size": 28, "audio_per_beat": False, "real_is_reconstruction": True, "adversarial_weight": 1,
         "dance_adversarial_weight": 1, "critic_hears": True, "gradient_penalty": 0, "movement_weight": 1,
-        "pose_weight": 10, "music_kl_weight": 0,
+        "pose_weight": 10, "music_kl_weight": 0, "repertoire": 0,
     }  # fmt: skip
     of_training = {"batch": 256, "learning_rate": 2e-4, "final_rate": 1, "clip": 0.5}
     assert of_vae.items() <= asdict(paper.vae).items()

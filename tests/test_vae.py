@@ -10,7 +10,7 @@ from toys import PAPER_VAE, VAE, in_2d, new_vae
 
 from d2m import pose
 from d2m.units import LEAD, UNIT_POSES, WINDOW
-from d2m.vae import DUVAE, continued_back
+from d2m.vae import DUVAE, FITTED, continued_back
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -77,11 +77,12 @@ def test_in_the_published_form_no_direction_is_more_important_than_another():
 
 
 def test_a_smooth_movement_continued_backwards_comes_from_near_its_own_lead(moving_units):
-    # It misses as much as the acceleration changes: by the third difference one pose back, by four of them two back.
-    changes = moving_units.diff(n=3, dim=1)[:, :LEAD].abs().amax(dim=1)
+    # A parabola cannot follow how the acceleration changes: of a constant third difference it misses 2.8 one pose back
+    # and 8.4 two back.
+    changes = moving_units.diff(n=3, dim=1)[:, : FITTED + LEAD].abs().amax(dim=1)
     missed = (continued_back(moving_units[:, LEAD:]) - moving_units[:, :LEAD]).abs()
-    assert (missed[:, 1] <= changes + 1e-5).all() and (missed[:, 0] <= 4 * changes + 1e-5).all()  # float32
-    assert missed.max() < (moving_units[:, LEAD] - moving_units[:, LEAD - 1]).abs().max() / 10
+    assert (missed[:, 1] <= 4 * changes + 1e-5).all() and (missed[:, 0] <= 12 * changes + 1e-5).all()  # float32
+    assert missed.max() < (moving_units[:, LEAD] - moving_units[:, LEAD - 1]).abs().max() / 5
 
 
 def test_a_unit_leaves_exactly_from_the_given_poses(moving_units):

@@ -22,10 +22,19 @@ PAPER_VAE = VAEConfig(
     dimensions=2, movement_size=8, hidden=32, recurrent=True, principal=False, kl_weight=1e-2, velocity_weight=0.0,
     swap_weight=0.0, settle_poses=0, lead_noise=0.0,
 )  # fmt: skip
-GAN = GANConfig(movement_size=8, dance_size=6, noise_size=4, hidden=32, leads=5)
+GAN = GANConfig(movement_size=8, dance_size=6, noise_size=4, hidden=32, leads=5, repertoire=12, candidates=7)
+# E_mus makes z~_dan from noise, and both games are played.
+INVENTING_GAN = replace(
+    GAN,
+    repertoire=0,
+    adversarial_weight=0.02,
+    dance_adversarial_weight=0.02,
+    music_kl_weight=2e-3,
+)
 PAPER_GAN = replace(
-    GAN, recurrent=True, principal=False, audio_per_beat=False, real_is_reconstruction=True, adversarial_weight=1.0,
-    dance_adversarial_weight=1.0, gradient_penalty=0.0, kl_weight=1e-2, music_kl_weight=0.0, pose_weight=10.0,
+    INVENTING_GAN, recurrent=True, principal=False, audio_per_beat=False, real_is_reconstruction=True,
+    adversarial_weight=1.0, dance_adversarial_weight=1.0, gradient_penalty=0.0, kl_weight=1e-2, music_kl_weight=0.0,
+    pose_weight=10.0,
 )  # fmt: skip
 # A state is kept at every step, so that a stop at any of them can be gone on from.
 OFTEN = TrainConfig(steps=8, batch=6, log_every=1, save_every_s=0.0)
@@ -59,6 +68,8 @@ def new_dancer(body: np.ndarray, dimensions: int = 3, warp: str = "cubic") -> Da
     vae.feature_mean.copy_(features.mean(0))
     vae.feature_deviation.fill_(0.1)
     mmgan = MMGAN(replace(GAN, leads=6), vae)
+    mmgan.repertoire.copy_(torch.randn(mmgan.repertoire.shape))
+    torch.nn.init.normal_(mmgan.style[-1].weight)  # a style for each remembered run
     mmgan.leads.copy_(features[:12].unflatten(0, (6, LEAD)))
     mmgan.lead_styles.copy_(torch.arange(6) % 3)
     hears = MusicStyleClassifier(MusicStyleConfig(STYLES, inputs=14, window=180))
