@@ -75,7 +75,7 @@ def _codes(experiment: Experiment, name: str, style: str, count: int, generator:
         drawn = _of_style(experiment, data.run_styles, style, -(-count // mmgan.config.run), generator)
         return mmgan.movements(data.runs(drawn)[0]).flatten(0, 1)[:count]
     drawn = _of_style(experiment, data.unit_styles, "" if name == "codes" else style, count, generator)
-    return mmgan.vae.encode_movement(data.units(drawn)[:, LEAD:])[0]
+    return mmgan.vae.encode_movement(data.units(drawn))[0]
 
 
 def _pasted(experiment: Experiment, style: str, count: int, generator: torch.Generator) -> np.ndarray:

@@ -96,8 +96,11 @@ def read_dances(experiment: Experiment, folder: str) -> list[Dance] | None:
     """
     if not folder:
         return None
-    paths, dances = sorted(resolve(folder).glob("*.npz")), []
+    if not resolve(folder).is_dir():
+        raise PoseError(f"there is no folder {resolve(folder)}", "a folder of dances as npz files (see d2m.export)")
+    paths = sorted(path for path in resolve(folder).iterdir() if path.suffix.lower() == ".npz")
     heard: dict[str, np.ndarray] = {}  # the beats of each song
+    dances = []
     if not paths:
         raise PoseError(f"the folder {resolve(folder)} holds no dance", "npz files as d2m writes them (see d2m.export)")
     for path in paths:
@@ -209,6 +212,11 @@ def protocol(experiment: Experiment, count: int = 3) -> dict:
     }
 
 
+def figures_of(experiment: Experiment, dances: str = "") -> Path:
+    """The folder for figures of a run's own dances, or of given ones: the run keeps its own."""
+    return experiment.folder / "figures" / (resolve(dances).name if dances else "")
+
+
 def write(experiment: Experiment, table: dict, drifting: dict, dances: str = "", count: int = 3) -> Path:
     """Write `metrics.json` of the run: the table, how it drifts, the protocol and the commit; return its path.
 
@@ -238,7 +246,7 @@ def joint_errors(experiment: Experiment, split: str = "validation") -> dict[str,
         if not len(index):
             continue
         units = data.units(index)
-        made = vae.move(units[:, :LEAD], vae.encode_movement(units[:, LEAD:])[0])
+        made = vae.move(units[:, :LEAD], vae.encode_movement(units)[0])
         joints, rebuilt = (rows[:, LEAD:, head:].unflatten(-1, (-1, dimensions)) for rows in (units, made))
         errors = {"d2m": rebuilt, "mean pose": mean}
         found[name] = {key: _joint_error(value, joints) for key, value in errors.items()}

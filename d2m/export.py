@@ -9,7 +9,7 @@ import json
 import re
 import zlib
 from pathlib import Path
-from zipfile import BadZipFile
+from zipfile import BadZipFile, is_zipfile
 
 import numpy as np
 
@@ -58,6 +58,8 @@ def read_npz(path: Path) -> Dance:
         with np.load(path, allow_pickle=False) as file:
             held = {name: file[name] for name in ("poses", "fps", "beats_s", "units_s", "style", "seed", "start_s")}
         fps, start_s, seed, style = float(held["fps"]), float(held["start_s"]), int(held["seed"]), str(held["style"])
+        if seed != held["seed"]:
+            raise ValueError(f"the seed is {held['seed']}")
         times = [np.asarray(held[name], dtype=np.float64) for name in ("beats_s", "units_s")]
     except (
         OSError,
@@ -70,8 +72,9 @@ def read_npz(path: Path) -> Dance:
         BadZipFile,
         zlib.error,
     ) as error:
+        why = "it is no npz" if "pickle" in str(error) and not is_zipfile(path) else str(error)
         raise PoseError(
-            f"{path} is no dance ({error})", "an npz with poses, fps, beats_s, units_s, style, seed, start_s"
+            f"{path} is no dance ({why})", "an npz with poses, fps, beats_s, units_s, style, seed, start_s"
         ) from error
     with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused
         poses = pose.validate(held["poses"], str(path)).astype(np.float32)

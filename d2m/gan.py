@@ -180,7 +180,7 @@ class MMGAN(nn.Module):
     def movements(self, run: Tensor) -> Tensor:
         """{z_mov} (B, run, movement_size) of runs of features (B, LEAD + 32 * run, F) in metres: the means of E_mov."""
         units = self.split_run(run)
-        return self.vae.encode_movement(units[:, :, LEAD:].flatten(0, 1))[0].unflatten(0, units.shape[:2])
+        return self.vae.encode_movement(units.flatten(0, 1))[0].unflatten(0, units.shape[:2])
 
     def forward(self, batch: dict[str, Tensor], step: int, player: str) -> dict[str, Tensor]:
         """Losses of one player ("critic" or "generator") on a batch, by name; "total" is what is minimised.

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from d2m import controls
+from d2m.clock import FPS
 from d2m.dance import Dance
 from d2m.dance_scores import HIGHER, LOWER
+from d2m.descriptors import HOP_FRAMES, WINDOW_FRAMES
 from d2m.errors import D2MError
 from d2m.estimates import Estimate
 from d2m.samples import Judge, Sample, Space, at_random, beside, measure, measure_each
@@ -53,7 +55,8 @@ def evaluate(
     feature spaces to the "motion" descriptors; without a `judge` there is no style consistency.
 
     Raises `D2MError` that names the dance and the rule: no or too few dances, values that are no numbers, another frame
-    rate than `clock.FPS`, a song without beats.
+    rate than `clock.FPS`, a body that is not told in metres, a song without beats, a style that no dance of the
+    reference has, or of which all dances together are too short for a distance.
     """
     return compare(dances, songs, reference, others, spaces, judge, seed).table(seed)
 
@@ -65,6 +68,7 @@ def compare(
 ) -> Measured:  # fmt: skip
     """As `evaluate`, but what is measured, for figures of it."""
     others = others or {}
+    _check_kinds(dances, songs, reference, others, seed)
     if taken := sorted(set(others) & RESERVED):
         raise D2MError(f"a set of others is named {taken[0]!r}", f"other names than {', '.join(sorted(RESERVED))}")
     if not dances or not reference:
@@ -75,6 +79,7 @@ def compare(
     sets = {name: measured(some) for name, some in others.items() if some}
     if len({sample.poses.shape[2] for some in (ours, real, *sets.values()) for sample in some}) > 1:
         raise D2MError("some dances are 2D and others 3D", "all of one kind", "take the front view (see d2m.pose)")
+    _check_styles(ours, real)
     alone = controls.songs_of(dances) < 2
     found = {"real": sets.pop("real")} if "real" in sets else {}
     found |= {} if alone else {"shuffled": beside(ours, controls.shuffled(dances, songs))}
@@ -127,6 +132,33 @@ def digits(value: float | None) -> str:
     if value is None:
         return "–"
     return f"{value:.0f}" if abs(value) >= 999.5 else f"{value:.3g}" if abs(value) >= 5e-4 else "0"
+
+
+def _check_kinds(dances, songs, reference, others, seed) -> None:
+    """Raise `D2MError` where what is given is not of the kind that `evaluate` takes."""
+    for name, given in {"songs": songs, "others": others}.items():
+        if not isinstance(given, dict):
+            what = "each song's beats in seconds" if name == "songs" else "lists of dances"
+            raise D2MError(f"{name} is a {type(given).__name__}", f"a dict of {what}, by name")
+    for name, given in {"dances": dances, "reference": reference, **others}.items():
+        if not isinstance(given, list | tuple) or not all(isinstance(dance, Dance) for dance in given):
+            raise D2MError(f"{name} is no list of dances", "a list of d2m.dance.Dance")
+    if not isinstance(seed, int) or seed < 0:
+        raise D2MError(f"seed is {seed!r}", "a whole number from 0")
+
+
+def _check_styles(ours: list[Sample], real: list[Sample]) -> None:
+    """Raise `D2MError` for a style that cannot be compared: no real dance has it, or ours are too short for it."""
+    known = sorted({sample.style for sample in real})
+    for style in sorted({sample.style for sample in ours}, key=str):
+        of_style = [sample for sample in ours if sample.style == style]
+        if style not in known:
+            raise D2MError(f"the dance to {of_style[0].song} has the style {style!r}", f"one of {', '.join(known)}")
+        if sum(len(sample.features["motion"]) for sample in of_style) < 2:
+            raise D2MError(
+                f"the one dance of {style}, to {of_style[0].song}, lasts {len(of_style[0].poses) / FPS:.1f} s",
+                f"{(WINDOW_FRAMES + HOP_FRAMES) / FPS:.1f} s at least, or more dances",
+            )
 
 
 def _as_good_as_real(name: str, cells: dict[str, dict]) -> list[str]:

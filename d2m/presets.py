@@ -35,9 +35,9 @@ PRESETS = {
     "demo": Preset(
         name="demo",
         vae=VAEConfig(),
-        vae_training=TrainConfig(steps=600, batch=128, learning_rate=5e-4),
+        vae_training=TrainConfig(steps=400, batch=128, learning_rate=5e-4),
         gan=GANConfig(),
-        gan_training=TrainConfig(steps=600, batch=64, learning_rate=5e-4),
+        gan_training=TrainConfig(steps=400, batch=64, learning_rate=5e-4),
     ),
     "full": Preset(
         name="full",

@@ -14,6 +14,8 @@ from d2m.kinematics import kinematic_beats
 
 Space = Callable[[np.ndarray], np.ndarray]  # poses (T, 14, D) -> feature vectors (K, C)
 Judge = Callable[[np.ndarray], str]  # poses -> the style that an independent classifier sees
+# From end to end, in any direction: a doll is danced with as well as a giant, but neither millimetres nor kilometres.
+SMALLEST_BODY_M, LARGEST_BODY_M = 0.1, 20.0
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,13 @@ def measure(
     for dance in dances:
         name = str(dance.song)
         poses = pose.validate(dance.poses, f"the poses of {name}")
+        if not isinstance(dance.fps, int | float):
+            raise D2MError(f"the dance to {name} has {dance.fps!r} frames a second", f"{FPS:g}, a number")
         if not abs(dance.fps - FPS) <= 1e-6:
             raise D2MError(f"the dance to {name} has {dance.fps:g} frames a second", f"{FPS:g}", "resample it")
+        reach = float(np.median(np.ptp(poses, axis=1).max(axis=-1)))
+        if not SMALLEST_BODY_M < reach < LARGEST_BODY_M:
+            raise D2MError(f"the body of the dance to {name} reaches over {reach:.3g} m", "a body told in metres")
         if name not in songs:
             raise D2MError(f"the song {name} has no beats given", "the beats of every song that is danced to")
         beats_s = _times(songs[name], f"the beats of the song {name}")

@@ -52,7 +52,7 @@ def chained(experiment: Experiment, count: int = 12) -> tuple[np.ndarray, np.nda
     data, vae = experiment.dances(SHOWN), experiment.vae
     units = data.units(balanced(data.unit_styles, count, _generator(experiment)))
     with torch.no_grad():
-        codes = vae.encode_movement(units[:, LEAD:])[0]
+        codes = vae.encode_movement(units)[0]
     poses = generate.chain(vae, units[:1, :LEAD], codes[:, None])[0]
     # Step i leads from pose i to pose i + 1; unit n begins with pose LEAD + 32 n.
     return physics.joint_speed(poses), to_seconds(np.arange(1, count) * UNIT_POSES + LEAD - 1)
@@ -103,7 +103,7 @@ def composed(experiment: Experiment, style: str) -> np.ndarray:
 @torch.no_grad()
 def _move(experiment: Experiment, lead: torch.Tensor, moving: torch.Tensor) -> list[np.ndarray]:
     """Poses of the movements of the units `moving` danced from `lead`."""
-    made = experiment.vae.move(lead, experiment.vae.encode_movement(moving[:, LEAD:])[0])
+    made = experiment.vae.move(lead, experiment.vae.encode_movement(moving)[0])
     return [pose.from_features(unit) for unit in made.double().numpy()]
 
 

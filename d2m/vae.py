@@ -3,17 +3,17 @@
     L_recon^u = E || G_uni(z_ini, z_mov) - u ||_1
     L_KL^u    = KL(Z_ini || N(0, I)) + KL(Z_mov || N(0, I))
 
-A unit is (LEAD + 32, F) features, told relative to its last lead pose (see `units` and `pose`). z_ini encodes the lead
-poses, z_mov the 32 poses, and G_uni makes these.
+A unit is (LEAD + 32, F) features, told relative to its last lead pose (see `units` and `pose`). z_ini encodes its lead
+poses, z_mov all of it, and G_uni makes all of it.
 
 Departures from the paper, off in the `paper` preset (but for a lead of two poses, and bones, which 2D has not):
-- `settle`: what the movement, continued backwards by a parabola, misses of the given lead is added to it, fading out
-  over its first poses by a cubic that meets position and velocity; so a chained movement leaves exactly from where, and
-  as fast as, the one before ended. It stands inside the loss, so the network learns to need little of it.
+- `settle`: what the lead poses that G_uni makes miss of the given ones is added to the movement, fading out over its
+  first poses by a cubic that meets position and velocity; so a chained movement leaves exactly from where, and as fast
+  as, the one before ended.
 - E_mov and G_uni begin as what is linear in them, the principal components of the training units (`begin_with`), and
   learn from there (figures/ablation.md: 3.5 cm of error on unseen real units where it was 6.0).
-- L_swap: G_uni(z_ini of one unit, z_mov of another) must be the other's movement (E_mov of it gives the same z_mov) and
-  differ from it smoothly: the two halves of the latent stay apart.
+- L_swap: G_uni(z_ini of one unit, z_mov of another), settled to the one's lead, must be the other's movement as soon as
+  that has faded out, and differ from it smoothly: the two halves of the latent stay apart.
 - L_velocity: the L1 of differences between poses, since an L1 of poses alone makes dances slow and smooth.
 - E_mov and G_uni take a unit whole (`WindowEncoder`, `WindowDecoder`) instead of stepping through it with GRUs: on two
   cores seven times as many steps a minute, and after a minute half the error (README, departures).
@@ -38,9 +38,7 @@ from d2m.layers import (
     reparameterise,
     silence,
 )
-from d2m.units import LEAD, UNIT_POSES
-
-FITTED = 5  # poses that tell where a movement comes from: through three alone the parabola would follow their noise
+from d2m.units import LEAD, UNIT_POSES, WINDOW
 
 
 @dataclass(frozen=True)
@@ -53,12 +51,12 @@ class VAEConfig:
     hidden: int = 512  # width of layers and GRU states (paper: 1024)
     recurrent: bool = False  # True, as published: GRUs step through a unit; False: it is taken whole
     principal: bool = True  # False, as published: nothing is linear, and training begins from noise
-    kl_weight: float = 5e-4  # against the mean L1, KL summed over the latent; 1e-2 as published kills z_mov
-    kl_anneal_steps: int = 400  # the step at which a sigmoid brings half of the weight
+    kl_weight: float = 1e-4  # against the mean L1, KL summed over the latent; 1e-2 as published kills z_mov
+    kl_anneal_steps: int = 200  # the step at which a sigmoid brings half of the weight
     velocity_weight: float = 1.0  # of L_velocity; 0: as published
     swap_weight: float = 0.5  # of L_swap; 0: as published
-    smooth_weight: float = 1.0  # in L_swap, of second differences of what is told apart from the other movement
-    settle_poses: int = 8  # poses over which the given lead fades out, one beat; 0: as published
+    smooth_weight: float = 3.0  # in L_swap, of the second differences of what it differs by
+    settle_poses: int = 12  # poses over which the given lead fades out, a beat and a half; 0: as published
     lead_noise: float = 0.05  # standard deviations by which training moves the lead, as chaining will; 0: as published
 
 
@@ -78,19 +76,19 @@ class DUVAE(nn.Module):
         latent = config.initial_size + config.movement_size
         if config.recurrent:
             self.movement = SequenceEncoder(size, config.hidden)
-            self.decoder = SequenceDecoder(latent, config.hidden, size, UNIT_POSES)
+            self.decoder = SequenceDecoder(latent, config.hidden, size, WINDOW)
         else:
-            self.movement = WindowEncoder(size, config.hidden, UNIT_POSES)
-            self.decoder = WindowDecoder(latent, config.hidden, size, UNIT_POSES)
+            self.movement = WindowEncoder(size, config.hidden, WINDOW)
+            self.decoder = WindowDecoder(latent, config.hidden, size, WINDOW)
         self.movement_head = Gaussian(self.movement.size, config.movement_size)
         if config.principal:
-            self.linear = Principal(UNIT_POSES * size, config.movement_size)
+            self.linear = Principal(WINDOW * size, config.movement_size)
             silence(self.movement_head, self.decoder)
 
     def begin_with(self, units: Tensor) -> None:
         """Take the principal components of training units (N, LEAD + 32, F) as what is linear in E_mov and G_uni; the
         mean and deviation of features are kept already."""
-        self.linear.begin_with(self.standardise(units[:, LEAD:]).flatten(1))
+        self.linear.begin_with(self.standardise(units).flatten(1))
 
     def importance(self) -> Tensor:
         """How much each direction of z_mov moves a unit (movement_size,), of mean square 1."""
@@ -111,29 +109,30 @@ class DUVAE(nn.Module):
         """E_ini: lead poses (B, LEAD, F) in metres -> Gaussian of z_ini."""
         return self.initial_head(self.initial(self.standardise(lead).flatten(1)))
 
-    def encode_movement(self, poses: Tensor) -> tuple[Tensor, Tensor]:
-        """E_mov: the 32 poses of a unit (B, 32, F) in metres -> Gaussian of z_mov."""
-        standard = self.standardise(poses)
+    def encode_movement(self, unit: Tensor) -> tuple[Tensor, Tensor]:
+        """E_mov: a unit (B, LEAD + 32, F) in metres -> Gaussian of z_mov."""
+        standard = self.standardise(unit)
         mean, log_variance = self.movement_head(self.movement(standard))
         if self.config.principal:
             mean = mean + self.linear.into(standard.flatten(1))
         return mean, log_variance
 
     def generate(self, z_ini: Tensor, z_mov: Tensor) -> Tensor:
-        """G_uni: latents -> the 32 poses of a unit (B, 32, F) in metres, as the network makes them."""
+        """G_uni: latents -> a unit (B, LEAD + 32, F) in metres, as the network makes it."""
         made = self.decoder(torch.cat([z_ini, z_mov], dim=-1))
         if self.config.principal:
-            made = made + self.linear.back(z_mov).unflatten(-1, (UNIT_POSES, -1))
+            made = made + self.linear.back(z_mov).unflatten(-1, (WINDOW, -1))
         return made * self.feature_deviation + self.feature_mean
 
-    def settle(self, poses: Tensor, lead: Tensor) -> Tensor:
-        """The unit (B, LEAD + 32, F) of `lead` (B, LEAD, F) and generated poses (B, 32, F), brought to leave from it,
-        with bones of their right length (3D)."""
-        if self.config.settle_poses:
-            missed = lead - continued_back(poses)
-            position, velocity = missed[:, -1:], missed[:, -1:] - missed[:, -2:-1]
-            poses = poses + self.fade[:, :1] * position + self.fade[:, 1:] * velocity
-        unit = torch.cat([lead, poses], dim=1)
+    def settle(self, made: Tensor, lead: Tensor) -> Tensor:
+        """A generated unit (B, LEAD + 32, F) brought to leave from `lead` (B, LEAD, F), bones of their right length."""
+        missed = lead - made[:, :LEAD]
+        position, velocity = missed[:, -1:], missed[:, -1:] - missed[:, -2:-1]
+        poses = made[:, LEAD:] + self.fade[:, :1] * position + self.fade[:, 1:] * velocity
+        return self.rigid(torch.cat([lead, poses], dim=1))
+
+    def rigid(self, unit: Tensor) -> Tensor:
+        """A unit with bones of their right length; in 2D, where they have none, as it is."""
         if self.config.dimensions == 2:
             return unit
         joints = unit[..., 4:].unflatten(-1, (len(pose.JOINTS), 3))
@@ -150,17 +149,17 @@ class DUVAE(nn.Module):
         if config.lead_noise:
             # The same for all lead poses: what is noise in a pose would be far too much in its velocity.
             lead = lead + torch.randn_like(lead[:, :1]) * self.feature_deviation * config.lead_noise
-        initial, movement = self.encode_initial(lead), self.encode_movement(unit[:, LEAD:])
+        initial, movement = self.encode_initial(lead), self.encode_movement(unit)
         z_ini, z_mov = reparameterise(initial), reparameterise(movement)
-        made = self.standardise(self.settle(self.generate(z_ini, z_mov), lead))
+        made = self.standardise(self.rigid(self.generate(z_ini, z_mov)))
         real = self.standardise(unit)
         losses = {
-            "recon^u": (made - real)[:, LEAD:].abs().mean(),
+            "recon^u": (made - real).abs().mean(),
             "velocity": (made.diff(dim=1) - real.diff(dim=1)).abs().mean(),
             "KL^u": kl_to_standard_normal(initial) + kl_to_standard_normal(movement),
         }
         if config.swap_weight:
-            losses["swap"] = self._swap(z_ini, lead, movement[0], real)
+            losses["swap"] = self._swap(z_ini, z_mov, lead, real)
         annealed = torch.sigmoid(torch.tensor(8.0 * (step / max(1, config.kl_anneal_steps) - 1)))
         losses["total"] = (
             losses["recon^u"]
@@ -170,30 +169,12 @@ class DUVAE(nn.Module):
         )
         return losses
 
-    def _swap(self, z_ini: Tensor, lead: Tensor, movement: Tensor, real: Tensor) -> Tensor:
+    def _swap(self, z_ini: Tensor, z_mov: Tensor, lead: Tensor, real: Tensor) -> Tensor:
         """L_swap of z_ini with the next unit's z_mov; `real` are the units, standardised."""
-        other = movement.roll(1, dims=0).detach()
-        made = self.settle(self.generate(z_ini, other), lead)
-        again = self.encode_movement(made[:, LEAD:])[0]
+        made = self.settle(self.generate(z_ini, z_mov.roll(1, dims=0)), lead)
         apart = self.standardise(made) - real.roll(1, dims=0)
-        same = ((again - other) * self.importance()).abs().mean()
-        return same + self.config.smooth_weight * apart.diff(n=2, dim=1).abs().mean()
-
-
-def continued_back(poses: Tensor) -> Tensor:
-    """The LEAD rows before rows (B, T, F), on the parabola that fits the first `FITTED` of these: (B, LEAD, F)."""
-    return torch.einsum("ab,nbf->naf", _BEFORE.to(poses), poses[:, :FITTED])
-
-
-def _before() -> Tensor:
-    """(LEAD, FITTED): what each of the first rows weighs in the rows before them, by least squares."""
-    powers = torch.arange(1 - LEAD, FITTED + 1, dtype=torch.float64)[:, None] ** torch.arange(
-        3
-    )  # 0: the last lead pose
-    return (powers[:LEAD] @ torch.linalg.pinv(powers[LEAD:])).float()
-
-
-_BEFORE = _before()
+        settled = apart[:, LEAD + self.config.settle_poses :].abs().mean()
+        return settled + self.config.smooth_weight * apart.diff(n=2, dim=1).abs().mean()
 
 
 def _fade(poses: int) -> Tensor:

@@ -31,7 +31,7 @@ def made(tiny_run, heard) -> dict:
 def real(tiny_run) -> tuple[torch.Tensor, torch.Tensor]:
     """z_mov of every training unit, and the style of each."""
     data = tiny_run.dances("train")
-    units = data.units(torch.arange(len(data.unit_rows)))[:, LEAD:]
+    units = data.units(torch.arange(len(data.unit_rows)))
     return tiny_run.mmgan.vae.encode_movement(units)[0], data.unit_styles
 
 

@@ -309,10 +309,18 @@ def test_a_folder_without_dances_is_refused(tiny_run, tmp_path):
     (tmp_path / "a.npz").write_bytes(b"PK")
     with pytest.raises(PoseError, match=r"a\.npz is no dance"):
         evaluation.read_dances(tiny_run, str(tmp_path))
-    for empty in (tmp_path / "nowhere", tmp_path):
-        (tmp_path / "a.npz").unlink(missing_ok=True)
-        with pytest.raises(PoseError, match=rf"the folder {empty} holds no dance; expected npz files"):
-            evaluation.read_dances(tiny_run, str(empty))
+    (tmp_path / "a.npz").unlink()
+    with pytest.raises(PoseError, match=rf"the folder {tmp_path} holds no dance; expected npz files"):
+        evaluation.read_dances(tiny_run, str(tmp_path))
+    (tmp_path / "a file").touch()
+    for nowhere in (tmp_path / "nowhere", tmp_path / "a file"):
+        with pytest.raises(PoseError, match=rf"there is no folder {nowhere}; expected a folder of dances"):
+            evaluation.read_dances(tiny_run, str(nowhere))
+
+
+def test_figures_of_given_dances_stand_apart_from_the_runs_own(tiny_run, tmp_path):
+    assert evaluation.figures_of(tiny_run) == tiny_run.folder / "figures"
+    assert evaluation.figures_of(tiny_run, str(tmp_path / "peers")) == tiny_run.folder / "figures" / "peers"
 
 
 def test_metrics_json_holds_the_table_the_protocol_and_the_commit(tiny_run, table, tmp_path):

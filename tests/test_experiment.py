@@ -169,7 +169,7 @@ def test_training_begins_with_the_principal_components_of_units_and_runs_of_ever
     data, model = run.dances("train"), run.mmgan
     units, runs = begun
     assert len(units) == len(runs) == PRINCIPAL_ROWS
-    known = model.vae.standardise(data.units(torch.arange(len(data.unit_rows)))[:, LEAD:]).flatten(1)
+    known = model.vae.standardise(data.units(torch.arange(len(data.unit_rows)))).flatten(1)
     codes = model.movements(data.runs(torch.arange(len(data.run_rows)))[0])
     codes = (codes * model.code_scale).flatten(1)
     for given, of, styles in ((units, known, data.unit_styles), (runs, codes, data.run_styles)):

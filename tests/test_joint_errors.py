@@ -15,11 +15,11 @@ def perfect(tiny_run, monkeypatch):
 
     def make(off: float):
         def move(lead: torch.Tensor, code: torch.Tensor) -> torch.Tensor:
-            made = torch.cat([lead, code], dim=1)
+            made = torch.cat([lead, code[:, LEAD:]], dim=1)
             made[..., 4 + 7 * 3] += off
             return made
 
-        monkeypatch.setattr(tiny_run.vae, "encode_movement", lambda poses: (poses, poses))
+        monkeypatch.setattr(tiny_run.vae, "encode_movement", lambda unit: (unit, unit))
         monkeypatch.setattr(tiny_run.vae, "move", move)
         return tiny_run
 

@@ -291,6 +291,38 @@ def test_a_dance_that_cannot_be_measured_is_named_with_the_rule_in_whichever_set
 
 
 @pytest.mark.parametrize(
+    ("changed", "rule"),
+    [
+        ({"style": "polka"}, "the dance to b has the style 'polka'; expected one of ballet, zumba"),
+        ({"style": None}, "the dance to b has the style None; expected one of"),
+        ({"poses": OURS[0].poses[:67], "style": "ballet"}, "the one dance of ballet, to b, lasts 4.5 s; expected 4.5"),
+    ],
+)
+def test_a_dance_that_has_nothing_to_be_compared_with_is_refused(changed, rule):
+    ours = [dance("a", "zumba"), replace(dance("b"), **changed)]
+    with pytest.raises(D2MError, match=rule):
+        metrics.evaluate(ours, SONGS, REFERENCE)
+
+
+@pytest.mark.parametrize(
+    ("given", "rule"),
+    [
+        ((OURS[0], SONGS, REFERENCE), "dances is no list of dances; expected a list of d2m.dance.Dance"),
+        (([OURS[0].poses], SONGS, REFERENCE), "dances is no list of dances"),
+        ((OURS, SONGS, [REFERENCE]), "reference is no list of dances"),
+        ((OURS, SONGS, REFERENCE, {"real": REAL[0]}), "real is no list of dances"),
+        ((OURS, list(SONGS), REFERENCE), "songs is a list; expected a dict"),
+        ((OURS, SONGS, REFERENCE, [REAL]), "others is a list; expected a dict"),
+        ((OURS, SONGS, REFERENCE, {}, {}, None, -1), "seed is -1; expected a whole number from 0"),
+        ((OURS, SONGS, REFERENCE, {}, {}, None, 0.5), "seed is 0.5"),
+    ],
+)
+def test_what_is_not_of_the_kind_that_is_taken_is_refused(given, rule):
+    with pytest.raises(D2MError, match=rule):
+        metrics.evaluate(*given)
+
+
+@pytest.mark.parametrize(
     ("ours", "songs", "reference", "rule"),
     [
         ([], SONGS, REFERENCE, "0 dances and 6 real ones; expected one of each at least"),

@@ -90,6 +90,10 @@ SONGS = {"a": beats("a"), "b": beats("b")}
         (wrong(poses="no dance"), SONGS, "poses of a are not an array of numbers"),
         (wrong(fps=30.0), SONGS, "the dance to a has 30 frames a second; expected 15; resample it"),
         (wrong(fps=np.nan), SONGS, "the dance to a has nan frames a second"),
+        (wrong(fps="15"), SONGS, "the dance to a has '15' frames a second; expected 15, a number"),
+        (wrong(fps=None), SONGS, "the dance to a has None frames a second"),
+        (wrong(poses=1000 * dance("a").poses), SONGS, r"body of the dance to a reaches over .* m; expected .* metres"),
+        (wrong(poses=dance("a").poses / 1000), SONGS, "body of the dance to a reaches over 0.00"),
         *(
             (wrong(units_s=units_s), SONGS, "units_s of the dance to a are not numbers in order")
             for units_s in ([1.0, np.nan], [2.0, 1.0], "soon", np.ones((2, 2)))
