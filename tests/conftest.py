@@ -119,9 +119,9 @@ def small_corpus(tmp_path_factory, small_clips, readers) -> corpus.Corpus:
     return corpus.read(folder)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def one_thread():
-    """torch on one thread: for networks this small, threads that wait for one another cost more than they do."""
+    """torch on one thread: threads that wait cost networks this small more, and sums over two are rounded otherwise."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -139,9 +139,9 @@ def test_there_is_a_row_for_d2m_each_baseline_and_each_part_that_is_left_out():
 def test_every_row_and_seed_has_its_scores_and_the_headline_is_told_first(studied):
     whole, told = studied
     found = {path.parent.name for path in (whole.folder / "study" / "split").glob("*/scores.json")}
-    assert found == {f"{row}-{seed}" for row in ROWS for seed in ROWS[row].seeds} and len(told) == len(found) == 13
-    assert told[0] == "1 of 13: d2m, own split, seed 0" and told[-1] == "13 of 13: d2m, own split, seed 2"
-    assert [line.split(": ")[1].split(",")[0] for line in told[:11]] == list(ROWS)
+    assert found == {f"{row}-{seed}" for row in ROWS for seed in ROWS[row].seeds} and len(told) == len(found) == 14
+    assert told[0] == "1 of 14: d2m, own split, seed 0" and told[-1] == "14 of 14: d2m, own split, seed 2"
+    assert [line.split(": ")[1].split(",")[0] for line in told[:12]] == list(ROWS)
     for row in ROWS:
         scores = rows.read(rows.result_path(whole, row, None, 0))
         count = 9 if ROWS[row].dances is rows.composed else 3
@@ -207,7 +207,7 @@ def test_nothing_is_made_twice(studied, no_work):
     before = results.report(whole).read_text()
     told = []
     study.run(whole, told.append)
-    assert len(told) == 13 and all(line.endswith(": found") for line in told)
+    assert len(told) == 14 and all(line.endswith(": found") for line in told)
     assert results.report(whole).read_text() == before
 
 
@@ -235,7 +235,7 @@ def test_a_killed_study_goes_on_within_the_training_that_it_was_killed_in(studie
     study.run(whole, told.append)
     assert steps == [0, 1, 2, 2, 3]  # one player only: there is no game
     assert [line for line in told if not line.endswith("found")] == [
-        "5 of 13: no_gan, own split, seed 0", "11 of 13: no_warp, own split, seed 0",
+        "5 of 14: no_gan, own split, seed 0", "12 of 14: no_warp, own split, seed 0",
     ]  # fmt: skip
     assert results.missing(whole) == [] and below(whole.folder / "study" / "split" / "no_gan-0") == {"mmgan"}
 
@@ -251,7 +251,7 @@ def test_the_report_and_the_table_hold_every_row_and_every_control(studied):
     lines = results.as_markdown(whole, ["speed, m/s", "boundary jump"]).splitlines()
     assert lines[0] == "|  | speed, m/s | boundary jump |" and len(lines) == 2 + len(content)
     assert "| *mean pose* | 0 (0 to 0) | – |" in lines
-    assert sum(line.startswith("| d2m without ") for line in lines) == 7 and "Not there" not in lines[-1]
+    assert sum(line.startswith("| d2m without ") for line in lines) == 8 and "Not there" not in lines[-1]
     shown = results.as_markdown(whole, ["speed, m/s"], ["lstm", "real", "polka"]).splitlines()
     assert [line.split(" | ")[0] for line in shown[2:]] == ["| an LSTM from music to poses", "| *real*"]
 
