@@ -35,7 +35,7 @@ PARAMETERS = $(if $(value SONG),-r song "$$D2M_SONG") $(if $(value STYLE),-r sty
 help:
 	@echo 'make dance     a dance to a built-in song; trains first what is not trained yet'
 	@echo '               SONG=file STYLE=name SEED=0 N=1 PRESET=demo CORPUS=folder DEVICE=auto, each optional'
-	@echo 'make test      unit tests and the five notebooks, outputs compared'
+	@echo 'make test      unit tests; the five notebooks run again and checked'
 	@echo 'make study     trains and scores d2m, its baselines and d2m without each part (hours; goes on where it stopped)'
 	@echo '               CORPUS=folder PRESET=demo DEVICE=auto STEPS=0, each optional'
 	@echo 'make figures   runs the five notebooks in place and refreshes figures/'

@@ -4,9 +4,9 @@ As published, z~_dan = E_mus(s, noise) for each run, and {z~_mov} = G_dan(z~_dan
 
     p(remembered run | s) ~ exp(- || E_sty(z_dan) - s ||_1 / DECIDED),    z~_dan ~ E_dan(remembered run)
 
-is drawn several times, and one of the draws is kept with a probability ~ exp(D_mov): since D_mov tells real runs from
-movements followed by such draws, what is kept follows what was danced as often as it does in real dances
-(discriminator resampling: Azadi et al. 2019). D_mov hears the music that all this is danced to.
+is drawn several times, and one of the draws is kept with a probability ~ exp(D_mov), D_mov's mean logit for the windows
+across the seam and the music that they are danced to. D_mov has learnt to tell real runs from movements followed by
+another run of the style, so this favours what follows (after discriminator resampling: Azadi et al. 2019).
 """
 
 import torch
@@ -31,7 +31,7 @@ class Composer:
     def compose(self, s: Tensor, audio: Tensor, generators: list[torch.Generator]) -> Tensor:
         """Movements for the runs of a song, one dance a generator: (runs * run, dances, movement_size).
 
-        `s` (runs, styles) is the style of the music heard during each run, `audio` (runs * run * 4, audio_size) its
+        `s` (runs, styles) is the style of the music for each run, `audio` (runs * run * 4, audio_size) its
         rows, one a beat (see `music.beat_rows`).
         """
         runs: list[Tensor] = []  # each (dances, run, movement_size)

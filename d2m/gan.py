@@ -57,7 +57,7 @@ class GANConfig:
     styles: int = 3  # size of s
     movement_size: int = 384  # of z_mov, as in the VAE
     dance_size: int = 1152  # of z_dan (paper: 512)
-    repertoire: int = 2048  # training runs that E_mus remembers; 0, as published: it makes z~_dan from noise
+    repertoire: int = 2048  # drawings of training runs that E_mus remembers; 0, as published: it makes z~_dan from noise
     candidates: int = 64  # draws from the repertoire that D_mov chooses from
     noise_size: int = 64  # (paper: 30)
     hidden: int = 512  # width of layers and GRU states (paper: 1024)

@@ -1,7 +1,7 @@
 """From a song to a dance: style, movements, chaining, and the warp onto the song's beats (paper, section 3.3).
 
 The beats of the song are extended to both of its ends. Every four of them take one movement; a run of movements is
-composed for the style s of the music heard during it (see `composer`); each movement leaves from the last poses of the
+composed for the style s of the music about it (see `composer`); each movement leaves from the last poses of the
 one before. In beat time, 8 poses a beat, this is the dance; a monotone map puts it on the song's beats.
 The work is bounded: a song of n beats takes ceil(n / 4) + 1 movements, whatever they look like.
 """
@@ -52,7 +52,7 @@ def dance(
 ) -> list[Dance]:  # fmt: skip
     """`count` dances, with seeds seed, seed + 1, ..., that last as long as `song` (5 s to 3 hours).
 
-    `wanted` names a style ("": the song's own, heard movement by movement); `start_pose` (14, D) is the pose to start
+    `wanted` names a style ("": the song's own, as heard in the minute about each run); `start_pose` (14, D) is the pose to start
     from (None: one of the training dances'); `bpm` overrules the tempo that is heard. The same seed gives the same
     dance, alone or in a batch. Raises `MediaError`, `ParameterError`, `PoseError`.
     """

@@ -76,7 +76,7 @@ def accuracy(confusion: np.ndarray) -> float:
 def dance_space(experiment: Experiment, count: int = 600) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """z_dan of `count` real training runs and as many from their music, (count, dance_size), and the style of each.
 
-    All are drawn from what the encoders give, as they are in training and in dancing.
+    All are samples of what E_dan and E_mus give; which draw is danced D_mov chooses afterwards.
     """
     torch.manual_seed(experiment.seed)
     data, mmgan = experiment.dances("train"), experiment.mmgan
@@ -94,7 +94,7 @@ def composed(experiment: Experiment, style: str) -> np.ndarray:
     """One run of movements composed for a style and chained: (LEAD + 32 * run, 14, D)."""
     mmgan, number = experiment.mmgan, experiment.corpus.styles.index(style)
     s = torch.eye(len(experiment.corpus.styles))[number : number + 1]
-    generator = torch.Generator().manual_seed(experiment.seed + number)  # another draw of the noise for each style
+    generator = torch.Generator().manual_seed(experiment.seed + number)  # another draw for each style
     lead = generate.first_leads(experiment.dancer, s[0], [generator])
     audio = torch.zeros(UNIT_BEATS * mmgan.config.run, mmgan.config.audio_size)  # no run before: nothing to choose by
     return generate.chain(mmgan.vae, lead, experiment.dancer.composer.compose(s, audio, [generator]))[0]
