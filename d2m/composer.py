@@ -28,41 +28,37 @@ class Composer:
             self.styles = mmgan.regress_style(self.known[0])
 
     @torch.no_grad()
-    def compose(self, s: Tensor, audio: Tensor, generators: list[torch.Generator]) -> Tensor:
-        """Movements for the runs of a song, one dance a generator: (runs * run, dances, movement_size).
+    def compose(self, s: Tensor, audio: Tensor, generator: torch.Generator) -> Tensor:
+        """Movements for the runs of a song, end to end: (runs * run, movement_size).
 
-        `s` (runs, styles) is the style of the music for each run, `audio` (runs * run * 4, audio_size) its
-        rows, one a beat (see `music.beat_rows`).
+        `s` (runs, styles) is the style of the music for each run, `audio` (runs * run * 4, audio_size) its rows, one a
+        beat (see `music.beat_rows`). One dance at a time: many are no faster together, and memory stays small.
         """
-        runs: list[Tensor] = []  # each (dances, run, movement_size)
-        for number, style in enumerate(s):
-            drawn = torch.stack([self.draw(style, generator) for generator in generators])  # (dances, draws, dance)
-            codes = self.mmgan.decode_dance(drawn.flatten(0, 1)).unflatten(0, drawn.shape[:2])
-            runs.append(self._choose(codes, runs[-1], audio, number, generators) if runs else codes[:, 0])
-        return torch.cat(runs, dim=1).transpose(0, 1)
-
-    def draw(self, style: Tensor, generator: torch.Generator | None) -> Tensor:
-        """Draws of z~_dan for a style (styles,): (draws, dance_size)."""
         config = self.mmgan.config
-        if not config.repertoire:
-            noise = torch.randn(1, config.noise_size, generator=generator)
-            return reparameterise(self.mmgan.encode_music(style[None], noise), generator)
+        draws = config.candidates if config.repertoire and self.mmgan.plays else 1
+        runs: list[Tensor] = []  # each (run, movement_size)
+        for number, style in enumerate(s):
+            codes = self.mmgan.decode_dance(self.draw(style, draws if runs else 1, generator))  # (draws, run, size)
+            chosen = self._choose(codes, runs[-1], audio, number, generator) if len(codes) > 1 else 0
+            runs.append(codes[chosen])
+        return torch.cat(runs)
+
+    def draw(self, style: Tensor, count: int, generator: torch.Generator | None = None) -> Tensor:
+        """Draws of z~_dan for a style (styles,): (count, dance_size)."""
+        if not self.mmgan.config.repertoire:
+            noise = torch.randn(count, self.mmgan.config.noise_size, generator=generator)
+            return reparameterise(self.mmgan.encode_music(style.expand(count, -1), noise), generator)
         fits = torch.softmax(-(self.styles - style).abs().sum(dim=1) / DECIDED, dim=0)
-        draws = config.candidates if self.mmgan.plays else 1
-        drawn = torch.multinomial(fits, draws, replacement=True, generator=generator)
+        drawn = torch.multinomial(fits, count, replacement=True, generator=generator)
         return reparameterise((self.known[0][drawn], self.known[1][drawn]), generator)
 
-    def _choose(self, codes: Tensor, before: Tensor, audio: Tensor, number: int, generators) -> Tensor:
-        """Of draws (dances, draws, run, size) for run `number` one each, after the run `before` (dances, run, size)."""
-        run, draws = self.mmgan.config.run, codes.shape[1]
-        if draws == 1:
-            return codes[:, 0]
-        logit = torch.zeros(codes.shape[:2])
+    def _choose(self, codes: Tensor, before: Tensor, audio: Tensor, number: int, generator: torch.Generator) -> int:
+        """Which of the draws (draws, run, size) for run `number` is danced after the run `before` (run, size)."""
+        run, draws = self.mmgan.config.run, len(codes)
+        logit = torch.zeros(draws)
         for kept in range(1, run):  # the movements danced before that stand in the window which D_mov sees
-            window = torch.cat([before[:, None, run - kept :].expand(-1, draws, -1, -1), codes[:, :, : run - kept]], 2)
+            window = torch.cat([before[run - kept :].expand(draws, -1, -1), codes[:, : run - kept]], dim=1)
             first = UNIT_BEATS * (number * run - kept)
-            heard = audio[first : first + UNIT_BEATS * run].expand(len(codes) * draws, -1, -1)
-            logit += self.mmgan.judge_movements(window.flatten(0, 1), heard)[:, 0].view(logit.shape) / (run - 1)
-        chances = torch.softmax(logit, dim=1)
-        chosen = [int(torch.multinomial(row, 1, generator=own)) for row, own in zip(chances, generators, strict=True)]
-        return codes[torch.arange(len(codes)), chosen]
+            heard = audio[first : first + UNIT_BEATS * run].expand(draws, -1, -1)
+            logit += self.mmgan.judge_movements(window, heard)[:, 0] / (run - 1)
+        return int(torch.multinomial(torch.softmax(logit, dim=0), 1, generator=generator))

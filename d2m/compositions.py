@@ -41,7 +41,7 @@ def compositions(experiment: Experiment, songs: dict[str, tuple[str, Music]]) ->
 
 
 def untrained(experiment: Experiment) -> Dancer:
-    """The dancer of the run with networks as they were before training; what it keeps of its data stays, statistics and repertoire."""
+    """The dancer of the run with networks as they were before training; statistics and repertoire are kept."""
     trained = experiment.mmgan
     torch.manual_seed(experiment.seed)
     fresh = MMGAN(trained.config, DUVAE(trained.vae.config)).eval()

@@ -59,7 +59,7 @@ def read_npz(path: Path) -> Dance:
             held = {name: file[name] for name in ("poses", "fps", "beats_s", "units_s", "style", "seed", "start_s")}
         fps, start_s, seed, style = float(held["fps"]), float(held["start_s"]), int(held["seed"]), str(held["style"])
         if seed != held["seed"]:
-            raise ValueError(f"the seed is {held['seed']}")
+            raise ValueError(f"the seed {held['seed']} is no whole number")
         times = [np.asarray(held[name], dtype=np.float64) for name in ("beats_s", "units_s")]
     except (
         OSError,
@@ -72,7 +72,8 @@ def read_npz(path: Path) -> Dance:
         BadZipFile,
         zlib.error,
     ) as error:
-        why = "it is no npz" if "pickle" in str(error) and not is_zipfile(path) else str(error)
+        advice = isinstance(error, ValueError) and "allow_pickle" in str(error) and not is_zipfile(path)
+        why = "it is no npz" if advice else str(error)
         raise PoseError(
             f"{path} is no dance ({why})", "an npz with poses, fps, beats_s, units_s, style, seed, start_s"
         ) from error

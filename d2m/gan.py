@@ -31,6 +31,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from d2m.errors import ParameterError
 from d2m.layers import (
     Gaussian,
     Principal,
@@ -57,7 +58,7 @@ class GANConfig:
     styles: int = 3  # size of s
     movement_size: int = 384  # of z_mov, as in the VAE
     dance_size: int = 1152  # of z_dan (paper: 512)
-    repertoire: int = 2048  # drawings of training runs that E_mus remembers; 0, as published: it makes z~_dan from noise
+    repertoire: int = 2048  # drawings of training runs for E_mus to remember; 0, as published: z~_dan from noise
     candidates: int = 64  # draws from the repertoire that D_mov chooses from
     noise_size: int = 64  # (paper: 30)
     hidden: int = 512  # width of layers and GRU states (paper: 1024)
@@ -77,6 +78,14 @@ class GANConfig:
     music_kl_weight: float = 0.0  # of the same for z~_dan, where there is no repertoire; 0: as published
     pose_weight: float = 1.0  # of L_recon^p (paper: 10)
     leads: int = 96  # lead poses of training units, kept with the weights for dances to start from
+
+    def __post_init__(self):
+        if self.run < 2:
+            raise ParameterError(f"a run is of {self.run} units", "two at least: a critic sees what follows what")
+        if self.repertoire and self.dance_adversarial_weight:
+            raise ParameterError(
+                "L_adv^d has a weight beside a repertoire", "0: z~_dan are z_dan, nothing tells them apart"
+            )
 
 
 class MMGAN(nn.Module):
@@ -188,20 +197,24 @@ class MMGAN(nn.Module):
         The batch: "run" (B, LEAD + 32 * run, F) metres, "codes", its `movements`, "audio" (B, 4 * run, audio_size),
         "style" (B, styles).
         """
-        noise = torch.randn(len(batch["codes"]), self.config.noise_size, device=batch["codes"].device)
-        if player == "critic":
-            return self._critic_losses(batch, noise)
-        return self._generator_losses(batch, noise, step)
+        return self._critic_losses(batch) if player == "critic" else self._generator_losses(batch, step)
 
-    def _critic_losses(self, batch: dict[str, Tensor], noise: Tensor) -> dict[str, Tensor]:
+    def _hear(self, style: Tensor) -> tuple[Tensor, Tensor]:
+        """Gaussian of z~_dan that E_mus makes of styles (B, styles) and fresh noise."""
+        return self.encode_music(style, torch.randn(len(style), self.config.noise_size, device=style.device))
+
+    def _critic_losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         config, audio = self.config, batch["audio"]
         with torch.no_grad():
-            z_dan = reparameterise(self.encode_dance(batch["codes"]))
-            real = self.decode_dance(z_dan) if config.real_is_reconstruction else batch["codes"]
+            real = batch["codes"]
+            if config.real_is_reconstruction or config.dance_adversarial_weight:
+                z_dan = reparameterise(self.encode_dance(batch["codes"]))
+            if config.real_is_reconstruction:
+                real = self.decode_dance(z_dan)
             if config.repertoire:
-                composed, z_music = self.recombined(batch["codes"], batch["style"]), None
+                composed = self.recombined(real, batch["style"])
             else:
-                z_music = reparameterise(self.encode_music(batch["style"], noise))
+                z_music = reparameterise(self._hear(batch["style"]))
                 composed = self.decode_dance(z_music)
         losses, games = {}, {}
         if config.adversarial_weight:
@@ -219,7 +232,7 @@ class MMGAN(nn.Module):
         penalty = sum(value for name, value in losses.items() if name.endswith("R1"))
         return losses | {"total": verdicts + config.gradient_penalty / 2 * penalty}
 
-    def _generator_losses(self, batch: dict[str, Tensor], noise: Tensor, step: int) -> dict[str, Tensor]:
+    def _generator_losses(self, batch: dict[str, Tensor], step: int) -> dict[str, Tensor]:
         config, codes, style = self.config, batch["codes"], batch["style"]
         dance = self.encode_dance(codes)
         z_dan = reparameterise(dance)
@@ -232,7 +245,7 @@ class MMGAN(nn.Module):
         if config.pose_weight:
             losses["recon^p"] = self._pose_error(batch["run"], rebuilt, step % config.run)
         if not config.repertoire:
-            music = self.encode_music(style, noise)
+            music = self._hear(style)
             z_music = reparameterise(music)
             losses["recon^s"] = losses["recon^s"] + _apart(self.regress_style(z_music), style)
             losses["KL^d of music"] = kl_to_standard_normal(music)

@@ -52,9 +52,9 @@ def dance(
 ) -> list[Dance]:  # fmt: skip
     """`count` dances, with seeds seed, seed + 1, ..., that last as long as `song` (5 s to 3 hours).
 
-    `wanted` names a style ("": the song's own, as heard in the minute about each run); `start_pose` (14, D) is the pose to start
-    from (None: one of the training dances'); `bpm` overrules the tempo that is heard. The same seed gives the same
-    dance, alone or in a batch. Raises `MediaError`, `ParameterError`, `PoseError`.
+    `wanted` names a style ("": the song's own, as heard in the minute about each run); `start_pose` (14, D) is the pose
+    to start from (None: one of the training dances'); `bpm` overrules the tempo that is heard. The same seed gives the
+    same dance, alone or in a batch. Raises `MediaError`, `ParameterError`, `PoseError`.
     """
     check(dancer, wanted, count)
     return dance_to(dancer, music.analyse(song, bpm=bpm), Path(song), seed, wanted, count, start_pose)
@@ -82,7 +82,7 @@ def dance_to(
     leads = first_leads(dancer, s[0], generators, start_pose)
     movements = movement_count(beats_s)
     audio = song_audio(heard.features, beats_s, len(s) * dancer.mmgan.config.run)
-    codes = dancer.composer.compose(s, audio, generators)
+    codes = torch.stack([dancer.composer.compose(s, audio, generator) for generator in generators], dim=1)
     rows = chain(dancer.mmgan.vae, leads, codes[:movements])
     name = wanted or dancer.styles[int(s.mean(dim=0).argmax())]
     return perform(rows, heard, song, name, seed, dancer.warp, start_pose is not None)
@@ -149,8 +149,13 @@ def song_style(dancer: Dancer, features: np.ndarray, beats_s: np.ndarray, wanted
 
 
 def song_audio(features: np.ndarray, beats_s: np.ndarray, movements: int) -> Tensor:
-    """What D_mov hears while so many movements are danced: (4 * movements, 28), see `music.beat_rows`."""
-    return torch.from_numpy(music.beat_rows(features, beats_s_for(beats_s, movements))).float()
+    """What D_mov hears while so many movements are danced: (4 * movements, 28), see `music.beat_rows`.
+
+    Past the last beat it hears that one: beats that are not there must not count in the song's mean.
+    """
+    rows = music.beat_rows(features, beats_s)
+    beyond = np.repeat(rows[-1:], UNIT_BEATS * movements - len(rows), axis=0)
+    return torch.from_numpy(np.concatenate([rows, beyond])).float()
 
 
 def first_leads(dancer: Dancer, s: Tensor, generators: list[torch.Generator], start_pose=None) -> Tensor:

@@ -4,6 +4,7 @@ How dances are measured stands in `samples`, what is scored in `scores`, the con
 """
 
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from d2m.samples import Judge, Sample, Space, at_random, beside, measure, measur
 from d2m.scores import better, score
 from d2m.yardstick import Yardstick
 
-RESERVED = {"ours", "reference", "shuffled", "random", "mean_pose", "copy", "real_shuffled", "real_random"}
+RESERVED = {"ours", "dances", "reference", "shuffled", "random", "mean_pose", "copy", "real_shuffled", "real_random"}
 # Controls whose motion is not a real dance's; those of `compositions` are there where a run is evaluated.
 MADE = ("mean_pose", "untrained", "prior", "codes", "style_codes", "runs", "pasted")
 BEATS = "beat"  # scores whose names begin so are of beats: true pairings are compared with shuffled and random ones
@@ -69,8 +70,6 @@ def compare(
     """As `evaluate`, but what is measured, for figures of it."""
     others = others or {}
     _check_kinds(dances, songs, reference, others, seed)
-    if taken := sorted(set(others) & RESERVED):
-        raise D2MError(f"a set of others is named {taken[0]!r}", f"other names than {', '.join(sorted(RESERVED))}")
     if not dances or not reference:
         raise D2MError(f"{len(dances)} dances and {len(reference)} real ones", "one of each at least")
     measured = lambda some: measure(some, songs, spaces, judge)  # noqa: E731
@@ -140,10 +139,15 @@ def _check_kinds(dances, songs, reference, others, seed) -> None:
         if not isinstance(given, dict):
             what = "each song's beats in seconds" if name == "songs" else "lists of dances"
             raise D2MError(f"{name} is a {type(given).__name__}", f"a dict of {what}, by name")
+    if taken := sorted(set(others) & RESERVED):
+        raise D2MError(f"a set of others is named {taken[0]!r}", f"other names than {', '.join(sorted(RESERVED))}")
     for name, given in {"dances": dances, "reference": reference, **others}.items():
         if not isinstance(given, list | tuple) or not all(isinstance(dance, Dance) for dance in given):
             raise D2MError(f"{name} is no list of dances", "a list of d2m.dance.Dance")
-    if not isinstance(seed, int) or seed < 0:
+    for dance in reference:
+        if not isinstance(dance.style, str):
+            raise D2MError(f"the real dance to {dance.song} has the style {dance.style!r}", "the name of a style")
+    if not isinstance(seed, Integral) or isinstance(seed, bool) or seed < 0:
         raise D2MError(f"seed is {seed!r}", "a whole number from 0")
 
 
@@ -154,10 +158,14 @@ def _check_styles(ours: list[Sample], real: list[Sample]) -> None:
         of_style = [sample for sample in ours if sample.style == style]
         if style not in known:
             raise D2MError(f"the dance to {of_style[0].song} has the style {style!r}", f"one of {', '.join(known)}")
-        if sum(len(sample.features["motion"]) for sample in of_style) < 2:
+        songs = {
+            sample.song: len(sample.features["motion"]) for sample in reversed(of_style)
+        }  # the first dance to each
+        if sum(songs.values()) < 2:
+            frames, enough = len(of_style[0].poses), WINDOW_FRAMES + HOP_FRAMES
             raise D2MError(
-                f"the one dance of {style}, to {of_style[0].song}, lasts {len(of_style[0].poses) / FPS:.1f} s",
-                f"{(WINDOW_FRAMES + HOP_FRAMES) / FPS:.1f} s at least, or more dances",
+                f"the dances of {style} are to one song, {of_style[0].song}, and the first has {frames} frames",
+                f"{enough} frames ({enough / FPS:.2f} s) at least, or dances to more songs",
             )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from numbers import Real
 
 import numpy as np
 
@@ -41,7 +42,7 @@ def measure(
     for dance in dances:
         name = str(dance.song)
         poses = pose.validate(dance.poses, f"the poses of {name}")
-        if not isinstance(dance.fps, int | float):
+        if not isinstance(dance.fps, Real):
             raise D2MError(f"the dance to {name} has {dance.fps!r} frames a second", f"{FPS:g}, a number")
         if not abs(dance.fps - FPS) <= 1e-6:
             raise D2MError(f"the dance to {name} has {dance.fps:g} frames a second", f"{FPS:g}", "resample it")

@@ -83,7 +83,7 @@ def dance_space(experiment: Experiment, count: int = 600) -> tuple[dict[str, np.
     index = balanced(data.run_styles, count, _generator(experiment))
     real = reparameterise(mmgan.encode_dance(mmgan.movements(data.runs(index)[0])))
     composer = experiment.dancer.composer
-    composed = torch.stack([composer.draw(s, None)[0] for s in experiment.run_styles("train")[index]])
+    composed = torch.stack([composer.draw(s, 1)[0] for s in experiment.run_styles("train")[index]])
     labels = data.run_styles[index].numpy()
     points = {"real runs: E_dan": real.numpy(), "from music: E_mus": composed.numpy()}
     return points, dict.fromkeys(points, labels)
@@ -97,7 +97,7 @@ def composed(experiment: Experiment, style: str) -> np.ndarray:
     generator = torch.Generator().manual_seed(experiment.seed + number)  # another draw for each style
     lead = generate.first_leads(experiment.dancer, s[0], [generator])
     audio = torch.zeros(UNIT_BEATS * mmgan.config.run, mmgan.config.audio_size)  # no run before: nothing to choose by
-    return generate.chain(mmgan.vae, lead, experiment.dancer.composer.compose(s, audio, [generator]))[0]
+    return generate.chain(mmgan.vae, lead, experiment.dancer.composer.compose(s, audio, generator)[:, None])[0]
 
 
 @torch.no_grad()

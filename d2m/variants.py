@@ -37,13 +37,16 @@ def _no_repertoire(preset: Preset) -> Preset:
 
 VARIANTS = {
     "d2m": Variant("nothing", trains=("vae", "mmgan", "style/music", "style/dance", "style/motion", "lstm")),
-    "no_gan": Variant("L_adv^m (nor L_adv^d, where there is one)", _gan(adversarial_weight=0.0, dance_adversarial_weight=0.0)),
+    "no_gan": Variant(
+        "L_adv^m (nor L_adv^d, where there is one)", _gan(adversarial_weight=0.0, dance_adversarial_weight=0.0)
+    ),
     "one_latent": Variant("the split of z_ini and z_mov (nor settling, nor L_swap)", _one_latent, ("vae", "mmgan")),
     "no_repertoire": Variant("the repertoire: E_mus makes z~_dan from noise", _no_repertoire),
     "deaf_critic": Variant("the audio in L_adv^m", _gan(critic_hears=False)),
     "no_recon_m": Variant("L_recon^m (L_recon^p stays)", _gan(movement_weight=0.0)),
     "no_dance_game": Variant(
-        "L_KL^d (nor L_adv^d, where there is one)", _gan(dance_adversarial_weight=0.0, kl_weight=0.0, music_kl_weight=0.0)
+        "L_KL^d (nor L_adv^d, where there is one)",
+        _gan(dance_adversarial_weight=0.0, kl_weight=0.0, music_kl_weight=0.0),
     ),
     "no_recon_s": Variant("L_recon^s", _gan(style_weight=0.0)),
     "no_warp": Variant("the warp onto the song's beats", lambda preset: replace(preset, warp="none"), ()),

@@ -199,8 +199,15 @@ def dancer(body_at):
 
 @pytest.fixture
 def flat_dancer(body_at):
-    """The same in the published form: 2D, and a linear warp."""
+    """The same in 2D, with a linear warp."""
     return toys.new_dancer(body_at(np.arange(34) / 15), dimensions=2, warp="linear")
+
+
+@pytest.fixture
+def published_dancer(body_at):
+    """One in the published form: 2D, GRUs, z~_dan made from noise, a linear warp."""
+    body = body_at(np.arange(34) / 15)
+    return toys.new_dancer(body, 2, "linear", toys.PAPER_VAE, toys.PAPER_GAN)
 
 
 @pytest.fixture(scope="session")

@@ -30,10 +30,10 @@ def remembering(**changes) -> MMGAN:
 def composed(model: MMGAN, s: torch.Tensor, seeds=(0,)) -> torch.Tensor:
     """What movements say: (dances, runs, run)."""
     audio = torch.randn(12 * len(s), 28, generator=torch.Generator().manual_seed(9))
-    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-    codes = Composer(model).compose(s, audio, generators)
-    assert codes.shape == (3 * len(s), len(seeds), 8)
-    return codes[..., 0].T.unflatten(1, (len(s), 3))
+    composer = Composer(model)
+    codes = torch.stack([composer.compose(s, audio, torch.Generator().manual_seed(seed)) for seed in seeds])
+    assert codes.shape == (len(seeds), 3 * len(s), 8)
+    return codes[..., 0].unflatten(1, (len(s), 3))
 
 
 def test_a_composed_run_is_one_that_is_remembered_of_the_style_that_is_heard():
@@ -46,17 +46,17 @@ def test_a_composed_run_is_one_that_is_remembered_of_the_style_that_is_heard():
 
 @pytest.mark.parametrize(("heard", "share"), [((0.5, 0.5, 0.0), 0.5), ((0.6, 0.4, 0.0), 1 / (1 + 2.718281828**-4))])
 def test_of_an_undecided_style_runs_are_drawn_by_how_well_they_fit(heard, share):
-    composer = Composer(remembering(candidates=2000))
-    drawn = composer.draw(torch.tensor(heard), torch.Generator().manual_seed(0))[:, 0].round() // 40
+    composer = Composer(remembering())
+    drawn = composer.draw(torch.tensor(heard), 2000, torch.Generator().manual_seed(0))[:, 0].round() // 40
     # Of 2,000 draws, five deviations of sqrt(p (1 - p) / 2000) at most.
     assert float((drawn == 0).float().mean()) == pytest.approx(share, abs=5 * (share * (1 - share) / 2000) ** 0.5)
     assert (drawn < 2).all()  # e^-10 against e^-20: none of 2,000
 
 
 def test_a_draw_varies_what_is_remembered_as_the_encoder_is_unsure_of_it():
-    model = remembering(candidates=4000)
+    model = remembering()
     model.encode_dance = lambda codes: (codes.flatten(1), torch.linspace(-4, 2, 24).expand(len(codes), -1))
-    drawn = Composer(model).draw(torch.eye(3)[0], torch.Generator().manual_seed(0))
+    drawn = Composer(model).draw(torch.eye(3)[0], 4000, torch.Generator().manual_seed(0))
     _, run = torch.unique((drawn[:, 0] / 10).round(), return_inverse=True)
     for number in range(4):
         deviation = drawn[run == number].std(0)
@@ -79,8 +79,8 @@ def test_what_the_critic_takes_for_real_is_what_follows():
     assert follows and all(follows)
     audio = torch.randn(36, 28, generator=torch.Generator().manual_seed(9))
     # After the first run: one movement of it kept, then two; the window hears the beats that it is danced to.
-    for (codes, heard), first in zip(asked, (8, 4, 20, 16), strict=True):
-        assert codes.shape == (400, 3, 8) and torch.equal(heard[7], audio[first : first + 12])
+    for (codes, heard), first in zip(asked, 2 * (8, 4, 20, 16), strict=True):  # two dances, two runs after the first
+        assert codes.shape == (200, 3, 8) and torch.equal(heard[7], audio[first : first + 12])
     kept = [(codes[0, :, 0].round() // 10 == codes[0, 0, 0].round() // 10).sum() for codes, _ in asked[:2]]
     assert kept == [1, 2]
 
@@ -95,13 +95,26 @@ def test_chances_are_those_of_the_critic():
 
 
 def test_without_a_game_the_first_draw_is_taken(monkeypatch):
-    model = remembering(adversarial_weight=0.0)
+    model, asked, draw = remembering(adversarial_weight=0.0), [], Composer.draw
     monkeypatch.setattr(model, "judge_movements", None)
-    assert composed(model, torch.eye(3)[[1, 1, 1]]).shape == (1, 3, 3)
+    monkeypatch.setattr(Composer, "draw", lambda *given: asked.append(draw(*given)) or asked[-1])
+    said = composed(model, torch.eye(3)[[1, 1, 1]])
+    assert [drawn.shape for drawn in asked] == [(1, 24)] * 3
+    assert torch.equal(said[0], torch.stack([drawn[0].view(3, 8)[:, 0] for drawn in asked]))
+
+
+@pytest.mark.parametrize("draws", [1, 5])
+def test_the_first_run_has_nothing_to_follow_and_is_drawn_once(draws, monkeypatch):
+    asked, draw = [], Composer.draw
+    monkeypatch.setattr(
+        Composer, "draw", lambda self, style, count, own: asked.append(count) or draw(self, style, count, own)
+    )
+    composed(remembering(candidates=draws), torch.eye(3)[[0, 0, 0]])
+    assert asked == [1, draws, draws]
 
 
 @pytest.mark.parametrize(("config", "vae"), [(GAN, None), (INVENTING_GAN, None), (PAPER_GAN, PAPER_VAE)])
-def test_composing_repeats_with_its_generator_alone_and_in_a_batch_and_follows_the_style(config, vae):
+def test_composing_repeats_with_its_generator_and_follows_the_style(config, vae):
     model = new_mmgan(config, vae) if vae else new_mmgan(config)
     if config.repertoire:
         model.repertoire.copy_(torch.randn(model.repertoire.shape))
@@ -112,11 +125,10 @@ def test_composing_repeats_with_its_generator_alone_and_in_a_batch_and_follows_t
     one, other = torch.eye(3)[:1].repeat(RUNS, 1), torch.eye(3)[1:2].repeat(RUNS, 1)
     audio = torch.randn(12 * RUNS, 28)
 
-    def dances(s: torch.Tensor, *seeds: int) -> torch.Tensor:
-        return Composer(model).compose(s, audio, [torch.Generator().manual_seed(seed) for seed in seeds])
+    def dance(s: torch.Tensor, seed: int) -> torch.Tensor:
+        return Composer(model).compose(s, audio, torch.Generator().manual_seed(seed))
 
-    first, both = dances(one, 5), dances(one, 4, 5)
-    assert first.shape == (3 * RUNS, 1, 8) and torch.equal(first, dances(one, 5))
-    torch.testing.assert_close(both[:, 1:], first, atol=1e-5, rtol=0)
-    assert (both[:, 0] - both[:, 1]).abs().max() > 1e-3
-    assert (dances(other, 5) - first).abs().max() > 1e-3
+    first = dance(one, 5)
+    assert first.shape == (3 * RUNS, 8) and torch.equal(first, dance(one, 5))
+    assert (dance(one, 4) - first).abs().max() > 1e-3
+    assert (dance(other, 5) - first).abs().max() > 1e-3

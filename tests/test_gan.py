@@ -8,6 +8,7 @@ import torch
 from toys import GAN, INVENTING_GAN, PAPER_GAN, VAE, new_mmgan
 
 from d2m import dataset, generate, pose
+from d2m.errors import ParameterError
 from d2m.gan import MMGAN
 from d2m.layers import SURE
 from d2m.units import LEAD, WINDOW
@@ -167,6 +168,24 @@ def test_what_the_repertoire_might_bring_begins_as_one_run_and_goes_on_as_anothe
             assert place[kept:] == list(range(3 - kept))
             lengths.add(kept)
     assert lengths == {1, 2}
+
+
+@pytest.mark.parametrize(("changed", "told"), [
+    ({"run": 1}, "a run is of 1 units; expected two at least"),
+    ({"dance_adversarial_weight": 0.1}, r"L_adv\^d has a weight beside a repertoire; expected 0"),
+])  # fmt: skip
+def test_what_cannot_be_trained_is_refused(changed, told):
+    with pytest.raises(ParameterError, match=told):
+        replace(GAN, **changed)
+
+
+def test_reconstructions_on_the_real_side_stand_on_the_other_too(played_runs, monkeypatch):
+    model, seen = new_mmgan(replace(GAN, real_is_reconstruction=True)), []
+    monkeypatch.setattr(model, "decode_dance", lambda z_dan: played_runs["codes"] + 7.0)
+    recombined = model.recombined
+    monkeypatch.setattr(model, "recombined", lambda codes, style: seen.append(codes) or recombined(codes, style))
+    model(played_runs, 0, "critic")
+    assert torch.equal(seen[0], played_runs["codes"] + 7.0)
 
 
 def test_a_batch_of_one_run_goes_on_as_itself():

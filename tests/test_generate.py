@@ -112,6 +112,41 @@ def test_a_style_that_is_asked_for_is_one_hot_and_names_the_dance(dancer, monkey
         assert np.abs(one.poses - other.poses).max() > 1e-3
 
 
+def test_what_the_critic_hears_beside_a_movement_are_its_beats():
+    beats_s = np.arange(-0.2, 30.4, 0.5)
+    time = np.arange(frame_count(30.0))[:, None] / FPS
+    heard = generate.song_audio(np.repeat(time, 28, axis=1), beats_s, 18)
+    assert heard.shape == (72, 28) and (heard == heard[:, :1]).all()
+    # Told in the mean and deviation of the song's own beats; the last one is heard on to the end of the movements.
+    inside = heard[1:60, 0].numpy()
+    slope, start = np.polyfit(beats_s[1:60], inside, 1)
+    np.testing.assert_allclose(inside, start + slope * beats_s[1:60], atol=slope / FPS)
+    assert abs(float(heard[: len(beats_s), 0].mean())) < 1e-5 and float(
+        heard[: len(beats_s), 0].std()
+    ) == pytest.approx(1, abs=0.02)
+    assert (heard[len(beats_s) :] == heard[len(beats_s) - 1]).all()
+
+
+def test_the_style_is_heard_over_a_minute_and_follows_a_song_that_changes(dancer, monkeypatch):
+    beats_s = np.arange(-0.2, 180.4, 0.5)
+    ballet_first = torch.eye(3)[(torch.arange(31) >= 15).long()]  # run i is danced at 6 i + 3 s: all of 90 s is ballet
+    monkeypatch.setattr(type(dancer.music_style), "probabilities", lambda self, windows: ballet_first)
+    features = np.zeros((frame_count(180.0), 28), np.float32)
+    s = generate.song_style(dancer, features, beats_s)
+    assert s.shape == (31, 3) and torch.allclose(s.sum(1), torch.ones(31))
+    assert torch.equal(s[:10], ballet_first[:10]) and torch.equal(s[-10:], ballet_first[-10:])
+    middle = s[10:20, 0]
+    assert (middle.diff() < 0).all() and middle[0] > 0.9 and middle[-1] < 0.1  # from one to the other within a minute
+
+
+def test_the_published_form_dances_too(published_dancer):
+    one, again = (generate.dance_to(published_dancer, STEADY, None, seed=3)[0] for _ in range(2))
+    (other,) = generate.dance_to(published_dancer, STEADY, None, seed=4)
+    assert_lasts(one, 30.0)
+    assert one.poses.shape[2] == 2 and np.array_equal(one.poses, again.poses)
+    assert np.abs(one.poses - other.poses).max() > 1e-3
+
+
 def test_a_dance_starts_from_a_pose_of_its_style(dancer):
     for number, name in enumerate(STYLES):
         s = style.style_vector(STYLES, name)

@@ -295,7 +295,10 @@ def test_a_dance_that_cannot_be_measured_is_named_with_the_rule_in_whichever_set
     [
         ({"style": "polka"}, "the dance to b has the style 'polka'; expected one of ballet, zumba"),
         ({"style": None}, "the dance to b has the style None; expected one of"),
-        ({"poses": OURS[0].poses[:67], "style": "ballet"}, "the one dance of ballet, to b, lasts 4.5 s; expected 4.5"),
+        (
+            {"poses": OURS[0].poses[:67], "style": "ballet"},
+            r"the dances of ballet are to one song, b, and the first has 67 frames; expected 68 frames \(4.53 s\)",
+        ),
     ],
 )
 def test_a_dance_that_has_nothing_to_be_compared_with_is_refused(changed, rule):
@@ -315,6 +318,9 @@ def test_a_dance_that_has_nothing_to_be_compared_with_is_refused(changed, rule):
         ((OURS, SONGS, REFERENCE, [REAL]), "others is a list; expected a dict"),
         ((OURS, SONGS, REFERENCE, {}, {}, None, -1), "seed is -1; expected a whole number from 0"),
         ((OURS, SONGS, REFERENCE, {}, {}, None, 0.5), "seed is 0.5"),
+        ((OURS, SONGS, REFERENCE, {}, {}, None, True), "seed is True"),
+        ((OURS, SONGS, REFERENCE, {"dances": [1]}), "a set of others is named 'dances'; expected other names"),
+        ((OURS, SONGS, [replace(REFERENCE[0], style=None)]), "the real dance to u has the style None"),
     ],
 )
 def test_what_is_not_of_the_kind_that_is_taken_is_refused(given, rule):
@@ -395,3 +401,14 @@ def test_evaluate_leaves_the_dances_as_they_were():
 def test_a_set_of_others_may_not_take_the_name_of_a_control(name):
     with pytest.raises(D2MError, match=f"named '{name}'"):
         metrics.compare(OURS, SONGS, REFERENCE, {name: REAL})
+
+
+def test_two_short_dances_to_one_song_are_too_short_as_one_is():
+    short = [replace(dance("a", seed=seed), poses=dance("a", seed=seed).poses[:60]) for seed in (1, 2)]
+    with pytest.raises(D2MError, match="are to one song, a, and the first has 60 frames"):
+        metrics.evaluate(short, SONGS, REFERENCE)
+
+
+def test_numbers_of_numpy_are_numbers():
+    told = [replace(some, fps=kind(15)) for some, kind in zip(OURS, (np.float32, np.int64, float, int), strict=True)]
+    assert metrics.evaluate(told, SONGS, REFERENCE, seed=np.int64(0)) == metrics.evaluate(OURS, SONGS, REFERENCE)

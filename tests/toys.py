@@ -59,15 +59,17 @@ def in_2d(units: Tensor) -> Tensor:
     return torch.cat([units[..., :1], joints.flatten(-2)], dim=-1)
 
 
-def new_dancer(body: np.ndarray, dimensions: int = 3, warp: str = "cubic") -> Dancer:
+def new_dancer(
+    body: np.ndarray, dimensions: int = 3, warp: str = "cubic", of_vae: VAEConfig = VAE, of_gan: GANConfig = GAN
+) -> Dancer:
     """Tiny untrained networks that dance about the poses of `body` (n, 14, 3)."""
     torch.manual_seed(0)
     body = pose.front_view(body) if dimensions == 2 else body
-    vae = DUVAE(replace(VAE, dimensions=dimensions))
+    vae = DUVAE(replace(of_vae, dimensions=dimensions))
     features = torch.tensor(pose.to_features(body, LEAD - 1), dtype=torch.float32)
     vae.feature_mean.copy_(features.mean(0))
     vae.feature_deviation.fill_(0.1)
-    mmgan = MMGAN(replace(GAN, leads=6), vae)
+    mmgan = MMGAN(replace(of_gan, leads=6), vae)
     mmgan.repertoire.copy_(torch.randn(mmgan.repertoire.shape))
     torch.nn.init.normal_(mmgan.style[-1].weight)  # a style for each remembered run
     mmgan.leads.copy_(features[:12].unflatten(0, (6, LEAD)))
