@@ -136,7 +136,8 @@ def test_the_style_is_heard_over_a_minute_and_follows_a_song_that_changes(dancer
     assert s.shape == (31, 3) and torch.allclose(s.sum(1), torch.ones(31))
     assert torch.equal(s[:10], ballet_first[:10]) and torch.equal(s[-10:], ballet_first[-10:])
     middle = s[10:20, 0]
-    assert (middle.diff() < 0).all() and middle[0] > 0.9 and middle[-1] < 0.1  # from one to the other within a minute
+    # From one to the other within a minute, that is, one by one of the ten or eleven runs which it holds.
+    assert (middle.diff() < 0).all() and middle[0] > 0.89 and middle[-1] < 0.11
 
 
 def test_the_published_form_dances_too(published_dancer):
