@@ -32,6 +32,7 @@ from d2m.dance import Dance
 from d2m.errors import D2MError
 from d2m.experiment import Experiment
 from d2m.paths import replacing
+from d2m.perform import unit_times
 
 REPEATS, SLOW_REPEATS, SLOW_S = 5, 3, 2.0  # a run that takes longer than SLOW_S is repeated less often
 STEPS = 5  # of training in one run: a GPU works ahead, and is waited for only at the ends of a run
@@ -91,7 +92,7 @@ class Material:
     def dance(self) -> Dance:
         """The first clip as a dance, with seams as a generated one has them."""
         entry, beats_s = self.experiment.corpus.entries[0], self.arrays["music_beats_s"]
-        seams_s = generate.unit_times(beats_s, len(beats_s) // units.UNIT_BEATS, self.song_s)
+        seams_s = unit_times(np.arange(len(beats_s)), beats_s)
         return Dance(self.arrays["poses"], beats_s[beats_s >= 0], seams_s, entry.style, 0, Path(entry.song))
 
 

@@ -22,6 +22,7 @@ from d2m.experiment import Experiment
 from d2m.gan import MMGAN
 from d2m.generate import Dancer
 from d2m.music import Music
+from d2m.perform import danced_beats, movement_count, perform
 from d2m.units import LEAD
 from d2m.vae import DUVAE
 
@@ -53,7 +54,7 @@ def untrained(experiment: Experiment) -> Dancer:
 
 def _composed(experiment: Experiment, name: str, song: str, style: str, heard: Music) -> Dance:
     generator = torch.Generator().manual_seed(experiment.seed)
-    count = generate.movement_count(generate.danced_beats(heard))
+    count = movement_count(danced_beats(heard))
     if name == "pasted":
         rows = _pasted(experiment, style, count, generator)[None]
     else:
@@ -62,7 +63,7 @@ def _composed(experiment: Experiment, name: str, song: str, style: str, heard: M
         leads = generate.first_leads(experiment.dancer, one_hot, [generator])
         codes = _codes(experiment, name, style, count, generator)
         rows = generate.chain(experiment.mmgan.vae, leads, codes[:, None])
-    return generate.perform(rows, heard, Path(song), style, experiment.seed, experiment.preset.warp)[0]
+    return perform(rows, heard, Path(song), style, experiment.seed, experiment.preset.warp)[0]
 
 
 @torch.no_grad()

@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 
 from d2m import music, pose, units
-from d2m.clock import POSES_PER_BEAT
+from d2m.clock import FPS, POSES_PER_BEAT
 from d2m.corpus import Corpus
 from d2m.errors import CorpusError
 from d2m.units import LEAD, UNIT_BEATS, UNIT_POSES, WINDOW
 
+ENDS_S = 6.0  # of a recording: the dancer waits, or bows
 SMALLEST_DEVIATION = 0.02  # metres or cos/sin: a joint that hardly moves must not be blown up by standardising
 
 
@@ -31,6 +32,7 @@ class Dances:
     run_rows: Tensor  # (K,) first row of each run
     run_styles: Tensor  # (K,)
     run_songs: Tensor  # (K,) index into `names`
+    run_inside: Tensor  # (K,) bool: neither among the first nor the last `ENDS_S` of its dance
     run_s: Tensor  # (K, 2) seconds from pose 0 at which the run's first and last beat stand
     detected: Tensor  # (N, 4) bool: which beats of a unit are kinematic beats and which divisions between them
     names: tuple[str, ...]  # of the clips
@@ -46,6 +48,10 @@ class Dances:
         beat = (first + LEAD + units.FIRST_BEAT) // POSES_PER_BEAT
         audio = self.audio[beat[:, None] + torch.arange(UNIT_BEATS * self.run)]
         return self._windows(first, LEAD + UNIT_POSES * self.run), audio
+
+    def beat_s(self) -> Tensor:
+        """The mean length in seconds of a beat of each run (K,), as it was danced."""
+        return self.run_s.diff(dim=1)[:, 0] / (UNIT_BEATS * self.run - 1)
 
     def _windows(self, first: Tensor, length: int) -> Tensor:
         return self.rows[first[:, None] + torch.arange(length)]
@@ -73,7 +79,8 @@ def load(corpus: Corpus, split: str, dimensions: int = 3, run: int = 3, mirror: 
     A 3D dance is seen from the front when `dimensions` is 2; a 2D dance cannot be had in 3D.
     """
     parts: dict[str, list] = {
-        name: [] for name in ("rows", "audio", "unit", "style", "run", "run_style", "song", "run_s", "detected")
+        name: []
+        for name in ("rows", "audio", "unit", "style", "run", "run_style", "song", "inside", "run_s", "detected")
     }
     names, row = [], 0
     for entry in corpus.split(split):
@@ -85,6 +92,9 @@ def load(corpus: Corpus, split: str, dimensions: int = 3, run: int = 3, mirror: 
             continue
         audio = music.beat_rows(arrays["music_features"], anchors.times_s)
         beats = (runs + LEAD + units.FIRST_BEAT) // POSES_PER_BEAT
+        run_s = anchors.times_s[np.stack([beats, beats + UNIT_BEATS * run - 1], axis=1)]
+        inside = (run_s[:, 0] >= ENDS_S) & (run_s[:, 1] <= len(poses) / FPS - ENDS_S)
+        inside |= not inside.any()  # a dance so short that it has no middle
         style = corpus.styles.index(entry.style)
         in_beat_time = units.to_beat_time(poses, anchors.times_s)
         for seen in (in_beat_time, pose.mirror(in_beat_time)) if mirror else (in_beat_time,):
@@ -98,7 +108,8 @@ def load(corpus: Corpus, split: str, dimensions: int = 3, run: int = 3, mirror: 
             parts["style"].append(np.full(len(cuts), style))
             parts["run_style"].append(np.full(len(runs), style))
             parts["song"].append(np.full(len(runs), len(names)))
-            parts["run_s"].append(anchors.times_s[np.stack([beats, beats + UNIT_BEATS * run - 1], axis=1)])
+            parts["inside"].append(inside)
+            parts["run_s"].append(run_s)
             first = (cuts + LEAD + units.FIRST_BEAT) // POSES_PER_BEAT
             parts["detected"].append(anchors.detected[first[:, None] + np.arange(UNIT_BEATS)])
             row += len(features)
@@ -111,7 +122,8 @@ def load(corpus: Corpus, split: str, dimensions: int = 3, run: int = 3, mirror: 
     joined = {name: torch.from_numpy(np.concatenate(arrays)) for name, arrays in parts.items()}
     return Dances(
         joined["rows"].float(), joined["audio"].float(), joined["unit"], joined["style"], joined["run"],
-        joined["run_style"], joined["song"], joined["run_s"].float(), joined["detected"], tuple(names), run,
+        joined["run_style"], joined["song"], joined["inside"], joined["run_s"].float(), joined["detected"],
+        tuple(names), run,
     )  # fmt: skip
 
 

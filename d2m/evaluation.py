@@ -29,8 +29,9 @@ from d2m.generate import Dancer
 from d2m.kinematics import KinematicBeatConfig
 from d2m.metrics import Measured
 from d2m.paths import replacing, resolve
+from d2m.perform import unit_times
 from d2m.samples import Judge, Sample, Space
-from d2m.units import LEAD, UNIT_BEATS
+from d2m.units import LEAD
 from d2m.yardstick import standardised
 
 HOP = 8  # frames between two windows of the style network
@@ -41,6 +42,7 @@ OF_DANCES = (
 PLOTTED = ("real", "real_shuffled", "shuffled", "random", "copy", "pasted", "runs", "style_codes", "prior")
 OF_SETS = (
     "real", "mean_pose", "copy", "untrained", "no_gan", "prior", "codes", "style_codes", "runs", "pasted", "seen",
+    "asked",
 )  # fmt: skip
 
 
@@ -54,7 +56,8 @@ def real_dances(experiment: Experiment, split: str) -> list[Dance]:
         duration_s = len(poses) / FPS
         shown = beats_s[(beats_s >= 0) & (beats_s < duration_s)]
         # Where the movements of a generated dance would begin: what a seam is measured against.
-        seams_s = generate.unit_times(beats_s, len(beats_s) // UNIT_BEATS, duration_s)
+        seams_s = unit_times(np.arange(len(beats_s)), beats_s)
+        seams_s = seams_s[(seams_s > 0) & (seams_s < duration_s)]
         found.append(Dance(poses.astype(np.float32), shown, seams_s, entry.style, -1, Path(entry.name), entry.start_s))
     return found
 
@@ -84,6 +87,17 @@ def seen_dances(experiment: Experiment) -> list[Dance]:
     unseen = {entry.style for entry in experiment.corpus.split("test")}
     seen = [entry.style for entry in experiment.corpus.split("train") if entry.style not in unseen]
     return [d for d in our_dances(experiment, experiment.dancer, 1, "train") if d.style in seen] if seen else []
+
+
+def asked_dances(experiment: Experiment) -> list[Dance]:
+    """A dance of ours to every test song in each style that the song is not, as somebody who asks for it gets it."""
+    return [
+        dance
+        for name, (known, heard) in heard_in(experiment, "test").items()
+        for wanted in experiment.corpus.styles
+        if wanted != known
+        for dance in generate.dance_to(experiment.dancer, heard, Path(name), experiment.seed, wanted)
+    ]
 
 
 def read_dances(experiment: Experiment, folder: str) -> list[Dance] | None:
@@ -155,7 +169,8 @@ def compare(
     songs = {str(dance.song): dance.beats_s for dance in [*(dances or []), *real, *train]}
     others = {**(more or {}), "real": real}
     if dances is None:
-        others |= compositions(experiment, heard) | {"seen": seen_dances(experiment)}
+        others |= compositions(experiment, heard)
+        others |= {"seen": seen_dances(experiment), "asked": asked_dances(experiment)}
     ours = our_dances(experiment, experiment.dancer, count) if dances is None else dances
     return metrics.compare(ours, songs, train, others, spaces(judges), judge(judges), experiment.seed)
 

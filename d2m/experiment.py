@@ -257,7 +257,10 @@ class Experiment:
             some = codes[balanced(data.run_styles, PRINCIPAL_ROWS, generator)]
             model.linear.begin_with((some * model.code_scale).flatten(1))
         if model.config.repertoire:
-            model.repertoire.copy_(codes[balanced(data.run_styles, model.config.repertoire, generator)])
+            middle = torch.nonzero(data.run_inside)[:, 0]
+            remembered = middle[balanced(data.run_styles[middle], model.config.repertoire, generator)]
+            model.repertoire.copy_(codes[remembered])
+            model.repertoire_beat_s.copy_(data.beat_s()[remembered])
         chosen = balanced(data.unit_styles, model.config.leads, generator)
         model.leads.copy_(data.units(chosen)[:, :LEAD])
         model.lead_styles.copy_(data.unit_styles[chosen])

@@ -118,6 +118,7 @@ class MMGAN(nn.Module):
         # Kept of the training split: what brings codes to unit size, runs to compose from, poses to start from.
         self.register_buffer("code_scale", torch.ones(config.movement_size))
         self.register_buffer("repertoire", torch.zeros(config.repertoire, run, config.movement_size))
+        self.register_buffer("repertoire_beat_s", torch.ones(config.repertoire))  # how long a beat of each run lasted
         self.register_buffer("leads", torch.zeros(config.leads, LEAD, len(vae.feature_mean)))
         self.register_buffer("lead_styles", torch.zeros(config.leads, dtype=torch.long))
 

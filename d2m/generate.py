@@ -1,8 +1,8 @@
 """From a song to a dance: style, movements, chaining, and the warp onto the song's beats (paper, section 3.3).
 
 The beats of the song are extended to both of its ends. Every four of them take one movement; a run of movements is
-composed for the style s of the music about it (see `composer`); each movement leaves from the last poses of the
-one before. In beat time, 8 poses a beat, this is the dance; a monotone map puts it on the song's beats.
+composed for the style s and the tempo of the music about it (see `composer`); each movement leaves from the last poses
+of the one before. In beat time, 8 poses a beat, this is the dance; `perform` puts it on the song's beats.
 The work is bounded: a song of n beats takes ceil(n / 4) + 1 movements, whatever they look like.
 """
 
@@ -14,13 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from d2m import music, pose, style, warp
-from d2m.clock import POSES_PER_BEAT, frame_count, frame_times
+from d2m import music, pose, style
 from d2m.composer import Composer
 from d2m.dance import Dance
 from d2m.errors import ParameterError
 from d2m.gan import MMGAN
-from d2m.units import FIRST_BEAT, LEAD, UNIT_BEATS
+from d2m.perform import beats_s_for, danced_beats, movement_count, perform
+from d2m.units import LEAD, UNIT_BEATS
 
 LONGEST_SONG_S = 3 * 3600.0
 MOST_DANCES = 1024  # in one batch
@@ -33,7 +33,7 @@ class Dancer:
 
     mmgan: MMGAN
     music_style: style.Classifier
-    warp: str = "cubic"  # the time map between beats, see `warp.time_map`
+    warp: str = "kinematic"  # how its dances are put on beats, see `perform`
 
     @property
     def styles(self) -> tuple[str, ...]:
@@ -81,56 +81,12 @@ def dance_to(
     generators = [torch.Generator().manual_seed(seed + number) for number in range(count)]
     leads = first_leads(dancer, s[0], generators, start_pose)
     movements = movement_count(beats_s)
-    audio = song_audio(heard.features, beats_s, len(s) * dancer.mmgan.config.run)
-    codes = torch.stack([dancer.composer.compose(s, audio, generator) for generator in generators], dim=1)
+    run = dancer.mmgan.config.run
+    audio, beat_s = song_audio(heard.features, beats_s, len(s) * run), beat_lengths(beats_s, len(s), run)
+    codes = torch.stack([dancer.composer.compose(s, beat_s, audio, generator) for generator in generators], dim=1)
     rows = chain(dancer.mmgan.vae, leads, codes[:movements])
     name = wanted or dancer.styles[int(s.mean(dim=0).argmax())]
     return perform(rows, heard, song, name, seed, dancer.warp, start_pose is not None)
-
-
-def danced_beats(heard: music.Music, given: bool = False) -> np.ndarray:
-    """The beats of a song that are danced to, in seconds: one at least before its beginning and after its end.
-
-    Where a pose is `given` to start from, it stands at 0 s, half a beat before the first beat, which leaves it time.
-    """
-    beats_s = music.extend_beats(music.dance_beats(heard.beats_s), heard.duration_s)
-    return beats_s[beats_s > 0.4 * (beats_s[1] - beats_s[0])] if given else beats_s
-
-
-def movement_count(beats_s: np.ndarray) -> int:
-    """How many movements a song with these beats takes."""
-    return -(-len(beats_s) // UNIT_BEATS) + 1
-
-
-def perform(
-    rows: np.ndarray, heard: music.Music, song: Path | None, style: str, seed: int, kind: str = "cubic",
-    given: bool = False,
-) -> list[Dance]:  # fmt: skip
-    """Dances in beat time put on the beats of a song: `count` of rows (count, LEAD + 32 * `movement_count`, 14, D).
-
-    `kind` is the time map (see `warp.time_map`), or "none": the beats of the dance go on evenly in the song's mean
-    tempo, from the song's first sample, and fall where they fall. `given`: see `danced_beats`.
-    """
-    beats_s = danced_beats(heard, given)
-    movements = movement_count(beats_s)
-    grid_s = beats_s_for(beats_s, movements)
-    if kind == "none":
-        grid_s = np.diff(beats_s).mean() * (np.arange(len(grid_s)) + given / 2)
-    beats, times_s = np.arange(len(grid_s), dtype=float), grid_s
-    if given:
-        beats, times_s = np.r_[-(FIRST_BEAT + 1) / POSES_PER_BEAT, beats], np.r_[0.0, grid_s]
-    time_map = warp.time_map(times_s, beats, "linear" if kind == "none" else kind)
-    at_rows = time_map(frame_times(frame_count(heard.duration_s))) * POSES_PER_BEAT + LEAD + FIRST_BEAT
-    shown = music.extend_beats(heard.beats_s, heard.duration_s)
-    shown = shown[(shown >= 0) & (shown < heard.duration_s)]
-    seams_s = unit_times(grid_s, movements, heard.duration_s)
-    dances = []
-    for number, dance_rows in enumerate(rows):
-        poses = warp.resample(dance_rows, at_rows)
-        if poses.shape[2] == 3:
-            poses = pose.fit_bones(poses)  # reading between poses shortens limbs a little
-        dances.append(Dance(poses.astype(np.float32), shown, seams_s, style=style, seed=seed + number, song=song))
-    return dances
 
 
 def song_style(dancer: Dancer, features: np.ndarray, beats_s: np.ndarray, wanted: str = "") -> Tensor:
@@ -146,6 +102,12 @@ def song_style(dancer: Dancer, features: np.ndarray, beats_s: np.ndarray, wanted
     heard = dancer.music_style.probabilities(torch.from_numpy(windows))
     near = torch.from_numpy(np.abs(beats_s[centres, None] - beats_s[centres]) <= HEARD_S).float()
     return near @ heard / near.sum(dim=1, keepdim=True)
+
+
+def beat_lengths(beats_s: np.ndarray, runs: int, run: int) -> Tensor:
+    """How many seconds a beat lasts, on average, in each run of `run` movements: (runs,)."""
+    of_runs = beats_s_for(beats_s, runs * run).reshape(runs, run * UNIT_BEATS)
+    return torch.from_numpy(np.diff(of_runs).mean(axis=1)).float()
 
 
 def song_audio(features: np.ndarray, beats_s: np.ndarray, movements: int) -> Tensor:
@@ -204,16 +166,3 @@ def _where_it_ends(last: np.ndarray, position: np.ndarray, facing: float) -> tup
         return position + np.array([last[0], 0.0]), facing
     moved = pose.turn(np.array([last[0], 0.0, last[1]]), facing)
     return position + moved[::2], facing + np.arctan2(last[3], last[2])
-
-
-def beats_s_for(beats_s: np.ndarray, movements: int) -> np.ndarray:
-    """The song's beats continued, in its last tempo, to all the beats of `movements` movements."""
-    missing = movements * UNIT_BEATS - len(beats_s)
-    return np.r_[beats_s, beats_s[-1] + (beats_s[-1] - beats_s[-2]) * np.arange(1, missing + 1)]
-
-
-def unit_times(grid_s: np.ndarray, movements: int, duration_s: float) -> np.ndarray:
-    """When each movement begins, 3/8 of a beat before its first beat in `grid_s`: seconds within the song."""
-    beats = np.arange(1, movements) * UNIT_BEATS - FIRST_BEAT / POSES_PER_BEAT  # the first one begins with the song
-    times = np.interp(beats, np.arange(len(grid_s)), grid_s)
-    return times[(times > 0) & (times < duration_s)]

@@ -28,7 +28,7 @@ class Preset:
     )
     lstm_training: TrainConfig = field(default_factory=lambda: TrainConfig(steps=600, batch=32))
     mirror: bool = True  # train on the mirror image of every dance too
-    warp: str = "cubic"  # the time map onto the song's beats
+    warp: str = "kinematic"  # how dances are put on the song's beats, see `perform`
 
 
 PRESETS = {

@@ -83,7 +83,8 @@ def dance_space(experiment: Experiment, count: int = 600) -> tuple[dict[str, np.
     index = balanced(data.run_styles, count, _generator(experiment))
     real = reparameterise(mmgan.encode_dance(mmgan.movements(data.runs(index)[0])))
     composer = experiment.dancer.composer
-    composed = torch.stack([composer.draw(s, 1)[0] for s in experiment.run_styles("train")[index]])
+    heard = zip(experiment.run_styles("train")[index], data.beat_s()[index], strict=True)
+    composed = torch.stack([composer.draw(s, beat_s, 1)[0] for s, beat_s in heard])
     labels = data.run_styles[index].numpy()
     points = {"real runs: E_dan": real.numpy(), "from music: E_mus": composed.numpy()}
     return points, dict.fromkeys(points, labels)
@@ -92,12 +93,14 @@ def dance_space(experiment: Experiment, count: int = 600) -> tuple[dict[str, np.
 @torch.no_grad()
 def composed(experiment: Experiment, style: str) -> np.ndarray:
     """One run of movements composed for a style and chained: (LEAD + 32 * run, 14, D)."""
-    mmgan, number = experiment.mmgan, experiment.corpus.styles.index(style)
+    mmgan, data, number = experiment.mmgan, experiment.dances("train"), experiment.corpus.styles.index(style)
+    beat_s = data.beat_s()[data.run_styles == number].median()[None]
     s = torch.eye(len(experiment.corpus.styles))[number : number + 1]
     generator = torch.Generator().manual_seed(experiment.seed + number)  # another draw for each style
     lead = generate.first_leads(experiment.dancer, s[0], [generator])
     audio = torch.zeros(UNIT_BEATS * mmgan.config.run, mmgan.config.audio_size)  # no run before: nothing to choose by
-    return generate.chain(mmgan.vae, lead, experiment.dancer.composer.compose(s, audio, generator)[:, None])[0]
+    codes = experiment.dancer.composer.compose(s, beat_s, audio, generator)
+    return generate.chain(mmgan.vae, lead, codes[:, None])[0]
 
 
 @torch.no_grad()

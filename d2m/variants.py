@@ -49,5 +49,10 @@ VARIANTS = {
         _gan(dance_adversarial_weight=0.0, kl_weight=0.0, music_kl_weight=0.0),
     ),
     "no_recon_s": Variant("L_recon^s", _gan(style_weight=0.0)),
+    "unit_warp": Variant(
+        "bringing kinematic beats onto the beats (movements are put there as they were cut)",
+        lambda preset: replace(preset, warp="cubic"),
+        (),
+    ),
     "no_warp": Variant("the warp onto the song's beats", lambda preset: replace(preset, warp="none"), ()),
 }

@@ -7,7 +7,7 @@ import pytest
 import torch
 from toys import music_of
 
-from d2m import generate, pose
+from d2m import generate, perform, pose
 from d2m.clock import FPS
 from d2m.units import LEAD, UNIT_POSES, WINDOW
 
@@ -142,7 +142,7 @@ def test_a_movement_leaves_as_fast_as_the_one_before_ended(dancer):
 
 
 def test_beats_go_on_in_their_last_tempo_to_the_end_of_the_last_movement():
-    grid_s = generate.beats_s_for(np.array([0.0, 0.5, 1.1]), 2)
+    grid_s = perform.beats_s_for(np.array([0.0, 0.5, 1.1]), 2)
     np.testing.assert_allclose(grid_s, [0, 0.5, 1.1, 1.7, 2.3, 2.9, 3.5, 4.1])
-    assert len(generate.beats_s_for(np.arange(9.0), 2)) == 9  # nothing is cut off
-    assert generate.unit_times(grid_s, 2, 4.0).tolist() == pytest.approx([2.3 - 3 / 8 * 0.6])
+    assert len(perform.beats_s_for(np.arange(9.0), 2)) == 9  # nothing is cut off
+    assert perform.unit_times(np.arange(8), grid_s).tolist() == pytest.approx([2.3 - 3 / 8 * 0.6])

@@ -7,12 +7,13 @@ import pytest
 import torch
 from toys import GAN, INVENTING_GAN, PAPER_GAN, PAPER_VAE, new_mmgan
 
-from d2m.composer import Composer
+from d2m.composer import IN_TEMPO, Composer
 from d2m.gan import MMGAN
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 RUNS = 4
+ONE = torch.tensor(1.0)  # a beat that lasts a second
 
 
 def remembering(**changes) -> MMGAN:
@@ -31,7 +32,9 @@ def composed(model: MMGAN, s: torch.Tensor, seeds=(0,)) -> torch.Tensor:
     """What movements say: (dances, runs, run)."""
     audio = torch.randn(12 * len(s), 28, generator=torch.Generator().manual_seed(9))
     composer = Composer(model)
-    codes = torch.stack([composer.compose(s, audio, torch.Generator().manual_seed(seed)) for seed in seeds])
+    codes = torch.stack(
+        [composer.compose(s, torch.ones(len(s)), audio, torch.Generator().manual_seed(seed)) for seed in seeds]
+    )
     assert codes.shape == (len(seeds), 3 * len(s), 8)
     return codes[..., 0].unflatten(1, (len(s), 3))
 
@@ -47,16 +50,28 @@ def test_a_composed_run_is_one_that_is_remembered_of_the_style_that_is_heard():
 @pytest.mark.parametrize(("heard", "share"), [((0.5, 0.5, 0.0), 0.5), ((0.6, 0.4, 0.0), 1 / (1 + 2.718281828**-4))])
 def test_of_an_undecided_style_runs_are_drawn_by_how_well_they_fit(heard, share):
     composer = Composer(remembering())
-    drawn = composer.draw(torch.tensor(heard), 2000, torch.Generator().manual_seed(0))[:, 0].round() // 40
+    drawn = composer.draw(torch.tensor(heard), ONE, 2000, torch.Generator().manual_seed(0))[:, 0].round() // 40
     # Of 2,000 draws, five deviations of sqrt(p (1 - p) / 2000) at most.
     assert float((drawn == 0).float().mean()) == pytest.approx(share, abs=5 * (share * (1 - share) / 2000) ** 0.5)
     assert (drawn < 2).all()  # e^-10 against e^-20: none of 2,000
 
 
+def test_runs_are_drawn_that_were_danced_at_the_tempo_of_the_music():
+    model = remembering()
+    model.repertoire_beat_s.copy_(torch.tensor([0.5, 0.55, 0.6, 1.0]).repeat(3))
+    generator = torch.Generator().manual_seed(0)
+    for beat_s, wanted in ((0.5, 0), (0.6, 2), (1.2, 3)):
+        drawn = Composer(model).draw(torch.eye(3)[1], torch.tensor(beat_s), 3000, generator)[:, 0].round() / 10
+        share = torch.bincount(drawn.int() - 4, minlength=4) / 3000
+        expected = torch.exp(-(model.repertoire_beat_s[:4] / beat_s).log().abs() / IN_TEMPO)
+        assert share.argmax() == wanted
+        torch.testing.assert_close(share, expected / expected.sum(), atol=0.05, rtol=0)  # five deviations at most
+
+
 def test_a_draw_varies_what_is_remembered_as_the_encoder_is_unsure_of_it():
     model = remembering()
     model.encode_dance = lambda codes: (codes.flatten(1), torch.linspace(-4, 2, 24).expand(len(codes), -1))
-    drawn = Composer(model).draw(torch.eye(3)[0], 4000, torch.Generator().manual_seed(0))
+    drawn = Composer(model).draw(torch.eye(3)[0], ONE, 4000, torch.Generator().manual_seed(0))
     _, run = torch.unique((drawn[:, 0] / 10).round(), return_inverse=True)
     for number in range(4):
         deviation = drawn[run == number].std(0)
@@ -107,7 +122,9 @@ def test_without_a_game_the_first_draw_is_taken(monkeypatch):
 def test_the_first_run_has_nothing_to_follow_and_is_drawn_once(draws, monkeypatch):
     asked, draw = [], Composer.draw
     monkeypatch.setattr(
-        Composer, "draw", lambda self, style, count, own: asked.append(count) or draw(self, style, count, own)
+        Composer,
+        "draw",
+        lambda self, style, beat_s, count, own: asked.append(count) or draw(self, style, beat_s, count, own),
     )
     composed(remembering(candidates=draws), torch.eye(3)[[0, 0, 0]])
     assert asked == [1, draws, draws]
@@ -126,7 +143,7 @@ def test_composing_repeats_with_its_generator_and_follows_the_style(config, vae)
     audio = torch.randn(12 * RUNS, 28)
 
     def dance(s: torch.Tensor, seed: int) -> torch.Tensor:
-        return Composer(model).compose(s, audio, torch.Generator().manual_seed(seed))
+        return Composer(model).compose(s, torch.ones(RUNS), audio, torch.Generator().manual_seed(seed))
 
     first = dance(one, 5)
     assert first.shape == (3 * RUNS, 8) and torch.equal(first, dance(one, 5))

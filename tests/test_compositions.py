@@ -9,6 +9,7 @@ import torch
 from d2m import compositions, evaluation, generate, pose
 from d2m.clock import frame_count
 from d2m.compositions import CODES, NAMES
+from d2m.perform import NEAR, danced_beats, movement_count, perform
 from d2m.units import LEAD, UNIT_POSES
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -59,7 +60,9 @@ def test_all_stand_on_the_same_beats_and_no_two_are_alike(made, tiny_run):
     for number, ours in enumerate(evaluation.our_dances(tiny_run, tiny_run.dancer, 1)):
         for name in NAMES:
             np.testing.assert_array_equal(made[name][number].beats_s, ours.beats_s)
-            np.testing.assert_array_equal(made[name][number].units_s, ours.units_s)
+            # Each brings its own kinematic beats onto the beats, and so its seams by as much.
+            most = 2 * NEAR * np.diff(ours.beats_s).max()
+            np.testing.assert_allclose(made[name][number].units_s, ours.units_s, rtol=0, atol=most)
             others = [ours.poses, *(made[other][number].poses for other in NAMES if other != name)]
             assert all(np.abs(made[name][number].poses - poses).max() > 0.01 for poses in others), name
 
@@ -127,13 +130,14 @@ def test_pasted_are_real_units_of_the_style_each_set_down_where_the_one_before_e
 
 
 def test_compositions_are_chained_from_a_training_pose_and_put_on_the_beats(tiny_run, heard, monkeypatch):
-    chained, performed, chain, perform = [], [], generate.chain, generate.perform
+    chained, performed, chain = [], [], generate.chain
     monkeypatch.setattr(generate, "chain", lambda *given: chained.append(given) or chain(*given))
-    monkeypatch.setattr(generate, "perform", lambda *given: performed.append(given) or perform(*given))
+    for module in (generate, compositions):
+        monkeypatch.setattr(module, "perform", lambda *given: performed.append(given) or perform(*given))
     song, (style, music) = next(iter(heard.items()))
     compositions.compositions(tiny_run, {song: (style, music)})
     assert len(chained) == len(CODES) + 1 and len(performed) == len(NAMES)  # pasted ones are not chained
-    movements = generate.movement_count(generate.danced_beats(music))
+    movements = movement_count(danced_beats(music))
     for vae, leads, codes in chained[:-1]:
         assert vae is tiny_run.mmgan.vae and codes.shape == (movements, 1, 8)
         index = tiny_run.mmgan.lead_styles == tiny_run.corpus.styles.index(style)

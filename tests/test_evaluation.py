@@ -14,6 +14,7 @@ from d2m.compositions import NAMES
 from d2m.dance import Dance
 from d2m.errors import PoseError
 from d2m.music import Music
+from d2m.perform import danced_beats, movement_count
 from d2m.variants import VARIANTS
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -47,14 +48,25 @@ def sliding(body_at, speeds, song: str = "a") -> Dance:
 
 
 def test_every_control_stands_beside_our_dances_with_as_many_dances_as_it_has(tiny_run, measured, table):
-    assert set(measured.others) == OF_MODEL_FREE | set(NAMES)
+    assert set(measured.others) == OF_MODEL_FREE | set(NAMES) | {"asked"}
     counts = {name: cell["n"] for name, cell in table["speed, m/s"]["controls"].items()}
     assert table["speed, m/s"]["n"] == 6 and counts == {
-        name: 6 if name in ("shuffled", "random") else 3 for name in measured.others
+        name: 6 if name in ("shuffled", "random", "asked") else 3 for name in measured.others
     }
     # Every style of the small corpus has an unseen song, so that none is danced to as seen; variants come as `more`.
     shown = set(evaluation.OF_DANCES) | set(evaluation.OF_SETS) | set(evaluation.PLOTTED)
     assert shown - {"seen", *VARIANTS} <= set(measured.others) and evaluation.seen_dances(tiny_run) == []
+
+
+def test_every_song_is_asked_for_the_styles_that_it_is_not(tiny_run, measured):
+    songs = {entry.name: entry.style for entry in tiny_run.corpus.split("test")}
+    asked = {(sample.song, sample.style) for sample in measured.others["asked"]}
+    assert asked == {(song, style) for song, own in songs.items() for style in tiny_run.corpus.styles if style != own}
+    made = generate.dance_to(
+        tiny_run.dancer, evaluation.heard_in(tiny_run, "test")["zumba_02"][1], None, tiny_run.seed, "ballet"
+    )[0]
+    (kept,) = [s for s in measured.others["asked"] if (s.song, s.style) == ("zumba_02", "ballet")]
+    np.testing.assert_array_equal(kept.poses, made.poses)
 
 
 def test_styles_without_an_unseen_song_are_danced_to_and_told_apart(tiny_run):
@@ -231,7 +243,7 @@ def test_a_looped_song_goes_on_in_its_beat_with_the_music_of_each_beat():
     # A frame of the second round is heard as the one a round (127.5 frames) before it.
     np.testing.assert_array_equal(song.features[:120], features)
     assert np.abs(song.features[128:240, 0] - (np.arange(128, 240) - 127.5)).max() <= 0.5
-    assert generate.movement_count(generate.danced_beats(song)) > 10
+    assert movement_count(danced_beats(song)) > 10
 
 
 def test_an_excerpt_has_a_clock_of_its_own(body_at):

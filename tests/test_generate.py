@@ -7,7 +7,7 @@ import pytest
 import torch
 from toys import STYLES, music_of
 
-from d2m import generate, music, songs, style
+from d2m import generate, music, perform, songs, style
 from d2m.clock import FPS, frame_count
 from d2m.composer import Composer
 from d2m.errors import MediaError, ParameterError, PoseError
@@ -65,18 +65,18 @@ def test_a_fast_song_is_danced_at_half_its_beats_and_shows_them_all(dancer, bpm,
 
 @pytest.mark.parametrize(("beats", "movements"), [(1, 2), (4, 2), (5, 3), (61, 17)])
 def test_every_four_beats_take_a_movement_and_one_is_to_spare(beats, movements):
-    assert generate.movement_count(np.arange(float(beats))) == movements
+    assert perform.movement_count(np.arange(float(beats))) == movements
 
 
 def test_the_beats_that_are_danced_to_leave_a_given_pose_its_time():
-    np.testing.assert_allclose(generate.danced_beats(STEADY), np.arange(-0.2, 30.4, 0.5), atol=1e-9)
-    np.testing.assert_allclose(generate.danced_beats(STEADY, True), np.arange(0.3, 30.4, 0.5), atol=1e-9)
+    np.testing.assert_allclose(perform.danced_beats(STEADY), np.arange(-0.2, 30.4, 0.5), atol=1e-9)
+    np.testing.assert_allclose(perform.danced_beats(STEADY, True), np.arange(0.3, 30.4, 0.5), atol=1e-9)
 
 
 def test_movements_are_performed_with_the_style_and_the_seeds_that_they_are_told(dancer):
     heard = music_of(np.arange(0.0, 8.0, 0.5), 8.0)
     rows = generate.chain(dancer.mmgan.vae, dancer.mmgan.leads[:2], torch.zeros(6, 2, 8))
-    made = generate.perform(rows, heard, "a.mp3", "zumba", 7)
+    made = perform.perform(rows, heard, "a.mp3", "zumba", 7, "cubic")
     assert [(dance.style, dance.seed, str(dance.song)) for dance in made] == [
         ("zumba", 7, "a.mp3"), ("zumba", 8, "a.mp3"),
     ]  # fmt: skip

@@ -45,7 +45,7 @@ def test_what_is_linear_begins_with_no_more_directions_than_there_are(name):
 
 def test_demo_and_full_dance_in_3d_on_a_smooth_warp():
     for name in ("demo", "full"):
-        assert preset(name).vae.dimensions == 3 and preset(name).warp == "cubic" and preset(name).mirror
+        assert preset(name).vae.dimensions == 3 and preset(name).warp == "kinematic" and preset(name).mirror
 
 
 @pytest.mark.parametrize("name", PRESETS)

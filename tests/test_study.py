@@ -179,7 +179,7 @@ def test_what_a_row_dances_is_what_was_scored(studied):
             assert (score.value, score.n) == (kept[name].value, kept[name].n), name
             np.testing.assert_allclose(kept[name].draws, score.draws, atol=5e-7)  # six digits are kept
     warped, even = (rows.experiment_of(whole, row, None, 0).dancer.warp for row in (HEADLINE, "no_warp"))
-    assert (warped, even) == ("cubic", "none")
+    assert (warped, even) == ("kinematic", "none")
 
 
 def test_all_seeds_are_scored_over_the_same_draws_of_songs(studied, monkeypatch):

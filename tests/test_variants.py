@@ -31,10 +31,12 @@ CHANGES = {
     "no_recon_m": {"gan.movement_weight": 0},
     "no_dance_game": {"gan.dance_adversarial_weight": 0, "gan.kl_weight": 0, "gan.music_kl_weight": 0},
     "no_recon_s": {"gan.style_weight": 0},
+    "unit_warp": {"warp": "cubic"},
     "no_warp": {"warp": "none"},
 }
 TRAINED = {name: {"mmgan"} for name in CHANGES} | {
     "d2m": {"vae", "mmgan", "lstm", "style/music", "style/dance", "style/motion"}, "one_latent": {"vae", "mmgan"},
+    "unit_warp": set(),
     "no_warp": set(),
 }  # fmt: skip
 LOSSES = {"recon^m", "recon^s", "recon^p", "KL^d", "total"}
