@@ -9,7 +9,7 @@ from d2m.estimates import Estimate
 from d2m.experiment import Experiment
 from d2m.metrics import BEATS, digits
 from d2m.paths import replacing
-from d2m.rows import HEADLINE, ROWS, folds, read, result_path
+from d2m.rows import HEADLINE, ROWS, folds, read, result_path, rows_of
 
 # Of the many scores, those that tell real dances from controls, and the beats, which are asked for.
 HEADLINES = (
@@ -33,7 +33,7 @@ def results(whole: Experiment) -> dict[str, dict[str, Estimate]]:
     seeds, both drawn anew in every draw, and songs within them."""
     found: dict[str, dict[str, Estimate]] = {}
     of_controls: dict[str, dict[str, Estimate]] = {}
-    for row, kind in ROWS.items():
+    for row, kind in rows_of(whole).items():
         by_seed = []
         for seed in kind.seeds:
             paths = [result_path(whole, row, fold, seed) for fold in folds(whole.source)]
@@ -82,7 +82,7 @@ def missing(whole: Experiment) -> list[str]:
     """Rows that some fold or seed lacks."""
     return [
         row
-        for row, kind in ROWS.items()
+        for row, kind in rows_of(whole).items()
         if not all(result_path(whole, row, fold, seed).exists() for fold in folds(whole.source) for seed in kind.seeds)
     ]
 

@@ -7,10 +7,12 @@ by song, and styles of fewer only train. The scores of a row lie below the run, 
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from d2m import pose
 from d2m.baselines import lstm_dance, nearest_music, random_dance
 from d2m.corpus import FOLDS
 from d2m.dance import Dance
@@ -35,6 +37,7 @@ class Row:
     what: str
     dances: Callable[[Experiment], list[Dance]]
     seeds: tuple[int, ...] = (0,)
+    belongs: Callable[[Experiment], bool] = lambda whole: True  # whether a study has it
 
 
 def composed(experiment: Experiment) -> list[Dance]:
@@ -42,13 +45,36 @@ def composed(experiment: Experiment) -> list[Dance]:
     return our_dances(experiment, experiment.dancer, DANCES)
 
 
+def from_the_front(experiment: Experiment) -> list[Dance]:
+    """Dances of the preset `demo`, trained on the same clips, as the camera of a 2D preset sees them."""
+    deep = replace(experiment, preset_name="demo", run=str(experiment.folder / "in-3d"))
+    return [replace(d, poses=pose.front_view(d.poses).astype(np.float32)) for d in composed(deep)]
+
+
+def changes(name: str, whole: Experiment) -> bool:
+    """Whether a variant is another model, or another warp, than d2m in the preset of a study."""
+    return VARIANTS[name].change(whole.preset) != whole.preset
+
+
+def is_flat(whole: Experiment) -> bool:
+    return whole.preset.vae.dimensions == 2
+
+
 ROWS = {HEADLINE: Row("d2m", composed, SEEDS)}
 ROWS |= {"random_dance": Row("a random real dance of the style", random_dance)}
 ROWS |= {"nearest_music": Row("the real dance to the nearest music", nearest_music)}
 ROWS |= {"lstm": Row("an LSTM from music to poses", lstm_dance)}
 ROWS |= {
-    name: Row(f"d2m without {variant.leaves_out}", composed) for name, variant in VARIANTS.items() if name != HEADLINE
+    name: Row(f"d2m without {variant.leaves_out}", composed, belongs=partial(changes, name))
+    for name, variant in VARIANTS.items()
+    if name != HEADLINE
 }
+ROWS |= {"in_3d": Row("d2m of the preset demo, in 3D, seen by the same camera", from_the_front, belongs=is_flat)}
+
+
+def rows_of(whole: Experiment) -> dict[str, Row]:
+    """The rows of a study: without variants that change nothing in its preset; with d2m in 3D beside a 2D one."""
+    return {name: row for name, row in ROWS.items() if row.belongs(whole)}
 
 
 def folds(source: str) -> tuple[int | None, ...]:

@@ -18,7 +18,7 @@ from d2m.errors import CheckpointError, CorpusError, D2MError, ParameterError
 from d2m.experiment import Experiment
 from d2m.paths import replacing
 from d2m.results import as_markdown, report
-from d2m.rows import DANCES, HEADLINE, ROWS, SEEDS, Scores, experiment_of, folds, result_path, write
+from d2m.rows import DANCES, HEADLINE, ROWS, SEEDS, Scores, experiment_of, folds, result_path, rows_of, write
 from d2m.samples import measure, measure_each
 from d2m.scores import definitions, score
 from d2m.yardstick import Yardstick
@@ -35,9 +35,10 @@ def run(whole: Experiment, say: Callable[[str], None] = print) -> Path:
                 f"no style of {whole.corpus.name} has {FOLDS} songs", "songs enough to hold some out in every fold"
             )
     agree(whole)
-    todo = [(row, fold, seed) for fold in folds(whole.source) for row in ROWS for seed in ROWS[row].seeds]
+    known = rows_of(whole)
+    todo = [(row, fold, seed) for fold in folds(whole.source) for row in known for seed in known[row].seeds]
     # All folds of the headline and the baselines first: a study that is stopped early says the most.
-    todo.sort(key=lambda job: (job[2], list(ROWS).index(job[0])))
+    todo.sort(key=lambda job: (job[2], list(known).index(job[0])))
     for number, (row, fold, seed) in enumerate(todo, 1):
         path = result_path(whole, row, fold, seed)
         place = f"{number} of {len(todo)}: {row}, {'own split' if fold is None else f'fold {fold}'}, seed {seed}"

@@ -35,6 +35,10 @@ def _no_repertoire(preset: Preset) -> Preset:
     return replace(preset, gan=replace(preset.gan, repertoire=0, **weights)) if preset.gan.repertoire else preset
 
 
+def _unit_warp(preset: Preset) -> Preset:
+    return replace(preset, warp="cubic") if preset.warp == "kinematic" else preset
+
+
 VARIANTS = {
     "d2m": Variant("nothing", trains=("vae", "mmgan", "style/music", "style/dance", "style/motion", "lstm")),
     "no_gan": Variant(
@@ -49,10 +53,6 @@ VARIANTS = {
         _gan(dance_adversarial_weight=0.0, kl_weight=0.0, music_kl_weight=0.0),
     ),
     "no_recon_s": Variant("L_recon^s", _gan(style_weight=0.0)),
-    "unit_warp": Variant(
-        "bringing kinematic beats onto the beats (movements are put there as they were cut)",
-        lambda preset: replace(preset, warp="cubic"),
-        (),
-    ),
+    "unit_warp": Variant("bringing kinematic beats onto beats (movements stay as they were cut)", _unit_warp, ()),
     "no_warp": Variant("the warp onto the song's beats", lambda preset: replace(preset, warp="none"), ()),
 }

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from d2m import baselines, corpus, evaluation, presets, results, rows, study, train
+from d2m import baselines, corpus, evaluation, pose, presets, results, rows, study, train
 from d2m.errors import CheckpointError, CorpusError
 from d2m.estimates import DRAWS, Estimate
 from d2m.experiment import Experiment
@@ -25,7 +25,7 @@ pytestmark = [
 
 TRAINED = {
     "no_gan": {"mmgan"}, "one_latent": {"vae", "mmgan"}, "deaf_critic": {"mmgan"}, "no_recon_m": {"mmgan"},
-    "no_dance_game": {"mmgan"}, "no_recon_s": {"mmgan"}, "no_warp": set(), "random_dance": set(),
+    "no_dance_game": {"mmgan"}, "no_recon_s": {"mmgan"}, "unit_warp": set(), "no_warp": set(), "random_dance": set(),
     "nearest_music": set(), "lstm": set(),
 }  # fmt: skip
 FEW_ROWS = {HEADLINE: replace(ROWS[HEADLINE], seeds=(0,)), "random_dance": ROWS["random_dance"]}
@@ -40,7 +40,7 @@ def narrow(patch: pytest.MonkeyPatch, folds: tuple, of: dict = ROWS) -> None:
     """Let every module that knows folds and rows know these alone."""
     for module in (rows, results, study):
         patch.setattr(module, "folds", lambda source: folds)
-        patch.setattr(module, "ROWS", of)
+        patch.setattr(module, "ROWS", of, raising=module is not study)
 
 
 def run_it(run: Experiment, folds: tuple, of: dict) -> list[str]:
@@ -130,7 +130,7 @@ def weights_of(run: Experiment, name: str) -> dict[str, torch.Tensor]:
 
 
 def test_there_is_a_row_for_d2m_each_baseline_and_each_part_that_is_left_out():
-    assert list(ROWS) == [HEADLINE, "random_dance", "nearest_music", "lstm", *list(VARIANTS)[1:]]
+    assert list(ROWS) == [HEADLINE, "random_dance", "nearest_music", "lstm", *list(VARIANTS)[1:], "in_3d"]
     assert ROWS[HEADLINE].seeds == (0, 1, 2) and all(ROWS[row].seeds == (0,) for row in ROWS if row != HEADLINE)
     assert len({row.what for row in ROWS.values()}) == len(ROWS)
     assert rows.folds("builtin") == (None,) and rows.folds("/data/mine") == tuple(range(corpus.FOLDS))
@@ -139,10 +139,13 @@ def test_there_is_a_row_for_d2m_each_baseline_and_each_part_that_is_left_out():
 def test_every_row_and_seed_has_its_scores_and_the_headline_is_told_first(studied):
     whole, told = studied
     found = {path.parent.name for path in (whole.folder / "study" / "split").glob("*/scores.json")}
-    assert found == {f"{row}-{seed}" for row in ROWS for seed in ROWS[row].seeds} and len(told) == len(found) == 14
-    assert told[0] == "1 of 14: d2m, own split, seed 0" and told[-1] == "14 of 14: d2m, own split, seed 2"
-    assert [line.split(": ")[1].split(",")[0] for line in told[:12]] == list(ROWS)
-    for row in ROWS:
+    assert (
+        found == {f"{row}-{seed}" for row in rows.rows_of(whole) for seed in ROWS[row].seeds}
+        and len(told) == len(found) == 15
+    )
+    assert told[0] == "1 of 15: d2m, own split, seed 0" and told[-1] == "15 of 15: d2m, own split, seed 2"
+    assert [line.split(": ")[1].split(",")[0] for line in told[:13]] == list(rows.rows_of(whole)) == list(ROWS)[:-1]
+    for row in rows.rows_of(whole):
         scores = rows.read(rows.result_path(whole, row, None, 0))
         count = 9 if ROWS[row].dances is rows.composed else 3
         assert scores["ours"]["speed, m/s"].n == count and len(scores["ours"]["speed, m/s"].draws) == DRAWS
@@ -207,7 +210,7 @@ def test_nothing_is_made_twice(studied, no_work):
     before = results.report(whole).read_text()
     told = []
     study.run(whole, told.append)
-    assert len(told) == 14 and all(line.endswith(": found") for line in told)
+    assert len(told) == 15 and all(line.endswith(": found") for line in told)
     assert results.report(whole).read_text() == before
 
 
@@ -235,7 +238,7 @@ def test_a_killed_study_goes_on_within_the_training_that_it_was_killed_in(studie
     study.run(whole, told.append)
     assert steps == [0, 1, 2, 2, 3]  # one player only: there is no game
     assert [line for line in told if not line.endswith("found")] == [
-        "5 of 14: no_gan, own split, seed 0", "12 of 14: no_warp, own split, seed 0",
+        "5 of 15: no_gan, own split, seed 0", "13 of 15: no_warp, own split, seed 0",
     ]  # fmt: skip
     assert results.missing(whole) == [] and below(whole.folder / "study" / "split" / "no_gan-0") == {"mmgan"}
 
@@ -243,7 +246,7 @@ def test_a_killed_study_goes_on_within_the_training_that_it_was_killed_in(studie
 def test_the_report_and_the_table_hold_every_row_and_every_control(studied):
     whole, _ = studied
     content = json.loads(results.report(whole).read_text())
-    assert set(ROWS) | {"real", "shuffled", "mean_pose", "untrained"} < content.keys()
+    assert set(rows.rows_of(whole)) | {"real", "shuffled", "mean_pose", "untrained"} < content.keys()
     speeds = [rows.read(rows.result_path(whole, HEADLINE, None, seed))["ours"]["speed, m/s"] for seed in (0, 1, 2)]
     cell = content[HEADLINE]["speed, m/s"]
     assert cell["value"] == pytest.approx(np.mean([score.value for score in speeds]))
@@ -251,9 +254,22 @@ def test_the_report_and_the_table_hold_every_row_and_every_control(studied):
     lines = results.as_markdown(whole, ["speed, m/s", "boundary jump"]).splitlines()
     assert lines[0] == "|  | speed, m/s | boundary jump |" and len(lines) == 2 + len(content)
     assert "| *mean pose* | 0 (0 to 0) | – |" in lines
-    assert sum(line.startswith("| d2m without ") for line in lines) == 8 and "Not there" not in lines[-1]
+    assert sum(line.startswith("| d2m without ") for line in lines) == 9 and "Not there" not in lines[-1]
     shown = results.as_markdown(whole, ["speed, m/s"], ["lstm", "real", "polka"]).splitlines()
     assert [line.split(" | ")[0] for line in shown[2:]] == ["| an LSTM from music to poses", "| *real*"]
+
+
+def test_a_2d_study_has_d2m_in_3d_beside_it_and_no_row_that_is_d2m_itself(whole, monkeypatch):
+    flat = replace(whole, preset_name="tiny-paper", run=str(whole.folder / "flat"))
+    known = set(rows.rows_of(flat))
+    assert known == set(ROWS) - {"no_repertoire", "unit_warp"}  # the published form has neither
+    monkeypatch.setitem(presets.PRESETS, "demo", presets.PRESETS["tiny"])
+    seen = ROWS["in_3d"].dances(flat)
+    deep = replace(flat, preset_name="demo", run=str(flat.folder / "in-3d"))
+    assert below(deep.folder) == {"vae", "mmgan", "style/music"}
+    for dance, made in zip(seen, rows.composed(deep), strict=True):
+        assert dance.poses.shape[2] == 2 and dance.song == made.song
+        np.testing.assert_array_equal(dance.poses, pose.front_view(made.poses).astype(np.float32))
 
 
 def test_every_fold_is_a_run_of_its_own_that_never_saw_what_it_is_tested_on(in_folds):
