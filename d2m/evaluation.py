@@ -175,6 +175,17 @@ def compare(
     return metrics.compare(ours, songs, train, others, spaces(judges), judge(judges), experiment.seed)
 
 
+def side_by_side(measured: Measured) -> dict[str, dict[str, np.ndarray]]:
+    """{style: {"real": poses, "ours": poses}} of one dance each (T, 14, D): to the same song where there is one."""
+    found = {}
+    for ours in measured.ours:
+        real = [sample for sample in measured.others["real"] if sample.style == ours.style]
+        if real and ours.style not in found:
+            same = [sample for sample in real if sample.song == ours.song]
+            found[ours.style] = {"real": (same or real)[0].poses, "ours": ours.poses}
+    return found
+
+
 def beat_distances(samples: list[Sample]) -> np.ndarray:
     """How far the kinematic beats of all dances of a set are from the nearest music beats, in beats."""
     return np.concatenate([alignment.beat_distances(s.music_beats_s, s.kinematic_beats_s) for s in samples])

@@ -374,3 +374,15 @@ def test_a_part_in_which_nothing_can_be_measured_is_left_out_of_the_drift(tiny_r
     quiet = replace(long, beats_s=np.arange(0.25, 15, 0.5), units_s=np.arange(2.0, 28.0))
     found = drift.compare(tiny_run, measured, [quiet])["speed, m/s"]
     assert found["value"] == pytest.approx(0.5, rel=1e-4) and "last seconds" not in found["controls"]
+
+
+def test_side_by_side_stand_dances_of_a_style_to_the_same_song(measured):
+    pairs = evaluation.side_by_side(measured)
+    assert set(pairs) == {sample.style for sample in measured.ours}
+    for kind, pair in pairs.items():
+        (real,) = [s for s in measured.others["real"] if s.style == kind and np.array_equal(s.poses, pair["real"])]
+        (ours,) = [s for s in measured.ours if s.style == kind and np.array_equal(s.poses, pair["ours"])]
+        assert real.song == ours.song
+    others = replace(measured, ours=[replace(measured.ours[0], song="given/mine")])
+    assert list(evaluation.side_by_side(others)) == [measured.ours[0].style]
+    assert evaluation.side_by_side(replace(measured, ours=[replace(measured.ours[0], style="polka")])) == {}
