@@ -1,24 +1,27 @@
-"""Clips in other people's formats, as their own tools write them: keypoints by name, so that no table of d2m is used."""
+"""Clips in other people's formats, as their own tools write them: keypoints by name, by no table of d2m's."""
 
 import json
+import pickle
 from pathlib import Path
 
 import numpy as np
 
 from d2m import pose
 
-SIDES = ("left", "right")
+
+def _pairs(parts: str) -> list[str]:
+    return [f"{side} {part}" for part in parts.split(", ") for side in ("left", "right")]
+
+
 LAYOUTS = {
-    "COCO": ["nose", *(f"{side} {part}" for part in ("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
-                       for side in SIDES)],
+    "COCO": ["nose", *_pairs("eye, ear, shoulder, elbow, wrist, hip, knee, ankle")],
     "COCO-18": [*pose.JOINTS, "right eye", "left eye", "right ear", "left ear"],
     "BODY_25": [*pose.JOINTS[:8], "middle of the hips", *pose.JOINTS[8:], "right eye", "left eye", "right ear",
                 "left ear", "left big toe", "left small toe", "left heel", "right big toe", "right small toe",
                 "right heel"],
     "MediaPipe": ["nose", "left eye (inner)", "left eye", "left eye (outer)", "right eye (inner)", "right eye",
                   "right eye (outer)", "left ear", "right ear", "mouth (left)", "mouth (right)",
-                  *(f"{side} {part}" for part in ("shoulder", "elbow", "wrist", "pinky", "index", "thumb", "hip", "knee",
-                                                  "ankle", "heel", "foot index") for side in SIDES)],
+                  *_pairs("shoulder, elbow, wrist, pinky, index, thumb, hip, knee, ankle, heel, foot index")],
 }  # fmt: skip
 
 
@@ -59,4 +62,14 @@ def write_json(path: Path, **content) -> Path:
     path.write_text(
         json.dumps({name: getattr(value, "tolist", lambda v=value: v)() for name, value in content.items()})
     )
+    return path
+
+
+def write_aist(folder: Path, joints: np.ndarray, name="gBR_sBM_cAll_d04_mBR0_ch01", protocol=4, **arrays) -> Path:
+    """A pickle of AIST++, of joints (T, 14, 3) in metres at 60 fps; `arrays` replace its own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    points = keypoints(joints * 100, "COCO")
+    path = folder / f"{name}.pkl"
+    held = {"keypoints3d": points + 30, "keypoints3d_optim": points} | arrays
+    path.write_bytes(pickle.dumps({name: value for name, value in held.items() if value is not None}, protocol))
     return path
