@@ -3,7 +3,7 @@
 song        the sound or video file of the same name (or of a name that the format tells, as AIST++'s "mBR0"), in the
             clip's folder, a folder above, or a folder `audio`, `music`, `songs`, `sound`, `video` or `videos` in one of
             them. The nearest is taken; of equally near ones sound before video, then by name.
-style       the name of the nearest folder above that says more than what kind of files it holds
+style       the name of the nearest folder above that says more than what kind of files it holds, or which clip
 frame rate  the number in `fps.txt` beside the clip or in a folder above; else that of the song, where it is a video
 """
 
@@ -49,12 +49,10 @@ def song_of(clip: Path, names: tuple[str, ...], media: dict[str, list[Path]], ro
     return None
 
 
-def style_of(clip: Path, root: Path) -> str:
-    """The style of a clip by its folders; of a clip that lies in no folder with a name of its own, `root`'s name."""
-    for folder in _above(clip, root):
-        if key(folder.name) not in SAYS_NOTHING:
-            return key(folder.name)
-    return key(root.name)
+def style_of(clip: Path, song: Path, root: Path) -> str:
+    """The style of a clip by its folders; of a clip that lies in no folder that tells one, `root`'s name."""
+    silent = SAYS_NOTHING | {key(clip.name), key(song.stem)}
+    return next((key(folder.name) for folder in _above(clip, root) if key(folder.name) not in silent), key(root.name))
 
 
 def fps_of(clip: Path, song: Path, root: Path) -> float:

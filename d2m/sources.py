@@ -113,7 +113,7 @@ def read(found: Found) -> Clip:
     source = str(found.files[0] if len(found.files) == 1 else found.path)
     fps = recording.check_fps(placement.fps_of(found.path, found.song, found.root) if fps is None else fps, source)
     poses, start_s = recording.danced(joints, fps, source)
-    style = format.style(found.path) or placement.style_of(found.path, found.root)
+    style = format.style(found.path) or placement.style_of(found.path, found.song, found.root)
     return Clip(found.name, style, found.song, poses, start_s, group=str(found.song.relative_to(found.root)))
 
 
