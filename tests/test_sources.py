@@ -127,9 +127,9 @@ def rewrite(**content):
 
 
 BROKEN = {
-    "no song": (lambda folder: (folder / "a.mp3").unlink(), CorpusError, r"a\.json has no song; expected .* the name a"),
-    "half": (lambda folder: (folder / "a.json").write_text('{"keypoints": [[['), CorpusError, r"a\.json cannot be read"),
-    "no fps": (rewrite(keypoints=ONE_POINT), CorpusError, r"nothing tells the frame rate of .*a; expected a file fps\.txt"),
+    "no song": (lambda folder: (folder / "a.mp3").unlink(), CorpusError, r"a\.json has no song; .* the name a"),
+    "half": (lambda folder: (folder / "a.json").write_text('{"keypoints": [['), CorpusError, r"a\.json cannot be read"),
+    "no fps": (rewrite(keypoints=ONE_POINT), CorpusError, r"nothing tells the frame rate of .*a;"),
     "a wrong fps": (rewrite(fps="x", keypoints=ONE_POINT), PoseError, r"the frame rate of .*a\.json is x"),
     "no body": (rewrite(fps=30, keypoints=ONE_POINT), PoseError, r"a\.json: the legs of this body have no length"),
     "no wrist": (rewrite(fps=30, keypoints=ONE_POINT, confidence=[[1] * 9 + [0] * 8] * 9), PoseError,
