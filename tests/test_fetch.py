@@ -17,7 +17,7 @@ PAIRS = ("DANCE_C_1", "DANCE_R_2", "DANCE_W_3")
 def git(folder: Path, *arguments: str) -> str:
     identity = {f"GIT_{role}_{kind}": value for role in ("AUTHOR", "COMMITTER")
                 for kind, value in (("NAME", "a"), ("EMAIL", "a@example.org"))}  # fmt: skip
-    command = ["git", "-C", str(folder), *arguments]
+    command = ["git", "-C", str(folder), "-c", "commit.gpgsign=false", *arguments]
     return subprocess.run(command, env=os.environ | identity, check=True, capture_output=True, text=True).stdout
 
 

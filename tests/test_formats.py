@@ -40,7 +40,7 @@ def test_the_readme_links_the_page():
 
 
 def test_the_example_of_keypoint_json_is_read(tmp_path):
-    run(tmp_path, code('"keypoints": [[[960.0'))
+    run(tmp_path, code('"fps": 29.97'))
     joints, fps = keypoint_json.read(tmp_path / "take1.json")
     assert joints.shape == (2, 14, 2) and fps == 29.97
     assert (joints[0] == (960, -474)).all() and np.isnan(joints[1]).all()

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import motions
@@ -10,7 +11,7 @@ import pytest
 
 from d2m import corpus, dataset, pose, sources
 from d2m.clock import FPS, frame_times
-from d2m.errors import CorpusError, PoseError
+from d2m.errors import CorpusError, D2MError, PoseError
 
 SECONDS = 10
 
@@ -192,3 +193,50 @@ def test_every_module_that_reads_is_part_of_what_makes_a_cached_corpus_stale():
         needed.add(module)
         left |= test_project.own_imports(test_project.MODULES[module]) - needed
     assert needed - set(corpus.ANALYSIS) - {"errors", "clip"} == set(sources.RECIPE)
+
+
+TRICKS = (
+    b"",
+    b"null",
+    b"-1",
+    b"1e999",
+    b"NaN",
+    b"Infinity",
+    b"[]",
+    b"{}",
+    b'"text"',
+    b"true",
+    b"1" * 400,
+    b"\xff",
+    b"]",
+)
+
+
+def test_mutated_files_of_every_format_end_in_a_dance_or_in_our_own_error_that_names_them(tmp_path, body_at, song):
+    body = body_at(frame_times(12))
+    picture = motions.in_picture(body)
+    confidence = np.full((12, 33), 0.9)
+    world = motions.keypoints((body - pose.pelvis(body)[:, None]) * (1, -1, -1), "MediaPipe")
+    motions.write_json(tmp_path / "a" / "clip.json", fps=30, frames=12, world_landmarks=world, confidence=confidence)
+    motions.write_json(tmp_path / "b" / "clip.json", fps=30, keypoints=motions.keypoints(picture, "COCO"))
+    motions.write_aist(tmp_path / "c", body, name="clip")
+    motions.write_openpose(tmp_path / "d", picture)
+    (tmp_path / "d" / "fps.txt").write_text("30")
+    song(tmp_path / "clip.mp3")
+    rng = np.random.default_rng(0)
+    refused = dict.fromkeys("abcd", 0)
+    for folder in refused:
+        path = sorted((tmp_path / folder).iterdir())[-2 if folder == "d" else -1]
+        whole = path.read_bytes()
+        for turn in range(60):
+            start = rng.integers(len(whole) if turn % 2 else 200)
+            changed = whole[:start] + TRICKS[rng.integers(len(TRICKS))] + whole[start + rng.integers(30) :]
+            path.write_bytes(changed if turn else whole)
+            for found in sources.find(tmp_path / folder)[0]:
+                try:
+                    clip = sources.read(replace(found, song=tmp_path / "clip.mp3", root=tmp_path))
+                    assert np.isfinite(clip.poses).all()
+                except D2MError as error:
+                    assert "clip" in str(error) and turn, error  # the first turn changes nothing
+                    refused[folder] += 1
+    assert all(9 < count < 60 for count in refused.values()), refused
