@@ -25,6 +25,7 @@ RECIPE = (
     "sources", "placement", "recording", "files", "melody", "keypoints", "openpose", "keypoint_json", "aist", "pickled",
 )  # fmt: skip
 
+LONGEST_NAME = 200  # bytes: file systems take 255, and a number and an ending follow
 MOST_TOLD = 10  # refused clips are told one a line
 
 
@@ -45,7 +46,13 @@ class Format:
 
 def one_file(read: Callable[[Path], tuple[np.ndarray, float]]) -> Callable[[list[Path]], tuple[np.ndarray, float]]:
     """A reader of clips that are one file each, of a reader of that file."""
-    return lambda files: read(files[0])
+
+    def read_one(files: list[Path]) -> tuple[np.ndarray, float]:
+        if len(files) > 1:
+            raise CorpusError(f"{files[0]} and {files[1].name} have one name", "a name for each clip", "rename one")
+        return read(files[0])
+
+    return read_one
 
 
 FORMATS = {
@@ -173,7 +180,8 @@ def _names(paths: list[Path]) -> list[str]:
     names = []
     taken = set()
     for path in paths:
-        plain = re.sub(r"[^\w.-]+", "_", "_".join(path.parts)).strip("._-")[:100] or "clip"
+        plain = re.sub(r"[^\w.-]+", "_", "_".join(path.parts)).strip("._-") or "clip"
+        plain = plain.encode()[:LONGEST_NAME].decode(errors="ignore")
         name, number = plain, 1
         while name.lower() in taken:  # some file systems know no capitals
             number += 1

@@ -150,11 +150,12 @@ def test_a_clip_that_does_not_fit_is_refused_with_the_files_name_and_the_reason(
 
 
 def test_names_are_unique_and_safe_whatever_files_are_called(tmp_path):
-    for name in ("a b", "a_b", "A_B", "x/../a", "\n", "…", "é", "-", "a" * 200, "$(touch x)"):
+    for name in ("a b", "a_b", "A_B", "x/../a", "\n", "…", "é", "-", "a" * 220, "$(touch x)", "\u821e" * 80):
         path = tmp_path / name.replace("/", "\u2215")
         path.with_name(path.name + ".json").write_text('{"fps": 30, "keypoints": []}')
     names = [clip.name for clip in sources.find(tmp_path)[0]]
-    assert len(names) == 10 == len({name.lower() for name in names})
+    assert len(names) == 11 == len({name.lower() for name in names})
+    assert max(len(name.encode()) for name in names) <= 200
     assert all(name == Path(name).name and name.replace("_", "").replace(".", "").isalnum() for name in names), names
 
 
@@ -181,6 +182,15 @@ def test_a_format_is_known_by_what_it_is_and_not_by_what_it_is_called(tmp_path, 
     found, unknown = sources.find(tmp_path)
     assert [(clip.path.name, clip.format) for clip in found] == [("b", "keypoint JSON"), ("take", "AIST++")]
     assert [path.name for path in unknown] == ["c.json"]
+
+
+def test_two_files_of_one_clip_are_refused_by_name(tmp_path, song):
+    for ending in (".json", ".txt"):
+        motions.write_json(tmp_path / f"a{ending}", fps=30, keypoints=ONE_POINT)
+    song(tmp_path / "a.mp3")
+    ((found,), _) = sources.find(tmp_path)
+    with pytest.raises(CorpusError, match=r"a\.json and a\.txt have one name"):
+        sources.read(found)
 
 
 def test_every_module_that_reads_is_part_of_what_makes_a_cached_corpus_stale():
