@@ -102,3 +102,16 @@ def _check_riff(path: Path) -> None:
     # Who writes into a pipe cannot know the size, and writes a huge one.
     if size + 1 < promised < 0x7FFFF000:
         raise MediaError(f"{path} has {size} bytes of {promised}", "a whole file", "copy or download it again")
+
+
+def frame_rate(path) -> float | None:
+    """Pictures a second of a video file, None where it has none or does not say. Raises `MediaError`."""
+    import av
+
+    try:
+        with av.open(str(Path(path).absolute())) as container:
+            video = container.streams.video
+            rate = video[0].average_rate if video else None
+            return float(rate) if rate else None
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise MediaError(f"{path} cannot be decoded ({error})", "a video file that is whole") from error

@@ -13,6 +13,7 @@ It holds no audio: songs are named by path, so a corpus travels to a GPU machine
 
 import hashlib
 import json
+import sys
 import zlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -38,7 +39,6 @@ ARRAYS = ("poses", "music_features", "music_beats_s", "kinematic_beats_s", "kine
 # A change in any of these makes a cached corpus stale: their text is part of its name.
 ANALYSIS = ("music", "audio", "kinematics", "pose", "clock", "corpus")
 BUILTIN_RECIPE = ("songs", "moves", "dancers", "builtin", *ANALYSIS)
-MELODY_RECIPE = ("sources", *ANALYSIS)
 
 
 @dataclass(frozen=True)
@@ -113,9 +113,10 @@ class Corpus:
 
 
 def open_corpus(source: str, jobs: int = -1) -> Corpus:
-    """The corpus `source`: "builtin", or a folder of Dance with Melody as published, or one that d2m built.
+    """The corpus `source`: "builtin", or a folder with clips of the formats in `sources`, or one that d2m built.
 
-    The first two are built once, on `jobs` cores (-1: all), and then found in the cache. Raises `CorpusError`.
+    The first two are built once, on `jobs` cores (-1: all), and then found in the cache; what a folder held is said on
+    stderr when it is built. Raises `CorpusError`.
     """
     path = resolve(source)
     if source != "builtin" and (path / "corpus.json").is_file():
@@ -131,17 +132,18 @@ def open_corpus(source: str, jobs: int = -1) -> Corpus:
         return read(folder)
     from d2m import sources
 
-    if not path.is_dir() or not sources.is_dance_with_melody(path):
+    found, unknown = sources.find(path)
+    if not found:
         raise CorpusError(
             f"{path} is no corpus" if path.exists() else f"there is no folder {path}",
-            '"builtin", a folder of Dance with Melody as published (DANCE_*/audio.mp3, config.json, skeletons.json), '
-            "or one with a corpus.json", "check the parameter corpus",
-        )  # fmt: skip
-    pairs = sources.pairs(path)
-    sizes = [(str(file.relative_to(path)), file.stat().st_size) for pair in pairs for file in sorted(pair.iterdir())]
-    folder = _cached(path.name, MELODY_RECIPE, json.dumps([str(path), sizes]))
+            f'"builtin", a folder with clips of {", ".join(sources.FORMATS)}, or one with a corpus.json',
+            "check the parameter corpus, and FORMATS.md for what each format looks like",
+        )
+    folder = _cached(path.name, (*sources.RECIPE, *ANALYSIS), json.dumps([str(path), sources.state(found)]))
     if not (folder / "corpus.json").exists():
-        build(path.name, {pair.name: partial(sources.read_pair, pair) for pair in pairs}, folder, jobs)
+        build(path.name, {clip.name: partial(sources.read, clip) for clip in found}, folder, jobs)
+        told = sources.told_apart(found, unknown, read(folder).refused)
+        print(f"corpus {path.name}: {told}", file=sys.stderr)
     return read(folder)
 
 

@@ -1,44 +1,127 @@
-"""Readers of other people's formats. Each gives clips (`clip.Clip`), or says which file does not fit and why.
+"""Readers of other people's formats, found in a folder by content. FORMATS.md describes each for those who write them.
 
-Dance with Melody (Tang, Jia and Mao, ACM Multimedia 2018): folders `DANCE_<style>_<n>` with
-
-    audio.mp3        the song
-    config.json      start_position, end_position: the danced part of the song, frames at 25 fps
-    skeletons.json   length T, center (T, 3): the body's place in cm, y up; skeletons (T, 23, 3): joints about it, cm
+Each gives clips (`clip.Clip`), or says which file does not fit and why. Dance with Melody brings its songs and splits;
+of the others a reader gives `(joints, fps)`: joints (T, 14, 2 or 3), y up, NaN where missing, in any unit of length, at
+fps frames a second (None: see `placement`). Song and style are told by `placement`, and the dance begins with the song.
+A new format is one line of `FORMATS`, and its module one word of `RECIPE`.
 """
 
-import json
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from scipy.interpolate import CubicSpline
 
-from d2m import pose
+from d2m import aist, keypoint_json, melody, openpose, placement, recording
 from d2m.clip import Clip
-from d2m.clock import frame_count, frame_times, to_frames
-from d2m.errors import CorpusError, PoseError
+from d2m.clock import frame_count
+from d2m.errors import CorpusError
+from d2m.files import head
 
-MELODY_FPS = 25.0
-MELODY_STYLES = {"C": "cha-cha", "R": "rumba", "T": "tango", "W": "waltz"}
-# Markers whose mean is each of the 14 joints; found by measuring, for there is no published table.
-MELODY_JOINTS = ((0, 1), (3, 12), (3,), (4,), (6,), (12,), (13,), (15,), (7,), (8,), (9,), (16,), (17,), (18,))
-MELODY_MARKERS = 23
-MELODY_LEVEL_S = 2.0  # the suits know no floor: heights drift by up to 60 cm in a recording, slower than this
-# Waltzes are takes of one routine and so are tangos: a song held out is no dance unseen, so they only train.
-# Of cha-chas and rumbas, validation and test hold songs that training never saw, about a sixth of the minutes each.
-MELODY_VALIDATION = ("DANCE_C_4", "DANCE_R_4")
-MELODY_TEST = ("DANCE_C_6", "DANCE_C_7", "DANCE_R_2", "DANCE_R_7")
-LARGEST_FILE = 256 * 2**20  # bytes of JSON: an hour of dance is 120 MB
+RECIPE = (
+    "sources", "placement", "recording", "files", "melody", "keypoints", "openpose", "keypoint_json", "aist", "pickled",
+)  # fmt: skip
+
+LONGEST_NAME = 200  # bytes: file systems take 255, and a number and an ending follow
+MOST_TOLD = 10  # refused clips are told one a line
 
 
-def pairs(folder: Path) -> list[Path]:
-    """The pairs of song and dance in a folder of Dance with Melody, sorted by name."""
-    return sorted(path for path in Path(folder).iterdir() if path.is_dir() and path.name.startswith("DANCE_"))
+@dataclass(frozen=True)
+class Format:
+    """A format: how a file of it is told by its path and first bytes, and how the files of one clip are read.
+
+    A clip's path is its files' without what differs between them: a folder, or a file without its ending.
+    """
+
+    name: str
+    recognises: Callable[[Path, bytes], bool]
+    read: Callable[[list[Path]], tuple[np.ndarray, float | None]] | None  # None: `read_pair`
+    clip_of: Callable[[Path], Path] = lambda path: path.with_suffix("")  # the path of the clip that a file belongs to
+    songs: Callable[[Path], tuple[str, ...]] = lambda clip: (clip.name,)  # names that its song may have
+    style: Callable[[Path], str] = lambda clip: ""  # the style that its name tells
 
 
-def is_dance_with_melody(folder: Path) -> bool:
-    """Whether `folder` holds pairs in the layout of Dance with Melody."""
-    return any((pair / "skeletons.json").is_file() for pair in pairs(folder))
+def one_file(read: Callable[[Path], tuple[np.ndarray, float]]) -> Callable[[list[Path]], tuple[np.ndarray, float]]:
+    """A reader of clips that are one file each, of a reader of that file."""
+
+    def read_one(files: list[Path]) -> tuple[np.ndarray, float]:
+        if len(files) > 1:
+            raise CorpusError(f"{files[0]} and {files[1].name} have one name", "a name for each clip", "rename one")
+        return read(files[0])
+
+    return read_one
+
+
+FORMATS = {
+    format.name: format
+    for format in (
+        Format("Dance with Melody", melody.recognises, None, clip_of=lambda path: path.parent),
+        Format("OpenPose", openpose.recognises, openpose.read, clip_of=openpose.clip_of, songs=openpose.songs),
+        Format("AIST++", aist.recognises, one_file(aist.read), songs=aist.songs, style=aist.style),
+        Format("keypoint JSON", keypoint_json.recognises, one_file(keypoint_json.read)),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Found:
+    """The files of one clip, found and not read yet."""
+
+    name: str  # unique in the folder that was looked through
+    format: str  # of `FORMATS`
+    path: Path  # of the clip, see `Format`
+    files: tuple[Path, ...]
+    song: Path | None
+    root: Path
+
+
+def find(folder: Path) -> tuple[list[Found], list[Path]]:
+    """The clips in `folder` and the folders in it, sorted by path, and the files of no known format.
+
+    Links to folders are not followed, and what is hidden (".name") is not looked at.
+    """
+    root = Path(folder)
+    clips, media, unknown = {}, {}, []
+    for path in _files(root):
+        if placement.is_media(path):
+            media.setdefault(placement.key(path.stem), []).append(path)
+            continue
+        start = head(path)
+        format = next((known for known in FORMATS.values() if known.recognises(path, start)), None)
+        if format:
+            clips.setdefault((format.clip_of(path), format.name), []).append(path)
+        elif path.suffix.lower() != ".txt":
+            unknown.append(path)
+    keys = sorted(clips, key=lambda key: (key[0].parts, key[1]))
+    names = _names([path.relative_to(root) for path, _ in keys])
+    songs = [placement.song_of(path, FORMATS[format].songs(path), media, root) for path, format in keys]
+    found = [
+        Found(name, format, path, tuple(clips[path, format]), song, root)
+        for name, song, (path, format) in zip(names, songs, keys, strict=True)
+    ]
+    return found, unknown
+
+
+def read(found: Found) -> Clip:
+    """The clip of what was found. Raises `CorpusError`, `MediaError` or `PoseError` that names the file and reason."""
+    format = FORMATS[found.format]
+    if format.read is None:
+        return replace(read_pair(found.path), name=found.name)
+    if found.song is None:
+        raise CorpusError(
+            f"{found.files[0]} has no song",
+            f"a sound or video file of the name {' or '.join(format.songs(found.path))}, beside it, in a folder above, "
+            "or in a folder audio or music of one of these",
+        )
+    joints, fps = format.read(list(found.files))
+    source = str(found.files[0] if len(found.files) == 1 else found.path)
+    fps = recording.check_fps(placement.fps_of(found.path, found.song, found.root) if fps is None else fps, source)
+    poses, start_s = recording.danced(joints, fps, source)
+    style = format.style(found.path) or placement.style_of(found.path, found.song, found.root)
+    return Clip(found.name, style, found.song, poses, start_s, group=str(found.song.relative_to(found.root)))
 
 
 def read_pair(folder: Path) -> Clip:
@@ -47,71 +130,62 @@ def read_pair(folder: Path) -> Clip:
     Raises `CorpusError` or `PoseError` that names the file and the reason.
     """
     folder = Path(folder)
-    letter = folder.name.split("_")[1] if folder.name.count("_") == 2 else ""
-    if letter not in MELODY_STYLES:
-        raise CorpusError(f"{folder.name} names no known style", f"DANCE_<{', '.join(MELODY_STYLES)}>_<number>")
-    song = folder / "audio.mp3"
-    if not song.is_file():
-        raise CorpusError(f"{song} is missing", "the song of the pair")
-    start, end = _span(folder / "config.json")
-    markers = _markers(folder / "skeletons.json", (end - start) * MELODY_FPS)
-    joints = np.stack([markers[:, list(members)].mean(axis=1) for members in MELODY_JOINTS], axis=1) / 100  # metres
-    joints = pose.fill(joints, source=str(folder / "skeletons.json"))
+    pair = melody.read(folder)
     # `length` differs from the span by up to 2 %: stretched, the steps keep the music's tempo.
-    spline = CubicSpline(np.linspace(0, end - start, len(joints)), joints)
-    try:
-        poses = pose.fit_body(spline(frame_times(frame_count(end - start))))
-        poses = pose.level(poses, round(to_frames(MELODY_LEVEL_S)))
-    except PoseError as error:
-        raise PoseError(f"{folder / 'skeletons.json'}: {error.problem}", error.expected, error.remedy) from error
-    style, routine = MELODY_STYLES[letter], letter in "TW"
-    split = "validation" if folder.name in MELODY_VALIDATION else "test" if folder.name in MELODY_TEST else "train"
-    group = f"the {style} routine" if routine else folder.name
-    return Clip(folder.name, style, song, poses.astype(np.float32), start, group, split)
+    span_s, source = pair.end_s - pair.start_s, str(folder / "skeletons.json")
+    poses = recording.on_clock(pair.joints, (len(pair.joints) - 1) / span_s, frame_count(span_s), source)
+    return Clip(folder.name, pair.style, pair.song, poses, pair.start_s, pair.group, pair.split)
 
 
-def _span(path: Path) -> tuple[float, float]:
-    """Seconds of the song at which the dance starts and ends."""
-    config = _json(path)
-    try:
-        start, end = (float(config[name]) / MELODY_FPS for name in ("start_position", "end_position"))
-    except (KeyError, TypeError, ValueError) as error:
-        raise CorpusError(f"{path} lacks a position", "numbers start_position and end_position") from error
-    if not 0 <= start < end < 24 * 3600:
-        raise CorpusError(f"{path} spans {start:g} s to {end:g} s of the song", "0 <= start < end")
-    return start, end
+def state(found: Iterable[Found]) -> list[tuple[str, int, int]]:
+    """What a corpus of these clips depends on: path, size and time of change of each file that tells of them."""
+    paths = set()
+    for clip in found:
+        song = clip.path / melody.SONG if FORMATS[clip.format].read is None else clip.song
+        paths.update(clip.files, [song] if song else ())
+        paths.update(folder / name for folder in clip.path.parents for name in (placement.FPS_FILE, "ignore_list.txt"))
+    return [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in sorted(paths) if path.is_file()]
 
 
-def _markers(path: Path, expected: float) -> np.ndarray:
-    """Markers (T, 23, 3) in the room, cm; T within 5 % of `expected`."""
-    content = _json(path)
-    try:
-        centre = np.asarray(content["center"], dtype=np.float64)
-        markers = np.asarray(content["skeletons"], dtype=np.float64)
-    except (KeyError, TypeError, ValueError) as error:
-        raise PoseError(f"{path} holds no motion", "arrays center (T, 3) and skeletons (T, 23, 3)") from error
-    if (
-        markers.ndim != 3
-        or len(markers) < 2
-        or markers.shape[1:] != (MELODY_MARKERS, 3)
-        or centre.shape != (len(markers), 3)
-    ):
-        raise PoseError(
-            f"{path} holds skeletons {markers.shape} and center {centre.shape}", f"(T, {MELODY_MARKERS}, 3) and (T, 3)"
-        )
-    if abs(len(markers) - expected) > max(2, 0.05 * expected):
-        raise PoseError(f"{path} has {len(markers)} frames", f"{expected:.0f}, as config.json says, within 5 %")
-    return markers + centre[:, None]
+def told_apart(found: list[Found], unknown: list[Path], refused: Iterable[tuple[str, str]]) -> str:
+    """What a folder held, in lines: clips of each format, those `refused` (name, reason), files of no known format."""
+    refused = list(refused)
+    formats = {clip.name: clip.format for clip in found}
+    lost = Counter(formats[name] for name, _ in refused)
+    counts = [
+        f"{count} of {format}" + (f" ({lost[format]} refused)" if lost[format] else "")
+        for format, count in sorted(Counter(formats.values()).items())
+    ]
+    lines = [", ".join(counts), *(f"refused: {name}: {reason}" for name, reason in refused[:MOST_TOLD])]
+    if len(refused) > MOST_TOLD:
+        lines.append(f"refused: {len(refused) - MOST_TOLD} more, named in the corpus's manifest")
+    if unknown:
+        names = ", ".join([*(str(path) for path in unknown[:3]), *["..."][: len(unknown) - 3]])
+        lines.append(f"left alone, of no known format: {len(unknown)} files ({names})")
+    return "\n".join(lines)
 
 
-def _json(path: Path) -> dict:
-    """A JSON file that holds an object."""
-    try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise CorpusError(f"{path} has {path.stat().st_size / 2**20:.0f} MB", f"{LARGEST_FILE / 2**20:.0f} at most")
-        content = json.loads(path.read_text())
-    except (OSError, ValueError, RecursionError) as error:
-        raise CorpusError(f"{path} cannot be read ({error})", "a JSON file that is whole") from error
-    if not isinstance(content, dict):
-        raise CorpusError(f"{path} holds {type(content).__name__}", "a JSON object")
-    return content
+def _files(root: Path) -> Iterable[Path]:
+    """Every regular file below `root`, in order."""
+    for folder, folders, names in os.walk(root):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            path = Path(folder) / name
+            if not name.startswith(".") and path.is_file():  # no pipe, at which reading would wait
+                yield path
+
+
+def _names(paths: list[Path]) -> list[str]:
+    """A name for each clip, of letters, digits, "_", "-" and ".": its path, with a number where two would be alike."""
+    names = []
+    taken = set()
+    for path in paths:
+        plain = re.sub(r"[^\w.-]+", "_", "_".join(path.parts)).strip("._-") or "clip"
+        plain = plain.encode()[:LONGEST_NAME].decode(errors="ignore")
+        name, number = plain, 1
+        while name.lower() in taken:  # some file systems know no capitals
+            number += 1
+            name = f"{plain}_{number}"
+        taken.add(name.lower())
+        names.append(name)
+    return names

@@ -1,147 +1,252 @@
-"""`d2m.sources`: pairs of Dance with Melody are read as they were danced; a broken one is refused with the reason."""
+"""`d2m.sources`: a folder of any formats is told apart by content; each clip is read, or refused by name and reason."""
 
-import json
-from collections import Counter
+import os
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import motions
 import numpy as np
 import pytest
 
-from d2m import pose, sources
+from d2m import corpus, dataset, pose, sources
 from d2m.clock import FPS, frame_times
-from d2m.errors import CorpusError, PoseError
+from d2m.errors import CorpusError, D2MError, PoseError
 
-SPAN_S = 12.0  # of the pairs that `write_pair` writes
-
-
-def edit(path: Path, **changes) -> None:
-    """Change values of a JSON file; None takes one out."""
-    content = json.loads(path.read_text()) | changes
-    path.write_text(json.dumps({name: value for name, value in content.items() if value is not None}))
+SECONDS = 10
 
 
-def with_gap(pair: Path, frames: slice, marker: int = 9) -> None:
-    """Lose one marker (9: the right ankle) for some frames."""
-    path = pair / "skeletons.json"
-    markers = np.array(json.loads(path.read_text())["skeletons"])
-    markers[frames, marker] = np.nan
-    edit(path, skeletons=markers.tolist())
+@pytest.fixture
+def song(melody_song):
+    """`song(path)`: the song of 14 s at a path, its folders made."""
+
+    def put(path: Path) -> Path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(melody_song, path)
+        return path
+
+    return put
 
 
-def with_joints(pair: Path, count: int) -> None:
-    path = pair / "skeletons.json"
-    edit(path, skeletons=np.array(json.loads(path.read_text())["skeletons"])[:, :count].tolist())
+@pytest.fixture
+def mixed(tmp_path, body_at, write_pair, song) -> Path:
+    """A folder with a clip of every format, in folders of their styles, and files that are none."""
+    root = tmp_path / "mixed"
+    body = body_at(frame_times(30 * SECONDS, 30.0))
+    write_pair(root / "melody", "DANCE_C_1")
+    motions.write_aist(root / "aist" / "keypoints3d", body_at(frame_times(60 * SECONDS, 60.0)))
+    song(root / "aist" / "music" / "mBR0.mp3")
+    motions.write_openpose(root / "Salsa" / "openpose" / "take 1", motions.in_picture(body[::2]), name="video")
+    song(root / "Salsa" / "take 1.mp3")
+    (root / "Salsa" / "fps.txt").write_text("15")
+    motions.write_json(root / "zumba" / "a.json", fps=30, keypoints=motions.keypoints(body, "COCO"))
+    song(root / "zumba" / "a.mp3")
+    motions.write_json(
+        root / "zumba" / "b.json", fps=15, keypoints=motions.keypoints(motions.in_picture(body[::2]), "COCO")
+    )
+    song(root / "zumba" / "b.mp3")
+    (root / "notes.md").write_text("notes")
+    (root / "aist" / "cameras.json").write_text('{"name": "c01"}')
+    return root
 
 
-def cut_in_half(path: Path) -> None:
-    path.write_text(path.read_text()[: path.stat().st_size // 2])
+def test_a_mixed_folder_is_told_apart(mixed):
+    found, unknown = sources.find(mixed)
+    assert [(clip.name, clip.format) for clip in found] == [
+        ("Salsa_openpose_take_1_video", "OpenPose"), ("aist_keypoints3d_gBR_sBM_cAll_d04_mBR0_ch01", "AIST++"),
+        ("melody_DANCE_C_1", "Dance with Melody"), ("zumba_a", "keypoint JSON"), ("zumba_b", "keypoint JSON"),
+    ]  # fmt: skip
+    assert [path.name for path in unknown] == ["notes.md", "cameras.json"]
+    told = sources.told_apart(found, unknown, [("zumba_a", "a.json is bad")])
+    assert told.splitlines() == [
+        "1 of AIST++, 1 of Dance with Melody, 1 of OpenPose, 2 of keypoint JSON (1 refused)",
+        "refused: zumba_a: a.json is bad",
+        f"left alone, of no known format: 2 files ({mixed / 'notes.md'}, {mixed / 'aist' / 'cameras.json'})",
+    ]
 
 
-@pytest.mark.parametrize("frames", [301, 296, 305])
-def test_a_pair_is_read_as_it_was_danced_whatever_its_number_of_frames(tmp_path, write_pair, body_at, frames):
-    clip = sources.read_pair(write_pair(tmp_path, frames=frames))
-    expected = body_at(frame_times(180))
-    assert clip.poses.shape == (SPAN_S * FPS, 14, 3) and clip.poses.dtype == np.float32
-    # The written body is the one body on the one floor, so nothing but rounding (float32, cubic spline) is left.
-    np.testing.assert_allclose(clip.poses, expected, atol=1e-4)
+def test_every_format_gives_the_same_dance_at_15_poses_a_second(mixed, body_at):
+    clips = {clip.name: sources.read(clip) for clip in sources.find(mixed)[0]}
+    whole = body_at(frame_times(SECONDS * FPS))
+    for name, clip in clips.items():
+        assert clip.name == name and clip.poses.dtype == np.float32 and clip.song.is_file()
+        assert len(clip.poses) == (180 if clip.style == "cha-cha" else SECONDS * FPS)
+    for name in ("aist_keypoints3d_gBR_sBM_cAll_d04_mBR0_ch01", "zumba_a", "melody_DANCE_C_1"):
+        np.testing.assert_allclose(clips[name].poses[:150], whole, atol=2e-4)
+        lengths = pose.bone_lengths(clips[name].poses)
+        np.testing.assert_allclose(lengths, np.broadcast_to(pose.BONE_LENGTHS, lengths.shape), atol=1e-4)
+    for name in ("Salsa_openpose_take_1_video", "zumba_b"):
+        flat = clips[name].poses
+        assert flat.shape == (150, 14, 2)
+        np.testing.assert_allclose(flat - flat[:1, :1], (whole - whole[:1, :1])[..., :2], atol=1e-3)
+    assert {clip.style for clip in clips.values()} == {"salsa", "break", "cha-cha", "zumba"}
+    assert clips["zumba_a"].group == os.path.join("zumba", "a.mp3")
 
 
-def test_a_pair_names_its_song_and_where_in_it_the_dance_begins(tmp_path, write_pair):
-    pair = write_pair(tmp_path, "DANCE_R_9", start_s=2.0)
-    clip = sources.read_pair(pair)
-    assert (clip.name, clip.style, clip.song, clip.start_s) == ("DANCE_R_9", "rumba", pair / "audio.mp3", 2.0)
+def test_a_mixed_folder_becomes_a_corpus_of_which_every_part_is_counted(mixed, own_cache, capfd):
+    (mixed / "zumba" / "c.json").write_text('{"keypoints": [')
+    song_less = mixed / "zumba" / "d.json"
+    shutil.copy(mixed / "zumba" / "a.json", song_less)
+    built = corpus.open_corpus(str(mixed), jobs=1)
+    assert len(built.entries) == 5 and built.styles == ("break", "cha-cha", "salsa", "zumba")
+    refused = dict(built.refused)
+    assert "c.json has no song" in refused["zumba_c"] and "d.json has no song" in refused["zumba_d"]
+    said = capfd.readouterr().err
+    assert "corpus mixed: 1 of AIST++, 1 of Dance with Melody, 1 of OpenPose, 4 of keypoint JSON (2 refused)" in said
+    assert "refused: zumba_c" in said and "left alone, of no known format: 2 files" in said
+    # Flat dances train the preset `paper` alone, and the message says so.
+    by_name = {entry.name: built.load(entry)["poses"] for entry in built.entries}
+    assert dataset.in_dimensions(by_name["zumba_a"], 2, "zumba_a").shape == (150, 14, 2)
+    assert dataset.in_dimensions(by_name["zumba_b"], 2, "zumba_b").shape == (150, 14, 2)
+    with pytest.raises(CorpusError, match=r'the dance \w+ is 2D; .* choose preset = "paper"'):
+        dataset.load(built, "train", dimensions=3)
+    # The song is put beside it: the corpus is built again.
+    shutil.copy(mixed / "zumba" / "a.mp3", mixed / "zumba" / "d.mp3")
+    assert len(corpus.open_corpus(str(mixed), jobs=1).entries) == 6
 
 
-def test_a_short_gap_of_a_marker_is_filled(tmp_path, write_pair, body_at):
-    pair = write_pair(tmp_path)
-    with_gap(pair, slice(100, 106))
-    # A foot that turns at 0.5 rad/s, 10 cm from the axis, is 0.3 mm off the chord of 7 frames; the spline adds as much.
-    np.testing.assert_allclose(sources.read_pair(pair).poses, body_at(frame_times(180)), atol=1e-3)
+def test_what_changes_a_clip_changes_the_state_and_nothing_else_does(mixed):
+    def state():
+        return sources.state(sources.find(mixed)[0])
+
+    before = state()
+    (mixed / "notes.md").write_text("other notes")
+    assert state() == before
+    (mixed / "Salsa" / "fps.txt").write_text("30")  # of the same size
+    os.utime(mixed / "Salsa" / "fps.txt", (1, 1))
+    changed = state()
+    assert changed != before
+    (mixed / "aist" / "music" / "mBR0.mp3").write_bytes(b"another song")
+    assert state() != changed
+
+
+ONE_POINT = [[[1, 2]] * 17] * 9  # nine frames in which all keypoints are in one place
+
+
+def rewrite(**content):
+    return lambda folder: motions.write_json(folder / "a.json", **content)
 
 
 BROKEN = {
-    "no song": (lambda pair: (pair / "audio.mp3").unlink(), CorpusError, r"audio\.mp3 is missing"),
-    "no config": (lambda pair: (pair / "config.json").unlink(), CorpusError, r"config\.json cannot be read"),
-    "no skeletons": (lambda pair: (pair / "skeletons.json").unlink(), CorpusError, r"skeletons\.json cannot be read"),
-    "half config": (lambda pair: cut_in_half(pair / "config.json"), CorpusError, r"config\.json cannot be read"),
-    "half skeletons": (lambda pair: cut_in_half(pair / "skeletons.json"), CorpusError, r"skeletons\.json cannot be"),
-    "bytes": (lambda pair: (pair / "config.json").write_bytes(b"\xff\xfe\0"), CorpusError, r"config\.json cannot be"),
-    "a list": (lambda pair: (pair / "config.json").write_text("[0, 1]"), CorpusError, r"config\.json holds list"),
-    "no end": (lambda pair: edit(pair / "config.json", end_position=None), CorpusError, r"config\.json lacks a pos"),
-    "text": (lambda pair: edit(pair / "config.json", end_position="end"), CorpusError, r"config\.json lacks a pos"),
-    "backwards": (lambda pair: edit(pair / "config.json", end_position=3), CorpusError, r"config\.json spans 1 s to"),
-    "NaN end": (lambda pair: edit(pair / "config.json", end_position=np.nan), CorpusError, r"config\.json spans 1 s"),
-    "length off": (lambda pair: edit(pair / "config.json", end_position=400), PoseError, r"skeletons\.json has 301 fr"),
-    "no centre": (lambda pair: edit(pair / "skeletons.json", center=None), PoseError, r"skeletons\.json holds no mot"),
-    "21 joints": (lambda pair: with_joints(pair, 21), PoseError, r"skeletons\.json holds skeletons \(301, 21, 3\)"),
-    "ragged": (lambda pair: edit(pair / "skeletons.json", skeletons=[[1], [2, 3]]), PoseError, r"skeletons\.json hold"),
-    "empty": (lambda pair: edit(pair / "skeletons.json", skeletons=[], center=[]), PoseError, r"skeletons\.json hold"),
-    "NaN marker": (lambda pair: with_gap(pair, slice(None)), PoseError, r"skeletons\.json miss the right ankle in 10"),
-    "long gap": (lambda pair: with_gap(pair, slice(50, 80)), PoseError, r"skeletons\.json miss the right ankle"),
-    "no body": (
-        lambda pair: edit(pair / "skeletons.json", skeletons=np.zeros((301, 23, 3)).tolist()), PoseError,
-        r"skeletons\.json.*legs",
-    ),
+    "no song": (lambda folder: (folder / "a.mp3").unlink(), CorpusError, r"a\.json has no song; .* the name a"),
+    "half": (lambda folder: (folder / "a.json").write_text('{"keypoints": [['), CorpusError, r"a\.json cannot be read"),
+    "no fps": (rewrite(keypoints=ONE_POINT), CorpusError, r"nothing tells the frame rate of .*a;"),
+    "a wrong fps": (rewrite(fps="x", keypoints=ONE_POINT), PoseError, r"the frame rate of .*a\.json is x"),
+    "no body": (rewrite(fps=30, keypoints=ONE_POINT), PoseError, r"a\.json: the legs of this body have no length"),
+    "no wrist": (rewrite(fps=30, keypoints=ONE_POINT, confidence=[[1] * 9 + [0] * 8] * 9), PoseError,
+                 r"a\.json shows the whole body in 0 of 9 frames"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", BROKEN)
-def test_a_broken_pair_is_refused_with_the_files_name_and_the_reason(tmp_path, write_pair, kind):
+def test_a_clip_that_does_not_fit_is_refused_with_the_files_name_and_the_reason(tmp_path, body_at, song, kind):
     spoil, error, message = BROKEN[kind]
-    pair = write_pair(tmp_path)
-    spoil(pair)
-    with pytest.raises(error, match=message) as refused:
-        sources.read_pair(pair)
-    assert "DANCE_C_1" in str(refused.value)
+    motions.write_json(tmp_path / "a.json", fps=30, keypoints=motions.keypoints(body_at(frame_times(99)), "COCO"))
+    song(tmp_path / "a.mp3")
+    spoil(tmp_path)
+    ((found,), _) = sources.find(tmp_path)
+    with pytest.raises(error, match=message):
+        sources.read(found)
 
 
-def test_two_frames_are_a_dance(tmp_path, write_pair):
-    pair = write_pair(tmp_path, frames=2)
-    edit(pair / "config.json", end_position=27)
-    assert sources.read_pair(pair).poses.shape == (2, 14, 3)
+def test_names_are_unique_and_safe_whatever_files_are_called(tmp_path):
+    for name in ("a b", "a_b", "A_B", "x/../a", "\n", "…", "é", "-", "a" * 220, "$(touch x)", "\u821e" * 80):
+        path = tmp_path / name.replace("/", "\u2215")
+        path.with_name(path.name + ".json").write_text('{"fps": 30, "keypoints": []}')
+    names = [clip.name for clip in sources.find(tmp_path)[0]]
+    assert len(names) == 11 == len({name.lower() for name in names})
+    assert max(len(name.encode()) for name in names) <= 200
+    assert all(name == Path(name).name and name.replace("_", "").replace(".", "").isalnum() for name in names), names
 
 
-def test_one_frame_is_none(tmp_path, write_pair):
-    pair = write_pair(tmp_path, frames=1)
-    edit(pair / "config.json", end_position=27)
-    with pytest.raises(PoseError, match=r"DANCE_C_1.skeletons\.json"):
-        sources.read_pair(pair)
+def test_links_to_folders_hidden_files_and_pipes_are_passed_by(tmp_path, body_at):
+    outside = motions.write_json(tmp_path / "outside" / "a.json", fps=30, keypoints=[])
+    root = tmp_path / "corpus"
+    root.mkdir()
+    (root / "link").symlink_to(outside.parent)
+    (root / "loop").symlink_to(root)
+    (root / "gone.json").symlink_to(tmp_path / "nowhere")
+    os.mkfifo(root / "pipe.json")
+    shutil.copy(outside, root / ".a.json")
+    shutil.copytree(outside.parent, root / ".hidden")
+    assert sources.find(root) == ([], [])
 
 
-@pytest.mark.parametrize("name", ["DANCE_X_1", "DANCE_C", "DANCE_C_1_2", "DANCE__1"])
-def test_an_unknown_style_letter_is_refused(tmp_path, write_pair, name):
-    with pytest.raises(CorpusError, match=f"{name} names no known style"):
-        sources.read_pair(write_pair(tmp_path, name))
+def test_a_format_is_known_by_what_it_is_and_not_by_what_it_is_called(tmp_path, body_at):
+    body = body_at(frame_times(5))
+    motions.write_aist(tmp_path, body).rename(tmp_path / "take.json")
+    motions.write_json(tmp_path / "b.json", fps=30, keypoints=motions.keypoints(body, "COCO")).rename(
+        tmp_path / "b.pkl"
+    )
+    (tmp_path / "c.json").write_text("{}")
+    found, unknown = sources.find(tmp_path)
+    assert [(clip.path.name, clip.format) for clip in found] == [("b", "keypoint JSON"), ("take", "AIST++")]
+    assert [path.name for path in unknown] == ["c.json"]
 
 
-def test_pairs_are_the_folders_of_the_layout_in_order(tmp_path, write_pair):
-    for name in ("DANCE_W_2", "DANCE_C_1"):
-        write_pair(tmp_path, name)
-    (tmp_path / "DANCE_notes.txt").touch()
-    (tmp_path / "other").mkdir()
-    assert [pair.name for pair in sources.pairs(tmp_path)] == ["DANCE_C_1", "DANCE_W_2"]
-    assert sources.is_dance_with_melody(tmp_path) and not sources.is_dance_with_melody(tmp_path / "other")
+def test_two_files_of_one_clip_are_refused_by_name(tmp_path, song):
+    for ending in (".json", ".txt"):
+        motions.write_json(tmp_path / f"a{ending}", fps=30, keypoints=ONE_POINT)
+    song(tmp_path / "a.mp3")
+    ((found,), _) = sources.find(tmp_path)
+    with pytest.raises(CorpusError, match=r"a\.json and a\.txt have one name"):
+        sources.read(found)
 
 
-@pytest.mark.parametrize(
-    ("name", "split", "group"),
-    [("DANCE_C_4", "validation", "DANCE_C_4"), ("DANCE_R_4", "validation", "DANCE_R_4"),
-     ("DANCE_C_6", "test", "DANCE_C_6"), ("DANCE_R_2", "test", "DANCE_R_2"), ("DANCE_C_1", "train", "DANCE_C_1"),
-     ("DANCE_W_4", "train", "the waltz routine"), ("DANCE_T_6", "train", "the tango routine")],
-)  # fmt: skip
-def test_the_split_is_fixed_by_name_and_takes_of_one_routine_are_one_group(tmp_path, write_pair, name, split, group):
-    clip = sources.read_pair(write_pair(tmp_path, name))
-    assert (clip.split, clip.group) == (split, group)
+def test_every_module_that_reads_is_part_of_what_makes_a_cached_corpus_stale():
+    """Those that `sources` imports, with what they import; `pose`, `audio` and `clock` are in `corpus.ANALYSIS`."""
+    import test_project
+
+    needed, left = set(), {"sources"}
+    while left:
+        module = left.pop()
+        needed.add(module)
+        left |= test_project.own_imports(test_project.MODULES[module]) - needed
+    assert needed - set(corpus.ANALYSIS) - {"errors", "clip"} == set(sources.RECIPE)
 
 
-def test_the_real_data_is_read_whole_and_split_so_that_what_is_held_out_was_never_danced_in_training(real_corpus):
-    clips = [sources.read_pair(pair) for pair in sources.pairs(real_corpus)]
-    assert Counter(clip.style for clip in clips) == {"cha-cha": 6, "rumba": 8, "tango": 4, "waltz": 12}
-    # 51 minutes in all; each a body of the one size that stands on the floor.
-    assert sum(len(clip.poses) for clip in clips) / FPS / 60 == pytest.approx(51, abs=1)
-    assert {clip.style for clip in clips if clip.split != "train"} == {"cha-cha", "rumba"}
-    assert Counter(clip.split for clip in clips) == {"train": 24, "validation": 2, "test": 4}
-    sides = {(clip.group, clip.split) for clip in clips}
-    assert len(sides) == len({group for group, _ in sides})
-    for clip in clips:
-        np.testing.assert_allclose(pose.bone_lengths(clip.poses[::100]).mean(axis=0), pose.BONE_LENGTHS, atol=1e-4)
+TRICKS = (
+    b"",
+    b"null",
+    b"-1",
+    b"1e999",
+    b"NaN",
+    b"Infinity",
+    b"[]",
+    b"{}",
+    b'"text"',
+    b"true",
+    b"1" * 400,
+    b"\xff",
+    b"]",
+)
+
+
+def test_mutated_files_of_every_format_end_in_a_dance_or_in_our_own_error_that_names_them(tmp_path, body_at, song):
+    body = body_at(frame_times(12))
+    picture = motions.in_picture(body)
+    confidence = np.full((12, 33), 0.9)
+    world = motions.keypoints((body - pose.pelvis(body)[:, None]) * (1, -1, -1), "MediaPipe")
+    motions.write_json(tmp_path / "a" / "clip.json", fps=30, frames=12, world_landmarks=world, confidence=confidence)
+    motions.write_json(tmp_path / "b" / "clip.json", fps=30, keypoints=motions.keypoints(picture, "COCO"))
+    motions.write_aist(tmp_path / "c", body, name="clip")
+    motions.write_openpose(tmp_path / "d", picture)
+    (tmp_path / "d" / "fps.txt").write_text("30")
+    song(tmp_path / "clip.mp3")
+    rng = np.random.default_rng(0)
+    refused = dict.fromkeys("abcd", 0)
+    for folder in refused:
+        path = sorted((tmp_path / folder).iterdir())[-2 if folder == "d" else -1]
+        whole = path.read_bytes()
+        for turn in range(60):
+            start = rng.integers(len(whole) if turn % 2 else 200)
+            changed = whole[:start] + TRICKS[rng.integers(len(TRICKS))] + whole[start + rng.integers(30) :]
+            path.write_bytes(changed if turn else whole)
+            for found in sources.find(tmp_path / folder)[0]:
+                try:
+                    clip = sources.read(replace(found, song=tmp_path / "clip.mp3", root=tmp_path))
+                    assert np.isfinite(clip.poses).all()
+                except D2MError as error:
+                    assert "clip" in str(error) and turn, error  # the first turn changes nothing
+                    refused[folder] += 1
+    assert all(9 < count < 60 for count in refused.values()), refused
