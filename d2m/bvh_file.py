@@ -99,6 +99,12 @@ class _Lines:
             raise self.wrong(f"has {line[:40]!r}" if line else "ends", f"{first} ...")
         return words
 
+    def alone(self, word: str) -> None:
+        """The next line, which must be `word`."""
+        line = self.next()
+        if line.upper() != word:
+            raise self.wrong(f"has {line[:40]!r}" if line else "ends", word)
+
     def numbers(self, words: list[str], count: int) -> list[float]:
         """`words` as so many numbers, finite and not huge."""
         try:
@@ -115,7 +121,7 @@ class _Lines:
 
 def _hierarchy(lines: _Lines) -> list[Joint]:
     """The joints between HIERARCHY and MOTION, parents first."""
-    lines.words("HIERARCHY")
+    lines.alone("HIERARCHY")
     joints = [_joint(lines, lines.words("ROOT", 1), -1)]
     open_joints = [0]
     while open_joints:
@@ -127,9 +133,9 @@ def _hierarchy(lines: _Lines) -> list[Joint]:
             joints.append(_joint(lines, name.split(), open_joints[-1]))
             open_joints.append(len(joints) - 1)
         elif line.upper() == "END SITE":
-            lines.words("{")
+            lines.alone("{")
             end = tuple(lines.numbers(lines.words("OFFSET"), 3))
-            lines.words("}")
+            lines.alone("}")
             last = open_joints[-1]
             joints[last] = replace(joints[last], end=end)
         elif line == "}":
@@ -141,7 +147,7 @@ def _hierarchy(lines: _Lines) -> list[Joint]:
 
 def _joint(lines: _Lines, name: list[str], parent: int) -> Joint:
     """What stands between a joint's { and its children."""
-    lines.words("{")
+    lines.alone("{")
     offset = tuple(lines.numbers(lines.words("OFFSET"), 3))
     count, *channels = lines.words("CHANNELS", 1)
     known = {channel.lower(): channel for channel in CHANNELS}
@@ -153,7 +159,7 @@ def _joint(lines: _Lines, name: list[str], parent: int) -> Joint:
 
 def _motion_head(lines: _Lines) -> tuple[int, float]:
     """How many frames there are, and how many a second."""
-    lines.words("MOTION")
+    lines.alone("MOTION")
     (frames,) = lines.numbers(lines.words("Frames:"), 1)
     (frame_s,) = lines.numbers(lines.words("Frame Time:"), 1)
     if frames != int(frames) or frames < 2:

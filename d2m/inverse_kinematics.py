@@ -123,9 +123,9 @@ def _frames(poses: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _limb(parent: np.ndarray, rest: np.ndarray, axis: np.ndarray, along: np.ndarray, following=None) -> np.ndarray:
-    """The frame (T, 3, 3) of a bone that points `along` (T, 3), and in the rest pose of `parent` (T, 3, 3) along `rest`.
+    """The frame (T, 3, 3) of a bone that points `along` (T, 3), at rest along `rest` in that of `parent` (T, 3, 3).
 
-    What turns it there on the shortest way; where the bone `following` (T, 3) is bent against it, its `axis`, square to
+    It turns there on the shortest way; where the bone `following` (T, 3) is bent against it, its `axis`, square to
     `rest`, is turned to the one about which that is bent, unless that is bent the wrong way.
     """
     start, about = parent @ rest, parent @ axis
@@ -142,8 +142,8 @@ def _limb(parent: np.ndarray, rest: np.ndarray, axis: np.ndarray, along: np.ndar
 
 
 def _frame(first: np.ndarray, along: np.ndarray, second: np.ndarray, near: np.ndarray) -> np.ndarray:
-    """Rotations (T, 3, 3) that turn `first` (3,) to `along` (T, 3), and `second` (3,), which is square to it, as `near`
-    (T, 3) as can be."""
+    """Rotations (T, 3, 3) that turn `first` (3,) to `along` (T, 3), and `second` (3,), square to it, as
+    near to `near` (T, 3) as can be."""
     across = near - _dot(near, along) * along
     # Where near is along, any direction square to it will do.
     other = np.eye(3)[np.abs(along).argmin(axis=-1)]

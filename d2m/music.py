@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from scipy.ndimage import maximum_filter1d
 
+from d2m import given_beats
 from d2m.audio import MIN_SONG_S, load, load_stereo
 from d2m.clock import FPS, SAMPLE_RATE, frame_count, samples_per_frame, to_frames
 from d2m.errors import D2MError, MediaError, ParameterError
@@ -42,6 +43,7 @@ ONSET_WINDOW = 2048  # samples of the spectrum
 ONSET_FPS = SAMPLE_RATE / ONSET_HOP
 VERSION = 3  # of the analysis: a change makes cached results stale
 FASTEST_DANCE = 150.0  # BPM
+SLOWEST_BPM, FASTEST_BPM = 30.0, 300.0  # that a user may give
 SMALLEST_DEVIATION = 1e-3  # of a feature in a song: what never changes must not be made loud
 FEATURES = 28  # 13 MFCC, log energy, and the first differences of both (paper, section 4.1)
 
@@ -73,15 +75,23 @@ class Music:
     onset_fps: float = ONSET_FPS
 
 
-def analyse(path, bpm: float | None = None) -> Music:
-    """Beats and features of the song at `path`, cached by the content of the file; `bpm` overrules the tempo heard.
+def analyse(path, bpm: float | None = None, beats_s: np.ndarray | None = None) -> Music:
+    """Beats and features of the song at `path`, cached by the content of the file.
 
-    Raises `MediaError` (see `load`; also where no beat is heard) and `ParameterError` for a `bpm` outside 30 to 300.
+    `bpm` overrules the tempo that is heard; `beats_s` (n,), see `given_beats.check`, are taken in place of the beats.
+    Raises `MediaError` (see `load`; also where no beat is heard), and `ParameterError` for a `bpm` outside 30 to 300,
+    for wrong beats, and for both given.
     """
-    if bpm is not None and not 30 <= bpm <= 300:
-        raise ParameterError(f"bpm is {bpm}", "a tempo from 30 to 300, or none")
+    if bpm is not None and not SLOWEST_BPM <= bpm <= FASTEST_BPM:
+        raise ParameterError(f"bpm is {bpm}", f"a tempo from {SLOWEST_BPM:g} to {FASTEST_BPM:g}, or none")
+    if bpm is not None and beats_s is not None:
+        raise ParameterError("bpm is given and beats too", "one of both", "leave bpm out: beats have their tempo")
     path = Path(path)
-    cached = cache_folder("music") / f"{_digest(path)}-{VERSION}-{bpm or 'heard'}.npz"
+    told = bpm or "heard"
+    if beats_s is not None:
+        beats_s = given_beats.check(beats_s)
+        told = hashlib.sha256(beats_s.tobytes()).hexdigest()[:24]
+    cached = cache_folder("music") / f"{_digest(path)}-{VERSION}-{told}.npz"
     try:
         with np.load(cached, allow_pickle=False) as file:
             return Music(
@@ -91,10 +101,13 @@ def analyse(path, bpm: float | None = None) -> Music:
         pass
     samples, rate = load(path)
     strength, drums = onset_strength(samples)
-    try:
-        beats_s = beats(strength, drums, bpm)
-    except MediaError as error:
-        raise MediaError(f"{path}: {error.problem}", error.expected, error.remedy) from error
+    if beats_s is None:
+        try:
+            beats_s = beats(strength, drums, bpm)
+        except MediaError as error:
+            raise MediaError(f"{path}: {error.problem}", error.expected, error.remedy) from error
+    else:
+        given_beats.check(beats_s, len(samples) / rate, f"the beats given for {path}")
     heard = Music(len(samples) / rate, tempo(beats_s), beats_s, strength, features(samples))
     with replacing(cached) as temporary:
         np.savez(
