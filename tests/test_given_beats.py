@@ -28,7 +28,8 @@ def test_beats_are_read_as_people_write_them(tmp_path, text):
     (b"1\n2\nnan\n4\n", ": a beat at nan s; expected seconds"), (b"1\n2\n3\ninf\n", ": a beat at inf s"),
     (b"-1\n2\n3\n4\n", ": a beat at -1 s"),
     (b"1\n2\n2\n4\n", ": after the beat at 2 s comes one at 2 s; expected beats in order, 0.1 to 4 s apart"),
-    (b"1\n3\n2\n4\n", ": after the beat at 3 s comes one at 2 s"), (b"1\n2\n2.05\n3", ": after the beat at 2 s comes one at 2.05 s"),
+    (b"1\n3\n2\n4\n", ": after the beat at 3 s comes one at 2 s"),
+    (b"1\n2\n2.05\n3", ": after the beat at 2 s comes one at 2.05 s"),
     (b"1\n2\n9\n10", ": after the beat at 2 s comes one at 9 s; .*go on counting"),
     (b"\xff\xfe\x00", "cannot be read"), (bytes(1000), "has .* in line 1"), (None, "cannot be read"),
 ])  # fmt: skip
