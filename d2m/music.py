@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from scipy.ndimage import maximum_filter1d
 
-from d2m import given_beats
+from d2m import given_beats, spectrum
 from d2m.audio import MIN_SONG_S, load, load_stereo
 from d2m.clock import FPS, SAMPLE_RATE, frame_count, samples_per_frame, to_frames
 from d2m.errors import D2MError, MediaError, ParameterError
@@ -39,7 +39,6 @@ __all__ = [
 ]
 
 ONSET_HOP = 256  # samples: 86 onset frames a second, a twelfth of the tolerance of 70 ms
-ONSET_WINDOW = 2048  # samples of the spectrum
 ONSET_FPS = SAMPLE_RATE / ONSET_HOP
 VERSION = 3  # of the analysis: a change makes cached results stale
 FASTEST_DANCE = 150.0  # BPM
@@ -125,11 +124,9 @@ def onset_strength(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     import librosa
 
-    power = librosa.feature.melspectrogram(
-        y=samples, sr=SAMPLE_RATE, hop_length=ONSET_HOP, n_fft=ONSET_WINDOW, n_mels=96
-    )
+    power = spectrum.mel(samples, ONSET_HOP, 96)
     # A sound enters a centred window half its length early; librosa shifts its onset strength likewise.
-    power = np.pad(power, ((0, 0), (ONSET_WINDOW // 2 // ONSET_HOP, 0)), mode="edge")[:, : power.shape[1]]
+    power = np.pad(power, ((0, 0), (spectrum.WINDOW // 2 // ONSET_HOP, 0)), mode="edge")[:, : power.shape[1]]
     decibels = librosa.power_to_db(power, ref=np.max, top_db=80)
     strength = np.maximum(np.diff(decibels, axis=1, prepend=decibels[:, :1]), 0).mean(axis=0)
     loudness = np.log1p(100 * np.sqrt(librosa.db_to_power(decibels)))
@@ -178,8 +175,8 @@ def features(samples: np.ndarray) -> np.ndarray:
     import librosa
 
     hop = samples_per_frame()
-    mfcc = librosa.feature.mfcc(y=samples, sr=SAMPLE_RATE, n_mfcc=13, n_fft=2048, hop_length=hop)
-    energy = np.log(librosa.feature.rms(y=samples, frame_length=2048, hop_length=hop) ** 2 + 1e-8)
+    mfcc = librosa.feature.mfcc(S=librosa.power_to_db(spectrum.mel(samples, hop, 128)), n_mfcc=13)
+    energy = np.log(spectrum.energy(samples, hop) + 1e-8)
     rows = np.concatenate([mfcc, energy]).T[: frame_count(len(samples) / SAMPLE_RATE, FPS)]  # (T, 14)
     return np.concatenate([rows, np.diff(rows, axis=0, prepend=rows[:1])], axis=1).astype(np.float32)
 
