@@ -14,11 +14,13 @@ export JUPYTER_PATH := $(CURDIR)/$(VENV)/share/jupyter
 unexport JPY_SESSION_NAME
 
 # Values reach the shell through the environment and unexpanded, so that $$, quotes and blanks in a name survive.
-unexport SONG STYLE SEED N PRESET CORPUS DEVICE STEPS
+unexport SONG STYLE SEED N BPM BEATS PRESET CORPUS DEVICE STEPS
 export D2M_SONG = $(value SONG)
 export D2M_STYLE = $(value STYLE)
 export D2M_SEED = $(value SEED)
 export D2M_N = $(value N)
+export D2M_BPM = $(value BPM)
+export D2M_BEATS = $(value BEATS)
 export D2M_PRESET = $(value PRESET)
 export D2M_CORPUS = $(value CORPUS)
 export D2M_DEVICE = $(value DEVICE)
@@ -26,6 +28,7 @@ export D2M_STEPS = $(value STEPS)
 # papermill -r gives a string whatever it looks like ("007"), -p a number where it looks like one.
 PARAMETERS = $(if $(value SONG),-r song "$$D2M_SONG") $(if $(value STYLE),-r style "$$D2M_STYLE") \
 	$(if $(value SEED),-p seed "$$D2M_SEED") $(if $(value N),-p n "$$D2M_N") \
+	$(if $(value BPM),-p bpm "$$D2M_BPM") $(if $(value BEATS),-r beats "$$D2M_BEATS") \
 	$(if $(value PRESET),-r preset "$$D2M_PRESET") $(if $(value CORPUS),-r corpus "$$D2M_CORPUS") \
 	$(if $(value DEVICE),-r device "$$D2M_DEVICE")
 
@@ -34,7 +37,7 @@ PARAMETERS = $(if $(value SONG),-r song "$$D2M_SONG") $(if $(value STYLE),-r sty
 
 help:
 	@echo 'make dance     a dance to a built-in song; trains first what is not trained yet'
-	@echo '               SONG=file STYLE=name SEED=0 N=1 PRESET=demo CORPUS=folder DEVICE=auto, each optional'
+	@echo '               SONG=file STYLE=name SEED=0 N=1 BPM=0 BEATS=file PRESET=demo CORPUS=folder DEVICE=auto, each optional'
 	@echo 'make test      unit tests; the five notebooks run again and checked'
 	@echo 'make study     trains and scores d2m, its baselines and d2m without each part (hours; goes on where it stopped)'
 	@echo '               CORPUS=folder PRESET=demo DEVICE=auto STEPS=0, each optional'

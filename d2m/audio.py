@@ -18,7 +18,7 @@ def load(path) -> tuple[np.ndarray, int]:
 
     Raises `MediaError` for a file that is missing, empty, no sound, damaged, silent, or not 5 s to 3 h long.
     """
-    samples = _decode(path, SAMPLE_RATE).mean(axis=1)
+    samples = _decode(path, SAMPLE_RATE, mono=True)[:, 0]
     duration_s = len(samples) / SAMPLE_RATE
     if duration_s < MIN_SONG_S:
         raise MediaError(f"{path} lasts {duration_s:.1f} s", f"{MIN_SONG_S:g} s at least", "choose a longer song")
@@ -37,8 +37,8 @@ def load_stereo(path) -> tuple[np.ndarray, int]:
     return samples, STEREO_RATE
 
 
-def _decode(path, rate: int) -> np.ndarray:
-    """All samples (n, channels) of the first sound in the file, resampled; channels as they are in the file.
+def _decode(path, rate: int, mono: bool = False) -> np.ndarray:
+    """All samples (n, channels) of the first sound in the file, resampled; channels as in the file, or their mean.
 
     FFmpeg's own mixing is not used: it makes two equal channels 3 dB louder than each, and so clips them.
     """
@@ -56,23 +56,32 @@ def _decode(path, rate: int) -> np.ndarray:
                 raise MediaError(f"{path} has no sound", "a file with an audio stream")
             resampler = av.AudioResampler("flt", None, rate)
             # A loop, not a comprehension, so that a header that promises too much is stopped where it is decoded.
-            pieces, count, limit = [], 0, MAX_SONG_S * rate
+            # One buffer that grows: pieces that are joined at the end would take the memory twice.
+            decoded, channels, limit = bytearray(), 1, MAX_SONG_S * rate
+
+            def take(piece) -> None:
+                nonlocal channels
+                samples = piece.to_ndarray().reshape(-1, len(piece.layout.channels))
+                samples = samples.mean(axis=1, keepdims=True) if mono else samples
+                channels = samples.shape[1]
+                decoded.extend(samples.tobytes())
+
             for frame in container.decode(audio=0):
                 for piece in resampler.resample(frame):
-                    pieces.append(piece.to_ndarray().reshape(-1, len(piece.layout.channels)))
-                    count += len(pieces[-1])
-                if count > limit:
+                    take(piece)
+                if len(decoded) > limit * channels * 4:
                     raise MediaError(f"{path} lasts more than {MAX_SONG_S / 3600:g} hours", "a shorter file", "cut it")
             known = container.format.name != "mp3" or _tells_its_length(path)
             promised = (container.duration or 0) / av.time_base if known else 0.0
-            pieces += [piece.to_ndarray().reshape(-1, len(piece.layout.channels)) for piece in resampler.resample(None)]
+            for piece in resampler.resample(None):
+                take(piece)
     except (av.FFmpegError, OSError, ValueError) as error:
         raise MediaError(
             f"{path} cannot be decoded ({error})", "an audio or video file that is whole", "convert or copy it again"
         ) from error
-    if not pieces:
+    if not decoded:
         raise MediaError(f"{path} holds no samples", "a song", "copy or download it again")
-    samples = np.concatenate(pieces)
+    samples = np.frombuffer(decoded, dtype=np.float32).reshape(-1, channels)
     if len(samples) / rate < 0.9 * promised - 1:  # the margin is for headers that round
         raise MediaError(
             f"{path} ends after {len(samples) / rate:.1f} s of {promised:.1f}",

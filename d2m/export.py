@@ -1,8 +1,8 @@
-"""Dances as files for other programs: npz for numbers, JSON for everything else.
+"""Dances as files for other programs: npz for numbers, JSON for everything else, BVH for animation.
 
-Both hold `poses` (T, 14, D) in metres, y up, at `fps`; `beats_s`, the song's beats, and `units_s`, when each movement
-begins, in seconds from pose 0; `style`, `seed`; and `start_s`, where in the song pose 0 stands. The JSON adds the names
-of the joints and the limbs that join them.
+npz and JSON hold `poses` (T, 14, D) in metres, y up, at `fps`; `beats_s`, the song's beats, and `units_s`, when each
+movement begins, in seconds from pose 0; `style`, `seed`; and `start_s`, where in the song pose 0 stands. BVH holds a
+dance in 3D as a skeleton whose joints turn (see `inverse_kinematics`). Video is in `render`.
 """
 
 import json
@@ -13,13 +13,23 @@ from zipfile import BadZipFile, is_zipfile
 
 import numpy as np
 
-from d2m import pose
+from d2m import bvh_file, inverse_kinematics, pose
 from d2m.dance import Dance
 from d2m.errors import PoseError
 from d2m.paths import replacing
 
 FORMAT = "d2m dance 1"
 LONGEST_STEM = 240  # bytes: file systems take 255, and an ending follows
+LARGEST_BVH_ERROR_M = 0.01  # of a joint: rotations move no limb that is longer or shorter than its own
+
+
+def write_all(dance: Dance, stem: Path) -> list[Path]:
+    """Write a dance as `stem`.npz, .json and, in 3D, .bvh (`stem` is a path without its ending), and return the paths.
+
+    Raises `OutputError`; and `PoseError` for a 3D body that is not d2m's.
+    """
+    kinds = {".npz": write_npz, ".json": write_json} | ({".bvh": write_bvh} if dance.poses.shape[2] == 3 else {})
+    return [write(dance, stem.with_name(stem.name + ending)) for ending, write in kinds.items()]
 
 
 def file_stem(song: Path | str, style: str, seed: int) -> str:
@@ -88,7 +98,21 @@ def read_npz(path: Path) -> Dance:
 
 
 def write_json(dance: Dance, path: Path) -> Path:
-    """Write a dance as JSON (metres to 0.1 mm, seconds) and return the path. Raises `OutputError`."""
+    """Write a dance as a JSON object and return the path. Its members, T frames of D = 2 or 3 dimensions:
+
+    format    "d2m dance 1"; a change that a reader would stumble over counts it up
+    joints    the 14 names of the joints, in the order of the poses: "nose", "neck", "right shoulder", ...
+    limbs     13 pairs [i, j] of joints that a line joins in a picture
+    fps       poses a second: pose k stands k / fps seconds after pose 0
+    style     the style that is danced, "zumba"; seed, the whole number that it was drawn by
+    start_s   seconds from the beginning of the song to pose 0
+    beats_s   the song's beats, seconds from pose 0, in order, to 0.1 ms
+    units_s   when each movement but the first begins, likewise
+    poses     T lists of 14 lists of D numbers, metres to 0.1 mm: x to the left of a body that faces along +z, y up from
+              the floor, z; in 2D x to the right of the picture, y up
+
+    The song itself is not in it, nor its name: the file's name has that. Raises `OutputError`.
+    """
     content = {
         "format": FORMAT,
         "joints": pose.JOINTS,
@@ -103,4 +127,27 @@ def write_json(dance: Dance, path: Path) -> Path:
     }
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(content))
+    return path
+
+
+def write_bvh(dance: Dance, path: Path) -> Path:
+    """Write a 3D dance as BVH and return the path: metres, y up, facing +z at rest, frames at the dance's rate.
+
+    The skeleton is `inverse_kinematics.SKELETON`, named as Mixamo names its own; joints turn about z, x, y. What is
+    written is checked by forward kinematics. Raises `OutputError`; `PoseError` for a 2D dance, and for a body whose
+    bones are not as long as d2m's, so that a joint would stand more than 1 cm off.
+    """
+    poses = pose.validate(dance.poses, "the poses of the dance")
+    if poses.shape[2] != 3:
+        raise PoseError("a dance in 2D has no joint rotations", "a dance in 3D", "write it as npz or JSON")
+    place, angles = inverse_kinematics.solve(poses)
+    off = np.linalg.norm(inverse_kinematics.body(place, angles) - poses, axis=-1)
+    if off.max() > LARGEST_BVH_ERROR_M:
+        raise PoseError(
+            f"the {pose.JOINTS[int(off.max(axis=0).argmax())]} of this dance would be {off.max():.2f} m off in BVH",
+            "a body with d2m's bones", "bring the poses to it with d2m.pose.fit_body",
+        )  # fmt: skip
+    values = np.concatenate([place, angles.reshape(len(poses), -1)], axis=1)
+    with replacing(path) as temporary:
+        temporary.write_text(bvh_file.as_text(inverse_kinematics.SKELETON, values, dance.fps))
     return path

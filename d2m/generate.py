@@ -48,16 +48,17 @@ class Dancer:
 
 def dance(
     dancer: Dancer, song: Path | str, seed: int = 0, wanted: str = "", count: int = 1,
-    start_pose: np.ndarray | None = None, bpm: float | None = None,
+    start_pose: np.ndarray | None = None, bpm: float | None = None, beats_s: np.ndarray | None = None,
 ) -> list[Dance]:  # fmt: skip
     """`count` dances, with seeds seed, seed + 1, ..., that last as long as `song` (5 s to 3 hours).
 
     `wanted` names a style ("": the song's own, as heard in the minute about each run); `start_pose` (14, D) is the pose
-    to start from (None: one of the training dances'); `bpm` overrules the tempo that is heard. The same seed gives the
-    same dance, alone or in a batch. Raises `MediaError`, `ParameterError`, `PoseError`.
+    to start from (None: one of the training dances'); `bpm` overrules the tempo that is heard, `beats_s` the beats (see
+    `music.analyse`). The same seed gives the same dance, alone or in a batch. Raises `MediaError`, `ParameterError`,
+    `PoseError`.
     """
     check(dancer, wanted, count)
-    return dance_to(dancer, music.analyse(song, bpm=bpm), Path(song), seed, wanted, count, start_pose)
+    return dance_to(dancer, music.analyse(song, bpm, beats_s), Path(song), seed, wanted, count, start_pose)
 
 
 def check(dancer: Dancer, wanted: str, count: int) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from scipy.ndimage import maximum_filter1d
 
+from d2m import given_beats, spectrum
 from d2m.audio import MIN_SONG_S, load, load_stereo
 from d2m.clock import FPS, SAMPLE_RATE, frame_count, samples_per_frame, to_frames
 from d2m.errors import D2MError, MediaError, ParameterError
@@ -38,10 +39,10 @@ __all__ = [
 ]
 
 ONSET_HOP = 256  # samples: 86 onset frames a second, a twelfth of the tolerance of 70 ms
-ONSET_WINDOW = 2048  # samples of the spectrum
 ONSET_FPS = SAMPLE_RATE / ONSET_HOP
 VERSION = 3  # of the analysis: a change makes cached results stale
 FASTEST_DANCE = 150.0  # BPM
+SLOWEST_BPM, FASTEST_BPM = 30.0, 300.0  # that a user may give
 SMALLEST_DEVIATION = 1e-3  # of a feature in a song: what never changes must not be made loud
 FEATURES = 28  # 13 MFCC, log energy, and the first differences of both (paper, section 4.1)
 
@@ -73,15 +74,23 @@ class Music:
     onset_fps: float = ONSET_FPS
 
 
-def analyse(path, bpm: float | None = None) -> Music:
-    """Beats and features of the song at `path`, cached by the content of the file; `bpm` overrules the tempo heard.
+def analyse(path, bpm: float | None = None, beats_s: np.ndarray | None = None) -> Music:
+    """Beats and features of the song at `path`, cached by the content of the file.
 
-    Raises `MediaError` (see `load`; also where no beat is heard) and `ParameterError` for a `bpm` outside 30 to 300.
+    `bpm` overrules the tempo that is heard; `beats_s` (n,), see `given_beats.check`, are taken in place of the beats.
+    Raises `MediaError` (see `load`; also where no beat is heard), and `ParameterError` for a `bpm` outside 30 to 300,
+    for wrong beats, and for both given.
     """
-    if bpm is not None and not 30 <= bpm <= 300:
-        raise ParameterError(f"bpm is {bpm}", "a tempo from 30 to 300, or none")
+    if bpm is not None and not SLOWEST_BPM <= bpm <= FASTEST_BPM:
+        raise ParameterError(f"bpm is {bpm}", f"a tempo from {SLOWEST_BPM:g} to {FASTEST_BPM:g}, or none")
+    if bpm is not None and beats_s is not None:
+        raise ParameterError("bpm is given and beats too", "one of both", "leave bpm out: beats have their tempo")
     path = Path(path)
-    cached = cache_folder("music") / f"{_digest(path)}-{VERSION}-{bpm or 'heard'}.npz"
+    told = bpm or "heard"
+    if beats_s is not None:
+        beats_s = given_beats.check(beats_s)
+        told = hashlib.sha256(beats_s.tobytes()).hexdigest()[:24]
+    cached = cache_folder("music") / f"{_digest(path)}-{VERSION}-{told}.npz"
     try:
         with np.load(cached, allow_pickle=False) as file:
             return Music(
@@ -91,10 +100,13 @@ def analyse(path, bpm: float | None = None) -> Music:
         pass
     samples, rate = load(path)
     strength, drums = onset_strength(samples)
-    try:
-        beats_s = beats(strength, drums, bpm)
-    except MediaError as error:
-        raise MediaError(f"{path}: {error.problem}", error.expected, error.remedy) from error
+    if beats_s is None:
+        try:
+            beats_s = beats(strength, drums, bpm)
+        except MediaError as error:
+            raise MediaError(f"{path}: {error.problem}", error.expected, error.remedy) from error
+    else:
+        given_beats.check(beats_s, len(samples) / rate, f"the beats given for {path}")
     heard = Music(len(samples) / rate, tempo(beats_s), beats_s, strength, features(samples))
     with replacing(cached) as temporary:
         np.savez(
@@ -112,11 +124,9 @@ def onset_strength(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     import librosa
 
-    power = librosa.feature.melspectrogram(
-        y=samples, sr=SAMPLE_RATE, hop_length=ONSET_HOP, n_fft=ONSET_WINDOW, n_mels=96
-    )
+    power = spectrum.mel(samples, ONSET_HOP, 96)
     # A sound enters a centred window half its length early; librosa shifts its onset strength likewise.
-    power = np.pad(power, ((0, 0), (ONSET_WINDOW // 2 // ONSET_HOP, 0)), mode="edge")[:, : power.shape[1]]
+    power = np.pad(power, ((0, 0), (spectrum.WINDOW // 2 // ONSET_HOP, 0)), mode="edge")[:, : power.shape[1]]
     decibels = librosa.power_to_db(power, ref=np.max, top_db=80)
     strength = np.maximum(np.diff(decibels, axis=1, prepend=decibels[:, :1]), 0).mean(axis=0)
     loudness = np.log1p(100 * np.sqrt(librosa.db_to_power(decibels)))
@@ -165,8 +175,8 @@ def features(samples: np.ndarray) -> np.ndarray:
     import librosa
 
     hop = samples_per_frame()
-    mfcc = librosa.feature.mfcc(y=samples, sr=SAMPLE_RATE, n_mfcc=13, n_fft=2048, hop_length=hop)
-    energy = np.log(librosa.feature.rms(y=samples, frame_length=2048, hop_length=hop) ** 2 + 1e-8)
+    mfcc = librosa.feature.mfcc(S=librosa.power_to_db(spectrum.mel(samples, hop, 128)), n_mfcc=13)
+    energy = np.log(spectrum.energy(samples, hop) + 1e-8)
     rows = np.concatenate([mfcc, energy]).T[: frame_count(len(samples) / SAMPLE_RATE, FPS)]  # (T, 14)
     return np.concatenate([rows, np.diff(rows, axis=0, prepend=rows[:1])], axis=1).astype(np.float32)
 

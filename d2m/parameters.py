@@ -9,10 +9,11 @@ import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import UnionType
 
 import numpy as np
 
-from d2m import pose
+from d2m import given_beats, music, pose
 from d2m.errors import ParameterError
 from d2m.experiment import Experiment
 from d2m.export import read_npz
@@ -29,7 +30,7 @@ LARGEST_SEED = 2**31 - 1
 class Parameter:
     """What a parameter may be: a type, and a check that raises `ParameterError` for a wrong value."""
 
-    kind: type
+    kind: type | UnionType
     meaning: str
     check: Callable = lambda value: None
 
@@ -47,6 +48,13 @@ def _filled(corpus: str) -> None:
         raise ParameterError("corpus is empty", '"builtin" or a folder')
 
 
+def _tempo(bpm: float) -> None:
+    if bpm and not music.SLOWEST_BPM <= bpm <= music.FASTEST_BPM:
+        raise ParameterError(
+            f"bpm is {bpm}", f"a tempo from {music.SLOWEST_BPM:g} to {music.FASTEST_BPM:g}, or 0 for the one heard"
+        )
+
+
 COMMON = {
     "corpus": Parameter(str, '"builtin", or a folder of a corpus', _filled),
     "run": Parameter(str, 'the folder of the run, or ""'),
@@ -60,6 +68,8 @@ OWN = {
     "song": Parameter(str, 'an audio file, or ""'),
     "style": Parameter(str, 'a style of the corpus, or ""'),
     "n": Parameter(int, "a number of dances", _within("n", 1, MOST_DANCES)),
+    "bpm": Parameter(int | float, "beats a minute, 0 for what is heard", _tempo),
+    "beats": Parameter(str, 'a text file of seconds, one beat a line, or ""'),
     "start_pose": Parameter(str, 'a .npy file of one pose or a .npz dance, or ""'),
 }
 
@@ -98,6 +108,21 @@ def find_song(song: str) -> Path:
             "a relative path begins at the repository's root",
         )  # fmt: skip
     return path
+
+
+def listen(path: Path, bpm: float = 0, beats: str = "") -> music.Music:
+    """What is heard in the song at `path`: in the tempo `bpm` (0: the one heard), or on the beats in the file `beats`.
+
+    Raises `MediaError` for a song, and `ParameterError` for a file of beats, that cannot be used, and for both given.
+    """
+    if not beats:
+        return music.analyse(path, bpm or None)
+    file = resolve(beats)
+    beats_s = given_beats.read(file)
+    try:
+        return music.analyse(path, bpm or None, beats_s)
+    except ParameterError as error:
+        raise ParameterError(f"beats {file}: {error.problem}", error.expected, error.remedy) from error
 
 
 def check_style(style: str, styles: tuple[str, ...]) -> None:

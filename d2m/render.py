@@ -27,6 +27,7 @@ CAMERA_M = (4.6, 1.25)  # distance from the dancer, height
 VIEW = 0.45  # radians by which the camera stands aside of the direction first faced
 FLASH_S = 0.12  # of the disc, after a beat
 RIBBON_S = 4.0  # seconds of the song that the ribbon shows
+LONGEST_GIF_S = 300.0  # 4000 pictures: 13 MB, and a quarter GB of memory while they are written
 CRF = 27  # of H.264: 10 s take about 300 kB
 
 
@@ -177,22 +178,37 @@ def _encode(container, video, track, picture: np.ndarray, sound, number: int) ->
         container.mux(track.encode(heard))
 
 
-def render_gif(dance: Dance, path: Path, span_s: tuple[float, float], size: int = 256, fps: float = 12.5) -> Path:
-    """Write the seconds `span_s` of a dance as a GIF that repeats, and return the path. Raises as `render_video`."""
+def render_gif(
+    dance: Dance, path: Path, span_s: tuple[float, float] | None = None, size: int = 256, fps: float = 12.5
+) -> Path:
+    """Write a dance, or the seconds `span_s` of it, as a GIF that repeats, and return the path: 5 minutes at most.
+
+    Raises `OutputError`, `ParameterError` (span).
+    """
     from PIL import Image
 
     begin, end = _span(dance, span_s)
+    if end - begin > LONGEST_GIF_S:
+        raise ParameterError(
+            f"a GIF of {end - begin:.0f} s is asked for",
+            f"{LONGEST_GIF_S:.0f} s at most",
+            "give span_s, or render_video",
+        )
     stage = Stage(dance, size)
-    pictures = [Image.fromarray(stage.picture(begin + n / fps)) for n in range(max(1, int((end - begin) * fps)))]
+    first, *times_s = (begin + n / fps for n in range(max(1, int((end - begin) * fps))))
+    picture = Image.fromarray(stage.picture(first))
     # One palette for all: frames that share their colours compress well, and do not flicker.
-    palette = pictures[0].quantize(48)
-    frames = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
+    palette = picture.quantize(48)
+
+    def indexed(time_s: float) -> Image.Image:
+        return Image.fromarray(stage.picture(time_s)).quantize(palette=palette, dither=Image.Dither.NONE)
+
     with replacing(path) as temporary:
-        frames[0].save(
+        picture.quantize(palette=palette, dither=Image.Dither.NONE).save(
             temporary,
             format="GIF",
             save_all=True,
-            append_images=frames[1:],
+            append_images=map(indexed, times_s),  # drawn as they are written: a byte a pixel is kept, not three
             duration=round(1000 / fps),
             loop=0,
             optimize=True,

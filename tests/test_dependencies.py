@@ -25,6 +25,7 @@ TOOLS = {  # which no module of d2m imports, and why they are here all the same
     "pytest": "runs the tests",
     "nbval": "runs the notebooks as tests",
     "ruff": "checks the style",
+    "bvhio": "reads in a test the BVH files that d2m writes",
 }
 BROUGHT = {
     "PIL": "matplotlib",

@@ -4,10 +4,12 @@ import json
 from dataclasses import fields, replace
 from pathlib import Path
 
+import bvhio
 import numpy as np
 import pytest
 
-from d2m import export, pose
+from d2m import bvh, dancers, export, pose
+from d2m import inverse_kinematics as ik
 from d2m.dance import Dance
 from d2m.errors import OutputError, PoseError
 
@@ -53,6 +55,42 @@ def test_json_comes_back_to_a_tenth_of_a_millimetre(tmp_path, dimensions):
     assert [tuple(limb) for limb in read.pop("limbs")] == list(pose.LIMBS)
     assert tuple(read.pop("joints")) == pose.JOINTS
     assert read == {"format": export.FORMAT, "fps": 30.0, "style": "hip-hop", "seed": 7, "start_s": 1.25}
+
+
+def danced() -> Dance:
+    """Four seconds of a built-in dancer."""
+    poses, known = dancers.dance("ballet", np.arange(0.3, 4, 0.5), 4, 4.0)
+    return Dance(poses, known, np.array([1.0]), style="ballet", seed=7, song=None)
+
+
+def test_bvh_comes_back_to_a_millimetre_and_to_a_reader_that_is_not_ours(tmp_path):
+    written = danced()
+    path = export.write_bvh(written, tmp_path / "new" / "a.bvh")
+    read, fps = bvh.read(path)
+    assert fps == written.fps == 15
+    np.testing.assert_allclose(read, written.poses, atol=1e-3)
+    root = bvhio.readAsHierarchy(str(path))
+    root.loadPose(30)
+    stands = {joint.Name: np.array(joint.PositionWorld) for joint, *_ in root.layout()}
+    np.testing.assert_allclose([stands[name] for name in ik.STANDS], written.poses[30], atol=1e-3)
+
+
+def test_a_2d_dance_and_a_body_with_other_bones_have_no_bvh(tmp_path):
+    with pytest.raises(PoseError, match="a dance in 2D has no joint rotations"):
+        export.write_bvh(dance(2), tmp_path / "a.bvh")
+    tall = replace(danced(), poses=danced().poses * 1.1)
+    with pytest.raises(PoseError, match=r"would be 0\.\d\d m off in BVH; expected a body with d2m's bones; .*fit_body"):
+        export.write_bvh(tall, tmp_path / "a.bvh")
+    export.write_bvh(replace(danced(), poses=danced().poses * 1.005), tmp_path / "b.bvh")
+    assert [path.name for path in tmp_path.iterdir()] == ["b.bvh"]
+
+
+def test_everything_is_written_under_one_stem_which_may_have_dots(tmp_path):
+    made = export.write_all(danced(), tmp_path / "a.song_ballet_7")
+    assert [path.name for path in made] == [f"a.song_ballet_7.{kind}" for kind in ("npz", "json", "bvh")]
+    assert sorted(tmp_path.iterdir()) == sorted(made)
+    flat = export.write_all(dance(2), tmp_path / "flat")
+    assert [path.name for path in flat] == ["flat.npz", "flat.json"]
 
 
 @pytest.mark.parametrize("write", [export.write_npz, export.write_json])

@@ -81,6 +81,9 @@ def test_every_notebook_refuses_what_is_wrong(name, injected, told):
     ("02_train_vae", "steps = -1", "steps is -1"), ("03_train_mmgan", "steps = 1.5", r"steps is 1\.5 \(float\)"),
     ("04_evaluate", "n = 3", "no parameter n"), ("05_dance", "n = 0", "n is 0"),
     ("05_dance", "style = 1", r"style is 1 \(int\)"), ("05_dance", "steps = 5", "no parameter steps"),
+    ("05_dance", "bpm = 20", "bpm is 20; expected a tempo from 30 to 300, or 0"),
+    ("05_dance", "bpm = '120'", r"bpm is '120' \(str\)"), ("05_dance", "beats = 3", r"beats is 3 \(int\)"),
+    ("05_dance", "bmp = 120", r"no parameter bmp; .*did you mean bpm\?"),
     ("01_beat_analysis", "song = 'a.mp3'", "no parameter song"),
 ])  # fmt: skip
 def test_parameters_of_one_notebook_alone_are_checked_there(name, injected, told):

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from d2m import export, parameters, pose
+from d2m import export, parameters, pose, songs
 from d2m.dance import Dance
 from d2m.errors import ParameterError, PoseError
 from d2m.experiment import Experiment
 from d2m.paths import ROOT
 
 GOOD = {"corpus": "builtin", "run": "", "preset": "demo", "seed": 0, "device": "auto"}
-OF_DANCE = {"song": "", "style": "", "n": 1, "start_pose": ""}
+OF_DANCE = {"song": "", "style": "", "n": 1, "bpm": 0, "beats": "", "start_pose": ""}
 CELL = '# Parameters\ncorpus = "builtin"  # or a folder\nrun = ""\npreset = "demo"\nseed = 0\ndevice = "auto"\n'
 
 
@@ -43,9 +43,9 @@ def test_good_parameters_give_the_experiment_that_they_describe():
     assert parameters.check(given, "steps") == expected
 
 
-@pytest.mark.parametrize("n", [1, 64])
-def test_the_parameters_of_a_dance_are_taken(n):
-    given = GOOD | OF_DANCE | {"song": "a.mp3", "style": "zumba", "n": n, "start_pose": "pose.npy"}
+@pytest.mark.parametrize(("n", "bpm"), [(1, 30), (64, 97.5), (2, 300.0)])
+def test_the_parameters_of_a_dance_are_taken(n, bpm):
+    given = GOOD | OF_DANCE | {"song": "a.mp3", "style": "zumba", "n": n, "bpm": bpm, "start_pose": "pose.npy"}
     assert parameters.check(given, *OF_DANCE) == Experiment()
 
 
@@ -74,6 +74,11 @@ def test_the_parameters_of_a_dance_are_taken(n):
     ("n", 0, "n is 0; expected a number from 1 to 64"),
     ("n", 65, "n is 65; expected a number from 1 to 64"),
     ("n", "1", r"n is '1' \(str\); expected a number of dances"),
+    ("bpm", "120", r"bpm is '120' \(str\); expected beats a minute, 0 for what is heard; pass it with -p bpm NUMBER"),
+    ("bpm", True, r"bpm is True \(bool\)"), ("bpm", None, r"bpm is None \(NoneType\)"),
+    *(("bpm", value, rf"bpm is {value}; expected a tempo from 30 to 300, or 0 for the one heard")
+      for value in (-120, 29.9, 301, float("nan"), float("inf"))),
+    ("beats", 3, r'beats is 3 \(int\); expected a text file of seconds, one beat a line, or ""; .*-r beats'),
     ("start_pose", 1.5, r"start_pose is 1\.5 \(float\); expected a \.npy file of one pose"),
 ])  # fmt: skip
 def test_a_wrong_value_is_refused_with_its_name_and_what_it_may_be(name, value, told):
@@ -132,6 +137,26 @@ def test_without_a_song_there_is_one_of_our_own(own_cache):
         assert container.streams.audio[0].codec_context.name == "flac"
         assert container.duration / av.time_base == pytest.approx(42.0, abs=0.1)
     assert path.is_relative_to(own_cache)
+
+
+def test_a_song_is_heard_in_the_tempo_or_on_the_beats_that_are_given(tmp_path, own_cache, write_sound):
+    song = write_sound(tmp_path / "song.wav", songs.drum_track(120, 12.0).samples, 22050)
+    (tmp_path / "beats.txt").write_text("1\n2\n3\n4\n5\n")
+    assert parameters.listen(song).tempo == pytest.approx(120, rel=0.02)
+    assert parameters.listen(song, 60).tempo == pytest.approx(60, rel=0.02)
+    assert parameters.listen(song, beats=str(tmp_path / "beats.txt")).beats_s.tolist() == [1, 2, 3, 4, 5]
+
+
+def test_beats_that_cannot_be_danced_to_are_refused_by_the_name_of_their_file(tmp_path, own_cache, write_sound):
+    song = write_sound(tmp_path / "song.wav", songs.drum_track(120, 6.0).samples, 22050)
+    (tmp_path / "beats.txt").write_text("3\n4\n5\n6.5\n")
+    for bpm, file, told in (
+        (0, "beats.txt", r"beats .*beats\.txt: .*song\.wav: a beat at 6\.5 s; expected seconds from 0 to 6\.00"),
+        (90, "beats.txt", r"beats .*beats\.txt: bpm is given and beats too; expected one of both"),
+        (0, "none.txt", r"none\.txt cannot be read"),
+    ):
+        with pytest.raises(ParameterError, match=told):
+            parameters.listen(song, bpm, str(tmp_path / file))
 
 
 def test_a_style_of_the_corpus_or_none_is_taken_and_another_refused():

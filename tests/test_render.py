@@ -151,6 +151,15 @@ def test_a_gif_repeats_and_has_a_picture_for_each_moment(dance, tmp_path, fps):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_gif_is_of_the_whole_dance_where_no_span_is_given_and_of_no_endless_one(dance, tmp_path, monkeypatch):
+    with Image.open(render.render_gif(dance, tmp_path / "dance.gif", size=SIZE, fps=5.0)) as gif:
+        assert gif.n_frames == 30  # 6 s
+    monkeypatch.setattr(render, "LONGEST_GIF_S", 5.0)
+    with pytest.raises(ParameterError, match=r"a GIF of 6 s is asked for; expected 5 s at most; give span_s"):
+        render.render_gif(dance, tmp_path / "long.gif", size=SIZE)
+    assert [path.name for path in tmp_path.iterdir()] == ["dance.gif"]
+
+
 @pytest.mark.parametrize("span_s", [(3.0, 3.0), (-1.0, 2.0), (6.0, 7.0), (4.0, 3.0)])
 @pytest.mark.parametrize("make", [render.render_video, render.render_gif])
 def test_a_span_outside_the_dance_is_refused(dance, tmp_path, make, span_s):
