@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import nbformat
 import pytest
 
 from d2m.paths import ROOT
@@ -44,7 +45,7 @@ def server(tmp_path_factory, artefacts) -> Iterator[tuple[str, str]]:
     """The address and the token of a JupyterLab that shows copies of the notebooks and has no settings but ours."""
     folder, home = tmp_path_factory.mktemp("notebooks"), tmp_path_factory.mktemp("jupyter")
     for path in (ROOT / "notebooks").glob("0?_*.ipynb"):
-        shutil.copy(path, folder)
+        _copy_without_outputs(path, folder / path.name)
     for name, values in SETTINGS.items():
         path = home / "lab" / "user-settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -90,6 +91,16 @@ def page(artefacts, tmp_path):
         finally:
             shown.screenshot(path=artefacts / "last.png")
             context.close()
+
+
+def _copy_without_outputs(path: Path, copy: Path) -> None:
+    """A notebook as if it had never run: widgets of a kept run would look like those of this one."""
+    notebook = nbformat.read(path, as_version=4)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    notebook.metadata.pop("widgets", None)
+    nbformat.write(notebook, copy)
 
 
 def _wait_for(address: str, process: subprocess.Popen, log: Path) -> None:

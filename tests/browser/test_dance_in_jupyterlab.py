@@ -52,7 +52,7 @@ def notebook(server, page):
     """Notebook 5, all of whose cells have run without an error."""
     address, token = server
     page.goto(f"{address}/lab/tree/05_dance.ipynb?token={token}&reset")
-    page.get_by_text("A song goes in, a dance comes out.").wait_for(timeout=SHOWN_MS)
+    page.locator("strong", has_text="A song goes in").wait_for(timeout=SHOWN_MS)
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.locator(".lm-Menu-item", has=page.get_by_text("Run All Cells", exact=True)).click()
     page.get_by_role("button", name="Dance", exact=True).wait_for(timeout=TRAINED_MS)
