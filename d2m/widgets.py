@@ -42,9 +42,9 @@ class DancePanel(ipywidgets.VBox):
     def __init__(self, experiment: Experiment, song: Path):
         self.experiment, self.made, self.asked = experiment, [], None
         self._choices(song)
-        self.dance = ipywidgets.Button(description="Dance", button_style="primary", icon="play")
+        self.dance = ipywidgets.Button(description="Dance", button_style="primary")
         self.another = ipywidgets.Button(description="Another", disabled=True)
-        self.save = ipywidgets.Button(description="Save", icon="save", disabled=True)
+        self.save = ipywidgets.Button(description="Save", disabled=True)
         narrow = {"indent": False, "layout": {"width": "70px"}}
         self.kinds = [ipywidgets.Checkbox(True, description=ending[1:], **narrow) for ending in instrument.SAVERS]
         self.bar = ipywidgets.FloatProgress(min=0, max=1, layout={"width": "480px", "visibility": "hidden"})
