@@ -53,6 +53,7 @@ def notebook(server, page):
     address, token = server
     page.goto(f"{address}/lab/tree/05_dance.ipynb?token={token}&reset")
     page.locator("strong", has_text="A song goes in").wait_for(timeout=SHOWN_MS)
+    page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=SHOWN_MS)
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.locator(".lm-Menu-item", has=page.get_by_text("Run All Cells", exact=True)).click()
     page.get_by_role("button", name="Dance", exact=True).wait_for(timeout=TRAINED_MS)
