@@ -1,4 +1,4 @@
-# make setup | dance | test | study | figures; `make` alone says what they do.
+# make setup | dance | test | test-browser | study | figures; `make` alone says what they do.
 # Another Python than the python3 of the PATH: make setup PYTHON=python3.12
 
 PYTHON ?= python3
@@ -33,12 +33,13 @@ PARAMETERS = $(if $(value SONG),-r song "$$D2M_SONG") $(if $(value STYLE),-r sty
 	$(if $(value DEVICE),-r device "$$D2M_DEVICE")
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dance test study figures
+.PHONY: help setup dance test test-browser study figures
 
 help:
 	@echo 'make dance     a dance to a built-in song; trains first what is not trained yet'
 	@echo '               SONG=file STYLE=name SEED=0 N=1 BPM=0 BEATS=file PRESET=demo CORPUS=folder DEVICE=auto, each optional'
 	@echo 'make test      unit tests; the five notebooks run again and checked'
+	@echo 'make test-browser   notebook 5 in JupyterLab in Chromium: run, pressed, seen, heard (installs Chromium if root)'
 	@echo 'make study     trains and scores d2m, its baselines and d2m without each part (hours; goes on where it stopped)'
 	@echo '               CORPUS=folder PRESET=demo DEVICE=auto STEPS=0, each optional'
 	@echo 'make figures   runs the five notebooks in place and refreshes figures/'
@@ -86,6 +87,20 @@ dance: setup notebooks/05_dance.ipynb
 
 test: setup
 	@$(VENV)/bin/python -m pytest
+
+# What the browser shows is kept in runs/browser. Without a Chromium and without root there is nothing to test with.
+test-browser: setup
+	@if ! { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null; then \
+		if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
+			echo 'Skipped: there is no Chromium here, and only root can install it (apt-get install chromium).'; exit 0; \
+		fi; \
+		echo 'Installing chromium ...'; \
+		{ apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends chromium; } \
+			>/dev/null || exit 1; \
+	fi; \
+	$(VENV)/bin/python -c 'import playwright' 2>/dev/null || \
+		$(VENV)/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[browser]' || exit 1; \
+	$(VENV)/bin/python -m pytest tests/browser
 
 study: setup
 	@$(VENV)/bin/python -c 'from d2m import study; study.main()'

@@ -23,15 +23,6 @@ LONGEST_STEM = 240  # bytes: file systems take 255, and an ending follows
 LARGEST_BVH_ERROR_M = 0.01  # of a joint: rotations move no limb that is longer or shorter than its own
 
 
-def write_all(dance: Dance, stem: Path) -> list[Path]:
-    """Write a dance as `stem`.npz, .json and, in 3D, .bvh (`stem` is a path without its ending), and return the paths.
-
-    Raises `OutputError`; and `PoseError` for a 3D body that is not d2m's.
-    """
-    kinds = {".npz": write_npz, ".json": write_json} | ({".bvh": write_bvh} if dance.poses.shape[2] == 3 else {})
-    return [write(dance, stem.with_name(stem.name + ending)) for ending, write in kinds.items()]
-
-
 def file_stem(song: Path | str, style: str, seed: int) -> str:
     """The name of a dance's files without their ending: the song's folder and stem, the style, the seed.
 

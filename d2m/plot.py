@@ -194,7 +194,7 @@ def losses(history: dict, title: str = "", groups: dict[str, tuple[str, ...]] | 
     for axis, (name, members) in zip(axes.flat, groups.items(), strict=False):
         for member in members:
             axis.plot(*history[member], label=member, linewidth=1.2)
-        axis.set(title=name, xlabel="step")
+        axis.set(title=name, xlabel="step", ylabel="loss")
         if len(members) > 1:
             axis.legend()
     made.suptitle(title)

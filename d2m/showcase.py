@@ -3,10 +3,11 @@
 import numpy as np
 import torch
 
-from d2m import generate, physics, pose
-from d2m.clock import to_seconds
+from d2m import alignment, generate, kinematics, physics, plot, pose
+from d2m.clock import FPS, to_seconds
 from d2m.dataset import balanced
 from d2m.experiment import Experiment
+from d2m.kinematics import KinematicBeatConfig
 from d2m.layers import reparameterise
 from d2m.units import LEAD, UNIT_BEATS, UNIT_POSES
 
@@ -42,6 +43,48 @@ def swapped(experiment: Experiment, count: int = 4) -> dict[str, np.ndarray]:
     made = _move(experiment, units[:, :LEAD], units[:1].expand(count, -1, -1))
     names = ["its own first pose", *(f"first pose of unit {number}" for number in range(2, count + 1))]
     return dict(zip(names, made, strict=True))
+
+
+@torch.no_grad()
+def between(experiment: Experiment, movement: float, initial: float) -> dict[str, np.ndarray]:
+    """Two unseen units as G_uni makes them, and one on the way between them: {name: (34, 14, D)}.
+
+    `movement` and `initial` say how far (0: the first, 1: the second) it has gone in z_mov and in z_ini. The units are
+    of the first and the last style; nothing is settled onto a given pose, so the walk in z_ini is seen.
+    """
+    data, vae, styles = experiment.dances(SHOWN), experiment.vae, experiment.corpus.styles
+    first, last = (
+        torch.nonzero(data.unit_styles == style)[:, 0] for style in (data.unit_styles.min(), data.unit_styles.max())
+    )
+    units = data.units(torch.stack([first[len(first) // 3], last[2 * len(last) // 3]]))
+    z_ini, z_mov = vae.encode_initial(units[:, :LEAD])[0], vae.encode_movement(units)[0]
+    way = lambda z, share: torch.stack([z[0], torch.lerp(z[0], z[1], share), z[1]])  # noqa: E731
+    made = vae.rigid(vae.generate(way(z_ini, initial), way(z_mov, movement)))
+    of_styles = [styles[int(data.unit_styles[rows[0]])] for rows in (first, last)]
+    names = [
+        f"one movement ({of_styles[0]})", f"{movement:.2f} of the way in z_mov, {initial:.2f} in z_ini",
+        f"another ({of_styles[1]})",
+    ]  # fmt: skip
+    return dict(zip(names, (pose.from_features(unit) for unit in made.double().numpy()), strict=True))
+
+
+def beats_found(
+    poses: np.ndarray, music_beats_s: np.ndarray, config: KinematicBeatConfig, span_s: tuple[float, float]
+) -> plot.Picture:
+    """The strength of beats of a dance over time, the kinematic beats that `config` finds dashed on it, the music's
+    beats as strokes at its foot, and how many are found and hit."""
+    found_s = kinematics.kinematic_beats(poses, config=config)[0]
+    strength = kinematics.beat_strength(poses, config=config)
+    title = f"{len(found_s)} kinematic beats in the whole dance"
+    if len(found_s):
+        title += f", {alignment.hits(music_beats_s, found_s).mean():.2f} of them within 70 ms of a music beat (blue)"
+    track = plot.Track(title, strength, FPS, "change", plot.KINEMATIC, found_s)
+    figure = plot.timeline([track], span_s)
+    (axis,) = figure.axes
+    axis.vlines(music_beats_s, 0, 0.1, transform=axis.get_xaxis_transform(), color=plot.MUSIC, linewidth=3)
+    axis.axhline(config.threshold, color=plot.CHANCE, linestyle=":", label="threshold")
+    axis.legend(loc="upper right")
+    return figure
 
 
 def chained(experiment: Experiment, count: int = 12) -> tuple[np.ndarray, np.ndarray]:

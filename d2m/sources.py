@@ -15,14 +15,14 @@ from pathlib import Path
 
 import numpy as np
 
-from d2m import aist, keypoint_json, melody, openpose, placement, recording
+from d2m import aist, bvh, keypoint_json, melody, openpose, placement, recording
 from d2m.clip import Clip
 from d2m.clock import frame_count
 from d2m.errors import CorpusError
 from d2m.files import head
 
 RECIPE = (
-    "sources", "placement", "recording", "files", "melody", "keypoints", "openpose", "keypoint_json", "aist", "pickled",
+    "sources", "placement", "recording", "files", "melody", "keypoints", "openpose", "keypoint_json", "aist", "pickled", "bvh", "bvh_file", "skeleton",
 )  # fmt: skip
 
 LONGEST_NAME = 200  # bytes: file systems take 255, and a number and an ending follow
@@ -62,6 +62,7 @@ FORMATS = {
         Format("OpenPose", openpose.recognises, openpose.read, clip_of=openpose.clip_of, songs=openpose.songs),
         Format("AIST++", aist.recognises, one_file(aist.read), songs=aist.songs, style=aist.style),
         Format("keypoint JSON", keypoint_json.recognises, one_file(keypoint_json.read)),
+        Format("BVH", lambda path, head: head.lstrip().startswith(b"HIERARCHY"), one_file(bvh.read)),
     )
 }
 

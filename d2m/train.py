@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from d2m import checkpoint
 from d2m.errors import ParameterError, TrainingError
+from d2m.event_log import EventLog
 from d2m.paths import replacing
 from d2m.progress import progress
 
@@ -87,6 +88,7 @@ def fit(
     state_path, history = folder / "training.safetensors", {}
     agreed = _State(config, seed, model.config, origin)
     first = _resume(state_path, model, optimisers, history, agreed)
+    events = EventLog(folder / "tensorboard", history) if fabric.global_rank == 0 else None
     wrapped, *fabric_optimisers = fabric.setup(model, *optimisers.values())
     turns = dict(zip(players, fabric_optimisers, strict=True))
     model.train()
@@ -107,11 +109,13 @@ def fit(
             if logging or saving:
                 _check(step, name, {**losses, "gradient norm": norm})
             if logging:
-                _log(history, step, name, losses)
+                _log(history, events, step, name, losses)
             optimiser.step()
         if saving:
             _keep(state_path, model, optimisers, history, agreed, step + 1)
             saved_at = time.monotonic()
+    if events:
+        events.close()
     model.cpu().eval()  # what is trained on a GPU is used where the data is
     return history
 
@@ -146,12 +150,14 @@ def _check(step: int, player: str, values: dict[str, Tensor]) -> None:
             )  # fmt: skip
 
 
-def _log(history: History, step: int, player: str, losses: dict[str, Tensor]) -> None:
+def _log(history: History, events: EventLog | None, step: int, player: str, losses: dict[str, Tensor]) -> None:
     for name, value in losses.items():
-        value = float(value.detach())
-        steps, values = history.setdefault(name if name != "total" else f"total {player}", ([], []))
+        name, value = name if name != "total" else f"total {player}", float(value.detach())
+        steps, values = history.setdefault(name, ([], []))
         steps.append(step)
         values.append(value)
+        if events:
+            events.add(name, step, value)
 
 
 @dataclass(frozen=True)

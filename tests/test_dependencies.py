@@ -17,6 +17,7 @@ from d2m.paths import ROOT
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 RUN = [Requirement(line) for line in PYPROJECT["project"]["dependencies"]]
 DEV = [Requirement(line) for line in PYPROJECT["project"]["optional-dependencies"]["dev"]]
+BROWSER = [Requirement(line) for line in PYPROJECT["project"]["optional-dependencies"]["browser"]]
 IMPORT_NAMES = {"lightning-fabric": "lightning_fabric"}  # where it is not the package's name
 TOOLS = {  # which no module of d2m imports, and why they are here all the same
     "jupyterlab": "opens the notebooks, and brings nbconvert for `make figures`",
@@ -26,6 +27,8 @@ TOOLS = {  # which no module of d2m imports, and why they are here all the same
     "nbval": "runs the notebooks as tests",
     "ruff": "checks the style",
     "bvhio": "reads in a test the BVH files that d2m writes",
+    "tensorboard": "shows what torch.utils.tensorboard writes, which needs it to write",
+    "playwright": "drives the browser of tests/browser",
 }
 BROUGHT = {
     "PIL": "matplotlib",
@@ -52,12 +55,12 @@ def imported() -> set[str]:
     return names - set(sys.stdlib_module_names) - {"d2m"}
 
 
-@pytest.mark.parametrize("requirement", [*RUN, *DEV], ids=lambda requirement: requirement.name)
+@pytest.mark.parametrize("requirement", [*RUN, *DEV, *BROWSER], ids=lambda requirement: requirement.name)
 def test_a_dependency_is_pinned_at_a_version_that_pyproject_allows(requirement):
     assert requirement.specifier.contains(pins()[canonicalize_name(requirement.name)])
 
 
-@pytest.mark.parametrize("requirement", [*RUN, *DEV], ids=lambda requirement: requirement.name)
+@pytest.mark.parametrize("requirement", [*RUN, *DEV, *BROWSER], ids=lambda requirement: requirement.name)
 def test_a_dependency_says_what_it_is_for_and_is_used(requirement):
     listed = re.search(rf'^ +"{re.escape(str(requirement))}",(.*)$', (ROOT / "pyproject.toml").read_text(), re.M)
     assert listed and re.fullmatch(r" +# \w.{3,}", listed[1]), "its line should end with the reason"
@@ -82,7 +85,7 @@ def test_constraints_are_plain_pins_in_order_without_what_suits_one_machine_only
 
 def test_all_that_the_dependencies_bring_is_pinned():
     here = {"python_version": "3.11", "sys_platform": "linux", "platform_system": "Linux", "extra": ""}
-    waiting, seen = [(r.name, r.extras) for r in [*RUN, *DEV]], set()
+    waiting, seen = [(r.name, r.extras) for r in [*RUN, *DEV, *BROWSER]], set()
     while waiting:
         name, extras = waiting.pop()
         if (name, *extras) in seen or re.match("nvidia|cuda|triton", name):

@@ -52,7 +52,7 @@ def test_a_model_that_was_trained_is_found_and_not_trained_again(copied, tiny_ru
 def test_each_model_is_there_with_its_losses_and_where_it_came_from(tiny_run):
     for name in MADE:
         folder = tiny_run.folder / name
-        assert {path.name for path in folder.iterdir()} == {"model.safetensors", "losses.json"}
+        assert {path.name for path in folder.iterdir()} == {"model.safetensors", "losses.json", "tensorboard"}
         kind = name.partition("/")[0]
         _, _, provenance = checkpoint.read(folder / "model.safetensors", kind)
         assert provenance["corpus"] == tiny_run.corpus.fingerprint() and provenance["seed"] == 3

@@ -85,14 +85,6 @@ def test_a_2d_dance_and_a_body_with_other_bones_have_no_bvh(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["b.bvh"]
 
 
-def test_everything_is_written_under_one_stem_which_may_have_dots(tmp_path):
-    made = export.write_all(danced(), tmp_path / "a.song_ballet_7")
-    assert [path.name for path in made] == [f"a.song_ballet_7.{kind}" for kind in ("npz", "json", "bvh")]
-    assert sorted(tmp_path.iterdir()) == sorted(made)
-    flat = export.write_all(dance(2), tmp_path / "flat")
-    assert [path.name for path in flat] == ["flat.npz", "flat.json"]
-
-
 @pytest.mark.parametrize("write", [export.write_npz, export.write_json])
 def test_a_file_that_cannot_be_written_is_refused_by_name(tmp_path, write):
     (tmp_path / "taken.npz").mkdir()

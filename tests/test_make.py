@@ -51,12 +51,20 @@ def dance(folder: Path, *arguments: str) -> tuple[dict[str, tuple[str, str]], st
 
 def test_make_alone_says_what_there_is(clone):
     said = make(clone).stdout
-    for target in ("make dance", "make test", "make setup", "make study", "make figures", "SONG="):
+    for target in (
+        "make dance",
+        "make test ",
+        "make test-browser",
+        "make setup",
+        "make study",
+        "make figures",
+        "SONG=",
+    ):
         assert target in said
 
 
 def test_all_targets_are_there():
-    for target in ("setup", "dance", "test", "study", "figures", "help"):
+    for target in ("setup", "dance", "test", "test-browser", "study", "figures", "help"):
         done = make(ROOT, "--dry-run", "--question", target)
         assert "No rule to make target '" + target not in done.stderr
 
@@ -106,11 +114,56 @@ def test_setup_refuses_an_old_python_and_leaves_no_stamp(clone):
     assert not (clone / ".venv").exists()
 
 
-def test_ci_runs_make_test_in_the_clone(clone):
+def run_browser_tests(clone: Path, user: int, *commands: str) -> subprocess.CompletedProcess:
+    """`make test-browser` by `user`, where the shell finds no other commands than `commands`, which tell their names
+    and what they are given; python, in .venv, has no playwright."""
+    for path in [*(clone / "bin" / name for name in commands), clone / ".venv" / "bin" / "python"]:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f'#!/bin/sh\necho "ran {path.name} $*"\n[ "$1" != -c ]\n')
+        path.chmod(0o755)
+    (clone / "bin" / "id").write_text(f"#!/bin/sh\necho {user}\n")
+    (clone / "bin" / "id").chmod(0o755)
+    path = f"PATH={clone / 'bin'}"
+    return make(clone, "-o", "setup", "test-browser", path, "SHELL=/bin/sh")
+
+
+def test_without_a_chromium_and_root_browser_tests_are_skipped_with_the_reason(clone):
+    (clone / "bin").mkdir()
+    done = run_browser_tests(clone, 1000, "apt-get")
+    assert done.returncode == 0 and "Skipped: there is no Chromium here, and only root" in done.stdout
+    assert "ran" not in done.stdout
+
+
+def test_root_gets_a_chromium_and_then_the_tests_run(clone):
+    (clone / "bin").mkdir()
+    done = run_browser_tests(clone, 0, "apt-get")
+    assert done.returncode == 0 and "Installing chromium" in done.stdout
+    assert done.stdout.splitlines()[-2:] == [
+        "ran python -m pip install -qq --disable-pip-version-check -c constraints.txt -e .[browser]",
+        "ran python -m pytest tests/browser",
+    ]
+
+
+def test_a_chromium_that_cannot_be_installed_fails(clone):
+    (clone / "bin").mkdir()
+    (clone / "bin" / "apt-get").write_text("#!/bin/sh\nexit 1\n")
+    (clone / "bin" / "apt-get").chmod(0o755)
+    done = run_browser_tests(clone, 0)
+    assert done.returncode != 0 and "pytest" not in done.stdout
+
+
+def test_a_chromium_that_is_there_is_used_by_anybody(clone):
+    (clone / "bin").mkdir()
+    done = run_browser_tests(clone, 1000, "chromium")
+    assert done.returncode == 0 and done.stdout.splitlines()[-1] == "ran python -m pytest tests/browser"
+
+
+def test_ci_runs_all_tests_in_the_clone(clone):
     script = ROOT / ".ci" / "run"
     assert os.access(script, os.X_OK)
     (clone / ".ci").mkdir()
     shutil.copy(script, clone / ".ci" / "run")
-    (clone / "Makefile").write_text("test:\n\t@pwd\n")
+    (clone / "Makefile").write_text("test test-browser:\n\t@echo $@ in $$(pwd)\n")
     done = subprocess.run([clone / ".ci" / "run"], capture_output=True, text=True, cwd="/")
-    assert done.returncode == 0 and str(clone) in done.stdout.splitlines()
+    told = [line for line in done.stdout.splitlines() if " in " in line and not line.startswith("make")]
+    assert done.returncode == 0 and told == [f"test in {clone}", f"test-browser in {clone}"]

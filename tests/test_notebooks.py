@@ -85,6 +85,14 @@ def test_the_first_cell_tells_and_the_second_holds_the_parameters(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_the_first_cell_leads_to_all_others_and_headings_make_a_table_of_contents(name):
+    told = [cell.source for cell in notebook(name).cells if cell.cell_type == "markdown"]
+    assert set(re.findall(r"\]\((\w+)\.ipynb\)", told[0])) == set(NAMES) - {name}
+    levels = [len(marks) for source in told for marks in re.findall(r"^(#+) ", source, re.M)]
+    assert levels[0] == 1 and set(levels[1:]) == {2} and len(levels) >= 4
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_the_common_parameters_have_their_defaults(name):
     found = parameters(name)
     expected = COMMON | (OF_DANCE if name == "05_dance" else {})

@@ -60,3 +60,22 @@ def test_where_somebody_watches_there_is_a_bar_that_redraws_itself(monkeypatch, 
         and shown.err.count("\r") >= 2
         and shown.err.rstrip().splitlines()[-1].startswith("training: 100%")
     )
+
+
+def test_who_watches_is_told_the_way_and_nothing_is_written(capsys):
+    told = []
+    with progress.watched(lambda label, share: told.append((label, share))):
+        assert list(progress.progress(range(5, 1000), "frames", 1000, initial=5)) == list(range(5, 1000))
+    assert told[0] == ("frames", 0.005) and told[-1] == ("frames", 1.0) and 100 <= len(told) <= 101
+    assert [share for _, share in told] == sorted(share for _, share in told)
+    assert capsys.readouterr() == ("", "")
+    list(progress.progress(range(10), "frames", 10))  # nobody watches any more
+    assert len(told) <= 101 and percents(capsys.readouterr().err)[-1] == 100
+
+
+def test_nobody_watches_after_an_error(capsys):
+    told = []
+    with pytest.raises(ZeroDivisionError), progress.watched(lambda *given: told.append(given)):
+        raise ZeroDivisionError
+    list(progress.progress(range(10), "frames", 10))
+    assert told == [] and percents(capsys.readouterr().err)[-1] == 100

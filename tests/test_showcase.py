@@ -6,6 +6,7 @@ import torch
 from toys import GAN, INVENTING_GAN, new_mmgan
 
 from d2m import generate, pose, showcase
+from d2m.kinematics import KinematicBeatConfig
 from d2m.units import LEAD
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -39,6 +40,33 @@ def test_a_swap_is_one_movement_from_several_poses(tiny_run, monkeypatch):
     assert all(poses.shape == (34, 14, 3) for poses in rows.values())
     ((leads, code),) = codes
     assert (code == code[:1]).all() and (leads[1:] != leads[:1]).any(dim=2).any(dim=1).all()
+
+
+def test_the_walk_ends_at_two_unseen_units_and_moves_in_each_latent(tiny_run):
+    data, vae = tiny_run.dances("validation"), tiny_run.vae
+    first, way, last = showcase.between(tiny_run, 0.0, 0.0).values()
+    assert way.shape == (34, 14, 3) and np.abs(first - last).max() > 0.05
+    np.testing.assert_allclose(way, first, atol=1e-6)
+    np.testing.assert_allclose(list(showcase.between(tiny_run, 1.0, 1.0).values())[1], last, atol=1e-5)
+    moved, elsewhere = (list(showcase.between(tiny_run, *way).values())[1] for way in ((1.0, 0.0), (0.0, 1.0)))
+    assert min(np.abs(unit - end).max() for unit in (moved, elsewhere) for end in (first, last)) > 1e-3
+    with torch.no_grad():  # what stands first is a unit of the first style, as G_uni makes it from its own latents
+        of_style = data.units(torch.nonzero(data.unit_styles == 0)[:, 0])
+        made = vae.rigid(vae.generate(vae.encode_initial(of_style[:, :LEAD])[0], vae.encode_movement(of_style)[0]))
+    poses = [pose.from_features(unit) for unit in made.double().numpy()]
+    assert any(np.allclose(unit, first, atol=1e-5) for unit in poses)
+
+
+def test_beats_found_are_marked_and_counted_and_fewer_with_a_higher_threshold(body_at):
+    swinging = body_at(np.sin(np.arange(300) / 5))
+    counts = []
+    for threshold in (0.1, 5.0):
+        config = KinematicBeatConfig(threshold=threshold)
+        (axis,) = showcase.beats_found(swinging, np.arange(0, 20, 0.5), config, (2.0, 8.0)).axes
+        marks = len(axis.collections[0].get_segments())
+        assert axis.get_title("left").startswith(f"{marks} kinematic beats") and axis.get_xlim() == (2.0, 8.0)
+        counts.append(marks)
+    assert counts[0] >= 8 and counts[1] == 0
 
 
 def test_a_chain_has_a_speed_a_step_and_a_seam_a_movement(tiny_run):

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from toys import OFTEN, Toy, draw_runs, draw_toy, draw_units, equal, fit, new_mmgan, new_vae, stopping
+from toys import OFTEN, Toy, draw_runs, draw_toy, draw_units, equal, fit, kept, new_mmgan, new_vae, stopping
 
 from d2m import train
 from d2m.errors import ParameterError
@@ -52,7 +52,7 @@ def test_a_stop_before_a_state_was_kept_begins_anew(tmp_path):
     rarely, whole, again = replace(OFTEN, save_every_s=1000.0), Toy(), Toy()
     with pytest.raises(KeyboardInterrupt):
         fit(Toy(), stopping(draw_toy, 5), tmp_path, config=rarely)
-    assert list(tmp_path.iterdir()) == []
+    assert kept(tmp_path) == []
     fit(again, draw_toy, tmp_path, config=rarely)
     fit(whole, draw_toy, tmp_path / "whole", config=rarely)
     assert len(again.turns) == 16 and equal(again, whole)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from toys import OFTEN, Breaking, Toy, ToyConfig, draw_toy, fit, stopping
+from toys import OFTEN, Breaking, Toy, ToyConfig, draw_toy, fit, kept, stopping
 
 from d2m import checkpoint, train
 from d2m.errors import CheckpointError, OutputError, TrainingError
@@ -45,8 +45,8 @@ def test_a_loss_that_is_not_a_number_ends_training_with_the_last_good_state_kept
         fit(good, stopping(draw_toy, 4), tmp_path / "good")
     with pytest.raises(TrainingError, match=r"at step 4 the error two of the two is nan.*lower the learning rate"):
         fit(Breaking(), draw_toy, tmp_path)
-    tensors, _, kept = checkpoint.read(tmp_path / "training.safetensors", "training")
-    assert kept["step"] == 4 and not (tmp_path / "model.safetensors").exists()
+    tensors, _, state = checkpoint.read(tmp_path / "training.safetensors", "training")
+    assert state["step"] == 4 and not (tmp_path / "model.safetensors").exists()
     assert all(torch.equal(tensors[f"model/{name}"], value) for name, value in good.state_dict().items())
 
 
@@ -55,7 +55,7 @@ def test_a_loss_that_is_not_a_number_at_a_step_that_is_not_logged_is_found_too(l
     config = replace(OFTEN, log_every=log_every, save_every_s=1000.0)
     with pytest.raises(TrainingError, match="is nan"):
         fit(Breaking(), draw_toy, tmp_path, config=config)
-    assert not list(tmp_path.iterdir())
+    assert kept(tmp_path) == []
 
 
 def test_finishing_writes_weights_and_losses_and_drops_the_state(tmp_path):
@@ -63,7 +63,7 @@ def test_finishing_writes_weights_and_losses_and_drops_the_state(tmp_path):
     history = fit(model, draw_toy, tmp_path)
     assert (tmp_path / "training.safetensors").is_file()
     train.finish(model, "toy", tmp_path, history, {"seed": 0})
-    assert {path.name for path in tmp_path.iterdir()} == {"model.safetensors", "losses.json"}
+    assert {path.name for path in kept(tmp_path)} == {"model.safetensors", "losses.json"}
     tensors, config, provenance = checkpoint.read(tmp_path / "model.safetensors", "toy")
     assert all(torch.equal(tensors[name], value) for name, value in model.state_dict().items())
     assert config == {"size": 3} and provenance["seed"] == 0
@@ -91,7 +91,7 @@ def test_weights_that_cannot_be_written_leave_the_earlier_ones_and_the_state(tmp
     with pytest.raises(OutputError, match=r"model\.safetensors cannot be written \(No space left"):
         train.finish(model, "toy", tmp_path, history, {})
     assert (tmp_path / "model.safetensors").read_bytes() == before
-    assert {path.suffix for path in tmp_path.iterdir()} == {".safetensors", ".json"}
+    assert {path.suffix for path in kept(tmp_path)} == {".safetensors", ".json"}
     assert (tmp_path / "training.safetensors").is_file()
 
 
@@ -111,4 +111,4 @@ def test_a_state_that_cannot_be_written_ends_training_and_leaves_the_earlier_one
     failing(monkeypatch, "training.safetensors")
     with pytest.raises(OutputError, match=r"training\.safetensors cannot be written \(No space left"):
         fit(Toy(), draw_toy, tmp_path)
-    assert [path.read_bytes() for path in tmp_path.iterdir()] == [before]
+    assert [path.read_bytes() for path in kept(tmp_path)] == [before]

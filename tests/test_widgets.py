@@ -1,111 +1,211 @@
-"""The panel: its button makes the dance that was asked for, an error is shown as its sentence, and it can go on."""
+"""The widgets: a button makes what was chosen, an error is shown as its sentence, a slider's figure follows."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from IPython.display import Video
 
-from d2m import export, generate, widgets
+from d2m import instrument, parameters, progress, widgets
 from d2m.dance import Dance
 from d2m.errors import MediaError
+from d2m.instrument import Request
+from d2m.kinematics import KinematicBeatConfig
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+WHEN = datetime(2026, 11, 25, tzinfo=UTC)
 SONGS = {"one": Path("/songs/one.mp3"), "two": Path("/songs/two.mp3")}
 
 
 @pytest.fixture
-def experiment(tmp_path) -> SimpleNamespace:
-    """What the panel needs of a run, without its networks."""
-    return SimpleNamespace(
-        corpus=SimpleNamespace(styles=("ballet", "zumba")), seed=4, dancer="the dancer", folder=tmp_path
-    )
+def panel(tmp_path, monkeypatch):
+    """The panel of a run without its networks: two songs, two styles."""
+    monkeypatch.setattr(instrument, "songs", lambda experiment, song: SONGS)
+    corpus = SimpleNamespace(styles=("ballet", "zumba"))
+    run = SimpleNamespace(corpus=corpus, seed=4, dancer="the dancer", folder=tmp_path)
+    return widgets.DancePanel(run, SONGS["one"])
 
 
 @pytest.fixture
-def panel(experiment):
-    """The panel and its parts by name."""
-    box = widgets.dance_panel(experiment, SONGS)
-    song, style, seed, button, below = box.children
-    return SimpleNamespace(song=song, style=style, seed=seed, button=button, below=below)
+def asked(monkeypatch, body_at) -> list[Request]:
+    """What the instrument is asked for; its dances are shown as their seeds."""
+    requests = []
+
+    def dances(dancer, request):
+        assert dancer == "the dancer"
+        requests.append(request)
+        seeds = range(request.seed, request.seed + request.count)
+        return [Dance(body_at(np.arange(9) / 15), np.empty(0), np.empty(0), "zumba", n, request.song) for n in seeds]
+
+    monkeypatch.setattr(instrument, "dances", dances)
+    monkeypatch.setattr(widgets, "shown", lambda dance: f"seed {dance.seed}")
+    return requests
 
 
-@pytest.fixture
-def shown(monkeypatch) -> list:
-    """What is displayed."""
-    displayed = []
-    monkeypatch.setattr(widgets, "display", displayed.append)
-    return displayed
+def failing(error: Exception):
+    def dances(*_):
+        raise error
+
+    return dances
 
 
-def test_the_panel_offers_the_songs_the_styles_and_a_seed(panel):
-    assert tuple(panel.song.options) == ("one", "two") and panel.song.value == "one"
-    assert panel.style.options == (("the song's own", ""), ("ballet", "ballet"), ("zumba", "zumba"))
+def locked(panel) -> list[str]:
+    return [button.description for button in (panel.dance, panel.another, panel.save) if button.disabled]
+
+
+def test_the_panel_offers_songs_styles_seeds_poses_energies_and_formats(panel):
+    assert panel.song.options == tuple(SONGS.items()) and panel.song.value == SONGS["one"]
+    assert panel.dance_style.options == (("the song's own", ""), ("ballet", "ballet"), ("zumba", "zumba"))
     assert (panel.seed.value, panel.seed.min, panel.seed.max) == (5, 0, 2**31 - 1)
-    assert panel.button.description == "Dance" and not panel.button.disabled
+    assert (panel.count.min, panel.count.max) == (1, parameters.MOST_DANCES)
+    assert tuple(value for _, value in panel.first.options) == instrument.FIRST_POSES
+    assert tuple(value for _, value in panel.energy.options) == instrument.ENERGIES
+    assert ["." + kind.description for kind in panel.kinds] == list(instrument.SAVERS)
+    assert locked(panel) == ["Another", "Save"]  # there is no dance yet
 
 
-def test_the_button_makes_the_dance_that_was_chosen(panel, experiment, shown, monkeypatch):
-    asked = []
-    monkeypatch.setattr(widgets, "show", lambda *given: asked.append((*given, panel.button.disabled)) or "the video")
-    panel.song.value, panel.style.value, panel.seed.value = "two", "zumba", 77
-    panel.button.click()
-    assert asked == [(experiment, SONGS["two"], "zumba", 77, True)]  # and cannot be pressed meanwhile
-    assert shown == ["the video"] and not panel.button.disabled
+def test_the_button_makes_the_dance_that_was_chosen(panel, asked):
+    panel.song.value, panel.dance_style.value, panel.seed.value = SONGS["two"], "zumba", 77
+    panel.count.value, panel.energy.value = 2, "calm"
+    panel.dance.click()
+    assert asked == [Request(SONGS["two"], "zumba", 77, 2, None, "calm")]
+    assert panel.below.value == "seed 77<hr>seed 78"
+    assert locked(panel) == []
 
 
-def test_an_error_shows_as_its_sentence_and_the_button_can_be_pressed_again(panel, shown, monkeypatch):
+def test_nothing_can_be_pressed_and_the_bar_is_seen_while_it_works(panel, monkeypatch):
+    seen = []
+
+    def dances(*_):
+        for _ in progress.progress(range(4), "drawing", 4):
+            seen.append((panel.bar.value, panel.bar.layout.visibility, panel.told.value, *locked(panel)))
+        raise MediaError("stopped")
+
+    monkeypatch.setattr(instrument, "dances", dances)
+    panel.dance.click()
+    assert [share for share, *_ in seen] == [0, 0.25, 0.5, 0.75]
+    assert {tuple(state) for _, *state in seen} == {("visible", "drawing ...", "Dance", "Another", "Save")}
+    assert panel.bar.layout.visibility == "hidden"
+
+
+def test_another_takes_the_next_seeds_with_what_is_chosen_now(panel, asked):
+    panel.count.value = 3
+    panel.dance.click()
+    panel.dance_style.value = "ballet"
+    panel.another.click()
+    assert [(request.seed, request.style) for request in asked] == [(5, ""), (8, "ballet")]
+    assert panel.seed.value == 8 and panel.below.value.startswith("seed 8")
+
+
+def test_a_dance_goes_on_where_the_last_one_ended(panel, asked, body_at):
+    panel.first.value = "last"
+    panel.dance.click()
+    assert asked == [] and "press Dance first" in panel.told.value
+    panel.first.value = ""
+    panel.dance.click()
+    panel.first.value = "last"
+    panel.dance.click()
+    np.testing.assert_array_equal(asked[1].first_pose, body_at(np.arange(9) / 15)[-1])
+
+
+def test_a_path_counts_before_the_list(panel, asked, melody_song):
+    panel.path.value = f" {melody_song} "
+    panel.dance.click()
+    assert asked[0].song == melody_song
+    panel.path.value = "nowhere.mp3"
+    panel.dance.click()
+    assert len(asked) == 1 and "there is no file" in panel.told.value and "nowhere.mp3" in panel.told.value
+
+
+def test_an_uploaded_song_is_kept_and_chosen(panel, asked, tmp_path):
+    panel.path.value = "something.mp3"
+    panel.upload.value = (
+        {"name": "new.mp3", "type": "audio/mpeg", "size": 5, "content": memoryview(b"sound"), "last_modified": WHEN},
+    )
+    path = tmp_path / "songs" / "new.mp3"
+    assert path.read_bytes() == b"sound" and panel.song.value == path and panel.path.value == ""
+    assert [name for name, _ in panel.song.options] == ["new.mp3", "one", "two"]
+    panel.dance.click()
+    assert asked[0].song == path
+
+
+def test_an_error_shows_as_its_sentence_and_what_was_shown_stays(panel, asked, monkeypatch):
+    panel.dance.click()
     error = MediaError("two.mp3 is empty", "an audio file", "download it again")
-    answers = iter([error, "the video"])
-
-    def show(*_):
-        answer = next(answers)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    monkeypatch.setattr(widgets, "show", show)
-    panel.button.click()
-    assert "two.mp3 is empty; expected an audio file; download it again." in shown[0].value
-    assert not panel.button.disabled
-    panel.button.click()
-    assert shown[1] == "the video"
+    monkeypatch.setattr(instrument, "dances", failing(error))
+    panel.dance.click()
+    assert "two.mp3 is empty; expected an audio file; download it again." in panel.told.value
+    assert panel.below.value == "seed 5" and locked(panel) == []
 
 
-def test_an_error_is_shown_as_text_whatever_is_in_it(panel, shown, monkeypatch):
-    def show(*_):
-        raise MediaError("there is no file <img src=x>&amp;.mp3")
-
-    monkeypatch.setattr(widgets, "show", show)
-    panel.button.click()
-    assert "<img" not in shown[0].value and "&lt;img" in shown[0].value
+def test_an_error_is_shown_as_text_whatever_is_in_it(panel, monkeypatch):
+    monkeypatch.setattr(instrument, "dances", failing(MediaError("there is no file <img src=x>&amp;.mp3")))
+    panel.dance.click()
+    assert "<img" not in panel.told.value and "&lt;img" in panel.told.value
 
 
-def test_a_fault_of_ours_is_not_hidden_and_does_not_lock_the_button(panel, shown, monkeypatch, caplog):
-    def show(*_):
-        raise ZeroDivisionError
-
-    monkeypatch.setattr(widgets, "show", show)
-    panel.button.click()
+def test_a_fault_of_ours_is_not_hidden_and_does_not_lock_the_button(panel, monkeypatch, caplog):
+    monkeypatch.setattr(instrument, "dances", failing(ZeroDivisionError()))
+    panel.dance.click()
     assert "ZeroDivisionError" in caplog.text  # ipywidgets logs what a callback raises
-    assert not panel.button.disabled and shown == []
+    assert "a fault of d2m" in panel.told.value and locked(panel) == ["Another", "Save"]
 
 
-@pytest.mark.parametrize("duration_s", [6.0, 24.0])
-def test_a_dance_is_written_and_its_beginning_shown(experiment, body_at, monkeypatch, duration_s):
-    poses, asked, spans = body_at(np.arange(15 * duration_s) / 15).astype(np.float32), [], []
-    dance = Dance(poses, np.array([0.5]), np.array([2.0]), "zumba", 9, None)
-    monkeypatch.setattr(generate, "dance", lambda *given: asked.append(given) or [dance])
+def test_save_keeps_what_is_shown_in_the_formats_that_are_ticked(panel, asked, monkeypatch, tmp_path):
+    kept = []
 
-    def render_video(made, path, span_s, label):
-        spans.append((made, span_s))
-        path.write_bytes(b"a video")
-        return path
+    def save(dances, folder, endings):
+        kept.append(([dance.seed for dance in dances], folder, endings))
+        return [folder / "a <b>.npz"]
 
-    monkeypatch.setattr(widgets.render, "render_video", render_video)
-    video = widgets.show(experiment, SONGS["one"], "zumba", 9)
-    assert asked == [("the dancer", SONGS["one"], 9, "zumba")]
-    assert spans == [(dance, (0.0, min(20.0, duration_s)))]
-    assert isinstance(video, Video) and video.embed and "data:video/mp4;base64," in video._repr_html_()
-    written = experiment.folder / "dances" / "songs_one_zumba_9.npz"
-    np.testing.assert_array_equal(export.read_npz(written).poses, poses)
+    monkeypatch.setattr(instrument, "save", save)
+    panel.dance.click()
+    for kind in panel.kinds:
+        kind.value = kind.description in ("npz", "json")
+    panel.seed.value = 99  # which is not shown
+    panel.save.click()
+    assert kept == [([5], tmp_path / "dances", [".npz", ".json"])]
+    assert "written: " in panel.told.value and "a &lt;b&gt;.npz" in panel.told.value
+
+
+def test_a_dance_is_shown_as_a_video_with_its_numbers_and_pictures_that_say_what_they_are(body_at, melody_song):
+    poses = body_at(np.arange(30) / 15).astype(np.float32)
+    shown = widgets.shown(Dance(poses, np.array([0.5, 1.1]), np.array([1.0]), "<zumba>", 9, melody_song))
+    assert shown.count("data:video/mp4;base64,") == 1 and shown.count("data:image/webp;base64,") == 2
+    assert shown.count(' alt="') == 2 and "seed 9: 2 s;" in shown and "<zumba>" not in shown
+
+
+def picture_of(box) -> str:
+    return box.children[-1].value
+
+
+def test_the_beat_laboratory_follows_every_slider(body_at):
+    swinging = body_at(np.sin(np.arange(150) / 5))
+    box = widgets.beat_laboratory(swinging, np.arange(0, 10, 0.5), (2.0, 8.0))
+    sliders = box.children[:-1]
+    usual = KinematicBeatConfig()
+    assert [slider.value for slider in sliders] == [getattr(usual, name) for name in widgets.THRESHOLDS]
+    assert set(widgets.THRESHOLDS) == set(vars(usual))
+    before = picture_of(box)
+    for slider in sliders:
+        slider.value = slider.min  # the least is taken, too
+        after = picture_of(box)
+        assert 'alt="' in after and after.startswith("<img")
+    assert after != before
+
+
+def test_the_walk_draws_what_lies_between_two_movements(monkeypatch, body_at):
+    asked = []
+
+    def between(experiment, movement, initial):
+        asked.append((experiment, movement, initial))
+        return {name: (1 + movement) * body_at(np.arange(34) / 15) for name in ("one", "on the way", "another")}
+
+    monkeypatch.setattr(widgets.showcase, "between", between)
+    box = widgets.latent_walk("the run")
+    first = picture_of(box)
+    box.children[0].value, box.children[1].value = 1.0, 0.25
+    assert asked == [("the run", 0.5, 0.5), ("the run", 1.0, 0.5), ("the run", 1.0, 0.25)]
+    assert picture_of(box) != first

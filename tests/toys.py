@@ -147,6 +147,11 @@ def fit(model, draw, folder: Path, seed: int = 0, config: TrainConfig = OFTEN) -
     return train.fit(model, draw, config, folder, seed, "cpu")
 
 
+def kept(folder: Path) -> list[Path]:
+    """What a training has left, but for the log that TensorBoard shows."""
+    return [path for path in folder.iterdir() if path.name != "tensorboard"]
+
+
 def equal(first: nn.Module, second: nn.Module) -> bool:
     """Whether two models hold the same weights and statistics, bit for bit."""
     pairs = zip(first.state_dict().items(), second.state_dict().items(), strict=True)

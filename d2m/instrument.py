@@ -1,0 +1,166 @@
+"""The instrument of notebook 5: what may be asked for, the dances that answer, what is shown of them, how to keep them.
+
+Plain functions, called by the notebook, by its widgets and by the tests alike.
+"""
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from d2m import alignment, export, generate, kinematics, music, parameters, physics, plot, render
+from d2m.dance import Dance
+from d2m.errors import MediaError, ParameterError
+from d2m.experiment import Experiment
+from d2m.generate import Dancer
+from d2m.paths import replacing
+
+SHOWN_S = 20.0  # of a dance, drawn and shown at once; saving draws all of it
+GIF_S = 5.0
+TRIED = 8  # dances among which the calmest or the liveliest are looked for
+ENERGIES = ("", "calm", "lively")
+FIRST_POSES = ("", "last", "file")  # one of training; where the dance before ended; of a file
+# How a dance is kept, by the ending of the file.
+SAVERS: dict[str, Callable[[Dance, Path], Path]] = {
+    ".mp4": lambda dance, path: render.render_video(dance, path, label=path.name),
+    ".gif": lambda dance, path: render.render_gif(dance, path, excerpt(dance, GIF_S)),
+    ".npz": export.write_npz,
+    ".json": export.write_json,
+    ".bvh": export.write_bvh,
+}
+IN_SPACE = (".bvh",)  # formats of 3D alone
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for: `count` dances to a song, with the seeds from `seed` on.
+
+    `energy` "calm" or "lively" takes, of `TRIED` dances with the seeds from `seed` on, those whose joints move least or
+    most (mean speed in m/s). Nothing is turned up or down: each is a dance that its seed alone gives again.
+    """
+
+    song: Path
+    style: str = ""  # "": the song's own
+    seed: int = 0
+    count: int = 1
+    first_pose: np.ndarray | None = None  # (14, D); None: one of training
+    energy: str = ""
+
+    @property
+    def tried(self) -> int:
+        """How many seeds it looks at."""
+        return max(TRIED, self.count) if self.energy else self.count
+
+    def another(self) -> "Request":
+        """The same with the next seeds."""
+        return replace(self, seed=(self.seed + self.tried) % (parameters.LARGEST_SEED + 1))
+
+
+def songs(experiment: Experiment, first: Path) -> dict[str, Path]:
+    """Songs to choose from, by name: `first`, then those of the corpus that no model was trained on."""
+    unseen = [entry for split in ("test", "validation") for entry in experiment.corpus.split(split)]
+    here = {entry.name: Path(entry.song) for entry in unseen if Path(entry.song).is_file()}  # a corpus may travel alone
+    return {first.stem: first} | here
+
+
+def keep_song(name: str, content: bytes, folder: Path) -> Path:
+    """Write an uploaded song to `folder`, under the last part of its name, and return the path. Raises `MediaError`."""
+    name = Path(name.replace("\\", "/")).name
+    if not content or name in ("", ".", ".."):
+        raise MediaError(f"the uploaded song {name!r} is empty", "an audio or video file", "choose it again")
+    with replacing(folder / name) as temporary:
+        temporary.write_bytes(content)
+    return folder / name
+
+
+def first_pose(choice: str, path: str, before: list[Dance]) -> np.ndarray | None:
+    """The pose (14, D) to start from, or None for one of training; `choice` is one of `FIRST_POSES`.
+
+    Raises `ParameterError` or `PoseError`.
+    """
+    if choice == "last":
+        if not before:
+            raise ParameterError("there is no dance yet to go on from", "one that has been danced", "press Dance first")
+        return before[-1].poses[-1]
+    if choice == "file" and not path.strip():
+        raise ParameterError("no file of the first pose is named", "a .npy file of one pose or a .npz dance")
+    return parameters.read_pose(path.strip() if choice == "file" else "")
+
+
+def dances(dancer: Dancer, request: Request) -> list[Dance]:
+    """The dances that were asked for. Raises `MediaError`, `ParameterError`, `PoseError`."""
+    if request.energy not in ENERGIES:
+        raise ParameterError(f"energy is {request.energy!r}", f"one of {ENERGIES}")
+    generate.check(dancer, request.style, request.count)
+    drawn = generate.dance(dancer, request.song, request.seed, request.style, request.tried, request.first_pose)
+    if request.energy:
+        drawn.sort(key=speed, reverse=request.energy == "lively")
+    return drawn[: request.count]
+
+
+def speed(dance: Dance) -> float:
+    """Mean speed of the joints over a dance, in m/s."""
+    return float(physics.joint_speed(dance.poses, dance.fps).mean())
+
+
+def excerpt(dance: Dance, length_s: float) -> tuple[float, float]:
+    """`length_s` seconds of a dance, for where not all of it is shown: from 8 s on where it is that long."""
+    begin = min(8.0, max(0.0, dance.duration_s - length_s))
+    return begin, min(begin + length_s, dance.duration_s)
+
+
+def shown_video(dance: Dance) -> bytes:
+    """The first `SHOWN_S` of a dance as an mp4 with its song. Raises as `render.render_video`."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "dance.mp4"
+        span_s = (0.0, min(SHOWN_S, dance.duration_s))
+        render.render_video(dance, path, span_s=span_s, label=f"drawing the dance of seed {dance.seed}")
+        return path.read_bytes()
+
+
+def strip(dance: Dance) -> Figure:
+    """Eight beats of a dance, a pose every half beat."""
+    begin = min(4, max(0, len(dance.beats_s) - 9))
+    beats_s = dance.beats_s[begin : begin + 9]
+    edges = (beats_s[0], beats_s[-1]) if len(beats_s) > 1 else (0.0, dance.duration_s)
+    last = len(dance.poses) - 1
+    frames = np.clip(np.round(np.linspace(*edges, 17) * dance.fps).astype(int), 0, last)
+    title = f"{dance.style}: eight beats, a pose every half beat"
+    return plot.pose_strip({title: dance.poses}, frames, labels=frames / dance.fps)
+
+
+def beat_ribbon(dance: Dance, span_s: tuple[float, float]) -> Figure:
+    """The song's beats on its onset strength, and below the dance's kinematic beats on the change of its motion."""
+    heard = music.analyse(dance.song)
+    first = round(dance.start_s * heard.onset_fps)
+    strength = kinematics.beat_strength(dance.poses, dance.fps)
+    found_s = kinematics.kinematic_beats(dance.poses, dance.fps)[0]
+    onsets = heard.onset_strength[first:]
+    tracks = [
+        plot.Track("music beats", onsets, heard.onset_fps, "onset strength", plot.MUSIC, dance.beats_s),
+        plot.Track("kinematic beats of the dance", strength, dance.fps, "change", plot.KINEMATIC, found_s),
+    ]
+    return plot.timeline(tracks, span_s)
+
+
+def hit_rate(dance: Dance) -> float:
+    """Share of a dance's kinematic beats within 70 ms of a beat of its song; nan where it has none."""
+    hits = alignment.hits(dance.beats_s, kinematics.kinematic_beats(dance.poses, dance.fps)[0])
+    return float(hits.mean()) if len(hits) else float("nan")
+
+
+def save(dances: list[Dance], folder: Path, endings=tuple(SAVERS)) -> list[Path]:
+    """Keep each dance in `folder` in each of the formats `endings`, keys of `SAVERS`; return the paths.
+
+    A 2D dance is not kept in formats of 3D. Raises `OutputError`, `MediaError`.
+    """
+    stems = [export.file_stem(dance.song, dance.style, dance.seed) for dance in dances]
+    return [
+        SAVERS[ending](dance, folder / f"{stem}{ending}")
+        for dance, stem in zip(dances, stems, strict=True)
+        for ending in endings
+        if dance.poses.shape[2] == 3 or ending not in IN_SPACE
+    ]

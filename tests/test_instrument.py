@@ -1,0 +1,188 @@
+"""The instrument's logic: what is asked for is danced, what is chosen by energy is measured, what is saved is there."""
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from d2m import export, generate, instrument, music
+from d2m.dance import Dance
+from d2m.errors import MediaError, ParameterError, PoseError
+from d2m.instrument import Request
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture
+def danced(body_at, melody_song) -> Dance:
+    """A dance of 12 s on the beats of a song at 100 BPM."""
+    poses = body_at(np.arange(180) / 15).astype(np.float32)
+    return Dance(poses, np.arange(0.3, 12, 0.6), np.array([2.0]), "zumba", 9, melody_song)
+
+
+@pytest.fixture
+def brief(danced) -> Dance:
+    """Its first two seconds."""
+    return replace(danced, poses=danced.poses[:30])
+
+
+@pytest.fixture
+def drawn(monkeypatch, body_at) -> list:
+    """What `generate.dance` is asked for; in its place dances that move at a speed that their seed tells."""
+    asked = []
+
+    def dance(dancer, song, seed, wanted, count, start_pose):
+        asked.append((dancer, song, seed, wanted, count, start_pose))
+        speeds = {number: 1 + (7 * number) % 5 for number in range(seed, seed + count)}
+        poses = {number: body_at(speed * np.arange(40) / 15) for number, speed in speeds.items()}
+        return [Dance(body, np.array([0.5]), np.array([2.0]), wanted, number, song) for number, body in poses.items()]
+
+    monkeypatch.setattr(generate, "dance", dance)
+    monkeypatch.setattr(generate, "check", lambda *given: None)
+    return asked
+
+
+def test_what_is_asked_for_is_danced(drawn):
+    pose = np.zeros((14, 3))
+    made = instrument.dances("the dancer", Request(Path("a.mp3"), "zumba", 7, 3, pose))
+    assert drawn == [("the dancer", Path("a.mp3"), 7, "zumba", 3, pose)]
+    assert [dance.seed for dance in made] == [7, 8, 9]
+
+
+@pytest.mark.parametrize(("energy", "residues"), [("calm", {0}), ("lively", {2})])
+def test_energy_takes_the_dances_that_move_least_or_most(drawn, energy, residues):
+    made = instrument.dances("the dancer", Request(Path("a.mp3"), count=3, energy=energy))
+    (asked,) = drawn
+    assert asked[4] == instrument.TRIED and len(made) == 3
+    assert {dance.seed % 5 for dance in made} == residues  # speeds are 1, 3, 5, 2, 4 by the seed's rest modulo 5
+
+
+def test_a_dance_that_energy_chose_is_the_dance_of_its_seed(dancer, melody_song, monkeypatch):
+    monkeypatch.setattr(instrument, "TRIED", 3)
+    asked = Request(melody_song, seed=5, energy="lively")
+    (made,) = instrument.dances(dancer, asked)
+    tried = generate.dance(dancer, melody_song, 5, count=instrument.TRIED)
+    assert instrument.speed(made) == max(map(instrument.speed, tried))
+    alone = generate.dance(dancer, melody_song, made.seed)[0]
+    np.testing.assert_allclose(alone.poses, made.poses, atol=1e-5)  # one in a batch is rounded otherwise
+
+
+@pytest.mark.parametrize(("asked", "told"), [({"energy": "loud"}, "energy is 'loud'"), ({"count": 0}, "n is 0")])
+def test_what_cannot_be_danced_is_told(dancer, asked, told):
+    with pytest.raises(ParameterError, match=told):
+        instrument.dances(dancer, Request(Path("a.mp3"), **asked))
+
+
+def test_another_takes_seeds_that_were_not_looked_at():
+    song = Path("a.mp3")
+    assert Request(song, seed=4, count=3).another() == Request(song, seed=7, count=3)
+    assert Request(song, energy="calm").another().seed == instrument.TRIED
+    assert Request(song, seed=2**31 - 1).another().seed == 0
+
+
+def test_the_song_of_the_notebook_comes_first_and_then_songs_that_no_model_knows(small_corpus, tmp_path):
+    listed = instrument.songs(SimpleNamespace(corpus=small_corpus), tmp_path / "mine.mp3")
+    unseen = {entry.name for entry in small_corpus.entries if entry.split != "train"}
+    assert next(iter(listed)) == "mine" and set(listed) == {"mine"} | unseen and len(unseen) == 6
+    assert all(path.is_file() for name, path in listed.items() if name != "mine")
+
+
+def test_songs_that_are_not_on_this_machine_are_not_offered(tmp_path):
+    entries = [SimpleNamespace(name="gone", song=str(tmp_path / "gone.mp3"))]
+    corpus = SimpleNamespace(split=lambda name: entries)
+    assert list(instrument.songs(SimpleNamespace(corpus=corpus), tmp_path / "mine.mp3")) == ["mine"]
+
+
+@pytest.mark.parametrize("name", ["a song.mp3", "../../a song.mp3", "C:\\music\\a song.mp3", "/etc/a song.mp3"])
+def test_an_uploaded_song_is_kept_inside_the_folder_whatever_it_is_called(name, tmp_path):
+    path = instrument.keep_song(name, b"sound", tmp_path / "songs")
+    assert path == tmp_path / "songs" / "a song.mp3" and path.read_bytes() == b"sound"
+
+
+@pytest.mark.parametrize(("name", "content"), [("a.mp3", b""), ("..", b"sound"), ("folder/..", b"sound"), ("", b"x")])
+def test_an_upload_that_is_no_song_is_refused(name, content, tmp_path):
+    with pytest.raises(MediaError, match=r"the uploaded song .+ is empty"):
+        instrument.keep_song(name, content, tmp_path / "songs")
+    assert not list(tmp_path.rglob("*.mp3"))
+
+
+def test_a_dance_begins_in_training_where_the_last_one_ended_or_in_a_file(danced, tmp_path):
+    export.write_npz(danced, tmp_path / "dance.npz")
+    assert instrument.first_pose("", "ignored", [danced]) is None
+    np.testing.assert_array_equal(instrument.first_pose("last", "", [danced]), danced.poses[-1])
+    np.testing.assert_array_equal(instrument.first_pose("file", f" {tmp_path}/dance.npz ", []), danced.poses[-1])
+    for choice, path, kind, told in (
+        ("last", "", ParameterError, "there is no dance yet"),
+        ("file", " ", ParameterError, "no file of the first pose"),
+        ("file", str(tmp_path / "none.npz"), PoseError, "none.npz"),
+    ):
+        with pytest.raises(kind, match=told):
+            instrument.first_pose(choice, path, [])
+
+
+@pytest.mark.parametrize(("duration_s", "expected"), [(60.0, (8.0, 18.0)), (12.0, (2.0, 12.0)), (6.0, (0.0, 6.0))])
+def test_an_excerpt_lies_in_the_dance(danced, duration_s, expected):
+    long = Dance(np.zeros((round(15 * duration_s), 14, 3)), danced.beats_s, danced.units_s, "zumba", 9, None)
+    assert instrument.excerpt(long, 10.0) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("beats", [0, 1, 5, 20])
+def test_a_strip_shows_seventeen_poses_of_the_dance_however_few_its_beats_are(danced, beats):
+    few = Dance(danced.poses, danced.beats_s[:beats], danced.units_s, "zumba", 9, None)
+    (axis,) = instrument.strip(few).axes
+    labels = [label.get_text() for label in axis.get_xticklabels()]
+    assert len(labels) == 17 and "zumba" in axis.get_title("left")
+    if beats == 20:  # from the fifth beat, at 2.7 s, to the thirteenth, at 7.5 s
+        assert (labels[0], labels[-1]) == ("2.7 s", "7.5 s")
+
+
+def test_the_ribbon_marks_the_beats_of_song_and_dance(danced):
+    above, below = instrument.beat_ribbon(danced, (2.0, 8.0)).axes
+    marks = above.collections[0].get_segments()
+    np.testing.assert_allclose([mark[0][0] for mark in marks], danced.beats_s)
+    assert below.get_xlim() == (2.0, 8.0) and music.analyse(danced.song).onset_strength.size
+
+
+def test_a_dance_without_beats_has_no_hit_rate(danced):
+    still = Dance(np.repeat(danced.poses[:1], 90, axis=0), danced.beats_s, danced.units_s, "zumba", 9, None)
+    assert np.isnan(instrument.hit_rate(still)) and instrument.speed(still) == 0
+    assert instrument.speed(danced) == pytest.approx(0.3, abs=0.1)  # the body walks at 0.3 m/s, and turns
+
+
+def test_saving_writes_each_dance_in_each_format(brief, tmp_path):
+    import av
+    from PIL import Image
+
+    paths = instrument.save([brief], tmp_path / "dances")
+    stem = export.file_stem(brief.song, "zumba", 9)
+    assert [path.name for path in paths] == [stem + ending for ending in instrument.SAVERS]
+    assert {".mp4", ".gif", ".npz", ".json"} <= {path.suffix for path in paths}
+    kept = {path.suffix: path for path in paths}
+    np.testing.assert_array_equal(export.read_npz(kept[".npz"]).poses, brief.poses)
+    with av.open(str(kept[".mp4"])) as video:
+        assert video.streams.audio and video.streams.video[0].frames == 60
+    with Image.open(kept[".gif"]) as picture:
+        assert picture.n_frames == 25  # 12.5 a second
+    assert sorted(tmp_path.rglob("*.*")) == sorted(paths)  # and nothing else is left
+
+
+def test_only_the_formats_that_are_chosen_are_saved(danced, tmp_path):
+    paths = instrument.save([danced, danced], tmp_path, [".npz"])
+    assert len(paths) == 2 and [path.suffix for path in tmp_path.iterdir()] == [".npz"]
+
+
+def test_a_2d_dance_is_saved_in_every_format_but_those_of_3d(danced, tmp_path):
+    flat = replace(danced, poses=danced.poses[..., :2])
+    made = instrument.save([flat], tmp_path, (".npz", ".bvh", ".json"))
+    assert [path.suffix for path in made] == [".npz", ".json"] and sorted(tmp_path.iterdir()) == sorted(made)
+
+
+def test_what_is_shown_is_a_video_of_the_first_seconds_with_sound(brief, tmp_path, monkeypatch):
+    import av
+
+    monkeypatch.setattr(instrument, "SHOWN_S", 1.0)
+    (tmp_path / "shown.mp4").write_bytes(instrument.shown_video(brief))
+    with av.open(str(tmp_path / "shown.mp4")) as video:
+        assert video.streams.video[0].frames == 30 and video.streams.audio
