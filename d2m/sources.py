@@ -22,7 +22,8 @@ from d2m.errors import CorpusError
 from d2m.files import head
 
 RECIPE = (
-    "sources", "placement", "recording", "files", "melody", "keypoints", "openpose", "keypoint_json", "aist", "pickled", "bvh", "bvh_file", "skeleton",
+    "sources", "placement", "recording", "files", "melody", "keypoints", "openpose", "keypoint_json", "aist", "pickled",
+    "bvh", "bvh_file", "skeleton",
 )  # fmt: skip
 
 LONGEST_NAME = 200  # bytes: file systems take 255, and a number and an ending follow

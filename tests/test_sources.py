@@ -8,8 +8,9 @@ from pathlib import Path
 import motions
 import numpy as np
 import pytest
+from dolls import dance
 
-from d2m import corpus, dataset, pose, sources
+from d2m import corpus, dataset, export, pose, sources
 from d2m.clock import FPS, frame_times
 from d2m.errors import CorpusError, D2MError, PoseError
 
@@ -170,6 +171,20 @@ def test_links_to_folders_hidden_files_and_pipes_are_passed_by(tmp_path, body_at
     shutil.copy(outside, root / ".a.json")
     shutil.copytree(outside.parent, root / ".hidden")
     assert sources.find(root) == ([], [])
+
+
+def test_a_bvh_file_that_d2m_wrote_is_the_same_dance_again(tmp_path, song):
+    danced = dance("a", "zumba")
+    export.write_bvh(danced, tmp_path / "zumba" / "take.bvh")
+    song(tmp_path / "zumba" / "take.mp3")
+    ((found,), unknown) = sources.find(tmp_path)
+    clip = sources.read(found)
+    assert (found.format, clip.style, unknown) == ("BVH", "zumba", [])
+    count = min(len(clip.poses), len(danced.poses))
+    assert count > 0.9 * len(danced.poses)
+    floor = clip.poses[:count, :, 1] - danced.poses[:count, :, 1]  # it is put on the floor again
+    assert np.ptp(floor) < 2e-3 and abs(floor.mean()) < 0.05
+    np.testing.assert_allclose(clip.poses[:count, :, ::2], danced.poses[:count, :, ::2], atol=2e-3)
 
 
 def test_a_format_is_known_by_what_it_is_and_not_by_what_it_is_called(tmp_path, body_at):
