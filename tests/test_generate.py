@@ -199,3 +199,14 @@ def test_songs_that_cannot_be_danced_to_are_refused(dancer, tmp_path, write_soun
         generate.dance(dancer, short)
     with pytest.raises(ParameterError, match=r"endless\.mp3 lasts 3\.5 hours; expected 3 hours at most"):
         generate.dance_to(dancer, music.Music(12600, 120, np.arange(0.0, 9, 0.5), None, None), "endless.mp3")
+
+
+def test_dances_that_are_made_some_at_a_time_are_the_same_in_order(dancer, monkeypatch):
+    at_once = generate.dance_to(dancer, STEADY, None, seed=2, count=5)
+    monkeypatch.setattr(generate, "MOST_TOGETHER", 2)
+    for one, other in zip(at_once, generate.dance_to(dancer, STEADY, None, seed=2, count=5), strict=True):
+        assert one.seed == other.seed
+        np.testing.assert_allclose(one.poses, other.poses, atol=1e-4)
+    monkeypatch.setattr(generate, "MOST_MOVEMENTS", 1)  # a song longer than that is danced one by one
+    (last,) = generate.dance_to(dancer, STEADY, None, seed=6)
+    np.testing.assert_allclose(last.poses, at_once[-1].poses, atol=1e-4)
