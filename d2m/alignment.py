@@ -78,7 +78,11 @@ def precision_recall(music_beats_s, kinematic_beats_s, tolerance_s: float = TOLE
 
 def beat_f1(music_beats_s, kinematic_beats_s, tolerance_s: float = TOLERANCE_S) -> float:
     """Harmonic mean of `precision_recall`, in [0, 1]; 0 where either list is empty."""
-    precision, recall = precision_recall(music_beats_s, kinematic_beats_s, tolerance_s)
+    return harmonic_mean(*precision_recall(music_beats_s, kinematic_beats_s, tolerance_s))
+
+
+def harmonic_mean(precision: float, recall: float) -> float:
+    """Of two shares; 0 where both are."""
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 

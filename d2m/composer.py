@@ -10,6 +10,8 @@ across the seam and the music that they are danced to. D_mov has learnt to tell 
 another run of the style, so this favours what follows (after discriminator resampling: Azadi et al. 2019).
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -31,41 +33,53 @@ class Composer:
             self.styles = mmgan.regress_style(self.known[0])
 
     @torch.no_grad()
-    def compose(self, s: Tensor, beat_s: Tensor, audio: Tensor, generator: torch.Generator) -> Tensor:
-        """Movements for the runs of a song, end to end: (runs * run, movement_size).
+    def compose(self, s: Tensor, beat_s: Tensor, audio: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
+        """Movements for the runs of a song, end to end, of as many dances as `generators`: (runs * run, dances, size).
 
         `s` (runs, styles) is the style of the music for each run, `beat_s` (runs,) how many seconds a beat of it lasts,
-        `audio` (runs * run * 4, audio_size) the rows of the music, one a beat (see `music.beat_rows`). One dance at a
-        time: many are no faster together, and memory stays small.
+        `audio` (runs * run * 4, audio_size) the rows of the music, one a beat (see `music.beat_rows`). A dance is drawn
+        from its own generator alone, whichever others are composed with it.
         """
         config = self.mmgan.config
         draws = config.candidates if config.repertoire and self.mmgan.plays else 1
-        runs: list[Tensor] = []  # each (run, movement_size)
+        runs: list[Tensor] = []  # each (dances, run, movement_size)
         for number, (style, beat) in enumerate(zip(s, beat_s, strict=True)):
-            z_dan = self.draw(style, beat, draws if runs else 1, generator)
-            codes = self.mmgan.decode_dance(z_dan)  # (draws, run, size)
-            chosen = self._choose(codes, runs[-1], audio, number, generator) if len(codes) > 1 else 0
-            runs.append(codes[chosen])
-        return torch.cat(runs)
+            z_dan = self.draw(style, beat, draws if runs else 1, generators)
+            codes = self.mmgan.decode_dance(z_dan.flatten(0, 1)).unflatten(0, z_dan.shape[:2])
+            chosen = self._choose(codes, runs[-1], audio, number, generators) if codes.shape[1] > 1 else 0
+            runs.append(codes[torch.arange(len(codes)), chosen])
+        return torch.cat(runs, dim=1).transpose(0, 1)
 
-    def draw(self, style: Tensor, beat_s: Tensor, count: int, generator: torch.Generator | None = None) -> Tensor:
-        """Draws of z~_dan for a style (styles,) and beats that last `beat_s` () seconds: (count, dance_size)."""
+    def draw(
+        self, style: Tensor, beat_s: Tensor, count: int, generators: Sequence[torch.Generator | None] = (None,)
+    ) -> Tensor:
+        """Draws of z~_dan for a style (styles,) and beats that last `beat_s` () seconds: (generators, count,
+        dance_size)."""
         if not self.mmgan.config.repertoire:
-            noise = torch.randn(count, self.mmgan.config.noise_size, generator=generator)
-            return reparameterise(self.mmgan.encode_music(style.expand(count, -1), noise), generator)
+            return torch.stack([self._invent(style, count, generator) for generator in generators])
         of_style = (self.styles - style).abs().sum(dim=1) / DECIDED
         in_tempo = (self.mmgan.repertoire_beat_s / beat_s).log().abs() / IN_TEMPO
         fits = torch.softmax(-of_style - in_tempo, dim=0)
+        return torch.stack([self._remember(fits, count, generator) for generator in generators])
+
+    def _invent(self, style: Tensor, count: int, generator: torch.Generator | None) -> Tensor:
+        noise = torch.randn(count, self.mmgan.config.noise_size, generator=generator)
+        return reparameterise(self.mmgan.encode_music(style.expand(count, -1), noise), generator)
+
+    def _remember(self, fits: Tensor, count: int, generator: torch.Generator | None) -> Tensor:
         drawn = torch.multinomial(fits, count, replacement=True, generator=generator)
         return reparameterise((self.known[0][drawn], self.known[1][drawn]), generator)
 
-    def _choose(self, codes: Tensor, before: Tensor, audio: Tensor, number: int, generator: torch.Generator) -> int:
-        """Which of the draws (draws, run, size) for run `number` is danced after the run `before` (run, size)."""
-        run, draws = self.mmgan.config.run, len(codes)
-        logit = torch.zeros(draws)
+    def _choose(self, codes: Tensor, before: Tensor, audio: Tensor, number: int, generators) -> Tensor:
+        """Which of the draws (dances, draws, run, size) for run `number` each dance goes on with after the run `before`
+        (dances, run, size): (dances,)."""
+        run, draws = self.mmgan.config.run, codes.shape[1]
+        logit = torch.zeros(codes.shape[:2])
         for kept in range(1, run):  # the movements danced before that stand in the window which D_mov sees
-            window = torch.cat([before[run - kept :].expand(draws, -1, -1), codes[:, : run - kept]], dim=1)
+            last = before[:, None, run - kept :].expand(-1, draws, -1, -1)
+            window = torch.cat([last, codes[:, :, : run - kept]], dim=2).flatten(0, 1)
             first = UNIT_BEATS * (number * run - kept)
-            heard = audio[first : first + UNIT_BEATS * run].expand(draws, -1, -1)
-            logit += self.mmgan.judge_movements(window, heard)[:, 0] / (run - 1)
-        return int(torch.multinomial(torch.softmax(logit, dim=0), 1, generator=generator))
+            heard = audio[first : first + UNIT_BEATS * run].expand(len(window), -1, -1)
+            logit += self.mmgan.judge_movements(window, heard).view_as(logit) / (run - 1)
+        drawn = zip(torch.softmax(logit, dim=1), generators, strict=True)
+        return torch.cat([torch.multinomial(chances, 1, generator=generator) for chances, generator in drawn])

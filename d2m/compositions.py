@@ -23,7 +23,6 @@ from d2m.gan import MMGAN
 from d2m.generate import Dancer
 from d2m.music import Music
 from d2m.perform import danced_beats, movement_count, perform
-from d2m.units import LEAD
 from d2m.vae import DUVAE
 
 CODES = ("prior", "codes", "style_codes", "runs")
@@ -83,8 +82,7 @@ def _pasted(experiment: Experiment, style: str, count: int, generator: torch.Gen
     """Real units end to end in beat time (LEAD + 32 * count, 14, D)."""
     data = experiment.dances("train")
     drawn = _of_style(experiment, data.unit_styles, style, count, generator)
-    features = data.units(drawn).double().numpy()
-    return generate.place([features[0], *features[1:, LEAD:]])
+    return generate.place(data.units(drawn).double().numpy())
 
 
 def _of_style(experiment: Experiment, styles: torch.Tensor, style: str, count: int, generator) -> torch.Tensor:

@@ -72,15 +72,15 @@ DANCE_SCORES = {
     ),
     "beat precision": Score(
         "pairs of one kinematic and one music beat within the tolerance / kinematic beats",
-        lambda s, _: alignment.precision_recall(s.music_beats_s, s.kinematic_beats_s)[0], HIGHER,
+        lambda s, _: s.paired[0], HIGHER,
     ),
     "beat recall": Score(
         "the same pairs / music beats",
-        lambda s, _: alignment.precision_recall(s.music_beats_s, s.kinematic_beats_s)[1], HIGHER,
+        lambda s, _: s.paired[1], HIGHER,
     ),
     "beat F1": Score(
         "harmonic mean of precision and recall",
-        lambda s, _: alignment.beat_f1(s.music_beats_s, s.kinematic_beats_s), HIGHER,
+        lambda s, _: alignment.harmonic_mean(*s.paired), HIGHER,
     ),
     "beat alignment (motion beats)": Score(
         "mean over kinematic beats of exp(-d^2 / 2 sigma^2), d to the nearest music beat",

@@ -24,6 +24,7 @@ from d2m.units import LEAD, UNIT_BEATS
 
 LONGEST_SONG_S = 3 * 3600.0
 MOST_DANCES = 1024  # in one batch
+MOST_TOGETHER, MOST_MOVEMENTS = 64, 4096  # dances and movements that are made at once: memory stays small
 HEARD_S = 30.0  # either side: a minute tells the style more surely than a few bars, and a mix of songs has its changes
 
 
@@ -79,15 +80,19 @@ def dance_to(
         raise ParameterError(f"{song} lasts {heard.duration_s / 3600:.1f} hours", "3 hours at most", "cut the song")
     beats_s = danced_beats(heard, start_pose is not None)
     s = song_style(dancer, heard.features, beats_s, wanted)
-    generators = [torch.Generator().manual_seed(seed + number) for number in range(count)]
-    leads = first_leads(dancer, s[0], generators, start_pose)
     movements = movement_count(beats_s)
     run = dancer.mmgan.config.run
     audio, beat_s = song_audio(heard.features, beats_s, len(s) * run), beat_lengths(beats_s, len(s), run)
-    codes = torch.stack([dancer.composer.compose(s, beat_s, audio, generator) for generator in generators], dim=1)
-    rows = chain(dancer.mmgan.vae, leads, codes[:movements])
     name = wanted or dancer.styles[int(s.mean(dim=0).argmax())]
-    return perform(rows, heard, song, name, seed, dancer.warp, start_pose is not None)
+    together = min(MOST_TOGETHER, max(1, MOST_MOVEMENTS // movements))
+    dances: list[Dance] = []
+    for first in range(seed, seed + count, together):
+        seeds = range(first, min(first + together, seed + count))
+        generators = [torch.Generator().manual_seed(number) for number in seeds]
+        leads = first_leads(dancer, s[0], generators, start_pose)
+        rows = chain(dancer.mmgan.vae, leads, dancer.composer.compose(s, beat_s, audio, generators)[:movements])
+        dances += perform(rows, heard, song, name, first, dancer.warp, start_pose is not None)
+    return dances
 
 
 def song_style(dancer: Dancer, features: np.ndarray, beats_s: np.ndarray, wanted: str = "") -> Tensor:
@@ -144,26 +149,25 @@ def chain(vae, leads: Tensor, codes: Tensor) -> np.ndarray:
 
     `leads` (B, LEAD, F) and `codes` (n, B, movement_size) give poses in beat time (B, LEAD + 32 * n, 14, D).
     """
-    made = []
-    for number, code in enumerate(codes):
-        unit = vae.move(leads, code)  # (B, LEAD + 32, F), told relative to its last lead pose
-        made.append((unit if number == 0 else unit[:, LEAD:]).numpy().astype(np.float64))
-        leads = pose.rebase(unit[:, -LEAD:], LEAD - 1)
-    return np.stack([place(parts) for parts in zip(*made, strict=True)])
+    chained = [leads]
+    for code in codes[:-1]:  # what a movement leaves from is its neighbour's end alone; all else can wait
+        chained.append(pose.rebase(vae.end(chained[-1], code), LEAD - 1))
+    units = vae.move(torch.cat(chained), codes.flatten(0, 1))  # (n * B, LEAD + 32, F)
+    by_dance = units.unflatten(0, codes.shape[:2]).transpose(0, 1).double().numpy()
+    return np.stack([place(dance) for dance in by_dance])
 
 
-def place(parts) -> np.ndarray:
-    """Parts of a dance, features (T, F) each told relative to where the one before ended, as poses end to end."""
-    position, facing, poses = np.zeros(2), 0.0, []
-    for part in parts:
-        poses.append(pose.from_features(part, position, facing))
-        position, facing = _where_it_ends(part[-1], position, facing)
-    return np.concatenate(poses)
-
-
-def _where_it_ends(last: np.ndarray, position: np.ndarray, facing: float) -> tuple[np.ndarray, float]:
-    """Where a body stands and faces after a unit whose last features are `last` (F,)."""
-    if len(last) == pose.feature_size(2):
-        return position + np.array([last[0], 0.0]), facing
-    moved = pose.turn(np.array([last[0], 0.0, last[1]]), facing)
-    return position + moved[::2], facing + np.arctan2(last[3], last[2])
+def place(units: np.ndarray) -> np.ndarray:
+    """The units of a dance (n, LEAD + 32, F), each told relative to its last lead pose, where the one before ended, as
+    poses end to end (LEAD + 32 * n, 14, D)."""
+    count, length, size = units.shape
+    poses = pose.from_features(units.reshape(-1, size)).reshape(count, length, len(pose.JOINTS), -1)
+    ends = units[:-1, -1]
+    if poses.shape[-1] == 2:
+        poses[1:, ..., 0] += np.cumsum(ends[:, 0])[:, None, None]
+    else:
+        facing = np.r_[0.0, np.cumsum(np.arctan2(ends[:, 3], ends[:, 2]))]
+        travel = np.stack([ends[:, 0], np.zeros(count - 1), ends[:, 1]], axis=1)
+        position = np.vstack([np.zeros(3), np.cumsum(pose.turn(travel, facing[:-1]), axis=0)])
+        poses = pose.turn(poses, facing[:, None, None]) + position[:, None, None]
+    return np.concatenate([poses[0, :LEAD], poses[:, LEAD:].reshape(-1, *poses.shape[2:])])

@@ -6,6 +6,7 @@ fixed length (a dance unit) may instead be taken whole: `WindowEncoder` and `Win
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
 SURE = -4.0  # log variance before training of what is linear: it is known well
 
@@ -41,6 +42,12 @@ def kl_to_standard_normal(gaussian: tuple[Tensor, Tensor]) -> Tensor:
     """KL(N(mean, variance) || N(0, I)) in nats: summed over the latent, mean over the batch."""
     mean, log_variance = gaussian
     return (mean.pow(2) + log_variance.exp() - 1 - log_variance).sum(dim=-1).mean() / 2
+
+
+def linear_part(layer: nn.Linear, x: Tensor, length: int, part: slice = slice(None)) -> Tensor:
+    """What a linear layer makes of `x` (B, inputs) as a sequence (B, length, outputs / length), or a part of it."""
+    weight, bias = (values.unflatten(0, (length, -1))[part] for values in (layer.weight, layer.bias))
+    return linear(x, weight.flatten(0, 1), bias.flatten()).unflatten(-1, bias.shape)
 
 
 class Principal(nn.Module):
@@ -103,11 +110,11 @@ class SequenceDecoder(nn.Module):
         self.gru = nn.GRU(hidden, hidden, batch_first=True)
         self.layers = nn.Sequential(nn.Linear(hidden, hidden), nn.LeakyReLU(0.2), nn.Linear(hidden, outputs))
 
-    def forward(self, code: Tensor) -> Tensor:
+    def forward(self, code: Tensor, part: slice = slice(None)) -> Tensor:
         first = torch.tanh(self.start(code)).unsqueeze(0)  # (1, B, hidden)
         steps = self.code(code).unsqueeze(1) + self.place  # (B, length, hidden)
         hidden, _ = self.gru(steps, first)
-        return self.layers(hidden).float()
+        return self.layers(hidden[:, part]).float()
 
 
 class Residual(nn.Module):
@@ -137,7 +144,8 @@ class WindowEncoder(nn.Module):
 
 
 class WindowDecoder(nn.Module):
-    """Residual layers that make a sequence of fixed length at once: (B, inputs) -> (B, length, outputs)."""
+    """Residual layers that make a sequence of fixed length at once, or a part of it: (B, inputs) -> (B, length,
+    outputs)."""
 
     def __init__(self, inputs: int, hidden: int, outputs: int, length: int, depth: int = 2):
         super().__init__()
@@ -147,5 +155,5 @@ class WindowDecoder(nn.Module):
         )
         self.length = length
 
-    def forward(self, code: Tensor) -> Tensor:
-        return self.layers(code).unflatten(-1, (self.length, -1)).float()
+    def forward(self, code: Tensor, part: slice = slice(None)) -> Tensor:
+        return linear_part(self.layers[-1], self.layers[:-1](code), self.length, part).float()

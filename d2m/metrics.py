@@ -23,6 +23,8 @@ RESERVED = {"ours", "dances", "reference", "shuffled", "random", "mean_pose", "c
 # Controls whose motion is not a real dance's; those of `compositions` are there where a run is evaluated.
 MADE = ("mean_pose", "untrained", "prior", "codes", "style_codes", "runs", "pasted")
 BEATS = "beat"  # scores whose names begin so are of beats: true pairings are compared with shuffled and random ones
+# Sets that hold the dances of another one beside other beats: all that is no score of beats is the other's.
+SAME_DANCES = {"shuffled": "ours", "random": "ours", "real_shuffled": "real", "real_random": "real"}
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,12 @@ class Measured:
 
     def scores(self, seed: int = 0) -> dict[str, dict[str, Estimate]]:
         """{set: {score: estimate}}: "ours" and the others."""
-        sets = {"ours": self.ours, **self.others}
-        return {name: score(samples, self.yardstick, seed) for name, samples in sets.items()}
+        found: dict[str, dict[str, Estimate]] = {}
+        for name, samples in {"ours": self.ours, **self.others}.items():
+            known = found.get(SAME_DANCES.get(name, ""), {})
+            known = {of: estimate for of, estimate in known.items() if not of.startswith(BEATS)}
+            found[name] = score(samples, self.yardstick, seed, known)
+        return found
 
     def table(self, seed: int = 0) -> dict:
         """The table of `evaluate`."""

@@ -11,6 +11,8 @@ Movements are cut with their kinematic beats on beats. What the DU-VAE smooths a
 off; the last map looks where they are and brings them back, moving what lies between them evenly.
 """
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -64,8 +66,9 @@ def perform(
     frames_s = frame_times(frame_count(heard.duration_s))
     shown = music.extend_beats(heard.beats_s, heard.duration_s)
     shown = shown[(shown >= 0) & (shown < heard.duration_s)]
-    dances = []
-    for number, dance_rows in enumerate(rows):
+
+    def one(number: int) -> Dance:
+        dance_rows = rows[number]
         if dance_rows.shape[-1] == 3:
             row_beats = (np.arange(len(dance_rows)) - LEAD - FIRST_BEAT) / POSES_PER_BEAT
             dance_rows = plant(dance_rows, warp.time_map(beats, times_s, "linear")(row_beats))
@@ -74,8 +77,10 @@ def perform(
         if poses.shape[2] == 3:
             poses = pose.fit_bones(poses)  # reading between poses shortens limbs a little
         seams_s = unit_times(read_at, frames_s)
-        dances.append(Dance(poses.astype(np.float32), shown, seams_s, style=style, seed=seed + number, song=song))
-    return dances
+        return Dance(poses.astype(np.float32), shown, seams_s, style=style, seed=seed + number, song=song)
+
+    with ThreadPoolExecutor(min(len(rows), os.cpu_count() or 1)) as threads:  # NumPy works on two dances at once
+        return list(threads.map(one, range(len(rows))))
 
 
 def frames_in_beats(

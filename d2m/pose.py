@@ -69,6 +69,8 @@ def _chain_matrix() -> np.ndarray:
 
 
 BONE_MATRIX, CHAIN_MATRIX = _bone_matrix(), _chain_matrix()
+# The same for 3D joints and bone vectors as they lie in memory, x, y, z, x, ...: one product for all poses.
+TO_BONES, FROM_BONES = np.kron(BONE_MATRIX.T, np.eye(3)), np.kron(CHAIN_MATRIX.T, np.eye(3))
 
 
 def feature_size(dimensions: int) -> int:
@@ -208,14 +210,15 @@ def fit_bones(joints, lengths=BONE_LENGTHS):
 
     Takes NumPy arrays and torch tensors alike: the decoder ends in it, so its limbs cannot shrink.
     """
-    if hasattr(joints, "new_tensor"):
-        bones, chain, lengths = (joints.new_tensor(array) for array in (BONE_MATRIX, CHAIN_MATRIX, lengths))
-    else:
-        bones, chain = BONE_MATRIX, CHAIN_MATRIX
-    vectors = bones @ joints  # (..., 12, 3)
+    matrices = TO_BONES, FROM_BONES, lengths
+    to_bones, from_bones, lengths = (
+        (joints.new_tensor(array) for array in matrices) if hasattr(joints, "new_tensor") else matrices
+    )
+    vectors = (joints.reshape(*joints.shape[:-2], -1) @ to_bones).reshape(*joints.shape[:-2], len(BONES), 3)
     norms = ((vectors**2).sum(axis=-1, keepdims=True) + 1e-12) ** 0.5
     middle = (joints[..., R_HIP : R_HIP + 1, :] + joints[..., L_HIP : L_HIP + 1, :]) / 2
-    return middle + chain @ (vectors / norms * lengths[:, None])
+    fitted = vectors * (lengths[:, None] / norms)
+    return middle + (fitted.reshape(*joints.shape[:-2], -1) @ from_bones).reshape(joints.shape)
 
 
 def bone_lengths(poses: np.ndarray) -> np.ndarray:

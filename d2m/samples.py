@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from numbers import Real
 
 import numpy as np
 
 from d2m import pose
+from d2m.alignment import precision_recall
 from d2m.clock import FPS
 from d2m.dance import Dance
 from d2m.descriptors import describe
@@ -31,6 +33,11 @@ class Sample:
     units_s: np.ndarray  # seams between movements; empty where there are none
     features: dict[str, np.ndarray]  # by space: feature vectors (K, C) of its windows
     judged: str = ""  # the style that the independent classifier sees
+
+    @cached_property
+    def paired(self) -> tuple[float, float]:
+        """Precision and recall of the kinematic beats (see `alignment`)."""
+        return precision_recall(self.music_beats_s, self.kinematic_beats_s)
 
 
 def measure(

@@ -7,14 +7,23 @@ from d2m.set_scores import SET_DEFINITIONS, of_space
 from d2m.yardstick import Yardstick
 
 
-def score(samples: list[Sample], yardstick: Yardstick, seed: int = 0) -> dict[str, Estimate]:
-    """Every score of one set of dances, by name. A score that the set has no meaning for has no value but a reason."""
+def score(
+    samples: list[Sample], yardstick: Yardstick, seed: int = 0, known: dict[str, Estimate] | None = None
+) -> dict[str, Estimate]:
+    """Every score of one set of dances, by name. A score that the set has no meaning for has no value but a reason.
+
+    Scores in `known` are not taken again.
+    """
     found = {}
     for name, kind in DANCE_SCORES.items():
+        if known and name in known:
+            found[name] = known[name]
+            continue
         values = [(sample.song, kind.measure(sample, yardstick)) for sample in samples]
         found[name] = mean_over_songs([pair for pair in values if pair[1] is not None], kind.lacking, seed)
     for space in yardstick.scale:
-        found |= of_space(samples, yardstick, space, seed)
+        of = {name: estimate for name, estimate in (known or {}).items() if f"({space})" in name}
+        found |= of or of_space(samples, yardstick, space, seed)
     return found
 
 

@@ -5,6 +5,7 @@ together is near to real ones for its mix alone. It is taken of one dance a song
 dances would be nearer for its size alone. Features are standardised by those of the real training dances.
 """
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -117,12 +118,10 @@ def _diversity(samples: list[Sample], yardstick: Yardstick, space: str, seed: in
 def _multimodality(samples: list[Sample], yardstick: Yardstick, space: str, seed: int) -> Estimate:
     """Mean distance between the mean feature vectors of dances to one song."""
     apart, songs = _between(samples, yardstick, space)
-    pairs = [
-        (song, apart[first, second])
-        for first, song in enumerate(songs)
-        for second in range(first + 1, len(songs))
-        if songs[second] == song
-    ]
+    belongs: dict[str, list[int]] = {}
+    for number, song in enumerate(songs):
+        belongs.setdefault(song, []).append(number)
+    pairs = [(song, apart[pair]) for song, numbers in belongs.items() for pair in itertools.combinations(numbers, 2)]
     return replace(mean_over_songs(pairs, "one dance a song", seed), n=len(samples) if pairs else 0)
 
 

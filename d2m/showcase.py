@@ -127,7 +127,7 @@ def dance_space(experiment: Experiment, count: int = 600) -> tuple[dict[str, np.
     real = reparameterise(mmgan.encode_dance(mmgan.movements(data.runs(index)[0])))
     composer = experiment.dancer.composer
     heard = zip(experiment.run_styles("train")[index], data.beat_s()[index], strict=True)
-    composed = torch.stack([composer.draw(s, beat_s, 1)[0] for s, beat_s in heard])
+    composed = torch.stack([composer.draw(s, beat_s, 1)[0, 0] for s, beat_s in heard])
     labels = data.run_styles[index].numpy()
     points = {"real runs: E_dan": real.numpy(), "from music: E_mus": composed.numpy()}
     return points, dict.fromkeys(points, labels)
@@ -142,8 +142,8 @@ def composed(experiment: Experiment, style: str) -> np.ndarray:
     generator = torch.Generator().manual_seed(experiment.seed + number)  # another draw for each style
     lead = generate.first_leads(experiment.dancer, s[0], [generator])
     audio = torch.zeros(UNIT_BEATS * mmgan.config.run, mmgan.config.audio_size)  # no run before: nothing to choose by
-    codes = experiment.dancer.composer.compose(s, beat_s, audio, generator)
-    return generate.chain(mmgan.vae, lead, codes[:, None])[0]
+    codes = experiment.dancer.composer.compose(s, beat_s, audio, [generator])
+    return generate.chain(mmgan.vae, lead, codes)[0]
 
 
 @torch.no_grad()

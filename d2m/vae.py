@@ -34,6 +34,7 @@ from d2m.layers import (
     WindowDecoder,
     WindowEncoder,
     kl_to_standard_normal,
+    linear_part,
     mlp,
     reparameterise,
     silence,
@@ -117,11 +118,11 @@ class DUVAE(nn.Module):
             mean = mean + self.linear.into(standard.flatten(1))
         return mean, log_variance
 
-    def generate(self, z_ini: Tensor, z_mov: Tensor) -> Tensor:
-        """G_uni: latents -> a unit (B, LEAD + 32, F) in metres, as the network makes it."""
-        made = self.decoder(torch.cat([z_ini, z_mov], dim=-1))
+    def generate(self, z_ini: Tensor, z_mov: Tensor, part: slice = slice(None)) -> Tensor:
+        """G_uni: latents -> a unit (B, LEAD + 32, F) in metres, or a part of it, as the network makes it."""
+        made = self.decoder(torch.cat([z_ini, z_mov], dim=-1), part)
         if self.config.principal:
-            made = made + self.linear.back(z_mov).unflatten(-1, (WINDOW, -1))
+            made = made + linear_part(self.linear.back, z_mov, WINDOW, part)
         return made * self.feature_deviation + self.feature_mean
 
     def settle(self, made: Tensor, lead: Tensor) -> Tensor:
@@ -141,6 +142,13 @@ class DUVAE(nn.Module):
     def move(self, lead: Tensor, z_mov: Tensor) -> Tensor:
         """The movement z_mov danced from `lead` (B, LEAD, F): a unit (B, LEAD + 32, F). What chaining calls."""
         return self.settle(self.generate(self.encode_initial(lead)[0], z_mov), lead)
+
+    def end(self, lead: Tensor, z_mov: Tensor) -> Tensor:
+        """The last LEAD poses (B, LEAD, F) of `move`, which are all that the next movement is chained to."""
+        if self.fade[-LEAD:].any():
+            return self.move(lead, z_mov)[:, -LEAD:]
+        # The given lead has faded out before: only these poses are made.
+        return self.rigid(self.generate(self.encode_initial(lead)[0], z_mov, slice(-LEAD, None)))
 
     def forward(self, batch: dict[str, Tensor], step: int, player: str = "vae") -> dict[str, Tensor]:
         """Losses of a batch {"unit": (B, LEAD + 32, F)}, by name; "total" is what is minimised."""

@@ -8,7 +8,7 @@ paper section 3.1) and for the `paper` preset.
 from collections.abc import Callable
 
 import numpy as np
-from scipy.interpolate import CubicHermiteSpline, PchipInterpolator
+from scipy.interpolate import PchipInterpolator
 
 from d2m.errors import D2MError
 
@@ -52,6 +52,13 @@ def resample(poses: np.ndarray, positions) -> np.ndarray:
 
     Cubic Hermite with central differences: smooth, and no pose depends on frames more than two away.
     """
+    poses = np.asarray(poses, dtype=np.float64)
+    rows, slopes = poses.reshape(len(poses), -1), np.gradient(poses, axis=0).reshape(len(poses), -1)
     positions = np.clip(np.asarray(positions, dtype=np.float64), 0, len(poses) - 1)
-    spline = CubicHermiteSpline(np.arange(len(poses)), poses, np.gradient(poses, axis=0), axis=0)
-    return spline(positions)
+    first = np.minimum(positions.astype(int), len(poses) - 2)
+    on = (positions - first)[:, None]  # from 0 at frame `first` to 1 at the next
+    back, arrived = 1 - on, on * on * (3 - 2 * on)
+    read = (1 - arrived) * rows[first]
+    read += arrived * rows[first + 1]
+    read += on * back * (back * slopes[first] - on * slopes[first + 1])
+    return read.reshape(-1, *poses.shape[1:])

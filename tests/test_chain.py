@@ -37,6 +37,7 @@ def test_bones_keep_their_length(name, request):
 @pytest.mark.parametrize("name", ["dancer", "flat_dancer"])
 def test_the_poses_at_the_beats_are_the_beats_of_the_movements(name, request, monkeypatch):
     dancer, made, chain = request.getfixturevalue(name), [], generate.chain
+    monkeypatch.setattr(perform, "plant", lambda rows, times_s: rows)  # where the body stands is not asked here
     monkeypatch.setattr(generate, "chain", lambda *given: made.append(chain(*given)) or made[-1])
     frames = np.cumsum(np.r_[0, np.tile([6, 8, 7, 9, 5], 8)])  # an unsteady drummer whose beats stand on frames
     beats_s = frames / FPS
@@ -51,6 +52,7 @@ def test_the_poses_at_the_beats_are_the_beats_of_the_movements(name, request, mo
 @pytest.mark.parametrize("given", [False, True])
 def test_without_a_warp_the_movements_go_on_evenly_from_the_first_sample(dancer, body_at, monkeypatch, given):
     made, chain = [], generate.chain
+    monkeypatch.setattr(perform, "plant", lambda rows, times_s: rows)  # where the body stands is not asked here
     monkeypatch.setattr(generate, "chain", lambda *asked: made.append(chain(*asked)) or made[-1])
     # An unsteady drummer who needs 8 frames a beat in the mean, so that each frame shows a row of 8 a beat.
     frames = np.cumsum(np.r_[0 if not given else 8, np.tile([7, 9, 6, 10], 8), [8] * 5])
@@ -76,12 +78,10 @@ def test_without_a_warp_a_song_that_slows_down_is_danced_to_its_end(dancer):
 def test_parts_are_placed_end_to_end_as_the_chain_places_them(dancer):
     codes = torch.randn(3, 1, 8, generator=torch.Generator().manual_seed(0))
     rows = generate.chain(dancer.mmgan.vae, dancer.mmgan.leads[:1], codes)[0]
-    parts = [pose.to_features(rows[: LEAD + UNIT_POSES], LEAD - 1)]
-    parts += [
-        pose.to_features(rows[LEAD - 1 + UNIT_POSES * n :][: UNIT_POSES + 1], 0)[1:] for n in (1, 2)
-    ]  # each told from where the one before ended
+    # Each told from where the one before ended.
+    units = np.stack([pose.to_features(rows[UNIT_POSES * n :][:WINDOW], LEAD - 1) for n in range(3)])
     start = pose.pelvis(rows)[LEAD - 1], pose.yaw(rows)[LEAD - 1]
-    placed = generate.place(parts)
+    placed = generate.place(units)
     np.testing.assert_allclose(pose.turn(placed, start[1]) + start[0] * (1, 0, 1), rows, atol=1e-5)  # float32 features
 
 
@@ -108,6 +108,9 @@ class Repeats:
 
     def move(self, leads: torch.Tensor, code: torch.Tensor) -> torch.Tensor:
         return self.unit.expand(len(leads), -1, -1)
+
+    def end(self, leads: torch.Tensor, code: torch.Tensor) -> torch.Tensor:
+        return self.move(leads, code)[:, -LEAD:]
 
 
 def test_travel_and_facing_are_carried_from_movement_to_movement():

@@ -31,12 +31,10 @@ def remembering(**changes) -> MMGAN:
 def composed(model: MMGAN, s: torch.Tensor, seeds=(0,)) -> torch.Tensor:
     """What movements say: (dances, runs, run)."""
     audio = torch.randn(12 * len(s), 28, generator=torch.Generator().manual_seed(9))
-    composer = Composer(model)
-    codes = torch.stack(
-        [composer.compose(s, torch.ones(len(s)), audio, torch.Generator().manual_seed(seed)) for seed in seeds]
-    )
-    assert codes.shape == (len(seeds), 3 * len(s), 8)
-    return codes[..., 0].unflatten(1, (len(s), 3))
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    codes = Composer(model).compose(s, torch.ones(len(s)), audio, generators)
+    assert codes.shape == (3 * len(s), len(seeds), 8)
+    return codes[..., 0].T.unflatten(1, (len(s), 3))
 
 
 def test_a_composed_run_is_one_that_is_remembered_of_the_style_that_is_heard():
@@ -50,7 +48,7 @@ def test_a_composed_run_is_one_that_is_remembered_of_the_style_that_is_heard():
 @pytest.mark.parametrize(("heard", "share"), [((0.5, 0.5, 0.0), 0.5), ((0.6, 0.4, 0.0), 1 / (1 + 2.718281828**-4))])
 def test_of_an_undecided_style_runs_are_drawn_by_how_well_they_fit(heard, share):
     composer = Composer(remembering())
-    drawn = composer.draw(torch.tensor(heard), ONE, 2000, torch.Generator().manual_seed(0))[:, 0].round() // 40
+    drawn = composer.draw(torch.tensor(heard), ONE, 2000, [torch.Generator().manual_seed(0)])[0, :, 0].round() // 40
     # Of 2,000 draws, five deviations of sqrt(p (1 - p) / 2000) at most.
     assert float((drawn == 0).float().mean()) == pytest.approx(share, abs=5 * (share * (1 - share) / 2000) ** 0.5)
     assert (drawn < 2).all()  # e^-10 against e^-20: none of 2,000
@@ -61,7 +59,7 @@ def test_runs_are_drawn_that_were_danced_at_the_tempo_of_the_music():
     model.repertoire_beat_s.copy_(torch.tensor([0.5, 0.55, 0.6, 1.0]).repeat(3))
     generator = torch.Generator().manual_seed(0)
     for beat_s, wanted in ((0.5, 0), (0.6, 2), (1.2, 3)):
-        drawn = Composer(model).draw(torch.eye(3)[1], torch.tensor(beat_s), 3000, generator)[:, 0].round() / 10
+        drawn = Composer(model).draw(torch.eye(3)[1], torch.tensor(beat_s), 3000, [generator])[0, :, 0].round() / 10
         share = torch.bincount(drawn.int() - 4, minlength=4) / 3000
         expected = torch.exp(-(model.repertoire_beat_s[:4] / beat_s).log().abs() / IN_TEMPO)
         assert share.argmax() == wanted
@@ -71,7 +69,7 @@ def test_runs_are_drawn_that_were_danced_at_the_tempo_of_the_music():
 def test_a_draw_varies_what_is_remembered_as_the_encoder_is_unsure_of_it():
     model = remembering()
     model.encode_dance = lambda codes: (codes.flatten(1), torch.linspace(-4, 2, 24).expand(len(codes), -1))
-    drawn = Composer(model).draw(torch.eye(3)[0], ONE, 4000, torch.Generator().manual_seed(0))
+    (drawn,) = Composer(model).draw(torch.eye(3)[0], ONE, 4000, [torch.Generator().manual_seed(0)])
     _, run = torch.unique((drawn[:, 0] / 10).round(), return_inverse=True)
     for number in range(4):
         deviation = drawn[run == number].std(0)
@@ -94,10 +92,13 @@ def test_what_the_critic_takes_for_real_is_what_follows():
     assert follows and all(follows)
     audio = torch.randn(36, 28, generator=torch.Generator().manual_seed(9))
     # After the first run: one movement of it kept, then two; the window hears the beats that it is danced to.
-    for (codes, heard), first in zip(asked, 2 * (8, 4, 20, 16), strict=True):  # two dances, two runs after the first
-        assert codes.shape == (200, 3, 8) and torch.equal(heard[7], audio[first : first + 12])
-    kept = [(codes[0, :, 0].round() // 10 == codes[0, 0, 0].round() // 10).sum() for codes, _ in asked[:2]]
-    assert kept == [1, 2]
+    for (codes, heard), first in zip(asked, (8, 4, 20, 16), strict=True):  # two runs after the first, of two dances
+        assert codes.shape == (2 * 200, 3, 8) and torch.equal(heard[7], audio[first : first + 12])
+    for dance in (0, 200):  # the draws of a dance stand beside its own last run
+        kept = [(codes[dance, :, 0].round() // 10 == codes[dance, 0, 0].round() // 10).sum() for codes, _ in asked[:2]]
+        assert kept == [1, 2]
+    begun = asked[0][0][:, 0, 0].round() // 10
+    assert (begun[:200] == said[0, 0, 0]).all() and (begun[200:] == said[1, 0, 0]).all()
 
 
 def test_chances_are_those_of_the_critic():
@@ -114,8 +115,8 @@ def test_without_a_game_the_first_draw_is_taken(monkeypatch):
     monkeypatch.setattr(model, "judge_movements", None)
     monkeypatch.setattr(Composer, "draw", lambda *given: asked.append(draw(*given)) or asked[-1])
     said = composed(model, torch.eye(3)[[1, 1, 1]])
-    assert [drawn.shape for drawn in asked] == [(1, 24)] * 3
-    assert torch.equal(said[0], torch.stack([drawn[0].view(3, 8)[:, 0] for drawn in asked]))
+    assert [drawn.shape for drawn in asked] == [(1, 1, 24)] * 3
+    assert torch.equal(said[0], torch.stack([drawn[0, 0].view(3, 8)[:, 0] for drawn in asked]))
 
 
 @pytest.mark.parametrize("draws", [1, 5])
@@ -143,9 +144,21 @@ def test_composing_repeats_with_its_generator_and_follows_the_style(config, vae)
     audio = torch.randn(12 * RUNS, 28)
 
     def dance(s: torch.Tensor, seed: int) -> torch.Tensor:
-        return Composer(model).compose(s, torch.ones(RUNS), audio, torch.Generator().manual_seed(seed))
+        return Composer(model).compose(s, torch.ones(RUNS), audio, [torch.Generator().manual_seed(seed)])
 
     first = dance(one, 5)
-    assert first.shape == (3 * RUNS, 8) and torch.equal(first, dance(one, 5))
+    assert first.shape == (3 * RUNS, 1, 8) and torch.equal(first, dance(one, 5))
     assert (dance(one, 4) - first).abs().max() > 1e-3
     assert (dance(other, 5) - first).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize(("config", "vae"), [(GAN, None), (PAPER_GAN, PAPER_VAE)])
+def test_a_dance_is_composed_alike_alone_and_beside_others(config, vae):
+    model = (new_mmgan(config, vae) if vae else new_mmgan(config)).eval()
+    model.repertoire.copy_(torch.randn(model.repertoire.shape))
+    given = torch.softmax(torch.randn(RUNS, 3), dim=1), torch.ones(RUNS), torch.randn(12 * RUNS, 28)
+    composer = Composer(model)
+    together = composer.compose(*given, [torch.Generator().manual_seed(seed) for seed in range(5)])
+    for seed in range(5):
+        alone = composer.compose(*given, [torch.Generator().manual_seed(seed)])
+        torch.testing.assert_close(together[:, seed : seed + 1], alone, atol=1e-5, rtol=1e-4)

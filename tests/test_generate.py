@@ -73,7 +73,8 @@ def test_the_beats_that_are_danced_to_leave_a_given_pose_its_time():
     np.testing.assert_allclose(perform.danced_beats(STEADY, True), np.arange(0.3, 30.4, 0.5), atol=1e-9)
 
 
-def test_movements_are_performed_with_the_style_and_the_seeds_that_they_are_told(dancer):
+def test_movements_are_performed_with_the_style_and_the_seeds_that_they_are_told(dancer, monkeypatch):
+    monkeypatch.setattr(perform, "plant", lambda rows, times_s: rows)  # where the body stands is not asked here
     heard = music_of(np.arange(0.0, 8.0, 0.5), 8.0)
     rows = generate.chain(dancer.mmgan.vae, dancer.mmgan.leads[:2], torch.zeros(6, 2, 8))
     made = perform.perform(rows, heard, "a.mp3", "zumba", 7, "cubic")
@@ -199,3 +200,14 @@ def test_songs_that_cannot_be_danced_to_are_refused(dancer, tmp_path, write_soun
         generate.dance(dancer, short)
     with pytest.raises(ParameterError, match=r"endless\.mp3 lasts 3\.5 hours; expected 3 hours at most"):
         generate.dance_to(dancer, music.Music(12600, 120, np.arange(0.0, 9, 0.5), None, None), "endless.mp3")
+
+
+def test_dances_that_are_made_some_at_a_time_are_the_same_in_order(dancer, monkeypatch):
+    at_once = generate.dance_to(dancer, STEADY, None, seed=2, count=5)
+    monkeypatch.setattr(generate, "MOST_TOGETHER", 2)
+    for one, other in zip(at_once, generate.dance_to(dancer, STEADY, None, seed=2, count=5), strict=True):
+        assert one.seed == other.seed
+        np.testing.assert_allclose(one.poses, other.poses, atol=1e-4)
+    monkeypatch.setattr(generate, "MOST_MOVEMENTS", 1)  # a song longer than that is danced one by one
+    (last,) = generate.dance_to(dancer, STEADY, None, seed=6)
+    np.testing.assert_allclose(last.poses, at_once[-1].poses, atol=1e-4)

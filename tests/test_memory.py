@@ -162,3 +162,9 @@ def test_neither_the_dances_nor_the_memory_are_changed_by_looking(known):
     np.testing.assert_array_equal(known.distances(poses), first)
     np.testing.assert_array_equal(poses, UNSEEN[0])
     np.testing.assert_array_equal(known.places, places)
+
+
+def test_what_is_nearest_is_the_same_however_few_are_looked_at_together(known, of_unseen, monkeypatch):
+    monkeypatch.setattr(memory, "PIECE", 7)
+    for poses, found in zip(UNSEEN, of_unseen, strict=True):
+        np.testing.assert_allclose(known.distances(poses), found, atol=ROUNDING)

@@ -1,7 +1,7 @@
 """metrics, the table: anyone's dances against real ones, every score beside its controls and with its interval."""
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import dolls
 import numpy as np
@@ -52,7 +52,7 @@ def cells(table: dict):
 
 def same_samples(some, others, *but: str) -> bool:
     told = lambda sample: json.dumps(  # noqa: E731
-        {name: getattr(sample, name) for name in vars(sample) if name not in but}, default=_as_lists
+        {of.name: getattr(sample, of.name) for of in fields(sample) if of.name not in but}, default=_as_lists
     )
     return [told(sample) for sample in some] == [told(sample) for sample in others]
 
@@ -412,3 +412,13 @@ def test_two_short_dances_to_one_song_are_too_short_as_one_is():
 def test_numbers_of_numpy_are_numbers():
     told = [replace(some, fps=kind(15)) for some, kind in zip(OURS, (np.float32, np.int64, float, int), strict=True)]
     assert metrics.evaluate(told, SONGS, REFERENCE, seed=np.int64(0)) == metrics.evaluate(OURS, SONGS, REFERENCE)
+
+
+@pytest.mark.parametrize(("name", "of"), metrics.SAME_DANCES.items())
+def test_what_is_taken_over_from_the_same_dances_is_what_would_be_found(measured, name, of):
+    alone, found = scores.score(measured.others[name], measured.yardstick, 3), measured.scores(3)
+    assert list(found[name]) == list(alone)
+    for score, estimate in alone.items():
+        assert found[name][score].cell() == estimate.cell()
+    assert found[name]["speed, m/s"] is found[of]["speed, m/s"]  # it was not taken again
+    assert found[name]["beat hit rate"] is not found[of]["beat hit rate"]

@@ -179,3 +179,11 @@ def test_a_step_down_the_gradient_lowers_the_loss_and_moves_every_weight(moving_
             for weight in weights:
                 weight -= 0.01 * weight.grad / norm  # a hundredth of a unit: the first order of Taylor rules
     assert losses[2] < losses[1] < losses[0]
+
+
+@pytest.mark.parametrize("config", [VAE, PAPER_VAE, *(replace(VAE, settle_poses=poses) for poses in (0, 31, 32))])
+def test_the_end_of_a_movement_is_made_alone_as_it_is_made_with_the_rest(moving_units, config):
+    model = new_vae(config).eval()
+    lead, z_mov = (in_2d(moving_units) if config.dimensions == 2 else moving_units)[:, :LEAD], torch.randn(8, 8)
+    with torch.no_grad():
+        torch.testing.assert_close(model.end(lead, z_mov), model.move(lead, z_mov)[:, -LEAD:], atol=1e-5, rtol=0)

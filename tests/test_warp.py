@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.interpolate import CubicHermiteSpline
 
 from d2m import warp
 from d2m.errors import D2MError
@@ -109,3 +110,12 @@ def test_no_pose_depends_on_frames_more_than_two_away():
     moved = np.abs(warp.resample(changed, positions) - warp.resample(poses, positions)).max(axis=(1, 2)) > 1e-12
     assert moved[np.abs(positions - 10) < 0.95].all()
     assert not moved[np.abs(positions - 10) >= 2].any()
+
+
+@pytest.mark.parametrize("count", [2, 3, 40])
+def test_poses_are_read_by_a_cubic_hermite_spline_of_central_differences(count):
+    poses = np.random.default_rng(0).normal(size=(count, 14, 3))
+    positions = np.r_[np.random.default_rng(1).uniform(-1, count, 100), np.arange(count)]
+    spline = CubicHermiteSpline(np.arange(count), poses, np.gradient(poses, axis=0))
+    expected = spline(np.clip(positions, 0, count - 1))
+    np.testing.assert_allclose(warp.resample(poses, positions), expected, atol=1e-12)
