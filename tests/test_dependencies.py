@@ -24,6 +24,7 @@ TOOLS = {  # which no module of d2m imports, and why they are here all the same
     "ipywidgets": "what the notebooks' controls are made of",
     "pytest": "runs the tests",
     "nbval": "runs the notebooks as tests",
+    "distributed": "joblib's backend for a cluster",
     "ruff": "checks the style",
 }
 BROUGHT = {
