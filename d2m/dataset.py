@@ -101,8 +101,7 @@ def load(corpus: Corpus, split: str, dimensions: int = 3, run: int = 3, mirror: 
     A 3D dance is seen from the front when `dimensions` is 2; a 2D dance cannot be had in 3D.
     """
     parts: dict[str, list] = {
-        name: []
-        for name in ("unit", "style", "run", "run_unit", "run_style", "song", "inside", "run_s", "detected")
+        name: [] for name in ("unit", "style", "run", "run_unit", "run_style", "song", "inside", "run_s", "detected")
     }
     rows, heard, names, count = Spill(), Spill(), [], 0
     for entry in corpus.split(split):

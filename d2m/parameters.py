@@ -91,9 +91,7 @@ def check(namespace: dict, *own: str) -> Experiment:
         parameter.check(namespace[name])
     values = {name: namespace[name] for name in allowed}
     training = {name: values[name] for name in ("steps", "batch", "accumulate", "precision") if name in values}
-    return Experiment(
-        values["corpus"], values["run"], values["preset"], values["seed"], values["device"], **training
-    )
+    return Experiment(values["corpus"], values["run"], values["preset"], values["seed"], values["device"], **training)
 
 
 def find_song(song: str) -> Path:

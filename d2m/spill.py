@@ -22,7 +22,9 @@ class Spill:
         try:
             self._file = tempfile.TemporaryFile(dir=folder)
         except OSError as error:
-            raise OutputError(f"{folder} cannot be written ({error.strerror})", "a cache on a disk with room") from error
+            raise OutputError(
+                f"{folder} cannot be written ({error.strerror})", "a cache on a disk with room"
+            ) from error
         self._folder, self._shape, self._count = folder, (), 0
 
     def __len__(self) -> int:

@@ -169,9 +169,7 @@ def _share(batch: dict[str, Tensor], fabric, accumulate: int) -> dict[int, dict[
     """This process's pieces of a batch by their number among all, on its device."""
     pieces = fabric.world_size * accumulate
     own = range(fabric.global_rank * accumulate, (fabric.global_rank + 1) * accumulate)
-    return {
-        number: {name: rows[number::pieces].to(fabric.device) for name, rows in batch.items()} for number in own
-    }
+    return {number: {name: rows[number::pieces].to(fabric.device) for name, rows in batch.items()} for number in own}
 
 
 def _over_processes(fabric, losses: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -1,6 +1,6 @@
 """What `test_ranks.py` trains; run by torchrun, every process does all of it and says what it found and wrote.
 
-    torchrun --nproc-per-node 2 tests/ranks.py OUT CORPUS
+torchrun --nproc-per-node 2 tests/ranks.py OUT CORPUS
 """
 
 import json
