@@ -2,9 +2,10 @@
 
 All dances of a split stand end to end in one tensor of rows in beat time (8 a beat, see `units`), each row the features
 of one pose. A unit or a run is a window of it, rebased to its own lead when it is drawn; so units cut at every beat
-overlap without being stored twice.
+overlap without being stored twice. The rows lie on disk (`spill`), so that a corpus need not fit memory.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,7 @@ from d2m import music, pose, units
 from d2m.clock import FPS, POSES_PER_BEAT
 from d2m.corpus import Corpus
 from d2m.errors import CorpusError
+from d2m.spill import Spill
 from d2m.units import LEAD, UNIT_BEATS, UNIT_POSES, WINDOW
 
 ENDS_S = 6.0  # of a recording: the dancer waits, or bows
@@ -25,11 +27,12 @@ SMALLEST_DEVIATION = 0.02  # metres or cos/sin: a joint that hardly moves must n
 class Dances:
     """Units and runs of a split: rows of features, and where in them each unit and each run begins."""
 
-    rows: Tensor  # (R, F) features in beat time, all dances end to end
+    rows: Tensor  # (R, F) features in beat time, all dances end to end; on disk, as `audio` is
     audio: Tensor  # (R // 8, 28) `music.beat_rows`, row b beside rows 8b, all dances end to end
     unit_rows: Tensor  # (N,) first row of each unit
     unit_styles: Tensor  # (N,) index of the dance's style
     run_rows: Tensor  # (K,) first row of each run
+    run_units: Tensor  # (K, run) its units
     run_styles: Tensor  # (K,)
     run_songs: Tensor  # (K,) index into `names`
     run_inside: Tensor  # (K,) bool: neither among the first nor the last `ENDS_S` of its dance
@@ -58,19 +61,38 @@ class Dances:
 
     def statistics(self) -> tuple[Tensor, Tensor]:
         """Mean and deviation (F,) of the features of all units."""
-        total, squares, count = 0.0, 0.0, 0
-        for index in torch.arange(len(self.unit_rows)).split(1024):
-            features = self.units(index).double().flatten(0, 1)
-            total, squares, count = total + features.sum(0), squares + features.square().sum(0), count + len(features)
-        mean = total / count
-        deviation = (squares / count - mean.square()).clamp(min=0).sqrt().clamp(min=SMALLEST_DEVIATION)
-        return mean.float(), deviation.float()
+        pieces = torch.arange(len(self.unit_rows)).split(1024)
+        mean, deviation = moments(self.units(index).flatten(0, 1) for index in pieces)
+        return mean, deviation.clamp(min=SMALLEST_DEVIATION)
+
+
+def moments(pieces: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
+    """Mean and deviation (C,) of rows that come in pieces (n, C), of which one at a time is in memory."""
+    total, squares, count = 0.0, 0.0, 0
+    for rows in pieces:
+        rows = rows.double()
+        total, squares, count = total + rows.sum(0), squares + rows.square().sum(0), count + len(rows)
+    mean = total / count
+    return mean.float(), (squares / count - mean.square()).clamp(min=0).sqrt().float()
+
+
+class Balanced:
+    """Draws indices so that every style is as likely as any other, whatever its share of the corpus."""
+
+    def __init__(self, styles: Tensor):
+        counts = torch.bincount(styles)
+        # Worked out once: a draw then takes no longer from a million units than from a thousand.
+        self.upto = (1.0 / counts.double()[styles]).cumsum(0) / (counts > 0).sum()
+        self.upto[-1] = 1.0
+
+    def __call__(self, count: int, generator: torch.Generator) -> Tensor:
+        """`count` indices."""
+        return torch.searchsorted(self.upto, torch.rand(count, dtype=torch.float64, generator=generator))
 
 
 def balanced(styles: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """`count` indices drawn so that every style is as likely as any other, whatever its share of the corpus."""
-    weights = 1.0 / torch.bincount(styles).double()[styles]
-    return torch.multinomial(weights, count, replacement=True, generator=generator)
+    """One draw of `Balanced`."""
+    return Balanced(styles)(count, generator)
 
 
 def load(corpus: Corpus, split: str, dimensions: int = 3, run: int = 3, mirror: bool = False) -> Dances:
@@ -79,10 +101,9 @@ def load(corpus: Corpus, split: str, dimensions: int = 3, run: int = 3, mirror: 
     A 3D dance is seen from the front when `dimensions` is 2; a 2D dance cannot be had in 3D.
     """
     parts: dict[str, list] = {
-        name: []
-        for name in ("rows", "audio", "unit", "style", "run", "run_style", "song", "inside", "run_s", "detected")
+        name: [] for name in ("unit", "style", "run", "run_unit", "run_style", "song", "inside", "run_s", "detected")
     }
-    names, row = [], 0
+    rows, heard, names, count = Spill(), Spill(), [], 0
     for entry in corpus.split(split):
         arrays = corpus.load(entry)
         poses = in_dimensions(arrays["poses"], dimensions, entry.name)
@@ -101,10 +122,10 @@ def load(corpus: Corpus, split: str, dimensions: int = 3, run: int = 3, mirror: 
             # Padded to whole beats, so that a row of audio stands beside every eight rows of poses.
             features = np.zeros((len(anchors.times_s) * POSES_PER_BEAT, pose.feature_size(dimensions)))
             features[: len(seen)] = pose.to_features(seen, 0)
-            parts["rows"].append(features)
-            parts["audio"].append(audio)
-            parts["unit"].append(cuts + row)
-            parts["run"].append(runs + row)
+            parts["unit"].append(cuts + len(rows))
+            parts["run"].append(runs + len(rows))
+            # Run i begins with unit i, and its next unit stands four beats, so four units, later.
+            parts["run_unit"].append(count + np.arange(len(runs))[:, None] + UNIT_BEATS * np.arange(run))
             parts["style"].append(np.full(len(cuts), style))
             parts["run_style"].append(np.full(len(runs), style))
             parts["song"].append(np.full(len(runs), len(names)))
@@ -112,7 +133,9 @@ def load(corpus: Corpus, split: str, dimensions: int = 3, run: int = 3, mirror: 
             parts["run_s"].append(run_s)
             first = (cuts + LEAD + units.FIRST_BEAT) // POSES_PER_BEAT
             parts["detected"].append(anchors.detected[first[:, None] + np.arange(UNIT_BEATS)])
-            row += len(features)
+            rows.append(features)
+            heard.append(audio)
+            count += len(cuts)
         names.append(entry.name)
     if not names:
         raise CorpusError(
@@ -121,7 +144,7 @@ def load(corpus: Corpus, split: str, dimensions: int = 3, run: int = 3, mirror: 
         )  # fmt: skip
     joined = {name: torch.from_numpy(np.concatenate(arrays)) for name, arrays in parts.items()}
     return Dances(
-        joined["rows"].float(), joined["audio"].float(), joined["unit"], joined["style"], joined["run"],
+        rows.tensor(), heard.tensor(), joined["unit"], joined["style"], joined["run"], joined["run_unit"],
         joined["run_style"], joined["song"], joined["inside"], joined["run_s"].float(), joined["detected"],
         tuple(names), run,
     )  # fmt: skip

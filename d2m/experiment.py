@@ -12,7 +12,7 @@ import torch
 
 from d2m import checkpoint, dataset, style, train
 from d2m.corpus import Corpus, open_corpus
-from d2m.dataset import Dances, balanced
+from d2m.dataset import Balanced, Dances, balanced, moments
 from d2m.errors import CheckpointError
 from d2m.gan import MMGAN
 from d2m.generate import Dancer
@@ -20,6 +20,7 @@ from d2m.lstm import LSTMConfig, MusicToPoses
 from d2m.music_style import MusicStyleClassifier, MusicStyleConfig
 from d2m.paths import resolve
 from d2m.presets import Preset, preset
+from d2m.spill import Spill
 from d2m.style import HOP_FRAMES, WINDOW_FRAMES, Classifier, StyleClassifier, StyleConfig
 from d2m.units import LEAD
 from d2m.vae import DUVAE
@@ -37,7 +38,11 @@ class Experiment:
     preset_name: str = "demo"
     seed: int = 0
     device: str = "auto"
-    steps: int = 0  # of the training of DU-VAE and MM-GAN; 0 = as the preset says
+    # Of the training of DU-VAE and MM-GAN (see `train.TrainConfig`); 0 or "" = as the preset says.
+    steps: int = 0
+    batch: int = 0
+    accumulate: int = 0
+    precision: str = ""
     fold: int | None = None  # of `corpus.FOLDS` by song; None = the corpus's own split
     variant: str = "d2m"  # one of `variants.VARIANTS`: d2m without one of its parts
     base: str = ""  # a run that lends the models which the variant leaves as they are
@@ -63,13 +68,14 @@ class Experiment:
 
     @cached_property
     def preset(self) -> Preset:
-        """The preset as the variant changes it, its sizes fitted to the corpus and its steps as wanted."""
+        """The preset as the variant changes it, its sizes fitted to the corpus and its training as wanted."""
         chosen = VARIANTS[self.variant].change(preset(self.preset_name))
         gan = replace(chosen.gan, styles=len(self.corpus.styles), movement_size=chosen.vae.movement_size)
-        longer = {"steps": self.steps} if self.steps else {}
+        asked = {name: getattr(self, name) for name in ("steps", "batch", "accumulate", "precision")}
+        asked = {name: value for name, value in asked.items() if value}
         return replace(
-            chosen, gan=gan, vae_training=replace(chosen.vae_training, **longer),
-            gan_training=replace(chosen.gan_training, **longer),
+            chosen, gan=gan, vae_training=replace(chosen.vae_training, **asked),
+            gan_training=replace(chosen.gan_training, **asked),
         )  # fmt: skip
 
     def dances(self, split: str) -> Dances:
@@ -94,8 +100,10 @@ class Experiment:
             generator = torch.Generator().manual_seed(self.seed)
             model.begin_with(data.units(balanced(data.unit_styles, PRINCIPAL_ROWS, generator)))
 
+        drawn = Balanced(data.unit_styles)
+
         def draw(count: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
-            return {"unit": data.units(balanced(data.unit_styles, count, generator))}
+            return {"unit": data.units(drawn(count, generator))}
 
         self._train("vae", "vae", model, draw, self.preset.vae_training, "DU-VAE")
         return model
@@ -108,12 +116,12 @@ class Experiment:
             return model
         model.vae.load_state_dict(self.vae.state_dict())
         data, heard = self.dances("train"), self.run_styles("train")
-        codes = self._prepare(model, data)
+        codes, drawn = self._prepare(model, data), Balanced(data.run_styles)
 
         def draw(count: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
-            index = balanced(data.run_styles, count, generator)
+            index = drawn(count, generator)
             run, audio = data.runs(index)
-            return {"run": run, "codes": codes[index], "audio": audio, "style": heard[index]}
+            return {"run": run, "codes": codes[data.run_units[index]], "audio": audio, "style": heard[index]}
 
         self._train("mmgan", "mmgan", model, draw, self.preset.gan_training, "MM-GAN")
         return model
@@ -121,7 +129,7 @@ class Experiment:
     @cached_property
     def lstm(self) -> MusicToPoses:
         """The baseline LSTM from music to poses, trained when it is not there."""
-        model = MusicToPoses(LSTMConfig(dimensions=self.preset.vae.dimensions))
+        model = self._new(MusicToPoses, LSTMConfig(dimensions=self.preset.vae.dimensions))
         if self._find("lstm", "lstm", model):
             return model
         entries = self.corpus.split("train")
@@ -133,10 +141,10 @@ class Experiment:
         targets = [torch.from_numpy(style.view_of("dance", dance)) for dance in poses]
         heard = [torch.from_numpy(arrays["music_features"]) for arrays in loaded]
         model.set_statistics(torch.cat(heard), torch.cat(targets))
-        styles = torch.tensor([self.corpus.styles.index(entry.style) for entry in entries])
+        drawn = Balanced(torch.tensor([self.corpus.styles.index(entry.style) for entry in entries]))
 
         def draw(count: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
-            chosen = balanced(styles, count, generator).tolist()
+            chosen = drawn(count, generator).tolist()
             return model.windows([(heard[song], targets[song]) for song in chosen], generator)
 
         self._train("lstm", "lstm", model, draw, self.preset.lstm_training, "LSTM")
@@ -149,14 +157,15 @@ class Experiment:
             windows, labels = self.style_windows(view, "train")
             sizes = self.corpus.styles, windows.shape[-1], WINDOW_FRAMES[view]
             if view == "music":
-                model = MusicStyleClassifier(MusicStyleConfig(*sizes))
+                model = self._new(MusicStyleClassifier, MusicStyleConfig(*sizes))
             else:
-                model = StyleClassifier(StyleConfig(view, *sizes))
+                model = self._new(StyleClassifier, StyleConfig(view, *sizes))
             if not self._find(f"style/{view}", "style", model):
                 model.set_statistics(windows)
+                drawn = Balanced(labels)
 
                 def draw(count: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
-                    index = balanced(labels, count, generator)
+                    index = drawn(count, generator)
                     return {"windows": windows[index], "style": labels[index]}
 
                 training = self.preset.music_style_training if view == "music" else self.preset.style_training
@@ -165,24 +174,24 @@ class Experiment:
         return kept[view]
 
     def style_windows(self, view: str, split: str) -> tuple[torch.Tensor, torch.Tensor]:
-        """Windows (n, window, C) of a view of a split's clips, `HOP_FRAMES` apart, and the class of each."""
-        windows, labels = [], []
+        """Windows (n, window, C) of a view of a split's clips, `HOP_FRAMES` apart, on disk, and the class of each."""
+        windows, labels = Spill(), []
         for entry in self.corpus.split(split):
             arrays = self.corpus.load(entry)
             poses = dataset.in_dimensions(arrays["poses"], self.preset.vae.dimensions, entry.name)
             seen = style.view_of(view, poses, arrays["music_features"])
-            windows.append(torch.from_numpy(style.windows_every(seen, WINDOW_FRAMES[view], HOP_FRAMES[view])))
-            labels.append(torch.full((len(windows[-1]),), self.corpus.styles.index(entry.style)))
-        return torch.cat(windows), torch.cat(labels)
+            windows.append(some := style.windows_every(seen, WINDOW_FRAMES[view], HOP_FRAMES[view]))
+            labels.append(torch.full((len(some),), self.corpus.styles.index(entry.style)))
+        return windows.tensor(), torch.cat(labels)
 
     def run_styles(self, split: str) -> torch.Tensor:
         """s (K, styles) of the music of every run of a split: the classifier's mean over the run's beats."""
         data, classifier = self.dances(split), self.classifier("music")
         heard = torch.zeros(len(data.run_rows), len(self.corpus.styles))
-        for song, name in enumerate(data.names):
-            entry = next(entry for entry in self.corpus.entries if entry.name == name)
-            view = style.view_of("music", None, self.corpus.load(entry)["music_features"])
-            runs = torch.nonzero(data.run_songs == song)[:, 0]
+        entries = {entry.name: entry for entry in self.corpus.entries}
+        counts = torch.bincount(data.run_songs, minlength=len(data.names)).tolist()
+        for name, runs in zip(data.names, torch.arange(len(heard)).split(counts), strict=True):  # songs lie end to end
+            view = style.view_of("music", None, self.corpus.load(entries[name])["music_features"])
             centres = data.run_s[runs].mean(dim=1).numpy()
             windows = style.windows_at(view, centres, classifier.config.window)
             heard[runs] = classifier.probabilities(torch.from_numpy(windows))
@@ -204,8 +213,12 @@ class Experiment:
             ) from error
 
     def _new_vae(self) -> DUVAE:
+        return self._new(DUVAE, self.preset.vae)
+
+    def _new(self, kind: type, config) -> torch.nn.Module:
+        """A network that begins as the run's seed says, whatever was trained or found before."""
         train.seed_all(self.seed)
-        return DUVAE(self.preset.vae)
+        return kind(config)
 
     def trained_steps(self) -> dict[str, int]:
         """The steps that each model of the run was trained for, as its file says; without those that are not there."""
@@ -227,7 +240,8 @@ class Experiment:
             return False
         tensors, config, provenance = checkpoint.read(path, kind)
         checkpoint.check_config(path, config, model.config)
-        asked = {"steps": self.steps} if self.steps and kind in ("vae", "mmgan") else {}
+        asked = {"steps": self.steps, "batch": self.batch} if kind in ("vae", "mmgan") else {}
+        asked = {key: wanted for key, wanted in asked.items() if wanted}
         for key, wanted in ({"corpus": self.corpus.fingerprint(), "seed": self.seed} | asked).items():
             if provenance.get(key) != wanted:
                 raise CheckpointError(
@@ -246,20 +260,23 @@ class Experiment:
 
     @torch.no_grad()
     def _prepare(self, model: MMGAN, data: Dances) -> torch.Tensor:
-        """Set what the MM-GAN keeps of training: scale, repertoire, poses to start from. Return {z_mov} of all runs."""
-        pieces = torch.arange(len(data.run_rows)).split(512)
-        codes = torch.cat([model.movements(data.runs(index)[0]) for index in pieces])
+        """Set what the MM-GAN keeps of training: scale, repertoire, poses to start from. Return z_mov of all units."""
+        spill = Spill()
+        for index in torch.arange(len(data.unit_rows)).split(1536):
+            spill.append(model.vae.encode_movement(data.units(index))[0])
+        codes, units = spill.tensor(), data.run_units
         # Each direction of z_mov as loud as what it does to a body, and all together of unit size.
         importance = model.vae.importance()
-        model.code_scale.copy_(importance / (codes * importance).std((0, 1)).square().mean().sqrt())
+        _, deviation = moments((codes[some] * importance).flatten(0, 1) for some in units.split(512))
+        model.code_scale.copy_(importance / deviation.square().mean().sqrt())
         generator = torch.Generator().manual_seed(self.seed)
         if model.config.principal:
-            some = codes[balanced(data.run_styles, PRINCIPAL_ROWS, generator)]
+            some = codes[units[balanced(data.run_styles, PRINCIPAL_ROWS, generator)]]
             model.linear.begin_with((some * model.code_scale).flatten(1))
         if model.config.repertoire:
             middle = torch.nonzero(data.run_inside)[:, 0]
             remembered = middle[balanced(data.run_styles[middle], model.config.repertoire, generator)]
-            model.repertoire.copy_(codes[remembered])
+            model.repertoire.copy_(codes[units[remembered]])
             model.repertoire_beat_s.copy_(data.beat_s()[remembered])
         chosen = balanced(data.unit_styles, model.config.leads, generator)
         model.leads.copy_(data.units(chosen)[:, :LEAD])

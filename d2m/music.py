@@ -98,16 +98,19 @@ def analyse(path, bpm: float | None = None, beats_s: np.ndarray | None = None) -
             )
     except Exception:
         pass
+    from threadpoolctl import threadpool_limits
+
     samples, rate = load(path)
-    strength, drums = onset_strength(samples)
-    if beats_s is None:
-        try:
-            beats_s = beats(strength, drums, bpm)
-        except MediaError as error:
-            raise MediaError(f"{path}: {error.problem}", error.expected, error.remedy) from error
-    else:
-        given_beats.check(beats_s, len(samples) / rate, f"the beats given for {path}")
-    heard = Music(len(samples) / rate, tempo(beats_s), beats_s, strength, features(samples))
+    with threadpool_limits(1):  # more would round otherwise, and a song would be heard by how many cores there are
+        strength, drums = onset_strength(samples)
+        if beats_s is None:
+            try:
+                beats_s = beats(strength, drums, bpm)
+            except MediaError as error:
+                raise MediaError(f"{path}: {error.problem}", error.expected, error.remedy) from error
+        else:
+            given_beats.check(beats_s, len(samples) / rate, f"the beats given for {path}")
+        heard = Music(len(samples) / rate, tempo(beats_s), beats_s, strength, features(samples))
     with replacing(cached) as temporary:
         np.savez(
             temporary, duration_s=heard.duration_s, tempo=heard.tempo, beats_s=beats_s, onset=strength,

@@ -19,7 +19,7 @@ from d2m.experiment import Experiment
 from d2m.export import read_npz
 from d2m.paths import resolve
 from d2m.presets import preset
-from d2m.train import pick_device
+from d2m.train import PRECISIONS, pick_device
 
 MARK = "# Parameters"  # the first line of a cell of parameters, ours and papermill's
 MOST_DANCES = 64  # of one notebook run: each becomes a video
@@ -55,6 +55,11 @@ def _tempo(bpm: float) -> None:
         )
 
 
+def _of_training(precision: str) -> None:
+    if precision not in PRECISIONS:
+        raise ParameterError(f"precision is {precision!r}", OWN["precision"].meaning)
+
+
 COMMON = {
     "corpus": Parameter(str, '"builtin", or a folder of a corpus', _filled),
     "run": Parameter(str, 'the folder of the run, or ""'),
@@ -64,6 +69,11 @@ COMMON = {
 }
 OWN = {
     "steps": Parameter(int, "training steps, 0 for the preset's", _within("steps", 0, 10_000_000)),
+    "batch": Parameter(int, "units or runs a training step, 0 for the preset's", _within("batch", 0, 10_000_000)),
+    "accumulate": Parameter(
+        int, "pieces that a process takes its share of a batch in, 0 for the preset's", _within("accumulate", 0, 10_000)
+    ),
+    "precision": Parameter(str, '"bf16-mixed", "32-true", or "" for the device\'s own', _of_training),
     "dances": Parameter(str, 'a folder of npz dances, or ""'),
     "song": Parameter(str, 'an audio file, or ""'),
     "style": Parameter(str, 'a style of the corpus, or ""'),
@@ -90,9 +100,8 @@ def check(namespace: dict, *own: str) -> Experiment:
         _check_type(name, namespace[name], parameter)
         parameter.check(namespace[name])
     values = {name: namespace[name] for name in allowed}
-    return Experiment(
-        values["corpus"], values["run"], values["preset"], values["seed"], values["device"], values.get("steps", 0)
-    )
+    training = {name: values[name] for name in ("steps", "batch", "accumulate", "precision") if name in values}
+    return Experiment(values["corpus"], values["run"], values["preset"], values["seed"], values["device"], **training)
 
 
 def find_song(song: str) -> Path:

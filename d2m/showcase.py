@@ -104,7 +104,8 @@ def chained(experiment: Experiment, count: int = 12) -> tuple[np.ndarray, np.nda
 def style_confusion(experiment: Experiment, view: str, split: str) -> np.ndarray:
     """Shares (styles, styles) of a split's windows: row the true style, column the class; an empty row is nan."""
     windows, labels = experiment.style_windows(view, split)
-    said = experiment.classifier(view).probabilities(windows).argmax(dim=1)
+    classifier = experiment.classifier(view)
+    said = torch.cat([classifier.probabilities(some).argmax(dim=1) for some in windows.split(1024)])
     size = len(experiment.corpus.styles)
     counts = torch.bincount(labels * size + said, minlength=size**2).view(size, size).double()
     return (counts / counts.sum(dim=1, keepdim=True)).numpy()

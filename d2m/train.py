@@ -2,7 +2,11 @@
 
 The loop knows no model. A model names its `players` (parameters that one optimiser each takes) and computes its losses
 in `forward(batch, step, player)`; the loop takes turns. Step k draws its batch and its noise from (seed, k) alone, so a
-training that was stopped goes on as if it had not been, and the number of processes does not change which data is seen.
+training that was stopped goes on as if it had not been.
+
+On several processes (torchrun) each draws the same batch and takes its share, in `accumulate` pieces one after another.
+Every piece has noise of its own, and gradients and losses are means over the batch: so four pieces come to the same,
+but for rounding, on four processes, on two with two pieces each, and on one with four. The first process alone writes.
 """
 
 import json
@@ -23,6 +27,7 @@ from d2m.paths import replacing
 from d2m.progress import progress
 
 History = dict[str, tuple[list[int], list[float]]]  # loss name -> steps and values
+PRECISIONS = ("", "32-true", "bf16-mixed")  # as Fabric names them; float16 would need its losses scaled
 Draw = Callable[[int, torch.Generator], dict[str, Tensor]]  # batch size and randomness -> a batch
 
 
@@ -37,6 +42,8 @@ class TrainConfig:
     clip: float = 0.5  # largest norm of a player's gradient, as published
     log_every: int = 25  # steps between two logged losses
     save_every_s: float = 60.0  # seconds between two states that a stopped training goes on from
+    accumulate: int = 1  # pieces that a process takes its share of a batch in, so that less memory will do
+    precision: str = ""  # of `PRECISIONS`; "": bf16-mixed on CUDA, else 32-true
 
 
 def pick_device(name: str) -> str:
@@ -71,41 +78,43 @@ def fit(
     The state is kept in `folder`/training.safetensors and removed by `finish`. Raises `TrainingError` when a loss is
     not a number; the last good state then stays.
     """
-    from lightning_fabric import Fabric  # imported here: it takes seconds, and only training needs it
-
-    accelerator = pick_device(device)
-    processes = int(os.environ.get("WORLD_SIZE", 1))
-    fabric = Fabric(
-        accelerator=accelerator,
-        devices=int(os.environ.get("LOCAL_WORLD_SIZE", 1)),
-        num_nodes=processes // int(os.environ.get("LOCAL_WORLD_SIZE", 1)),
-        strategy="ddp_find_unused_parameters_true" if processes > 1 else "auto",
-        precision="bf16-mixed" if accelerator == "cuda" else "32-true",
-    )
-    fabric.launch()
+    fabric = connect(device, config.precision)
+    pieces = fabric.world_size * config.accumulate
+    if config.batch < pieces:
+        raise ParameterError(f"a batch of {config.batch} is cut into {pieces} pieces", "a piece of one at least")
     players = model.players()
     optimisers = {name: torch.optim.Adam(weights, lr=config.learning_rate) for name, weights in players.items()}
     state_path, history = folder / "training.safetensors", {}
     agreed = _State(config, seed, model.config, origin)
     first = _resume(state_path, model, optimisers, history, agreed)
     events = EventLog(folder / "tensorboard", history) if fabric.global_rank == 0 else None
+    _check_shared(fabric, first, state_path)
     wrapped, *fabric_optimisers = fabric.setup(model, *optimisers.values())
     turns = dict(zip(players, fabric_optimisers, strict=True))
     model.train()
     saved_at = time.monotonic()
     steps = range(first, config.steps)
     for step in progress(steps, label, config.steps, first) if fabric.global_rank == 0 else steps:
-        batch = _share(draw(config.batch, torch.Generator().manual_seed(seed * 1_000_003 + step)), fabric)
-        seed_all(seed, step * processes + fabric.global_rank)
+        batch = draw(config.batch, torch.Generator().manual_seed(seed * 1_000_003 + step))
+        share = _share(batch, fabric, config.accumulate)
         logging = step % config.log_every == 0 or step == config.steps - 1
         saving = fabric.global_rank == 0 and time.monotonic() - saved_at > config.save_every_s
-        for name, optimiser in turns.items():
+        for turn, (name, optimiser) in enumerate(turns.items()):
             for group in optimiser.param_groups:
                 group["lr"] = config.learning_rate * _schedule(step / config.steps, config.final_rate)
-            losses = wrapped(batch, step, name)
             optimiser.zero_grad(set_to_none=True)
-            fabric.backward(losses["total"])
+            losses: dict[str, Tensor] = {}
+            for number, piece in share.items():
+                if turn == 0 or pieces > 1:  # where there is one piece, its noise goes on from player to player
+                    seed_all(seed, step * pieces + number + (turn << 40))
+                weight = len(next(iter(piece.values()))) * fabric.world_size / config.batch
+                with fabric.no_backward_sync(wrapped, enabled=number != max(share)):
+                    found = wrapped(piece, step, name)
+                    fabric.backward(found["total"] * weight)
+                losses = {loss: losses.get(loss, 0) + value.detach() * weight for loss, value in found.items()}
             norm = nn.utils.clip_grad_norm_(players[name], config.clip)
+            if logging:
+                losses = _over_processes(fabric, losses)
             if logging or saving:
                 _check(step, name, {**losses, "gradient norm": norm})
             if logging:
@@ -120,8 +129,35 @@ def fit(
     return history
 
 
+def connect(device: str = "auto", precision: str = ""):
+    """The Fabric of this process, joined with the others that torchrun started. Raises `ParameterError`."""
+    from lightning_fabric import Fabric  # imported here: it takes seconds, and only training needs it
+    from lightning_fabric.strategies import DDPStrategy
+
+    if precision not in PRECISIONS:
+        raise ParameterError(f"precision is {precision!r}", f"one of {', '.join(map(repr, PRECISIONS))}")
+    accelerator = pick_device(device)
+    processes, here = (int(os.environ.get(name, 1)) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
+    # At a player's turn the other's weights have no gradient; statistics stay as all processes have them.
+    several = DDPStrategy(find_unused_parameters=True, broadcast_buffers=False)
+    fabric = Fabric(
+        accelerator=accelerator,
+        devices=here,
+        num_nodes=processes // here,
+        strategy=several if processes > 1 else "auto",
+        precision=precision or ("bf16-mixed" if accelerator == "cuda" else "32-true"),
+    )
+    fabric.launch()
+    return fabric
+
+
 def finish(model: nn.Module, kind: str, folder: Path, history: History, provenance: dict) -> None:
-    """Write the trained weights (`folder`/model.safetensors) and losses (losses.json); drop the training state."""
+    """Write the trained weights (`folder`/model.safetensors) and losses (losses.json); drop the training state.
+
+    Of several processes the first one does.
+    """
+    if torch.distributed.is_available() and torch.distributed.is_initialized() and torch.distributed.get_rank():
+        return
     with replacing(folder / "losses.json") as temporary:
         temporary.write_text(json.dumps(history))
     checkpoint.save(folder / "model.safetensors", kind, model.state_dict(), model.config, provenance)
@@ -134,9 +170,27 @@ def _schedule(progress: float, final: float) -> float:
     return warm * (final + (1 - final) * (1 + math.cos(math.pi * progress)) / 2)
 
 
-def _share(batch: dict[str, Tensor], fabric) -> dict[str, Tensor]:
-    """This process's part of a batch, on its device."""
-    return {name: rows[fabric.global_rank :: fabric.world_size].to(fabric.device) for name, rows in batch.items()}
+def _share(batch: dict[str, Tensor], fabric, accumulate: int) -> dict[int, dict[str, Tensor]]:
+    """This process's pieces of a batch by their number among all, on its device."""
+    pieces = fabric.world_size * accumulate
+    own = range(fabric.global_rank * accumulate, (fabric.global_rank + 1) * accumulate)
+    return {number: {name: rows[number::pieces].to(fabric.device) for name, rows in batch.items()} for number in own}
+
+
+def _over_processes(fabric, losses: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The mean of each loss over all processes; so one that is not a number is known to all of them."""
+    mean = fabric.all_reduce(torch.stack([value.float() for value in losses.values()]), reduce_op="mean")
+    return dict(zip(losses, mean, strict=True))
+
+
+def _check_shared(fabric, first: int, path: Path) -> None:
+    """Raise `TrainingError` where processes found different states: each would wait for the others for ever."""
+    found = fabric.all_gather(torch.tensor(first, device=fabric.device)).flatten().tolist()
+    if len(set(found)) > 1:
+        raise TrainingError(
+            f"{path} is at step {min(found)} for one process and at {max(found)} for another",
+            "a run folder that all machines share",
+        )
 
 
 def _check(step: int, player: str, values: dict[str, Tensor]) -> None:

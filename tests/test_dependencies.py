@@ -25,6 +25,7 @@ TOOLS = {  # which no module of d2m imports, and why they are here all the same
     "ipywidgets": "what the notebooks' controls are made of",
     "pytest": "runs the tests",
     "nbval": "runs the notebooks as tests",
+    "distributed": "joblib's backend for a cluster",
     "ruff": "checks the style",
     "bvhio": "reads in a test the BVH files that d2m writes",
     "tensorboard": "shows what torch.utils.tensorboard writes, which needs it to write",

@@ -196,6 +196,26 @@ def test_the_music_is_learnt_in_a_way_of_its_own(tiny_run, tmp_path, monkeypatch
     assert embedded.flatten(0, -2).mean(dim=0).abs().max() < 1e-3  # by the statistics of the training split
 
 
+@pytest.mark.parametrize("name", ["lstm", "style/music", "style/motion", "vae", "mmgan"])
+def test_a_network_begins_as_the_seed_says_whatever_was_drawn_before(tiny_run, copied, name, monkeypatch):
+    shutil.rmtree(copied.folder / name)
+    monkeypatch.setattr(train, "fit", lambda *_: {})
+    monkeypatch.setattr(train, "finish", lambda *_: None)
+    begun = []
+    for drawn_before in (1, 2):
+        torch.manual_seed(drawn_before)
+        begun.append(use(replace(copied), name).state_dict())
+    assert all(torch.equal(begun[0][key], begun[1][key]) for key in begun[0])
+
+
+def test_the_codes_of_a_run_are_those_of_its_units(tiny_run):
+    data = tiny_run.dances("train")
+    index = torch.arange(0, len(data.run_rows), 7)
+    of_runs = tiny_run.mmgan.movements(data.runs(index)[0])
+    of_units = tiny_run.vae.encode_movement(data.units(data.run_units[index].flatten()))[0]
+    torch.testing.assert_close(of_units.unflatten(0, of_runs.shape[:2]), of_runs, atol=1e-4, rtol=1e-4)
+
+
 def test_the_mmgan_keeps_the_vae_it_was_trained_on_and_poses_to_start_from(tiny_run):
     for name, value in tiny_run.vae.state_dict().items():
         assert torch.equal(tiny_run.mmgan.vae.state_dict()[name], value), name
