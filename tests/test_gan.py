@@ -227,8 +227,12 @@ def test_the_units_of_a_run_chained_are_the_run(small_corpus, dimensions, split)
         """A DU-VAE whose movement number c is unit c of the run."""
 
         def move(self, lead: torch.Tensor, code: torch.Tensor) -> torch.Tensor:
-            torch.testing.assert_close(lead, units[:, code[0]][:, :LEAD], atol=1e-4, rtol=0)  # metres, float32
-            return units[:, code[0]]
+            made = units[torch.arange(len(code)) % len(run), code]  # the movements of all dances, one after the other
+            torch.testing.assert_close(lead, made[:, :LEAD], atol=1e-4, rtol=0)  # metres, float32
+            return made
+
+        def end(self, lead: torch.Tensor, code: torch.Tensor) -> torch.Tensor:
+            return self.move(lead, code)[:, -LEAD:]
 
     codes = torch.arange(3)[:, None].expand(3, len(run))
     expected = np.stack([pose.from_features(rows) for rows in pose.rebase(run, LEAD - 1).double().numpy()])
