@@ -81,5 +81,7 @@ def load_weights(module: torch.nn.Module, tensors: dict[str, torch.Tensor], path
         module.load_state_dict(tensors)
     except RuntimeError as error:
         raise CheckpointError(
-            f"the weights in {path} do not fit the network", "the shapes of this version", "train again"
+            f"the weights in {path} do not fit the network",
+            "those of this version",
+            "choose another run folder, or delete this one to train again",
         ) from error

@@ -2,8 +2,9 @@
 
 As published, z~_dan = E_mus(s, noise) for each run, and {z~_mov} = G_dan(z~_dan). With a repertoire (see `gan`)
 
-    p(remembered run | s) ~ exp(- || E_sty(z_dan) - s ||_1 / DECIDED - | log(beat / its beat) | / IN_TEMPO),
-    z~_dan ~ E_dan(remembered run)
+    p(remembered run | s, beat) = p(its style | s) p(run | s, its style, beat),   z~_dan ~ E_dan(remembered run),
+    p(style | s) the share of exp(- || E_sty(z_dan) - s ||_1 / DECIDED) that its runs have, and among runs of a style
+    p(run | s, style, beat) ~ exp(- || E_sty(z_dan) - s ||_1 / DECIDED - | log(beat / beat of the run) | / IN_TEMPO)
 
 is drawn several times, and one of the draws is kept with a probability ~ exp(D_mov), D_mov's mean logit for the windows
 across the seam and the music that they are danced to. D_mov has learnt to tell real runs from movements followed by
@@ -19,7 +20,7 @@ from d2m.gan import DECIDED, MMGAN
 from d2m.layers import reparameterise
 from d2m.units import UNIT_BEATS
 
-IN_TEMPO = 0.1  # change of a beat's length (a tenth and more, logarithmic) by which a run becomes e times less likely
+IN_TEMPO = 0.1  # by this much longer or shorter (logarithm) than the music's, a run's beat makes it e times less likely
 
 
 class Composer:
@@ -57,14 +58,22 @@ class Composer:
         dance_size)."""
         if not self.mmgan.config.repertoire:
             return torch.stack([self._invent(style, count, generator) for generator in generators])
-        of_style = (self.styles - style).abs().sum(dim=1) / DECIDED
-        in_tempo = (self.mmgan.repertoire_beat_s / beat_s).log().abs() / IN_TEMPO
-        fits = torch.softmax(-of_style - in_tempo, dim=0)
+        fits = self._fits(style, beat_s)
         return torch.stack([self._remember(fits, count, generator) for generator in generators])
 
     def _invent(self, style: Tensor, count: int, generator: torch.Generator | None) -> Tensor:
         noise = torch.randn(count, self.mmgan.config.noise_size, generator=generator)
         return reparameterise(self.mmgan.encode_music(style.expand(count, -1), noise), generator)
+
+    def _fits(self, style: Tensor, beat_s: Tensor) -> Tensor:
+        """How likely each remembered run is drawn (repertoire,): tempo chooses among runs of a style, not the style."""
+        of_style = -(self.styles - style).abs().sum(dim=1) / DECIDED
+        in_tempo = -(self.mmgan.repertoire_beat_s / beat_s).log().abs() / IN_TEMPO
+        shares, kind = torch.softmax(of_style, dim=0), self.styles.argmax(dim=1)
+        fits = torch.zeros_like(shares)
+        for its in (kind == number for number in kind.unique()):
+            fits[its] = shares[its].sum() * torch.softmax(of_style[its] + in_tempo[its], dim=0)
+        return fits
 
     def _remember(self, fits: Tensor, count: int, generator: torch.Generator | None) -> Tensor:
         drawn = torch.multinomial(fits, count, replacement=True, generator=generator)

@@ -5,6 +5,7 @@
     shuffled, random, mean_pose, copy                       see `controls`
     prior, codes, style_codes, runs, pasted, untrained      see `compositions`
     seen            ours to training songs, of the styles of which no song is unseen
+    asked           ours to the test songs, asked for each style that the song is not, and judged by that style
     no_gan          d2m without its critics, where the study has trained it (see `rows`)
 
 What dances are compared with are the real training dances; `real` beside ours is the floor that so many dances leave.
@@ -38,6 +39,7 @@ HOP = 8  # frames between two windows of the style network
 # Which controls are shown beside scores of single dances, and which beside those of whole sets.
 OF_DANCES = (
     "real", "real_shuffled", "real_random", "shuffled", "random", "mean_pose", "copy", "untrained", "no_gan", "seen",
+    "asked",
 )  # fmt: skip
 PLOTTED = ("real", "real_shuffled", "shuffled", "random", "copy", "pasted", "runs", "style_codes", "prior")
 OF_SETS = (

@@ -12,9 +12,10 @@ decoder makes of {z^_mov} against the real ones.
 
 Departures from the paper, off in the `paper` preset but for the last two (README, departures, has the measures):
 - E_mus has a repertoire: z~_dan is drawn from E_dan's Gaussian of one of many remembered training runs, an exemplar
-  prior (Norouzi et al. 2020), and E_sty says which of them fit s. It has nothing to train, and D_mov has a task of its
-  own: {z~_mov} that goes on, after one or two movements, with another run. Its maker's side of L_adv^m is to choose:
-  of several draws the one that D_mov takes for what follows (see `composer`). There is no L_adv^d: z~_dan are z_dan.
+  prior (Norouzi et al. 2020): runs from the middle of dances, of which E_sty says how well they fit s, and the beat of
+  the music which were danced about as fast. It has nothing to train, and D_mov has a task of its own: {z~_mov} that
+  goes on, after one or two movements, with another run. Its maker's side of L_adv^m is to choose: of several draws
+  the one that D_mov takes for what follows (see `composer`). There is no L_adv^d: z~_dan are z_dan.
 - Without a repertoire, as published, the KL of z~_dan may count too (the reference computes and drops it): else nothing
   keeps E_mus where G_dan has learnt to decode.
 - R1 (Mescheder et al. 2018) keeps the critics from winning outright.

@@ -136,5 +136,5 @@ def unit_times(beats: np.ndarray, times_s: np.ndarray) -> np.ndarray:
 
     That is 3/8 of a beat before every fourth beat, but the first, with which the dance itself begins.
     """
-    begins = np.arange(UNIT_BEATS, beats[-1], UNIT_BEATS) - FIRST_BEAT / POSES_PER_BEAT
-    return np.interp(begins[begins > beats[0]], beats, times_s)
+    begins = np.arange(UNIT_BEATS, beats[-1] + 1, UNIT_BEATS) - FIRST_BEAT / POSES_PER_BEAT
+    return np.interp(begins[(begins > beats[0]) & (begins < beats[-1])], beats, times_s)

@@ -138,7 +138,8 @@ def dance_space(experiment: Experiment, count: int = 600) -> tuple[dict[str, np.
 def composed(experiment: Experiment, style: str) -> np.ndarray:
     """One run of movements composed for a style and chained: (LEAD + 32 * run, 14, D)."""
     mmgan, data, number = experiment.mmgan, experiment.dances("train"), experiment.corpus.styles.index(style)
-    beat_s = data.beat_s()[data.run_styles == number].median()[None]
+    of_style = data.beat_s()[data.run_styles == number]
+    beat_s = (of_style if len(of_style) else data.beat_s()).median()[None]
     s = torch.eye(len(experiment.corpus.styles))[number : number + 1]
     generator = torch.Generator().manual_seed(experiment.seed + number)  # another draw for each style
     lead = generate.first_leads(experiment.dancer, s[0], [generator])

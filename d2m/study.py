@@ -13,10 +13,14 @@ from dataclasses import asdict
 from pathlib import Path
 
 from d2m import checkpoint, evaluation, parameters
+from d2m.composer import IN_TEMPO
 from d2m.corpus import FOLDS
+from d2m.dataset import ENDS_S
 from d2m.errors import CheckpointError, CorpusError, D2MError, ParameterError
 from d2m.experiment import Experiment
+from d2m.feet import SLOW
 from d2m.paths import replacing
+from d2m.perform import NEAR, ROUNDS
 from d2m.results import as_markdown, report
 from d2m.rows import DANCES, HEADLINE, ROWS, SEEDS, Scores, experiment_of, folds, result_path, rows_of, write
 from d2m.samples import measure, measure_each
@@ -63,6 +67,7 @@ def agree(whole: Experiment) -> None:
         "seeds of d2m": list(SEEDS), "folds": len(folds(whole.source)), "form of models": _digest(asdict(whole.preset)),
         "form of scores": _digest(definitions()),
     }  # fmt: skip
+    wanted |= {"in tempo": IN_TEMPO, "ends, s": ENDS_S, "near, beats": NEAR, "rounds": ROUNDS, "slow feet, m/s": SLOW}
     if path.exists():
         try:
             found = json.loads(path.read_text())

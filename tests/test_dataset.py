@@ -142,3 +142,18 @@ def test_a_dance_in_2d_cannot_be_had_in_3d(tmp_path, body_at):
 def test_a_split_without_a_run_is_refused(turning, split, run):
     with pytest.raises(CorpusError, match=f"the {split} split of the corpus written has no run of {run} units"):
         dataset.load(turning, split, run=run)
+
+
+def test_the_middle_of_a_dance_and_the_length_of_its_beats_are_told_run_by_run(small_corpus):
+    data = dataset.load(small_corpus, "train")
+    lengths_s = {entry.name: entry.frames / FPS for entry in small_corpus.entries}
+    some = 0
+    for song, name in enumerate(data.names):
+        of_song = data.run_songs == song
+        first_s, last_s = data.run_s[of_song].T
+        middle = (first_s >= dataset.ENDS_S) & (last_s <= lengths_s[name] - dataset.ENDS_S)
+        some += bool(middle.any()) and not bool(middle.all())
+        expected = middle if middle.any() else torch.ones_like(middle)  # a dance so short that it has no middle
+        assert torch.equal(data.run_inside[of_song], expected), name
+    assert some > 0
+    torch.testing.assert_close(data.beat_s() * 11, data.run_s[:, 1] - data.run_s[:, 0])  # twelve beats

@@ -211,3 +211,9 @@ def test_dances_that_are_made_some_at_a_time_are_the_same_in_order(dancer, monke
     monkeypatch.setattr(generate, "MOST_MOVEMENTS", 1)  # a song longer than that is danced one by one
     (last,) = generate.dance_to(dancer, STEADY, None, seed=6)
     np.testing.assert_allclose(last.poses, at_once[-1].poses, atol=1e-4)
+
+
+def test_the_beats_of_each_run_are_as_long_as_the_songs_are_there():
+    beats_s = np.r_[np.arange(12) * 0.5, 6 + np.arange(12) * 0.75]  # 24 beats: two runs, and a third past the end
+    lengths = generate.beat_lengths(beats_s, 3, 3)
+    assert lengths.tolist() == pytest.approx([0.5, 0.75, 0.75])

@@ -267,6 +267,8 @@ def test_a_2d_study_has_d2m_in_3d_beside_it_and_no_row_that_is_d2m_itself(whole,
     seen = ROWS["in_3d"].dances(flat)
     deep = replace(flat, preset_name="demo", run=str(flat.folder / "in-3d"))
     assert below(deep.folder) == {"vae", "mmgan", "style/music"}
+    in_2d = SimpleNamespace(entries=whole.corpus.entries, load=lambda entry: {"poses": np.zeros((30, 14, 2))})
+    assert not ROWS["in_3d"].belongs(SimpleNamespace(preset=flat.preset, corpus=in_2d))
     for dance, made in zip(seen, rows.composed(deep), strict=True):
         assert dance.poses.shape[2] == 2 and dance.song == made.song
         np.testing.assert_array_equal(dance.poses, pose.front_view(made.poses).astype(np.float32))
