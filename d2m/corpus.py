@@ -13,12 +13,11 @@ It holds no audio: songs are named by path, so a corpus travels to a GPU machine
 
 import hashlib
 import json
-import zlib
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
@@ -26,10 +25,13 @@ from d2m import pose
 from d2m.clip import Clip
 from d2m.clock import FPS, frame_times, to_frames
 from d2m.errors import CorpusError, MediaError, PoseError
+from d2m.files import are_times, read_arrays, read_json
+from d2m.lock import alone_in
 from d2m.paths import ROOT, cache_folder, make_folder, replacing, resolve
 from d2m.progress import progress
 
 FORMAT = 1
+FEATURES = 28  # of music, see `music`, which a machine that only trains may lack
 SPLITS = ("train", "validation", "test")
 LATEST_END_S = 1.0  # after the end of its song, that a dance may last
 FOLDS = 4  # by song, for the study
@@ -71,16 +73,22 @@ class Corpus:
     def load(self, entry: Entry) -> dict[str, np.ndarray]:
         """The arrays of one clip, checked. Raises `CorpusError` naming the file."""
         path = self.folder / f"{entry.name}.npz"
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in ARRAYS}
-        except (OSError, ValueError, KeyError, EOFError, RuntimeError, BadZipFile, zlib.error) as error:
-            raise CorpusError(
-                f"{path} cannot be read ({error})",
-                f"an npz with the arrays {', '.join(ARRAYS)}",
-                "build the corpus again",
-            ) from error
-        pose.validate(arrays["poses"], str(path))
+        expected = f"an npz with the arrays {', '.join(ARRAYS)}"
+        arrays = read_arrays(path, ARRAYS, CorpusError, expected, "build the corpus again")
+        poses, heard = pose.validate(arrays["poses"], str(path)), arrays["music_features"]
+        beats = [name for name in ARRAYS if name.endswith("_beats_s") and not are_times(arrays[name])]
+        found, strength = len(arrays["kinematic_beats_s"]) if not beats else 0, arrays["kinematic_strength"]
+        rules = (
+            (not beats, f"{', '.join(beats)} out of order", "seconds, each later than the one before"),
+            (_numbers(heard) and heard.shape == (len(poses), FEATURES),
+             f"music_features {heard.shape} of {heard.dtype}", f"finite numbers ({len(poses)}, {FEATURES})"),
+            (_numbers(strength) and strength.shape == (found,),
+             f"kinematic_strength {strength.shape} of {strength.dtype}", f"finite numbers ({found},)"),
+            (len(arrays["music_beats_s"]) > 1, "fewer than two music beats", "two at least"),
+        )  # fmt: skip
+        for kept, problem, rule in rules:
+            if not kept:
+                raise CorpusError(f"{path} has {problem}", rule, "build the corpus again")
         return arrays
 
     def fold(self, number: int, folds: int = FOLDS) -> "Corpus":
@@ -125,10 +133,12 @@ def open_corpus(source: str, jobs: int = -1) -> Corpus:
         from d2m import builtin
 
         folder = _cached("builtin", BUILTIN_RECIPE)
-        if not (folder / "corpus.json").exists():
+
+        def build_it() -> None:
             clips = builtin.make(cache_folder("songs") / folder.name, jobs=jobs)
             build("builtin", {clip.name: partial(_same, clip) for clip in clips}, folder, jobs)
-        return read(folder)
+
+        return _built_once(folder, build_it)
     from d2m import sources
 
     if not path.is_dir() or not sources.is_dance_with_melody(path):
@@ -140,9 +150,8 @@ def open_corpus(source: str, jobs: int = -1) -> Corpus:
     pairs = sources.pairs(path)
     sizes = [(str(file.relative_to(path)), file.stat().st_size) for pair in pairs for file in sorted(pair.iterdir())]
     folder = _cached(path.name, MELODY_RECIPE, json.dumps([str(path), sizes]))
-    if not (folder / "corpus.json").exists():
-        build(path.name, {pair.name: partial(sources.read_pair, pair) for pair in pairs}, folder, jobs)
-    return read(folder)
+    readers = {pair.name: partial(sources.read_pair, pair) for pair in pairs}
+    return _built_once(folder, lambda: build(path.name, readers, folder, jobs))
 
 
 def build(name: str, readers: dict[str, Callable[[], Clip]], folder: Path, jobs: int = -1) -> None:
@@ -177,23 +186,46 @@ def build(name: str, readers: dict[str, Callable[[], Clip]], folder: Path, jobs:
 def read(folder: Path) -> Corpus:
     """The corpus that `build` left in `folder`. Raises `CorpusError` naming the manifest where it is not one."""
     path = Path(folder) / "corpus.json"
+    expected, remedy = f"a manifest, format {FORMAT}, as `d2m.corpus.build` writes it", "build the corpus again"
+    manifest = read_json(path, CorpusError, expected, remedy)
     try:
-        manifest = json.loads(path.read_text())
         if manifest["format"] != FORMAT:
             raise ValueError(f"format {manifest['format']}")
         entries = tuple(Entry(**entry) for entry in manifest["entries"])
-        if not entries or any(Path(entry.name).name != entry.name for entry in entries):
-            raise ValueError("no entries, or a name that is a path")
-        if any(entry.style not in manifest["styles"] or entry.split not in SPLITS for entry in entries):
-            raise ValueError("an entry of an unknown style or split")
+        for entry in entries:
+            _check_entry(entry, manifest["styles"])
+        if len({entry.name for entry in entries}) != len(entries) or not entries:
+            raise ValueError("no entries, or two of one name")
         refused = tuple((str(clip), str(reason)) for clip, reason in manifest["refused"])
         return Corpus(str(manifest["name"]), Path(folder), tuple(manifest["styles"]), entries, refused)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CorpusError(
-            f"{path} is not a manifest of d2m ({error})",
-            f"format {FORMAT} as `d2m.corpus.build` writes it",
-            "build it again",
-        ) from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CorpusError(f"{path} is not a manifest of d2m ({error})", expected, remedy) from error
+
+
+def _check_entry(entry: Entry, styles: list[str]) -> None:
+    """Raise `ValueError` for an entry that `build` does not write."""
+    texts = (entry.name, entry.style, entry.song, entry.group, entry.split)
+    if not all(isinstance(text, str) for text in texts) or Path(entry.name).name != entry.name or "\0" in entry.name:
+        raise ValueError(f"the entry {entry.name!r}: a text that is none, or a name that is a path")
+    if entry.style not in styles or entry.split not in SPLITS:
+        raise ValueError(f"the entry {entry.name!r} of an unknown style or split")
+    if type(entry.frames) is not int or entry.frames < 2:
+        raise ValueError(f"the entry {entry.name!r} has {entry.frames!r} frames")
+    if type(entry.start_s) not in (int, float) or not 0 <= entry.start_s < math.inf:
+        raise ValueError(f"the entry {entry.name!r} starts at {entry.start_s!r}")
+
+
+def _numbers(values: np.ndarray) -> bool:
+    return bool(np.issubdtype(values.dtype, np.floating) and np.isfinite(values).all())
+
+
+def _built_once(folder: Path, build_it: Callable[[], None]) -> Corpus:
+    """The corpus in `folder`, built by this process or by the one that has begun to."""
+    if not (folder / "corpus.json").exists():
+        with alone_in(folder, "the corpus"):
+            if not (folder / "corpus.json").exists():
+                build_it()
+    return read(folder)
 
 
 def _cached(name: str, recipe: tuple[str, ...], source: str = "") -> Path:

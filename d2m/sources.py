@@ -7,7 +7,6 @@ Dance with Melody (Tang, Jia and Mao, ACM Multimedia 2018): folders `DANCE_<styl
     skeletons.json   length T, center (T, 3): the body's place in cm, y up; skeletons (T, 23, 3): joints about it, cm
 """
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from d2m import pose
 from d2m.clip import Clip
 from d2m.clock import frame_count, frame_times, to_frames
 from d2m.errors import CorpusError, PoseError
+from d2m.files import read_json
 
 MELODY_FPS = 25.0
 MELODY_STYLES = {"C": "cha-cha", "R": "rumba", "T": "tango", "W": "waltz"}
@@ -28,7 +28,6 @@ MELODY_LEVEL_S = 2.0  # the suits know no floor: heights drift by up to 60 cm in
 # Of cha-chas and rumbas, validation and test hold songs that training never saw, about a sixth of the minutes each.
 MELODY_VALIDATION = ("DANCE_C_4", "DANCE_R_4")
 MELODY_TEST = ("DANCE_C_6", "DANCE_C_7", "DANCE_R_2", "DANCE_R_7")
-LARGEST_FILE = 256 * 2**20  # bytes of JSON: an hour of dance is 120 MB
 
 
 def pairs(folder: Path) -> list[Path]:
@@ -106,12 +105,7 @@ def _markers(path: Path, expected: float) -> np.ndarray:
 
 def _json(path: Path) -> dict:
     """A JSON file that holds an object."""
-    try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise CorpusError(f"{path} has {path.stat().st_size / 2**20:.0f} MB", f"{LARGEST_FILE / 2**20:.0f} at most")
-        content = json.loads(path.read_text())
-    except (OSError, ValueError, RecursionError) as error:
-        raise CorpusError(f"{path} cannot be read ({error})", "a JSON file that is whole") from error
+    content = read_json(path, CorpusError, "a JSON file that is whole")
     if not isinstance(content, dict):
         raise CorpusError(f"{path} holds {type(content).__name__}", "a JSON object")
     return content

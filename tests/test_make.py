@@ -51,12 +51,12 @@ def dance(folder: Path, *arguments: str) -> tuple[dict[str, tuple[str, str]], st
 
 def test_make_alone_says_what_there_is(clone):
     said = make(clone).stdout
-    for target in ("make dance", "make test", "make setup", "make study", "make figures", "SONG="):
+    for target in ("make dance", "make test", "make setup", "make soak", "make study", "make figures", "SONG="):
         assert target in said
 
 
 def test_all_targets_are_there():
-    for target in ("setup", "dance", "test", "study", "figures", "help"):
+    for target in ("setup", "dance", "test", "soak", "study", "figures", "help"):
         done = make(ROOT, "--dry-run", "--question", target)
         assert "No rule to make target '" + target not in done.stderr
 
