@@ -13,7 +13,6 @@ It holds no audio: songs are named by path, so a corpus travels to a GPU machine
 
 import hashlib
 import json
-import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -21,17 +20,16 @@ from pathlib import Path
 
 import numpy as np
 
-from d2m import pose
 from d2m.clip import Clip
 from d2m.clock import FPS, frame_times, to_frames
+from d2m.corpus_rules import check_arrays, check_entry
 from d2m.errors import CorpusError, MediaError, PoseError
-from d2m.files import are_times, read_arrays, read_json
+from d2m.files import read_arrays, read_json
 from d2m.lock import alone_in
 from d2m.paths import ROOT, cache_folder, make_folder, replacing, resolve
 from d2m.progress import progress
 
 FORMAT = 1
-FEATURES = 28  # of music, see `music`, which a machine that only trains may lack
 SPLITS = ("train", "validation", "test")
 LATEST_END_S = 1.0  # after the end of its song, that a dance may last
 FOLDS = 4  # by song, for the study
@@ -75,20 +73,7 @@ class Corpus:
         path = self.folder / f"{entry.name}.npz"
         expected = f"an npz with the arrays {', '.join(ARRAYS)}"
         arrays = read_arrays(path, ARRAYS, CorpusError, expected, "build the corpus again")
-        poses, heard = pose.validate(arrays["poses"], str(path)), arrays["music_features"]
-        beats = [name for name in ARRAYS if name.endswith("_beats_s") and not are_times(arrays[name])]
-        found, strength = len(arrays["kinematic_beats_s"]) if not beats else 0, arrays["kinematic_strength"]
-        rules = (
-            (not beats, f"{', '.join(beats)} out of order", "seconds, each later than the one before"),
-            (_numbers(heard) and heard.shape == (len(poses), FEATURES),
-             f"music_features {heard.shape} of {heard.dtype}", f"finite numbers ({len(poses)}, {FEATURES})"),
-            (_numbers(strength) and strength.shape == (found,),
-             f"kinematic_strength {strength.shape} of {strength.dtype}", f"finite numbers ({found},)"),
-            (len(arrays["music_beats_s"]) > 1, "fewer than two music beats", "two at least"),
-        )  # fmt: skip
-        for kept, problem, rule in rules:
-            if not kept:
-                raise CorpusError(f"{path} has {problem}", rule, "build the corpus again")
+        check_arrays(arrays, path)
         return arrays
 
     def fold(self, number: int, folds: int = FOLDS) -> "Corpus":
@@ -193,30 +178,13 @@ def read(folder: Path) -> Corpus:
             raise ValueError(f"format {manifest['format']}")
         entries = tuple(Entry(**entry) for entry in manifest["entries"])
         for entry in entries:
-            _check_entry(entry, manifest["styles"])
+            check_entry(entry, manifest["styles"], SPLITS)
         if len({entry.name for entry in entries}) != len(entries) or not entries:
             raise ValueError("no entries, or two of one name")
         refused = tuple((str(clip), str(reason)) for clip, reason in manifest["refused"])
         return Corpus(str(manifest["name"]), Path(folder), tuple(manifest["styles"]), entries, refused)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CorpusError(f"{path} is not a manifest of d2m ({error})", expected, remedy) from error
-
-
-def _check_entry(entry: Entry, styles: list[str]) -> None:
-    """Raise `ValueError` for an entry that `build` does not write."""
-    texts = (entry.name, entry.style, entry.song, entry.group, entry.split)
-    if not all(isinstance(text, str) for text in texts) or Path(entry.name).name != entry.name or "\0" in entry.name:
-        raise ValueError(f"the entry {entry.name!r}: a text that is none, or a name that is a path")
-    if entry.style not in styles or entry.split not in SPLITS:
-        raise ValueError(f"the entry {entry.name!r} of an unknown style or split")
-    if type(entry.frames) is not int or entry.frames < 2:
-        raise ValueError(f"the entry {entry.name!r} has {entry.frames!r} frames")
-    if type(entry.start_s) not in (int, float) or not 0 <= entry.start_s < math.inf:
-        raise ValueError(f"the entry {entry.name!r} starts at {entry.start_s!r}")
-
-
-def _numbers(values: np.ndarray) -> bool:
-    return bool(np.issubdtype(values.dtype, np.floating) and np.isfinite(values).all())
 
 
 def _built_once(folder: Path, build_it: Callable[[], None]) -> Corpus:

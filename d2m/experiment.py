@@ -9,14 +9,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from d2m import checkpoint, dataset, style, train
 from d2m.corpus import Corpus, open_corpus
 from d2m.dataset import Dances, balanced
 from d2m.errors import CheckpointError
-from d2m.files import read_json
 from d2m.gan import MMGAN
 from d2m.generate import Dancer
 from d2m.lock import alone_in
@@ -198,19 +196,7 @@ class Experiment:
 
     def losses(self, model: str) -> train.History:
         """The losses of "vae", "mmgan" or "style/<view>" as its training logged them."""
-        path, expected = self._home(model) / "losses.json", "the losses of a training"
-        found = read_json(path, CheckpointError, expected, "train again")
-        try:
-            losses = {name: (steps, values) for name, (steps, values) in found.items()}
-            plain = all(
-                len(steps) == len(values) and np.isfinite(np.array([*steps, *values], dtype=np.float64)).all()
-                for steps, values in losses.values()
-            )
-        except (AttributeError, TypeError, ValueError, OverflowError):
-            plain = False
-        if not plain:
-            raise CheckpointError(f"{path} holds something else", expected, "train again")
-        return losses
+        return train.read_losses(self._home(model) / "losses.json")
 
     def _new_vae(self) -> DUVAE:
         train.seed_all(self.seed)

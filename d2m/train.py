@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from d2m import checkpoint
 from d2m.errors import CheckpointError, ParameterError, TrainingError
+from d2m.files import read_json
 from d2m.paths import replacing
 from d2m.progress import progress
 
@@ -129,6 +130,25 @@ def finish(model: nn.Module, kind: str, folder: Path, history: History, provenan
     (folder / "training.safetensors").unlink(missing_ok=True)
 
 
+def read_losses(path: Path) -> History:
+    """The losses that `finish` left. Raises `CheckpointError` naming the file."""
+    expected = "the losses of a training"
+    found = read_json(path, CheckpointError, expected, "train again")
+    try:
+        losses = {name: (steps, values) for name, (steps, values) in found.items()}
+        plain = all(_plain(*parts) and len(parts[0]) == len(parts[1]) for parts in losses.values())
+    except (AttributeError, TypeError, ValueError):
+        plain = False
+    if not plain:
+        raise CheckpointError(f"{path} holds something else", expected, "train again")
+    return losses
+
+
+def _plain(*lists: list) -> bool:
+    """Whether lists hold nothing but finite numbers."""
+    return all(type(value) in (int, float) and math.isfinite(value) for values in lists for value in values)
+
+
 def _schedule(progress: float, final: float) -> float:
     """Share of the learning rate: up over the first 2 %, then down a half cosine to `final`."""
     warm = min(1.0, (progress + 1e-4) / 0.02) if final < 1 else 1.0
@@ -206,7 +226,7 @@ def _resume(path: Path, model, optimisers, history: History, agreed: "_State") -
         step = kept["step"]
         if type(step) is not int or not 0 <= step <= agreed.training.steps:
             raise ValueError(f"step {step}")
-        if any(type(value) not in (int, float) for row in history.values() for part in row for value in part):
+        if not all(_plain(*parts) for parts in history.values()):
             raise ValueError("losses that are no numbers")
     except (LookupError, ValueError, TypeError, AttributeError, RuntimeError) as error:
         raise CheckpointError(

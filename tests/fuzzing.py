@@ -100,9 +100,9 @@ def _array(values: np.ndarray, rng: random.Random) -> np.ndarray:
     if kind == 2:
         return np.asfortranarray(values)
     if kind == 3:
-        return values[:0]
+        return np.atleast_1d(values)[:0]
     if kind == 4:
-        return values[::-1]
+        return np.atleast_1d(values)[::-1]
     if kind == 5:
         return values.reshape(-1)
     if kind == 6:
