@@ -162,5 +162,6 @@ def test_every_module_writes_by_replacing():
                 continue
             opened = node.func.attr == "open" and any(mode in ast.unparse(node) for mode in ("'w", "'a", "'x"))
             if (node.func.attr in WRITES or opened) and ast.unparse(node.func) not in SAVES:
-                found.append(f"{path.stem}: {ast.unparse(node)[:60]}")
-    assert found == ["lock: path.write_text(f'{os.getpid()} on {s"]
+                found.append(f"{path.stem}: {ast.unparse(node.func)}")
+    # A lock is no result, and a figure that a notebook shows is drawn in memory.
+    assert found == ["lock: path.write_text", "plot: self.savefig"]

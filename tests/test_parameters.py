@@ -54,7 +54,7 @@ def test_the_parameters_of_a_dance_are_taken(n, body, tmp_path):
 def test_a_pose_that_the_preset_cannot_start_from_is_refused(preset, found, wanted, body, tmp_path):
     np.save(tmp_path / "pose.npy", body[:, :found])
     given = GOOD | OF_DANCE | {"preset": preset, "start_pose": str(tmp_path / "pose.npy")}
-    told = f"start_pose has {found} dimensions; expected {wanted}, as dances of the preset {preset} have"
+    told = f"start_pose has {found} dimensions; expected {wanted}, as the dances of the preset {preset} have"
     with pytest.raises(ParameterError, match=told):
         parameters.check(given, *OF_DANCE)
 
@@ -204,7 +204,7 @@ def test_a_dance_that_is_none_is_refused_by_the_name_of_its_file(content, tmp_pa
     path = tmp_path / "dance.npz"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(PoseError, match=r"dance\.npz is no dance"):
+    with pytest.raises(PoseError, match=r"dance\.npz cannot be read"):
         parameters.read_pose(str(path))
 
 
