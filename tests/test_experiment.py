@@ -135,7 +135,7 @@ def test_a_model_of_another_fold_is_refused(copied):
 
 
 def test_a_training_that_was_stopped_is_not_gone_on_with_on_another_corpus(copied, other_corpus, monkeypatch):
-    shutil.rmtree(copied.folder / "vae")
+    shutil.rmtree(copied.folder)
     tiny = presets.PRESETS["tiny"]
     often = replace(tiny, vae_training=replace(tiny.vae_training, steps=4, save_every_s=0.0))
     monkeypatch.setitem(presets.PRESETS, "tiny", often)
