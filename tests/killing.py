@@ -4,6 +4,7 @@ Each job writes all that it makes below one folder. Its processes are forked fro
 so that a moment at random falls into the work and not into imports; and a job can be killed at a step of writing too.
 """
 
+import json
 import multiprocessing
 import os
 import random
@@ -159,7 +160,16 @@ def contents(folder: Path) -> dict[str, bytes]:
     """All files of a finished job but locks; where they lie is taken out of what they say."""
     files = {path.relative_to(folder): path for path in sorted(folder.rglob("*")) if path.is_file()}
     here = str(folder).encode()
-    return {str(name): path.read_bytes().replace(here, b"HERE") for name, path in files.items() if path.name != ".lock"}
+    return {str(name): _bytes(path).replace(here, b"HERE") for name, path in files.items() if path.name != ".lock"}
+
+
+def _bytes(path: Path) -> bytes:
+    """What is in a file; safetensors writes the entries of its header in any order."""
+    whole = path.read_bytes()
+    if path.suffix != ".safetensors":
+        return whole
+    size = int.from_bytes(whole[:8], "little")
+    return json.dumps(json.loads(whole[8 : 8 + size]), sort_keys=True).encode() + whole[8 + size :]
 
 
 def assert_readable(folder: Path) -> None:
