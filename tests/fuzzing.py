@@ -19,12 +19,29 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import motions
 import numpy as np
 import torch
 from conftest import MARKERS, _write_sound, turning_body
 from toys import VAE, Toy, ToyConfig, new_vae
 
-from d2m import audio, checkpoint, corpus, export, parameters, pose, rows, songs, sources, train
+from d2m import (
+    aist,
+    audio,
+    bvh,
+    checkpoint,
+    corpus,
+    export,
+    keypoint_json,
+    openpose,
+    parameters,
+    pose,
+    recording,
+    rows,
+    songs,
+    sources,
+    train,
+)  # fmt: skip
 from d2m.clock import frame_times
 from d2m.dance import Dance
 from d2m.errors import D2MError
@@ -93,7 +110,8 @@ def _array(values: np.ndarray, rng: random.Random) -> np.ndarray:
     """An array of another type, shape, order or content."""
     kind = rng.randrange(12)
     if kind == 0:
-        chosen = rng.choice(("f2", "f8", "i4", "u1", "?", "c16", "U8", "S4", "O", ">f4", "M8[s]"))
+        numbers = ("f2", "f8", "i4", "u1", "?", "c16", ">f4", "M8[s]") if values.dtype.kind in "fiu" else ()
+        chosen = rng.choice(("U8", "S4", "O", *numbers))
         return values.astype(chosen, casting="unsafe")
     if kind == 1:
         return np.zeros(values.shape, [("x", "f4"), ("y", "i2")])
@@ -160,6 +178,7 @@ class Reader:
     write: Callable[[Path], Path]
     read: Callable[[Path], object]
     changes: tuple[Callable[[bytes, random.Random], bytes], ...] = (of_bytes,)
+    names: tuple[str, ...] = ()  # that its errors may tell instead of the file's: of what the file is one part
 
 
 def _song(suffix: str) -> Callable[[Path], Path]:
@@ -220,6 +239,38 @@ def _pair(file: str) -> Callable[[Path], Path]:
     return write
 
 
+def _body(fps: float = 30.0) -> np.ndarray:
+    """Four seconds of a body that turns, its neck in the middle of its shoulders."""
+    joints = turning_body(np.arange(0, 4, 1 / fps))
+    joints[:, pose.NECK] = (joints[:, pose.R_SHOULDER] + joints[:, pose.L_SHOULDER]) / 2
+    return joints
+
+
+def _bvh(folder: Path) -> Path:
+    joints = turning_body(frame_times(60)).astype(np.float32)
+    return export.write_bvh(Dance(joints, np.arange(4.0), np.arange(2.0), "zumba", 3, None), folder / "dance.bvh")
+
+
+def _openpose(folder: Path) -> Path:
+    motions.write_openpose(folder / "walk", motions.in_picture(_body(15.0)), name="walk")
+    return folder / "walk" / "walk_000000000007_keypoints.json"
+
+
+def _keypoints(folder: Path) -> Path:
+    body = motions.keypoints(motions.in_picture(_body()), "COCO")
+    return motions.write_json(folder / "clip.json", fps=30, keypoints=body, confidence=np.ones(body.shape[:2]))
+
+
+def _as_clip(read: Callable[[Path], tuple]) -> Callable[[Path], object]:
+    """All that is done with a clip of a format: read, and brought onto the one body, floor and clock."""
+
+    def read_clip(path: Path) -> object:
+        joints, fps = read(path)
+        return recording.danced(joints, recording.check_fps(30.0 if fps is None else fps, str(path)), str(path))
+
+    return read_clip
+
+
 def _weights(folder: Path) -> Path:
     checkpoint.save(folder / "model.safetensors", "vae", new_vae().state_dict(), VAE, {"seed": 3, "steps": 2})
     return folder / "model.safetensors"
@@ -272,9 +323,14 @@ READERS = (
     Reader("dance npz", _dance, export.read_npz, (of_bytes, of_arrays, of_arrays)),
     Reader("pose npy", _pose, lambda path: parameters.read_pose(str(path)), (of_bytes, of_arrays)),
     Reader("clip npz", _corpus("clip.npz"), _clip, (of_bytes, of_arrays, of_arrays)),
-    Reader("manifest", _corpus("corpus.json"), _clip, (of_bytes, of_json, of_json)),
+    Reader("manifest", _corpus("corpus.json"), _clip, (of_bytes, of_json, of_json), ("entry",)),
     Reader("motion JSON", _pair("skeletons.json"), lambda path: sources.read_pair(path.parent), (of_bytes, of_json)),
     Reader("config JSON", _pair("config.json"), lambda path: sources.read_pair(path.parent), (of_bytes, of_json)),
+    Reader("BVH", _bvh, _as_clip(bvh.read)),
+    Reader("pickle", lambda folder: motions.write_aist(folder, _body(60.0)), _as_clip(aist.read)),
+    Reader("OpenPose", _openpose, _as_clip(lambda path: openpose.read(sorted(path.parent.iterdir()))),
+           (of_bytes, of_json)),
+    Reader("keypoint JSON", _keypoints, _as_clip(keypoint_json.read), (of_bytes, of_json)),
     Reader("weights", _weights, _load_weights, (of_bytes, of_header)),
     Reader("training state", _state, _resume, (of_bytes, of_header)),
     Reader("losses", _losses, lambda path: Experiment(run=str(path.parent.parent)).losses("vae"), (of_bytes, of_json)),
@@ -288,8 +344,7 @@ def damage_one(reader: Reader, path: Path, whole: bytes, rng: random.Random) -> 
     try:
         reader.read(path)
     except D2MError as error:
-        named = {path.name, path.parent.name, "entry"} if reader.name == "manifest" else {path.name}
-        if not any(name in str(error) for name in named):
+        if not any(name in str(error) for name in (path.name, *reader.names)):
             raise AssertionError(f"the error names no file: {error}") from error
         return "refused"
     return "read"
