@@ -82,7 +82,7 @@ def disk(tmp_path):
         return place
 
     yield mount
-    subprocess.run(["umount", str(place)], capture_output=True)
+    subprocess.run(["umount", "--lazy", str(place)], capture_output=True)
 
 
 def fill(place: Path) -> None:

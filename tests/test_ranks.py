@@ -92,7 +92,7 @@ def test_the_first_process_alone_writes(two, said):
     weights = len(ranks.TRAININGS) + 3  # of the run: vae, mmgan and the classifier of music
     assert sorted(set(said[0]["written"])) == ["model.safetensors", "training.safetensors"]
     assert said[0]["written"].count("model.safetensors") == weights and said[1]["written"] == []
-    assert {path.name for path in (two / "quiet").iterdir()} == {"model.safetensors", "losses.json"}
+    assert {path.name for path in (two / "quiet").iterdir()} == {"model.safetensors", "losses.json", "tensorboard"}
 
 
 def test_a_loss_that_is_not_a_number_on_one_process_ends_training_on_all(said):
