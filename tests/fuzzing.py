@@ -5,6 +5,7 @@ became of them as JSON. The same seed damages them in the same way. It is a proc
 memory, and because a crash of a decoder must be seen.
 """
 
+import copy
 import faulthandler
 import io
 import json
@@ -100,7 +101,7 @@ def of_json(whole: bytes, rng: random.Random) -> bytes:
         elif kind == 2 and isinstance(place[key], list):
             place[key] = place[key][::-1]
         else:
-            place[key] = rng.choice(NASTY)
+            place[key] = copy.deepcopy(rng.choice(NASTY))  # what is put in may be damaged next
         if "" not in content:
             break
     return json.dumps(content.get("", None)).encode()
