@@ -39,7 +39,7 @@ def read(path: Path) -> tuple[np.ndarray, float]:
     ignored = path.parent.parent / "ignore_list.txt"
     if ignored.is_file() and path.stem in ignored.read_text(errors="replace").split():
         raise CorpusError(f"{path} is in {ignored.name}: AIST++ says that it is badly reconstructed")
-    arrays = read_arrays(read_bytes(path, LARGEST_FILE), ARRAYS, str(path))
+    arrays = read_arrays(read_bytes(path, LARGEST_FILE, CorpusError, "a file that is whole"), ARRAYS, str(path))
     if not arrays:
         raise PoseError(f"{path} holds no keypoints", f"an array {' or '.join(ARRAYS)}")
     name = next(name for name in ARRAYS if name in arrays)

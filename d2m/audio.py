@@ -1,5 +1,6 @@
 """Sound from any file: one decoder (PyAV) for analysis and for videos, so that a codec's padding cancels between."""
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ MIN_SONG_S = 5.0  # two units of four beats at 120 BPM need 4 s; below this ther
 MAX_SONG_S = 3 * 3600.0  # bounds the memory that a file can ask for: 0.9 GB of mono samples
 SILENCE = 1e-4  # of full scale (-80 dB): below it nothing can be heard
 STEREO_RATE = 44100  # of the sound in videos
+# A little file can hold hours of nothing: sound of fewer bytes a second than the least speech codec takes is no song.
+LEAST_BYTES_S, SPARE_S = 500, 60.0
 
 
 def load(path) -> tuple[np.ndarray, int]:
@@ -18,7 +21,7 @@ def load(path) -> tuple[np.ndarray, int]:
 
     Raises `MediaError` for a file that is missing, empty, no sound, damaged, silent, or not 5 s to 3 h long.
     """
-    samples = _decode(path, SAMPLE_RATE, mono=True)[:, 0]
+    samples = _decode(path, SAMPLE_RATE, 1)[:, 0]
     duration_s = len(samples) / SAMPLE_RATE
     if duration_s < MIN_SONG_S:
         raise MediaError(f"{path} lasts {duration_s:.1f} s", f"{MIN_SONG_S:g} s at least", "choose a longer song")
@@ -31,14 +34,11 @@ def load(path) -> tuple[np.ndarray, int]:
 
 def load_stereo(path) -> tuple[np.ndarray, int]:
     """The sound of a file for a video: stereo float32 (n, 2) and its rate, 44100. Raises `MediaError`."""
-    samples = _decode(path, STEREO_RATE)
-    if samples.shape[1] != 2:
-        samples = np.repeat(samples.mean(axis=1, keepdims=True), 2, axis=1)
-    return samples, STEREO_RATE
+    return _decode(path, STEREO_RATE, 2), STEREO_RATE
 
 
-def _decode(path, rate: int, mono: bool = False) -> np.ndarray:
-    """All samples (n, channels) of the first sound in the file, resampled; channels as in the file, or their mean.
+def _decode(path, rate: int, channels: int) -> np.ndarray:
+    """All samples (n, channels) of the first sound in the file, resampled; mixed to their mean where not so many.
 
     FFmpeg's own mixing is not used: it makes two equal channels 3 dB louder than each, and so clips them.
     """
@@ -46,7 +46,8 @@ def _decode(path, rate: int, mono: bool = False) -> np.ndarray:
 
     path = Path(path)
     if not path.is_file():
-        raise MediaError(f"there is no file {path}" if not path.exists() else f"{path} is a folder", "an audio file")
+        kind = "is a folder" if path.is_dir() else "is no file"
+        raise MediaError(f"{path} {kind}" if path.exists() else f"there is no file {path}", "an audio file")
     if path.stat().st_size == 0:
         raise MediaError(f"{path} is empty", "an audio file", "copy or download it again")
     _check_riff(path)
@@ -57,25 +58,17 @@ def _decode(path, rate: int, mono: bool = False) -> np.ndarray:
             resampler = av.AudioResampler("flt", None, rate)
             # A loop, not a comprehension, so that a header that promises too much is stopped where it is decoded.
             # One buffer that grows: pieces that are joined at the end would take the memory twice.
-            decoded, channels, limit = bytearray(), 1, MAX_SONG_S * rate
-
-            def take(piece) -> None:
-                nonlocal channels
-                samples = piece.to_ndarray().reshape(-1, len(piece.layout.channels))
-                samples = samples.mean(axis=1, keepdims=True) if mono else samples
-                channels = samples.shape[1]
-                decoded.extend(samples.tobytes())
-
-            for frame in container.decode(audio=0):
+            decoded = bytearray()
+            for frame in itertools.chain(container.decode(audio=0), (None,)):  # None: what the resampler still holds
                 for piece in resampler.resample(frame):
-                    take(piece)
-                if len(decoded) > limit * channels * 4:
-                    raise MediaError(f"{path} lasts more than {MAX_SONG_S / 3600:g} hours", "a shorter file", "cut it")
+                    samples = piece.to_ndarray().reshape(-1, len(piece.layout.channels))
+                    decoded.extend(_mixed(samples, channels).tobytes())
+                _check_length(path, len(decoded) / (4 * channels * rate))
             known = container.format.name != "mp3" or _tells_its_length(path)
             promised = (container.duration or 0) / av.time_base if known else 0.0
-            for piece in resampler.resample(None):
-                take(piece)
-    except (av.FFmpegError, OSError, ValueError) as error:
+    except MediaError:
+        raise
+    except Exception as error:  # FFmpeg, and what stands between it and Python, raise almost anything on damaged bytes
         raise MediaError(
             f"{path} cannot be decoded ({error})", "an audio or video file that is whole", "convert or copy it again"
         ) from error
@@ -89,6 +82,21 @@ def _decode(path, rate: int, mono: bool = False) -> np.ndarray:
             "copy or download it again",
         )
     return samples
+
+
+def _mixed(samples: np.ndarray, channels: int) -> np.ndarray:
+    """Samples (n, any) as (n, channels): as they are, or the mean of their channels in each."""
+    if samples.shape[1] == channels:
+        return samples
+    return np.repeat(samples.mean(axis=1, keepdims=True), channels, axis=1)
+
+
+def _check_length(path: Path, duration_s: float) -> None:
+    """Raise `MediaError` where a file has given more sound than a song has, or than its bytes can hold."""
+    if duration_s > MAX_SONG_S:
+        raise MediaError(f"{path} lasts more than {MAX_SONG_S / 3600:g} hours", "a shorter file", "cut it")
+    if duration_s > SPARE_S + path.stat().st_size / LEAST_BYTES_S:
+        raise MediaError(f"{path} has {path.stat().st_size} bytes for {duration_s:.0f} s of sound", "a song")
 
 
 def _tells_its_length(path: Path) -> bool:
@@ -122,5 +130,5 @@ def frame_rate(path) -> float | None:
             video = container.streams.video
             rate = video[0].average_rate if video else None
             return float(rate) if rate else None
-    except (av.FFmpegError, OSError, ValueError) as error:
+    except Exception as error:  # see `_decode`
         raise MediaError(f"{path} cannot be decoded ({error})", "a video file that is whole") from error

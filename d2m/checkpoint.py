@@ -11,8 +11,8 @@ import subprocess
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import safe_open
+from safetensors.torch import save as to_bytes
 
 import d2m
 from d2m.errors import CheckpointError
@@ -35,31 +35,39 @@ def save(path: Path, kind: str, tensors: dict[str, torch.Tensor], config, proven
         "config": json.dumps(dataclasses.asdict(config)),
         "provenance": json.dumps({"d2m": d2m.__version__, "commit": commit(), **provenance}),
     }
-    with replacing(path) as temporary:
-        try:
-            save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, temporary, header)
-        except SafetensorError as error:  # its own word for a failed write
-            raise OSError(str(error)) from error
+    content = to_bytes({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, header)
+    with replacing(path) as temporary:  # not by `save_file`, whose own temporary file a kill would leave
+        temporary.write_bytes(content)
 
 
 def read(path: Path, kind: str) -> tuple[dict[str, torch.Tensor], dict, dict]:
     """Tensors, configuration and provenance of the file. Raises `CheckpointError` naming it."""
-    path = Path(path)
+    return _read(Path(path), kind, True)
+
+
+def provenance(path: Path, kind: str) -> dict:
+    """Where the weights of the file come from; they are not loaded. Raises `CheckpointError` naming it."""
+    return _read(Path(path), kind, False)[2]
+
+
+def _read(path: Path, kind: str, whole: bool) -> tuple[dict[str, torch.Tensor], dict, dict]:
     if not path.is_file():
         raise CheckpointError(f"there are no weights at {path}", "a file made by the training notebooks", "train first")
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
+            tensors = {name: file.get_tensor(name) for name in (file.keys() if whole else ())}
         found = header.get("kind", "nothing that it names")
-        config, provenance = json.loads(header.get("config", "{}")), json.loads(header.get("provenance", "{}"))
-    except (SafetensorError, OSError, ValueError) as error:
+        config, made = (json.loads(header.get(part, "{}")) for part in ("config", "provenance"))
+        if not isinstance(config, dict) or not isinstance(made, dict):
+            raise ValueError("its header holds no configuration")
+    except Exception as error:  # the parsers of damaged bytes raise almost anything
         raise CheckpointError(
             f"{path} is damaged ({error})", "a whole safetensors file", "delete it and train again"
         ) from error
     if found != kind:
         raise CheckpointError(f"{path} holds {found}", f"weights of kind {kind}", "delete it or choose another run")
-    return tensors, config, provenance
+    return tensors, config, made
 
 
 def check_config(path: Path, found: dict, wanted) -> None:
@@ -76,8 +84,11 @@ def check_config(path: Path, found: dict, wanted) -> None:
 
 
 def load_weights(module: torch.nn.Module, tensors: dict[str, torch.Tensor], path: Path) -> None:
-    """Put `tensors` into `module`. Raises `CheckpointError` where names or shapes do not fit."""
+    """Put `tensors` into `module`. Raises `CheckpointError` where names or shapes do not fit, or a number is none."""
     try:
+        spoilt = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
+        if spoilt:
+            raise CheckpointError(f"{path} is damaged ({spoilt[0]} holds what is no number)", "numbers", "train again")
         module.load_state_dict(tensors)
     except RuntimeError as error:
         raise CheckpointError(

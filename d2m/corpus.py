@@ -14,19 +14,19 @@ It holds no audio: songs are named by path, so a corpus travels to a GPU machine
 import hashlib
 import json
 import sys
-import zlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
-from d2m import pose
 from d2m.clip import Clip
 from d2m.clock import FPS, frame_times, to_frames
+from d2m.corpus_rules import check_arrays, check_entry
 from d2m.errors import CorpusError, MediaError, PoseError
+from d2m.files import read_arrays, read_json
+from d2m.lock import alone_in
 from d2m.paths import ROOT, cache_folder, make_folder, replacing, resolve
 from d2m.progress import progress
 
@@ -71,16 +71,9 @@ class Corpus:
     def load(self, entry: Entry) -> dict[str, np.ndarray]:
         """The arrays of one clip, checked. Raises `CorpusError` naming the file."""
         path = self.folder / f"{entry.name}.npz"
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in ARRAYS}
-        except (OSError, ValueError, KeyError, EOFError, RuntimeError, BadZipFile, zlib.error) as error:
-            raise CorpusError(
-                f"{path} cannot be read ({error})",
-                f"an npz with the arrays {', '.join(ARRAYS)}",
-                "build the corpus again",
-            ) from error
-        pose.validate(arrays["poses"], str(path))
+        expected = f"an npz with the arrays {', '.join(ARRAYS)}"
+        arrays = read_arrays(path, ARRAYS, CorpusError, expected, "build the corpus again")
+        check_arrays(arrays, path)
         return arrays
 
     def fold(self, number: int, folds: int = FOLDS) -> "Corpus":
@@ -126,10 +119,12 @@ def open_corpus(source: str, jobs: int = -1) -> Corpus:
         from d2m import builtin
 
         folder = _cached("builtin", BUILTIN_RECIPE)
-        if not (folder / "corpus.json").exists():
+
+        def build_builtin() -> None:
             clips = builtin.make(cache_folder("songs") / folder.name, jobs=jobs)
             build("builtin", {clip.name: partial(_same, clip) for clip in clips}, folder, jobs)
-        return read(folder)
+
+        return _built_once(folder, build_builtin)
     from d2m import sources
 
     found, unknown = sources.find(path)
@@ -140,11 +135,13 @@ def open_corpus(source: str, jobs: int = -1) -> Corpus:
             "check the parameter corpus, and FORMATS.md for what each format looks like",
         )
     folder = _cached(path.name, (*sources.RECIPE, *ANALYSIS), json.dumps([str(path), sources.state(found)]))
-    if not (folder / "corpus.json").exists():
+
+    def build_found() -> None:
         build(path.name, {clip.name: partial(sources.read, clip) for clip in found}, folder, jobs)
         told = sources.told_apart(found, unknown, read(folder).refused)
         print(f"corpus {path.name}: {told}", file=sys.stderr)
-    return read(folder)
+
+    return _built_once(folder, build_found)
 
 
 def build(name: str, readers: dict[str, Callable[[], Clip]], folder: Path, jobs: int = -1) -> None:
@@ -180,23 +177,29 @@ def build(name: str, readers: dict[str, Callable[[], Clip]], folder: Path, jobs:
 def read(folder: Path) -> Corpus:
     """The corpus that `build` left in `folder`. Raises `CorpusError` naming the manifest where it is not one."""
     path = Path(folder) / "corpus.json"
+    expected, remedy = f"a manifest, format {FORMAT}, as `d2m.corpus.build` writes it", "build the corpus again"
+    manifest = read_json(path, CorpusError, expected, remedy)
     try:
-        manifest = json.loads(path.read_text())
         if manifest["format"] != FORMAT:
             raise ValueError(f"format {manifest['format']}")
         entries = tuple(Entry(**entry) for entry in manifest["entries"])
-        if not entries or any(Path(entry.name).name != entry.name for entry in entries):
-            raise ValueError("no entries, or a name that is a path")
-        if any(entry.style not in manifest["styles"] or entry.split not in SPLITS for entry in entries):
-            raise ValueError("an entry of an unknown style or split")
+        for entry in entries:
+            check_entry(entry, manifest["styles"], SPLITS)
+        if len({entry.name for entry in entries}) != len(entries) or not entries:
+            raise ValueError("no entries, or two of one name")
         refused = tuple((str(clip), str(reason)) for clip, reason in manifest["refused"])
         return Corpus(str(manifest["name"]), Path(folder), tuple(manifest["styles"]), entries, refused)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CorpusError(
-            f"{path} is not a manifest of d2m ({error})",
-            f"format {FORMAT} as `d2m.corpus.build` writes it",
-            "build it again",
-        ) from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CorpusError(f"{path} is not a manifest of d2m ({error})", expected, remedy) from error
+
+
+def _built_once(folder: Path, build_it: Callable[[], None]) -> Corpus:
+    """The corpus in `folder`, built by this process or by the one that has begun to."""
+    if not (folder / "corpus.json").exists():
+        with alone_in(folder, "the corpus"):
+            if not (folder / "corpus.json").exists():
+                build_it()
+    return read(folder)
 
 
 def _cached(name: str, recipe: tuple[str, ...], source: str = "") -> Path:

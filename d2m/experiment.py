@@ -3,7 +3,8 @@
 What a notebook needs and an earlier one would have made is made here when it is not there.
 """
 
-import json
+import os
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +17,7 @@ from d2m.dataset import Balanced, Dances, balanced, moments
 from d2m.errors import CheckpointError
 from d2m.gan import MMGAN
 from d2m.generate import Dancer
+from d2m.lock import alone_in
 from d2m.lstm import LSTMConfig, MusicToPoses
 from d2m.music_style import MusicStyleClassifier, MusicStyleConfig
 from d2m.paths import resolve
@@ -27,6 +29,8 @@ from d2m.vae import DUVAE
 from d2m.variants import VARIANTS
 
 PRINCIPAL_ROWS = 8192  # units or runs of training, every style alike, whose principal components training begins with
+# What each model of a run is saved as.
+KINDS = {"vae": "vae", "mmgan": "mmgan", "lstm": "lstm", **{f"style/{view}": "style" for view in style.VIEWS}}
 
 
 @dataclass(frozen=True)
@@ -49,10 +53,7 @@ class Experiment:
 
     def as_trained(self) -> "Experiment":
         """The same run with the seed that its MM-GAN was trained with, where there is one, to dance with any seed."""
-        path = self._home("mmgan") / "model.safetensors"
-        if not path.exists():
-            return self
-        return replace(self, seed=int(checkpoint.read(path, "mmgan")[2].get("seed", self.seed)))
+        return replace(self, seed=self._trained_with("seed").get("mmgan", self.seed))
 
     @cached_property
     def corpus(self) -> Corpus:
@@ -204,13 +205,7 @@ class Experiment:
 
     def losses(self, model: str) -> train.History:
         """The losses of "vae", "mmgan" or "style/<view>" as its training logged them."""
-        path = self._home(model) / "losses.json"
-        try:
-            return {name: tuple(values) for name, values in json.loads(path.read_text()).items()}
-        except (OSError, ValueError) as error:
-            raise CheckpointError(
-                f"{path} cannot be read ({error})", "the losses of a training", "train again"
-            ) from error
+        return train.read_losses(self._home(model) / "losses.json")
 
     def _new_vae(self) -> DUVAE:
         return self._new(DUVAE, self.preset.vae)
@@ -222,16 +217,27 @@ class Experiment:
 
     def trained_steps(self) -> dict[str, int]:
         """The steps that each model of the run was trained for, as its file says; without those that are not there."""
-        kinds = {"vae": "vae", "mmgan": "mmgan", **{f"style/{view}": "style" for view in style.VIEWS}}
-        paths = {name: self._home(name) / "model.safetensors" for name in kinds}
-        return {
-            name: int(checkpoint.read(path, kinds[name])[2]["steps"]) for name, path in paths.items() if path.exists()
-        }
+        return {name: steps for name, steps in self._trained_with("steps").items() if name != "lstm"}
+
+    def _trained_with(self, key: str) -> dict[str, int]:
+        """What the files of the models that are there say of "steps" or "seed"."""
+        found = {}
+        for name, kind in KINDS.items():
+            path = self._home(name) / "model.safetensors"
+            if path.exists():
+                found[name] = checkpoint.provenance(path, kind).get(key)
+                if type(found[name]) is not int:
+                    raise CheckpointError(f"{path} does not say its {key}", "weights as d2m writes them", "train again")
+        return found
+
+    def _root(self, name: str) -> Path:
+        """The run that a model belongs to: this one, or the base where the variant leaves the model as it is."""
+        lent = self.base and name not in VARIANTS[self.variant].trains
+        return resolve(self.base) if lent else self.folder
 
     def _home(self, name: str) -> Path:
-        """The folder of a model: this run's, or the base's where the variant leaves the model as it is."""
-        lent = self.base and name not in VARIANTS[self.variant].trains
-        return (resolve(self.base) if lent else self.folder) / name
+        """The folder of a model."""
+        return self._root(name) / name
 
     def _find(self, name: str, kind: str, model: torch.nn.Module) -> bool:
         """Load trained weights into `model` where there are some. Raises `CheckpointError` where they are others'."""
@@ -240,6 +246,13 @@ class Experiment:
             return False
         tensors, config, provenance = checkpoint.read(path, kind)
         checkpoint.check_config(path, config, model.config)
+        self._check_provenance(path, kind, provenance)
+        checkpoint.load_weights(model, tensors, path)
+        model.eval()
+        return True
+
+    def _check_provenance(self, path: Path, kind: str, provenance: dict) -> None:
+        """Raise `CheckpointError` where weights come of another corpus, seed, steps or batch than the run."""
         asked = {"steps": self.steps, "batch": self.batch} if kind in ("vae", "mmgan") else {}
         asked = {key: wanted for key, wanted in asked.items() if wanted}
         for key, wanted in ({"corpus": self.corpus.fingerprint(), "seed": self.seed} | asked).items():
@@ -248,15 +261,26 @@ class Experiment:
                     f"{path} was made with the {key} {provenance.get(key)}", f"{wanted}",
                     "choose another run folder, or delete this one to train again",
                 )  # fmt: skip
-        checkpoint.load_weights(model, tensors, path)
-        model.eval()
-        return True
+
+    def _agree(self) -> None:
+        """Raise `CheckpointError` where any model of the run is another's: told before one is trained."""
+        for name, kind in KINDS.items():
+            path = self._home(name) / "model.safetensors"
+            if path.exists():
+                self._check_provenance(path, kind, checkpoint.provenance(path, kind))
 
     def _train(self, name, kind, model, draw, config, label) -> None:
-        folder = self._home(name)
-        history = train.fit(model, draw, config, folder, self.seed, self.device, label, self.corpus.fingerprint())
-        provenance = {"corpus": self.corpus.fingerprint(), "corpus name": self.corpus.name, "seed": self.seed}
-        train.finish(model, kind, folder, history, provenance | {"steps": config.steps, "batch": config.batch})
+        folder, several = self._home(name), int(os.environ.get("WORLD_SIZE", 1)) > 1
+        # Of several processes that train one model together the first keeps the folder for all.
+        first = int(os.environ.get("RANK", 0)) == 0
+        with alone_in(self._root(name), f"training ({label})") if first else nullcontext():
+            if not several and self._find(name, kind, model):
+                return  # by the process that this one waited for
+            self._agree()
+            corpus = self.corpus.fingerprint()
+            history = train.fit(model, draw, config, folder, self.seed, self.device, label, corpus)
+            provenance = {"corpus": corpus, "corpus name": self.corpus.name, "seed": self.seed}
+            train.finish(model, kind, folder, history, provenance | {"steps": config.steps, "batch": config.batch})
 
     @torch.no_grad()
     def _prepare(self, model: MMGAN, data: Dances) -> torch.Tensor:

@@ -7,15 +7,14 @@ dance in 3D as a skeleton whose joints turn (see `inverse_kinematics`). Video is
 
 import json
 import re
-import zlib
 from pathlib import Path
-from zipfile import BadZipFile, is_zipfile
 
 import numpy as np
 
 from d2m import bvh_file, inverse_kinematics, pose
 from d2m.dance import Dance
 from d2m.errors import PoseError
+from d2m.files import are_times, read_arrays
 from d2m.paths import replacing
 
 FORMAT = "d2m dance 1"
@@ -54,36 +53,22 @@ def write_npz(dance: Dance, path: Path) -> Path:
 
 def read_npz(path: Path) -> Dance:
     """The dance in an npz of this form, checked. Raises `PoseError` that names the file and the rule it breaks."""
-    path = Path(path)
+    path, names = Path(path), ("poses", "fps", "beats_s", "units_s", "style", "seed", "start_s")
+    expected = f"a dance: an npz with {', '.join(names)}"
+    held = read_arrays(path, names, PoseError, expected)
     try:
-        with np.load(path, allow_pickle=False) as file:
-            held = {name: file[name] for name in ("poses", "fps", "beats_s", "units_s", "style", "seed", "start_s")}
         fps, start_s, seed, style = float(held["fps"]), float(held["start_s"]), int(held["seed"]), str(held["style"])
         if seed != held["seed"]:
             raise ValueError(f"the seed {held['seed']} is no whole number")
         times = [np.asarray(held[name], dtype=np.float64) for name in ("beats_s", "units_s")]
-    except (
-        OSError,
-        ValueError,
-        TypeError,
-        KeyError,
-        EOFError,
-        RuntimeError,
-        OverflowError,
-        BadZipFile,
-        zlib.error,
-    ) as error:
-        advice = isinstance(error, ValueError) and "allow_pickle" in str(error) and not is_zipfile(path)
-        why = "it is no npz" if advice else str(error)
-        raise PoseError(
-            f"{path} is no dance ({why})", "an npz with poses, fps, beats_s, units_s, style, seed, start_s"
-        ) from error
+    except (ValueError, TypeError, OverflowError) as error:
+        raise PoseError(f"{path} is no dance ({error})", expected) from error
     with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused
         poses = pose.validate(held["poses"], str(path)).astype(np.float32)
     pose.validate(poses, str(path))
     if not 1 <= fps <= 1000 or not np.isfinite(start_s):
         raise PoseError(f"{path} has fps {fps} and start_s {start_s}", "1 to 1000 frames a second, a finite start")
-    if any(values.ndim != 1 or not np.isfinite(values).all() or (np.diff(values) <= 0).any() for values in times):
+    if not all(map(are_times, times)):
         raise PoseError(f"{path} has beats_s or units_s that do not increase", "lists of seconds in order")
     return Dance(poses, *times, style=style, seed=seed, song=None, start_s=start_s, fps=fps)
 

@@ -1,12 +1,19 @@
-"""Files of other people, looked into with care: never more than a bound, and what is damaged is named."""
+"""Files that anybody may have written: looked into and read within bounds, and refused by name.
+
+A parser of damaged bytes may raise almost anything, and a small file can ask for all of a machine's memory. So sizes
+are looked at before a file is opened, and whatever is raised then becomes one `D2MError` that names the file.
+"""
 
 import json
 from pathlib import Path
 
-from d2m.errors import CorpusError
+import numpy as np
+
+from d2m.errors import CorpusError, D2MError
 
 HEAD = 4096  # bytes that tell what a file is
-LARGEST_FILE = 256 * 2**20  # bytes: an hour of dance as JSON is 120 MB
+LARGEST_JSON = 40 * 2**20  # bytes: 20 minutes of one take; JSON of nothing but brackets takes 24 times as much memory
+LARGEST_ARRAYS = 256 * 2**20  # bytes of all arrays of a file, unpacked: a dance of 10 hours and its music take 160 MB
 
 
 def head(path: Path) -> bytes:
@@ -18,23 +25,81 @@ def head(path: Path) -> bytes:
         return b""
 
 
-def read_bytes(path: Path, largest: int = LARGEST_FILE) -> bytes:
-    """All of a file. Raises `CorpusError` naming it where it is missing, larger than `largest` bytes, or unreadable."""
+def read_bytes(path: Path, largest: int, error: type[D2MError], expected: str) -> bytes:
+    """All of a file of `largest` bytes at most. Raises as `read_json`."""
     try:
-        if path.stat().st_size > largest:
-            raise CorpusError(f"{path} has {path.stat().st_size / 2**20:.0f} MB", f"{largest / 2**20:.0f} at most")
-        return path.read_bytes()
-    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
-        raise CorpusError(f"{path} cannot be read ({error})", "a file that is whole") from error
+        _check_size(path, largest)
+        return Path(path).read_bytes()
+    except Exception as reason:
+        raise error(f"{path} cannot be read ({_told(reason)})", expected) from reason
 
 
-def read_json(path: Path) -> dict:
-    """A JSON file that holds an object. Raises `CorpusError` naming the file."""
-    content = read_bytes(path)
+def read_json(path: Path, error: type[D2MError], expected: str, remedy: str = ""):
+    """What a JSON file holds. Raises `error` with the reason, what was `expected` and the `remedy`."""
     try:
-        content = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise CorpusError(f"{path} cannot be read ({error})", "a JSON file that is whole") from error
+        _check_size(path, LARGEST_JSON)
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except Exception as reason:
+        raise error(f"{path} cannot be read ({_told(reason)})", expected, remedy) from reason
+
+
+def read_object(path: Path) -> dict:
+    """What a JSON file of a clip holds, an object. Raises `CorpusError` naming the file."""
+    content = read_json(path, CorpusError, "a JSON file that is whole")
     if not isinstance(content, dict):
         raise CorpusError(f"{path} holds {type(content).__name__}", "a JSON object")
     return content
+
+
+def read_arrays(
+    path: Path, names: tuple[str, ...], error: type[D2MError], expected: str, remedy: str = ""
+) -> dict[str, np.ndarray]:
+    """The arrays `names` of an npz file; nothing is unpickled. Raises as `read_json`."""
+    try:
+        _check_size(path, LARGEST_ARRAYS)
+        with np.load(path, allow_pickle=False) as file:
+            if not isinstance(file, np.lib.npyio.NpzFile):
+                raise ValueError("it is no npz")
+            # A member that lies about its size is cut off there, and then fails its checksum.
+            unpacked = sum(member.file_size for member in file.zip.infolist())
+            if unpacked > LARGEST_ARRAYS:
+                raise ValueError(f"it unpacks to {unpacked / 2**20:.0f} MB, of {LARGEST_ARRAYS / 2**20:.0f} at most")
+            found = {name: file[name] for name in names}
+        bare = [name for name, values in found.items() if not isinstance(values, np.ndarray)]
+        if bare:
+            raise ValueError(f"{bare[0]} is no array")
+        return found
+    except Exception as reason:
+        raise error(f"{path} cannot be read ({_told(reason)})", expected, remedy) from reason
+
+
+def read_array(path: Path, error: type[D2MError], expected: str) -> np.ndarray:
+    """The array of a npy file; nothing is unpickled. Raises as `read_json`."""
+    try:
+        _check_size(path, LARGEST_ARRAYS)
+        found = np.load(path, allow_pickle=False)
+        if not isinstance(found, np.ndarray):
+            raise ValueError("it is no npy")
+        return found
+    except Exception as reason:
+        raise error(f"{path} cannot be read ({_told(reason)})", expected) from reason
+
+
+def are_times(values: np.ndarray) -> bool:
+    """Whether `values` is a list of finite numbers, each larger than the one before."""
+    numbers = values.ndim == 1 and values.dtype.kind in "fiu"
+    return numbers and bool(np.isfinite(values).all() and (np.diff(values.astype(np.float64)) > 0).all())
+
+
+def _check_size(path: Path, largest: int) -> None:
+    if not Path(path).is_file():  # a link to a device or a pipe could be read for ever
+        raise ValueError("there is no such file" if not Path(path).exists() else "it is no file")
+    size = Path(path).stat().st_size
+    if size > largest:
+        raise ValueError(f"it has {size / 2**20:.0f} MB, of {largest / 2**20:.0f} at most")
+
+
+def _told(reason: Exception) -> str:
+    """NumPy advises to allow pickles where a file is none of its own: advice that must not be taken."""
+    text = str(reason) or type(reason).__name__
+    return "it holds no plain numbers" if "allow_pickle" in text else text

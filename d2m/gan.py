@@ -51,6 +51,8 @@ from d2m.vae import DUVAE
 
 DECIDED = 0.1  # L1 between class probabilities by which a run of another style becomes e times less likely
 
+WON, WON_LOGS = 0.02, 5  # a critic's loss that so many logged steps on end are below: 99 % sure, and right, each time
+
 
 @dataclass(frozen=True)
 class GANConfig:
@@ -135,6 +137,18 @@ class MMGAN(nn.Module):
         makers = [weight for name, part in parts.items() if name not in critics for weight in part.parameters()]
         judges = [weight for name, part in parts.items() if name in critics for weight in part.parameters()]
         return {"critic": judges, "generator": makers} if self.plays else {"generator": makers}
+
+    def warning(self, history: dict[str, tuple[list[int], list[float]]]) -> str:
+        """What is wrong with a game by its logged losses, "" where nothing is: a critic that wins outright."""
+        games = {"D_mov": "adv^m critic", "D_dan": "adv^d critic"}
+        for critic, name in games.items():
+            late = history.get(name, ([], []))[1][-WON_LOGS:]
+            if len(late) == WON_LOGS and max(late) < WON:
+                return (
+                    f"{critic} wins outright: a loss below {WON:g} {WON_LOGS} times on end, where 1.39 is chance; "
+                    "it tells real from made without fail, so that nothing can be learnt from it"
+                )
+        return ""
 
     def encode_dance(self, codes: Tensor) -> tuple[Tensor, Tensor]:
         """E_dan: {z_mov} -> Gaussian of z_dan (B, dance_size)."""

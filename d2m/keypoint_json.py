@@ -16,7 +16,7 @@ import numpy as np
 
 from d2m import pose
 from d2m.errors import PoseError
-from d2m.files import read_json
+from d2m.files import read_object
 from d2m.keypoints import to_joints
 
 
@@ -31,7 +31,7 @@ def read(path: Path) -> tuple[np.ndarray, float | None]:
 
     Raises `PoseError` or `CorpusError` naming the file.
     """
-    content = read_json(path)
+    content = read_object(path)
     world = content.get("world_landmarks") is not None
     name = "world_landmarks" if world else "keypoints"
     keypoints = _array(content, name, path)

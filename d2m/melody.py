@@ -12,7 +12,7 @@ import numpy as np
 
 from d2m import pose
 from d2m.errors import CorpusError, PoseError
-from d2m.files import read_json
+from d2m.files import read_object
 
 FPS = 25.0
 SONG = "audio.mp3"
@@ -63,7 +63,7 @@ def read(folder: Path) -> Pair:
 
 def _span(path: Path) -> tuple[float, float]:
     """Seconds of the song at which the dance starts and ends."""
-    config = read_json(path)
+    config = read_object(path)
     try:
         start, end = (float(config[name]) / FPS for name in ("start_position", "end_position"))
     except (KeyError, TypeError, ValueError, OverflowError) as error:
@@ -75,7 +75,7 @@ def _span(path: Path) -> tuple[float, float]:
 
 def _markers(path: Path, expected: float) -> np.ndarray:
     """Markers (T, 23, 3) in the room, cm; T within 5 % of `expected`."""
-    content = read_json(path)
+    content = read_object(path)
     try:
         centre = np.asarray(content["center"], dtype=np.float64)
         markers = np.asarray(content["skeletons"], dtype=np.float64)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from d2m.errors import PoseError
-from d2m.files import read_json
+from d2m.files import read_object
 from d2m.keypoints import to_joints
 
 FRAME = re.compile(r"(.*?)[-_. ]?(\d+)(_keypoints)?", re.DOTALL)
@@ -66,7 +66,7 @@ def _people(path: Path) -> np.ndarray:
     """Everybody in a frame who was found at all: (people, 14, 3) of x, y and confidence, NaN where not found."""
     people = []
     try:
-        for person in read_json(path)["people"]:
+        for person in read_object(path)["people"]:
             # The first versions of OpenPose had another name for it.
             values = person["pose_keypoints_2d"] if "pose_keypoints_2d" in person else person["pose_keypoints"]
             values = np.asarray(values, dtype=np.float64).reshape(-1, 3)

@@ -6,6 +6,7 @@ it is an error. What papermill injects, and the notebook's own parameters, are c
 
 import ast
 import difflib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from d2m import given_beats, music, pose
 from d2m.errors import ParameterError
 from d2m.experiment import Experiment
 from d2m.export import read_npz
+from d2m.files import read_array
 from d2m.paths import resolve
 from d2m.presets import preset
 from d2m.train import PRECISIONS, pick_device
@@ -101,7 +103,12 @@ def check(namespace: dict, *own: str) -> Experiment:
         parameter.check(namespace[name])
     values = {name: namespace[name] for name in allowed}
     training = {name: values[name] for name in ("steps", "batch", "accumulate", "precision") if name in values}
-    return Experiment(values["corpus"], values["run"], values["preset"], values["seed"], values["device"], **training)
+    experiment = Experiment(
+        values["corpus"], values["run"], values["preset"], values["seed"], values["device"], **training
+    )
+    _check_writable(experiment.folder)
+    _check_dimensions(values.get("start_pose", ""), values["preset"])
+    return experiment
 
 
 def find_song(song: str) -> Path:
@@ -150,11 +157,25 @@ def read_pose(start_pose: str) -> np.ndarray | None:
     path = resolve(start_pose)
     if path.suffix == ".npz":
         return read_npz(path).poses[-1]
-    try:
-        found = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise ParameterError(f"start_pose {path} cannot be read ({error})", OWN["start_pose"].meaning) from error
+    found = read_array(path, ParameterError, f"as start_pose {OWN['start_pose'].meaning}")
     return pose.validate(np.stack([found, found]), str(path))[0]
+
+
+def _check_writable(folder: Path) -> None:
+    """Raise `ParameterError` where a run cannot be written to `folder`: hours of training would end there."""
+    nearest = next(place for place in (folder, *folder.parents) if place.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        why = "cannot be written" if nearest.is_dir() else "is no folder"
+        raise ParameterError(f"run is the folder {folder}, and {nearest} {why}", "a folder that can be written")
+
+
+def _check_dimensions(start_pose: str, name: str) -> None:
+    """Raise `ParameterError` where a pose to start from has more or fewer dimensions than dances of the preset."""
+    given, wanted = read_pose(start_pose), preset(name).vae.dimensions
+    if given is not None and given.shape[1] != wanted:
+        raise ParameterError(
+            f"start_pose has {given.shape[1]} dimensions", f"{wanted}, as the dances of the preset {name} have"
+        )
 
 
 def _check_names(cell: str, allowed: dict[str, Parameter]) -> None:

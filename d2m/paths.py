@@ -2,12 +2,16 @@
 
 import os
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
+
+from filelock import lock_descriptor
 
 from d2m.errors import OutputError
 
 ROOT = Path(__file__).resolve().parent.parent  # relative paths mean this folder, wherever a notebook was started
+BEGUN = ".d2m-"  # how the names of files begin that are not whole yet
 
 
 def resolve(path) -> Path:
@@ -38,16 +42,19 @@ def make_folder(folder: Path) -> None:
 def replacing(path: Path):
     """A temporary path beside `path` that takes its name when the block ends well, and vanishes when it does not.
 
-    Readers therefore see the old file or the whole new one. Raises `OutputError` where the disk is full or read-only.
+    Readers therefore see the old file or the whole new one, whenever the process is killed; what a killed one began is
+    removed by the next that writes there. Raises `OutputError` where the disk is full or read-only.
     """
     path = Path(path)
     make_folder(path.parent)
-    temporary = None
+    _remove_abandoned(path.parent)
+    descriptor = temporary = None
     try:
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem[:40]}-", suffix=path.suffix)
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=BEGUN, suffix=path.suffix)
         temporary = Path(name)
-        os.close(descriptor)
+        _lock(descriptor)  # the system lets it go when this process dies, however it does
         yield temporary
+        os.fsync(descriptor)  # else a machine that goes down may keep the new name and lose what is in the file
         os.chmod(temporary, 0o644)  # mkstemp makes files that only their owner may read
         os.replace(temporary, path)
     except OSError as error:
@@ -59,3 +66,22 @@ def replacing(path: Path):
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+@cache  # once a process and folder: a corpus writes thousands of files into one
+def _remove_abandoned(folder: Path) -> None:
+    """Remove files in `folder` that a process began to write and, being killed, did not finish."""
+    for begun in folder.glob(f"{BEGUN}*"):
+        with suppress(OSError), begun.open("r+b") as file:
+            if _lock(file.fileno()):
+                begun.unlink()
+
+
+def _lock(descriptor: int) -> bool:
+    """Lock an open file; False where another process holds it, or where the disk knows no locks."""
+    try:
+        return lock_descriptor(descriptor, blocking=False)
+    except OSError:
+        return False

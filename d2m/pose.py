@@ -81,6 +81,8 @@ def feature_size(dimensions: int) -> int:
 def validate(poses, source: str = "the poses") -> np.ndarray:
     """`poses` as float64 (T, 14, D), T >= 2, D = 2 or 3, all finite. Raises `PoseError` naming `source`."""
     try:
+        if np.iscomplexobj(poses):  # NumPy would drop the half of them with no more than a warning
+            raise TypeError("complex numbers")
         poses = np.asarray(poses, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise PoseError(f"{source} are not an array of numbers", "shape (T, 14, 2 or 3)") from error

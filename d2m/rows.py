@@ -20,6 +20,7 @@ from d2m.errors import CheckpointError
 from d2m.estimates import Estimate
 from d2m.evaluation import our_dances
 from d2m.experiment import Experiment
+from d2m.files import read_json
 from d2m.paths import replacing
 from d2m.variants import VARIANTS
 
@@ -134,13 +135,13 @@ def write(path: Path, scores: Scores) -> None:
 
 def read(path: Path) -> Scores:
     """The scores that `write` left. Raises `CheckpointError` where they are damaged."""
+    content = read_json(path, CheckpointError, "scores as the study writes them", "delete it: it is made again")
     try:
-        content = json.loads(path.read_text())
         return {
             name: {of: Estimate(e["value"], np.array(e["draws"]), e["n"], e["reason"]) for of, e in some.items()}
             for name, some in content.items()
         }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(
             f"{path} cannot be read ({error})", "scores as the study writes them", "delete it: it is made again"
         ) from error

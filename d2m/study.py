@@ -19,6 +19,7 @@ from d2m.dataset import ENDS_S
 from d2m.errors import CheckpointError, CorpusError, D2MError, ParameterError
 from d2m.experiment import Experiment
 from d2m.feet import SLOW
+from d2m.files import read_json
 from d2m.paths import replacing
 from d2m.perform import NEAR, ROUNDS
 from d2m.results import as_markdown, report
@@ -69,11 +70,10 @@ def agree(whole: Experiment) -> None:
     }  # fmt: skip
     wanted |= {"in tempo": IN_TEMPO, "ends, s": ENDS_S, "near, beats": NEAR, "rounds": ROUNDS, "slow feet, m/s": SLOW}
     if path.exists():
-        try:
-            found = json.loads(path.read_text())
-            differing = [name for name, value in wanted.items() if found.get(name) != value]
-        except (OSError, ValueError, AttributeError) as error:
-            raise CheckpointError(f"{path} cannot be read ({error})", "the protocol of a study", "delete it") from error
+        found = read_json(path, CheckpointError, "the protocol of a study", "delete it")
+        if not isinstance(found, dict):
+            raise CheckpointError(f"{path} cannot be read (it is no object)", "the protocol of a study", "delete it")
+        differing = [name for name, value in wanted.items() if found.get(name) != value]
         if differing:
             name = differing[0]
             raise CheckpointError(

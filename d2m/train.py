@@ -12,6 +12,7 @@ but for rounding, on four processes, on two with two pieces each, and on one wit
 import json
 import math
 import os
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,14 +22,17 @@ import torch
 from torch import Tensor, nn
 
 from d2m import checkpoint
-from d2m.errors import ParameterError, TrainingError
+from d2m.errors import CheckpointError, ParameterError, TrainingError
 from d2m.event_log import EventLog
+from d2m.files import read_json
 from d2m.paths import replacing
 from d2m.progress import progress
 
 History = dict[str, tuple[list[int], list[float]]]  # loss name -> steps and values
 PRECISIONS = ("", "32-true", "bf16-mixed")  # as Fabric names them; float16 would need its losses scaled
 Draw = Callable[[int, torch.Generator], dict[str, Tensor]]  # batch size and randomness -> a batch
+
+EXPLODED = 1e4  # times the loss that a training began with (or 1): it will not come back from there
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,7 @@ def fit(
     wrapped, *fabric_optimisers = fabric.setup(model, *optimisers.values())
     turns = dict(zip(players, fabric_optimisers, strict=True))
     model.train()
-    saved_at = time.monotonic()
+    saved_at, warned = time.monotonic(), ""
     steps = range(first, config.steps)
     for step in progress(steps, label, config.steps, first) if fabric.global_rank == 0 else steps:
         batch = draw(config.batch, torch.Generator().manual_seed(seed * 1_000_003 + step))
@@ -116,10 +120,12 @@ def fit(
             if logging:
                 losses = _over_processes(fabric, losses)
             if logging or saving:
-                _check(step, name, {**losses, "gradient norm": norm})
+                _check(step, name, {**losses, "gradient norm": norm}, history, state_path)
             if logging:
                 _log(history, events, step, name, losses)
             optimiser.step()
+        if logging and fabric.global_rank == 0:
+            warned = _warn(model, history, label, warned)
         if saving:
             _keep(state_path, model, optimisers, history, agreed, step + 1)
             saved_at = time.monotonic()
@@ -164,6 +170,25 @@ def finish(model: nn.Module, kind: str, folder: Path, history: History, provenan
     (folder / "training.safetensors").unlink(missing_ok=True)
 
 
+def read_losses(path: Path) -> History:
+    """The losses that `finish` left. Raises `CheckpointError` naming the file."""
+    expected = "the losses of a training"
+    found = read_json(path, CheckpointError, expected, "train again")
+    try:
+        losses = {name: (steps, values) for name, (steps, values) in found.items()}
+        plain = all(_plain(*parts) and len(parts[0]) == len(parts[1]) for parts in losses.values())
+    except (AttributeError, TypeError, ValueError):
+        plain = False
+    if not plain:
+        raise CheckpointError(f"{path} holds something else", expected, "train again")
+    return losses
+
+
+def _plain(*lists: list) -> bool:
+    """Whether lists hold nothing but finite numbers."""
+    return all(type(value) in (int, float) and math.isfinite(value) for values in lists for value in values)
+
+
 def _schedule(progress: float, final: float) -> float:
     """Share of the learning rate: up over the first 2 %, then down a half cosine to `final`."""
     warm = min(1.0, (progress + 1e-4) / 0.02) if final < 1 else 1.0
@@ -193,15 +218,28 @@ def _check_shared(fabric, first: int, path: Path) -> None:
         )
 
 
-def _check(step: int, player: str, values: dict[str, Tensor]) -> None:
-    """Raise `TrainingError` where a value is not a number; called before a state is kept, so that none is spoilt."""
+def _check(step: int, player: str, values: dict[str, Tensor], history: History, path: Path) -> None:
+    """Raise `TrainingError` where a value is not a number or a total explodes; called before a state is kept, so that
+    none is spoilt."""
+    began = history.get(f"total {player}", ([], [0.0]))[1][0]
     for name, value in values.items():
         number = float(value.detach())
-        if not math.isfinite(number):
+        exploded = name == "total" and abs(number) > EXPLODED * max(1.0, abs(began))
+        if exploded or not math.isfinite(number):
+            kept = f"the last good state is kept in {path}" if path.exists() else "no state was kept yet"
             raise TrainingError(
-                f"at step {step} the {name} of the {player} is {number}",
-                "a finite number", "lower the learning rate; the last good state was kept",
+                f"at step {step} the {name} of the {player} is {number:g}" + f", from {began:g}" * exploded,
+                "a finite number" if not exploded else f"less than {EXPLODED:g} times as much",
+                f"lower the learning rate; {kept}",
             )  # fmt: skip
+
+
+def _warn(model: nn.Module, history: History, label: str, warned: str) -> str:
+    """Say on stderr what the model finds wrong with its losses (`warning`, where it has one), once; return it."""
+    found = model.warning(history) if hasattr(model, "warning") else ""
+    if found and found != warned:
+        print(f"{label}: {found}", file=sys.stderr, flush=True)
+    return found or warned
 
 
 def _log(history: History, events: EventLog | None, step: int, player: str, losses: dict[str, Tensor]) -> None:
@@ -241,12 +279,33 @@ def _resume(path: Path, model, optimisers, history: History, agreed: "_State") -
     checkpoint.check_config(path, found, agreed)
     weights = {name.removeprefix("model/"): value for name, value in tensors.items() if name.startswith("model/")}
     checkpoint.load_weights(model, weights, path)
-    for player, optimiser in optimisers.items():
-        moments: dict[int, dict[str, Tensor]] = {}
-        for name, value in tensors.items():
-            if name.startswith(f"optimiser/{player}/"):
-                index, moment = name.split("/")[2:]
-                moments.setdefault(int(index), {})[moment] = value
-        optimiser.load_state_dict({"state": moments, "param_groups": optimiser.state_dict()["param_groups"]})
-    history.update({name: (list(steps), list(values)) for name, (steps, values) in kept["history"].items()})
-    return int(kept["step"])
+    try:
+        for player, optimiser in optimisers.items():
+            optimiser.load_state_dict(_moments(tensors, player, optimiser))
+        history.update({name: (list(steps), list(values)) for name, (steps, values) in kept["history"].items()})
+        step = kept["step"]
+        if type(step) is not int or not 0 <= step <= agreed.training.steps:
+            raise ValueError(f"step {step}")
+        if not all(_plain(*parts) for parts in history.values()):
+            raise ValueError("losses that are no numbers")
+    except (LookupError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+        raise CheckpointError(
+            f"{path} is damaged ({error})", "a whole training state", "delete it and train again"
+        ) from error
+    return step
+
+
+def _moments(tensors: dict[str, Tensor], player: str, optimiser) -> dict:
+    """The state of a player's optimiser, in the form that it takes."""
+    groups = optimiser.state_dict()["param_groups"]
+    moments: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        if name.startswith(f"optimiser/{player}/"):
+            index, moment = name.split("/")[2:]
+            moments.setdefault(int(index), {})[moment] = value
+    weights = [weight for group in optimiser.param_groups for weight in group["params"]]
+    for index, held in moments.items():
+        fit = all(value.shape in ((), weights[index].shape) for value in held.values())
+        if not fit or held.keys() != {"step", "exp_avg", "exp_avg_sq"}:
+            raise ValueError(f"the moments of weight {index} of the {player}")
+    return {"state": moments, "param_groups": groups}

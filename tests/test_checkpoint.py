@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 
 import pytest
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 import d2m
@@ -28,7 +27,6 @@ TENSORS = {
     "none": torch.empty(0, 4),
 }
 DISK_FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-ITS_OWN_WORD = SafetensorError("No space left on device")
 
 
 @pytest.fixture
@@ -118,21 +116,31 @@ def test_weights_go_into_the_network_they_fit_and_no_other(path):
             checkpoint.load_weights(other, unfit, path)
 
 
-@pytest.mark.parametrize(
-    ("broken", "error"),
-    [("os.replace", DISK_FULL), ("d2m.checkpoint.save_file", DISK_FULL), ("d2m.checkpoint.save_file", ITS_OWN_WORD)],
-)
-def test_a_save_that_fails_leaves_the_old_file_and_no_other(path, monkeypatch, broken, error):
+@pytest.mark.parametrize("broken", ["os.replace", "os.fsync", "pathlib.Path.write_bytes"])
+def test_a_save_that_fails_leaves_the_old_file_and_no_other(path, monkeypatch, broken):
     before = path.read_bytes()
 
     def fail(*_, **__):
-        raise error
+        raise DISK_FULL
 
     monkeypatch.setattr(broken, fail)
     with pytest.raises(OutputError, match=r"model\.safetensors cannot be written .*No space left"):
         checkpoint.save(path, "vae", {"weight": torch.zeros(1)}, Config(), {})
     assert path.read_bytes() == before
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_where_weights_come_from_is_told_without_them(path):
+    assert checkpoint.provenance(path, "vae") == checkpoint.read(path, "vae")[2]
+    with pytest.raises(CheckpointError, match=r"model\.safetensors holds vae; expected weights of kind mmgan"):
+        checkpoint.provenance(path, "mmgan")
+
+
+@pytest.mark.parametrize("part", ["config", "provenance"])
+def test_a_header_that_is_no_object_is_refused(path, part):
+    save_file({"weight": torch.ones(1)}, path, {"kind": "vae", part: "[1]"})
+    with pytest.raises(CheckpointError, match=r"model\.safetensors is damaged \(its header holds no configuration\)"):
+        checkpoint.read(path, "vae")
 
 
 def test_outside_a_repository_there_is_no_commit(tmp_path, monkeypatch):

@@ -41,6 +41,13 @@ def change(**values) -> Callable[[dict], dict]:
 
 DAMAGED = {
     **{f"the name {name!r}": change(name=name) for name in ("../outside", "/etc/passwd", "sub/clip", 5)},
+    **{
+        f"{name} = {value!r}": change(**{name: value})
+        for name, value in {"frames": 1.5, "start_s": float("nan"), "song": None, "style": [], "group": 3}.items()
+    },
+    "less than no start": change(start_s=-1),
+    "a frame": change(frames=1),
+    "two of one name": lambda manifest: manifest | {"entries": manifest["entries"][:1] * 2},
     "an unknown field": change(unknown=1),
     "an unknown split": change(split="hold-out"),
     "an unlisted style": change(style="polka"),
@@ -66,7 +73,7 @@ def test_a_damaged_manifest_is_refused(copied, damage):
 def test_a_half_written_manifest_is_refused(copied, damage):
     path = copied / "corpus.json"
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(CorpusError, match=r"corpus\.json is not a manifest"):
+    with pytest.raises(CorpusError, match=r"corpus\.json cannot be read"):
         corpus.read(copied)
 
 
@@ -90,3 +97,41 @@ def test_a_clip_whose_arrays_are_no_dance_is_refused_by_name(copied, poses):
     np.savez(path, **arrays)
     with pytest.raises((CorpusError, PoseError), match=rf"{built.entries[0].name}\.npz"):
         built.load(built.entries[0])
+
+
+WRONG = {
+    "backwards": ("music_beats_s", lambda whole: whole[::-1]),
+    "twice": ("kinematic_beats_s", lambda whole: np.repeat(whole, 2)),
+    "a beat that is not a number": ("known_beats_s", lambda whole: np.r_[whole[:-1], np.nan]),
+    "complex": ("music_beats_s", lambda whole: whole + 1j),
+    "text": ("music_beats_s", lambda whole: whole.astype(str)),
+    "no beats": ("music_beats_s", lambda whole: whole[:0]),
+    "a row too few": ("music_features", lambda whole: whole[:-1]),
+    "flat": ("music_features", lambda whole: whole.ravel()),
+    "whole numbers": ("music_features", lambda whole: whole.astype(int)),
+    "infinite": ("music_features", lambda whole: whole / 0),
+    "without strength": ("kinematic_strength", lambda whole: whole[:-1]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "spoil"), WRONG.values(), ids=WRONG)
+@pytest.mark.filterwarnings("ignore:(divide|invalid)")
+def test_arrays_that_do_not_belong_together_are_refused_by_the_name_of_their_file(copied, name, spoil):
+    built = corpus.read(copied)
+    entry = built.entries[0]
+    arrays = built.load(entry)
+    np.savez(copied / f"{entry.name}.npz", **arrays | {name: spoil(arrays[name])})
+    with pytest.raises(
+        CorpusError, match=rf"{entry.name}\.npz has .*{name}|{entry.name}\.npz has fewer than two music"
+    ):
+        built.load(entry)
+
+
+def test_arrays_in_fortran_order_are_as_good(copied):
+    built = corpus.read(copied)
+    entry = built.entries[0]
+    arrays = built.load(entry)
+    turned = {name: np.asfortranarray(values) for name, values in arrays.items()}
+    np.savez(copied / f"{entry.name}.npz", **turned)
+    for name, values in built.load(entry).items():
+        np.testing.assert_array_equal(values, arrays[name])

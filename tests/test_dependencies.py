@@ -24,6 +24,7 @@ TOOLS = {  # which no module of d2m imports, and why they are here all the same
     "papermill": "runs the notebooks for `make dance`",
     "ipywidgets": "what the notebooks' controls are made of",
     "pytest": "runs the tests",
+    "hypothesis": "makes up inputs for tests",
     "nbval": "runs the notebooks as tests",
     "distributed": "joblib's backend for a cluster",
     "ruff": "checks the style",
@@ -67,6 +68,53 @@ def test_a_dependency_says_what_it_is_for_and_is_used(requirement):
     assert listed and re.fullmatch(r" +# \w.{3,}", listed[1]), "its line should end with the reason"
     name = IMPORT_NAMES.get(requirement.name, requirement.name)
     assert name in imported() or requirement.name in TOOLS, f"no module of d2m imports {name}"
+
+
+# How a licence is written in metadata, and what the README calls it.
+FAMILIES = {
+    "BSD": r"BSD", "MIT": r"\bMIT\b", "Apache": r"Apache", "ISC": r"\bISC", "MPL": r"MPL|Mozilla",
+    "PSF": r"PSF|Python Software Foundation|License agreement for matplotlib",
+}  # fmt: skip
+OF_LIBRARIES = {"soxr": "LGPL"}  # that the README names
+
+
+def licence(name: str) -> str:
+    """All that a package's metadata say of its licence, where that is not its whole text."""
+    told = metadata.metadata(name)
+    classifiers = [line for line in told.get_all("Classifier") or [] if line.startswith("License")]
+    return " ".join([told.get("License-Expression") or "", (told.get("License") or "")[:60], *classifiers])
+
+
+def licences_told() -> dict[str, str]:
+    """The README's table: package -> licence."""
+    section = (ROOT / "README.md").read_text().partition("### Dependencies and licences")[2].partition("\n#")[0]
+    rows = re.findall(r"^\| ([\w-]+) \| ([^|]+) \| [^|]+ \|$", section, re.M)
+    return {name: told for name, told in rows if name != "package"}
+
+
+def test_the_readme_tells_the_licence_of_every_dependency():
+    assert list(licences_told()) == [requirement.name for requirement in [*RUN, *DEV]]
+
+
+@pytest.mark.parametrize("name", [requirement.name for requirement in [*RUN, *DEV]])
+def test_a_licence_is_what_the_package_says_and_asks_no_more_than_ours(name):
+    families = {family for family in FAMILIES if re.search(rf"\b{family}", licences_told()[name])}
+    assert families, f"the README calls the licence of {name} by no name that is known here"
+    for family in families if name != "torch" else {"BSD"}:
+        assert re.search(FAMILIES[family], licence(name)), licence(name)
+
+
+def test_nothing_that_is_brought_along_has_a_licence_that_binds_its_users():
+    for name in pins():
+        try:
+            told = licence(name)
+        except metadata.PackageNotFoundError:
+            continue  # not for this machine
+        binding = re.search(r"(?<!L)\b(A?GPL|GNU (Affero )?General)", told)
+        choice = re.search(r"\bOR\b|BSD|MIT|Apache", told)
+        assert not binding or choice, f"{name}: {told}"
+        assert not re.search(r"LGPL|Lesser", told) or name in OF_LIBRARIES or choice, f"{name}: {told}"
+    assert all(name in (ROOT / "README.md").read_text() for name in OF_LIBRARIES)
 
 
 def test_no_module_imports_what_pyproject_does_not_name():

@@ -319,7 +319,7 @@ def test_a_dance_that_cannot_be_compared_is_refused_by_its_file(tiny_run, body_a
 
 def test_a_folder_without_dances_is_refused(tiny_run, tmp_path):
     (tmp_path / "a.npz").write_bytes(b"PK")
-    with pytest.raises(PoseError, match=r"a\.npz is no dance"):
+    with pytest.raises(PoseError, match=r"a\.npz cannot be read"):
         evaluation.read_dances(tiny_run, str(tmp_path))
     (tmp_path / "a.npz").unlink()
     with pytest.raises(PoseError, match=rf"the folder {tmp_path} holds no dance; expected npz files"):

@@ -71,6 +71,32 @@ def test_a_model_of_another_seed_is_refused(copied, name):
         use(replace(copied, seed=4), name)
 
 
+@pytest.mark.parametrize("missing", ["style/music", "mmgan"])
+def test_nothing_is_trained_in_a_run_that_holds_a_model_of_another_seed(copied, missing, monkeypatch):
+    shutil.rmtree(copied.folder / missing)
+    monkeypatch.setattr(train, "fit", no_training)
+    with pytest.raises(CheckpointError, match=r"model\.safetensors was made with the seed 3; expected 4; choose"):
+        use(replace(copied, seed=4), missing)
+
+
+@pytest.mark.parametrize("key", ["seed", "steps"])
+def test_a_model_that_does_not_say_how_it_was_trained_is_refused(copied, key):
+    path = copied.folder / "mmgan" / "model.safetensors"
+    tensors, _, provenance = checkpoint.read(path, "mmgan")
+    checkpoint.save(path, "mmgan", tensors, copied.mmgan.config, {**provenance, key: "many"})
+    with pytest.raises(CheckpointError, match=rf"mmgan/model\.safetensors does not say its {key}"):
+        copied.as_trained() if key == "seed" else copied.trained_steps()
+
+
+@pytest.mark.parametrize(
+    "losses", ["[]", '{"a": 1}', '{"a": [[0], ["low"]]}', '{"a": [[0], [1, 2]]}', '{"a": [[0], [NaN]]}']
+)
+def test_losses_that_are_none_are_refused_by_name(copied, losses):
+    (copied.folder / "vae" / "losses.json").write_text(losses)
+    with pytest.raises(CheckpointError, match=r"vae/losses\.json holds something else"):
+        copied.losses("vae")
+
+
 @pytest.mark.parametrize(
     ("name", "named"), [("vae", "hidden = 32; expected 48"), ("mmgan", "dance_size = 8; expected 6")]
 )
@@ -109,7 +135,7 @@ def test_a_model_of_another_fold_is_refused(copied):
 
 
 def test_a_training_that_was_stopped_is_not_gone_on_with_on_another_corpus(copied, other_corpus, monkeypatch):
-    shutil.rmtree(copied.folder / "vae")
+    shutil.rmtree(copied.folder)
     tiny = presets.PRESETS["tiny"]
     often = replace(tiny, vae_training=replace(tiny.vae_training, steps=4, save_every_s=0.0))
     monkeypatch.setitem(presets.PRESETS, "tiny", often)

@@ -5,7 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from toys import GAN, INVENTING_GAN, PAPER_GAN, new_mmgan
+from toys import GAN, INVENTING_GAN, OFTEN, PAPER_GAN, draw_runs, new_mmgan
+
+from d2m import train
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -103,3 +105,23 @@ def test_the_pose_loss_is_zero_where_the_decoder_makes_the_real_poses(played_run
         assert float(model(played_runs, number, "generator")["recon^p"].detach()) == pytest.approx(0.0, abs=1e-6)
         assert float(model(played_runs, number + 1, "generator")["recon^p"].detach()) > 0.01  # the next movement's turn
         assert float(model(played_runs, number + 3, "generator")["recon^p"].detach()) == pytest.approx(0.0, abs=1e-6)
+
+
+def games(last: float, count: int = 8) -> dict[str, tuple[list[int], list[float]]]:
+    """Losses of D_mov that fall from chance to `last`, which the last `count` logged steps have."""
+    values = [1.39, 1.2, 0.8, *[last] * count]
+    return {"adv^m critic": (list(range(len(values))), values), "recon^m": ([0], [0.0])}
+
+
+def test_a_critic_that_wins_outright_is_told_and_one_that_only_wins_is_not():
+    warned = new_mmgan().warning(games(0.001))
+    assert warned.startswith("D_mov wins outright: a loss below 0.02 5 times on end, where 1.39 is chance")
+    for fair in (games(0.3), games(0.001, count=4), games(0.021), {}, {"recon^m": ([0], [0.0])}):
+        assert new_mmgan().warning(fair) == ""
+
+
+def test_a_warning_is_said_once_in_the_log_of_the_training(tmp_path, capfd):
+    model = new_mmgan()
+    model.warning = lambda history: "D_mov wins outright" if len(history["recon^m"][0]) > 2 else ""
+    train.fit(model, draw_runs, OFTEN, tmp_path, 0, "cpu", "MM-GAN")
+    assert capfd.readouterr().err.count("MM-GAN: D_mov wins outright") == 1

@@ -55,6 +55,7 @@ def test_make_alone_says_what_there_is(clone):
         "make dance",
         "make test ",
         "make test-browser",
+        "make soak",
         "make setup",
         "make study",
         "make figures",
@@ -64,7 +65,7 @@ def test_make_alone_says_what_there_is(clone):
 
 
 def test_all_targets_are_there():
-    for target in ("setup", "dance", "test", "test-browser", "study", "figures", "help"):
+    for target in ("setup", "dance", "test", "test-browser", "soak", "study", "figures", "help"):
         done = make(ROOT, "--dry-run", "--question", target)
         assert "No rule to make target '" + target not in done.stderr
 

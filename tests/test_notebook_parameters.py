@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 
 from d2m import parameters
@@ -26,6 +27,9 @@ def papermill(name: str, folder: Path, *options: str) -> tuple[int, str, list[nb
 
 
 @pytest.mark.parametrize(("name", "option", "told"), [
+    ("01_beat_analysis", ("-p", "preset", "large"), "the preset 'large' is unknown; expected one of demo, full, paper"),
+    ("03_train_mmgan", ("-p", "steps", "-1"), "steps is -1; expected a number from 0 to 10000000"),
+    ("04_evaluate", ("-r", "seed", "0"), "seed is '0' (str); expected a whole number"),
     ("02_train_vae", ("-p", "sedd", "3"), "this notebook has no parameter sedd; expected one of corpus, run, "),
     ("05_dance", ("-p", "song", "007"), 'song is 7 (int); expected an audio file, or ""; pass it as text:'),
 ])  # fmt: skip
@@ -89,3 +93,45 @@ def test_every_notebook_refuses_what_is_wrong(name, injected, told):
 def test_parameters_of_one_notebook_alone_are_checked_there(name, injected, told):
     with pytest.raises(ParameterError, match=told):
         run_until_the_check(name, injected)
+
+
+WRONG_TYPE = {
+    "corpus": "7", "run": "None", "preset": "3", "seed": "'0'", "device": "0", "steps": "2.5", "dances": "1",
+    "song": "7", "style": "True", "n": "[1]", "start_pose": "1.5",
+}  # fmt: skip
+OUT_OF_RANGE = {
+    "corpus": "' '", "preset": "'Demo'", "seed": "-1", "device": "'gpu'", "steps": "10**9", "n": "65",
+    "start_pose": "'nowhere.npy'",
+}  # fmt: skip
+
+
+def own_parameters(name: str) -> list[str]:
+    given, _ = cells_until_the_check(name)
+    return [line.partition(" = ")[0] for line in given.splitlines() if " = " in line]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_parameter_of_a_notebook_is_known_here(name):
+    assert own_parameters(name) and set(own_parameters(name)) <= WRONG_TYPE.keys()
+
+
+@pytest.mark.parametrize(("name", "parameter"), [(name, own) for name in NAMES for own in own_parameters(name)])
+def test_each_parameter_of_each_notebook_misspelt_of_a_wrong_type_or_out_of_range_is_refused(name, parameter):
+    wrong = {f"{parameter}s = 1": rf"this notebook has no parameter {parameter}s; .*did you mean \w+\?"}
+    wrong |= {f"{parameter} = {WRONG_TYPE[parameter]}": rf"{parameter} is .* \(\w+\); expected"}
+    if parameter in OUT_OF_RANGE:
+        wrong |= {f"{parameter} = {OUT_OF_RANGE[parameter]}": rf"{parameter} .*expected|expected .*{parameter}"}
+    for injected, told in wrong.items():
+        with pytest.raises(ParameterError, match=told):
+            run_until_the_check(name, injected)
+
+
+def test_parameters_that_contradict_each_other_are_refused(tmp_path, body_at):
+    np.save(tmp_path / "flat.npy", body_at(np.zeros(1))[0, :, :2])
+    (tmp_path / "file").touch()
+    for injected, told in (
+        (f"start_pose = '{tmp_path}/flat.npy'\npreset = 'full'", "start_pose has 2 dimensions; expected 3"),
+        (f"run = '{tmp_path}/file'", "is no folder"),
+    ):
+        with pytest.raises(ParameterError, match=told):
+            run_until_the_check("05_dance", injected)

@@ -44,9 +44,31 @@ def test_good_parameters_give_the_experiment_that_they_describe():
 
 
 @pytest.mark.parametrize(("n", "bpm"), [(1, 30), (64, 97.5), (2, 300.0)])
-def test_the_parameters_of_a_dance_are_taken(n, bpm):
-    given = GOOD | OF_DANCE | {"song": "a.mp3", "style": "zumba", "n": n, "bpm": bpm, "start_pose": "pose.npy"}
+def test_the_parameters_of_a_dance_are_taken(n, bpm, body, tmp_path):
+    np.save(tmp_path / "pose.npy", body)
+    pose = str(tmp_path / "pose.npy")
+    given = GOOD | OF_DANCE | {"song": "a.mp3", "style": "zumba", "n": n, "bpm": bpm, "start_pose": pose}
     assert parameters.check(given, *OF_DANCE) == Experiment()
+
+
+@pytest.mark.parametrize(("preset", "found", "wanted"), [("demo", 2, 3), ("full", 2, 3), ("paper", 3, 2)])
+def test_a_pose_that_the_preset_cannot_start_from_is_refused(preset, found, wanted, body, tmp_path):
+    np.save(tmp_path / "pose.npy", body[:, :found])
+    given = GOOD | OF_DANCE | {"preset": preset, "start_pose": str(tmp_path / "pose.npy")}
+    told = f"start_pose has {found} dimensions; expected {wanted}, as the dances of the preset {preset} have"
+    with pytest.raises(ParameterError, match=told):
+        parameters.check(given, *OF_DANCE)
+
+
+def test_a_run_that_cannot_be_written_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    for run in (tmp_path / "file", tmp_path / "file" / "run"):
+        with pytest.raises(ParameterError, match=rf"run is the folder {run}, and {tmp_path}/file is no folder;"):
+            parameters.check(GOOD | {"run": str(run)})
+    assert parameters.check(GOOD | {"run": str(tmp_path / "a" / "b")}).run and not (tmp_path / "a").exists()
+    monkeypatch.setattr(parameters.os, "access", lambda *_: False)
+    with pytest.raises(ParameterError, match=rf"and {tmp_path} cannot be written; expected a folder that can be writ"):
+        parameters.check(GOOD | {"run": str(tmp_path / "a" / "b")})
 
 
 @pytest.mark.parametrize(("name", "value", "told"), [
@@ -208,7 +230,7 @@ def test_a_dance_that_is_none_is_refused_by_the_name_of_its_file(content, tmp_pa
     path = tmp_path / "dance.npz"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(PoseError, match=r"dance\.npz is no dance"):
+    with pytest.raises(PoseError, match=r"dance\.npz cannot be read"):
         parameters.read_pose(str(path))
 
 

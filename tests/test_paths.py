@@ -89,7 +89,7 @@ def test_a_failure_inside_leaves_the_old_file_and_nothing_else(tmp_path, raised,
         assert str(path) in str(caught.value) and "disk full" in str(caught.value)
 
 
-@pytest.mark.parametrize("step", ["os.replace", "os.chmod", "tempfile.mkstemp"])
+@pytest.mark.parametrize("step", ["os.replace", "os.chmod", "os.fsync", "tempfile.mkstemp"])
 def test_every_step_that_fails_is_an_output_error_that_names_the_file(tmp_path, monkeypatch, step):
     path = tmp_path / "text"
     path.write_text("old")
@@ -106,3 +106,24 @@ def test_a_folder_in_the_place_of_the_file_is_refused(tmp_path):
     with pytest.raises(OutputError, match="taken"), paths.replacing(tmp_path / "taken") as temporary:
         temporary.write_text("")
     assert [entry.name for entry in tmp_path.iterdir()] == ["taken"]
+
+
+def test_what_a_killed_process_began_is_removed_and_what_a_living_one_writes_is_not(tmp_path):
+    begun, foreign = tmp_path / f"{paths.BEGUN}abcd.json", tmp_path / ".hidden"
+    begun.write_text("half")
+    foreign.write_text("of another program")
+    with paths.replacing(tmp_path / "other") as temporary:
+        assert not begun.exists()
+        paths._remove_abandoned.__wrapped__(tmp_path)  # as another process would, meanwhile
+        temporary.write_text("whole")
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
+        ".hidden": "of another program", "other": "whole",
+    }  # fmt: skip
+
+
+def test_a_disk_that_knows_no_locks_is_written_all_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "lock_descriptor", disk_full)
+    (tmp_path / f"{paths.BEGUN}abcd").write_text("whose it is cannot be told")
+    with paths.replacing(tmp_path / "text") as temporary:
+        temporary.write_text("whole")
+    assert (tmp_path / "text").read_text() == "whole" and (tmp_path / f"{paths.BEGUN}abcd").exists()

@@ -194,3 +194,8 @@ def test_level_takes_out_a_drift_and_leaves_a_leap():
     found = pose.level(drifted, 30)[:, pose.R_ANKLE, 1] - pose.ANKLE_HEIGHT
     # The drift of 1.5 cm/s rises by 3 cm in a window of 2 s; at the ends the filters see half of it.
     np.testing.assert_allclose(found, leap, atol=0.03)
+
+
+def test_complex_numbers_are_no_poses(body_at):
+    with pytest.raises(PoseError, match="the poses are not an array of numbers"):
+        pose.validate(body_at(np.arange(3.0)) + 1j)

@@ -50,6 +50,64 @@ def test_a_loss_that_is_not_a_number_ends_training_with_the_last_good_state_kept
     assert all(torch.equal(tensors[f"model/{name}"], value) for name, value in good.state_dict().items())
 
 
+def exploding(factor: float) -> Toy:
+    """A toy whose total grows by `factor` at every step, while its errors stay what they are."""
+    toy = Toy()
+    forward = toy.forward
+
+    def grow(batch, step, player):
+        losses = forward(batch, step, player)
+        return losses | {"total": losses["total"] * factor**step}
+
+    toy.forward = grow
+    return toy
+
+
+def test_a_loss_that_explodes_ends_training_with_the_last_good_state_kept(tmp_path):
+    told = r"at step \d the total of the (one|two) is [\d.e+]+, from [\d.]+; expected less than 10000 times as much; "
+    kept = rf"lower the learning rate; the last good state is kept in {tmp_path}/training\.safetensors"
+    with pytest.raises(TrainingError, match=told + kept):
+        fit(exploding(30.0), draw_toy, tmp_path)
+    tensors, _, provenance = checkpoint.read(tmp_path / "training.safetensors", "training")
+    assert provenance["step"] > 0 and all(tensor.isfinite().all() for tensor in tensors.values())
+    fit(exploding(2.0), draw_toy, tmp_path / "steep")  # 128 times as much after 8 steps: that may be
+
+
+def test_without_a_state_none_is_said_to_be_kept(tmp_path):
+    with pytest.raises(TrainingError, match="no state was kept yet"):
+        fit(Breaking(), draw_toy, tmp_path, config=replace(OFTEN, save_every_s=1000.0))
+
+
+def spoil(tensors: dict, provenance: dict, damage: str) -> tuple[dict, dict]:
+    first = next(name for name in tensors if name.startswith("optimiser/one/0/"))
+    changed = {
+        "moment of another shape": ({first.replace(first.split("/")[-1], "exp_avg"): torch.zeros(5)}, {}),
+        "weight that is no number": ({"model/first.bias": torch.full((2,), torch.nan)}, {}),
+        "moment unknown": ({"optimiser/one/0/speed": torch.zeros(())}, {}),
+        "weight unknown": ({"optimiser/one/99/step": torch.zeros(())}, {}),
+        "step beyond the end": ({}, {"step": 9}),
+        "step that is no number": ({}, {"step": "3"}),
+        "history of text": ({}, {"history": {"error one": [[0], ["low"]]}}),
+        "history of one list": ({}, {"history": {"error one": [0]}}),
+    }[damage]  # fmt: skip
+    return tensors | changed[0], provenance | changed[1]
+
+
+@pytest.mark.parametrize("damage", [
+    "moment of another shape", "weight that is no number", "moment unknown", "weight unknown", "step beyond the end",
+    "step that is no number", "history of text", "history of one list",
+])  # fmt: skip
+def test_a_state_that_holds_something_else_is_refused(damage, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        fit(Toy(), stopping(draw_toy, 3), tmp_path)
+    path = tmp_path / "training.safetensors"
+    tensors, _, provenance = checkpoint.read(path, "training")
+    tensors, provenance = spoil(tensors, provenance, damage)
+    checkpoint.save(path, "training", tensors, train._State(OFTEN, 0, ToyConfig(), ""), provenance)
+    with pytest.raises(CheckpointError, match=r"training\.safetensors is damaged"):
+        fit(Toy(), draw_toy, tmp_path)
+
+
 @pytest.mark.parametrize("log_every", [3, 1000])
 def test_a_loss_that_is_not_a_number_at_a_step_that_is_not_logged_is_found_too(log_every, tmp_path):
     config = replace(OFTEN, log_every=log_every, save_every_s=1000.0)

@@ -1,0 +1,50 @@
+"""One process at a time in a folder: two that train or build there would do everything twice, and in turns."""
+
+import os
+import socket
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from d2m.errors import OutputError
+from d2m.paths import make_folder
+
+NAME = ".lock"  # it stays in the folder and names the last process; what counts is the system's lock on it
+
+
+@contextmanager
+def alone_in(folder: Path, purpose: str):
+    """Keep other processes out of `folder` while the block runs; one that is there already is waited for, and named on
+    stderr with the `purpose` ("training of the DU-VAE") that has to wait.
+
+    A process that dies leaves nothing locked. Raises `OutputError` where the folder cannot be written.
+    """
+    path = Path(folder) / NAME
+    make_folder(path.parent)
+    lock = FileLock(path)
+    try:
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            print(f"{purpose} waits: process {_holder(path)} is at work in {folder}", file=sys.stderr, flush=True)
+            lock.acquire()
+        path.write_text(f"{os.getpid()} on {socket.gethostname()}")
+    except OSError as error:
+        lock.release()
+        raise OutputError(
+            f"{folder} cannot be written ({error.strerror or error})", "a folder that can be written",
+            "choose another one",
+        ) from error  # fmt: skip
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _holder(path: Path) -> str:
+    try:
+        return path.read_text() or "unknown"
+    except OSError:
+        return "unknown"
