@@ -1,7 +1,7 @@
 """One process at a time in a folder: two that train or build there would do everything twice, and in turns."""
 
 import os
-import socket
+import platform
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,7 +30,7 @@ def alone_in(folder: Path, purpose: str):
         except Timeout:
             print(f"{purpose} waits: process {_holder(path)} is at work in {folder}", file=sys.stderr, flush=True)
             lock.acquire()
-        path.write_text(f"{os.getpid()} on {socket.gethostname()}")
+        path.write_text(f"{os.getpid()} on {platform.node()}")
     except OSError as error:
         lock.release()
         raise OutputError(
