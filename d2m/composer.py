@@ -8,7 +8,8 @@ As published, z~_dan = E_mus(s, noise) for each run, and {z~_mov} = G_dan(z~_dan
 
 is drawn several times, and one of the draws is kept with a probability ~ exp(D_mov), D_mov's mean logit for the windows
 across the seam and the music that they are danced to. D_mov has learnt to tell real runs from movements followed by
-another run of the style, so this favours what follows (after discriminator resampling: Azadi et al. 2019).
+another run of the style, so this favours what follows (after discriminator resampling: Azadi et al. 2019). It sees what
+G_dan makes of the mean of E_dan(remembered run), which is made once; z~_dan is drawn for the run that is kept.
 """
 
 from collections.abc import Sequence
@@ -24,14 +25,17 @@ IN_TEMPO = 0.1  # by this much longer or shorter (logarithm) than the music's, a
 
 
 class Composer:
-    """Composes with a trained MM-GAN; what it remembers is encoded once."""
+    """Composes with a trained MM-GAN; what it remembers is encoded once, and decoded once where D_mov chooses."""
 
     @torch.no_grad()
     def __init__(self, mmgan: MMGAN):
         self.mmgan = mmgan
+        self.draws = 1
         if mmgan.config.repertoire:
             self.known = mmgan.encode_dance(mmgan.repertoire)  # Gaussian of z_dan of each run that is remembered
             self.styles = mmgan.regress_style(self.known[0])
+            if mmgan.plays and mmgan.config.candidates > 1:
+                self.draws, self.expected = mmgan.config.candidates, mmgan.decode_dance(self.known[0])
 
     @torch.no_grad()
     def compose(self, s: Tensor, beat_s: Tensor, audio: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
@@ -41,15 +45,13 @@ class Composer:
         `audio` (runs * run * 4, audio_size) the rows of the music, one a beat (see `music.beat_rows`). A dance is drawn
         from its own generator alone, whichever others are composed with it.
         """
-        config = self.mmgan.config
-        draws = config.candidates if config.repertoire and self.mmgan.plays else 1
-        runs: list[Tensor] = []  # each (dances, run, movement_size)
-        for number, (style, beat) in enumerate(zip(s, beat_s, strict=True)):
-            z_dan = self.draw(style, beat, draws if runs else 1, generators)
-            codes = self.mmgan.decode_dance(z_dan.flatten(0, 1)).unflatten(0, z_dan.shape[:2])
-            chosen = self._choose(codes, runs[-1], audio, number, generators) if codes.shape[1] > 1 else 0
-            runs.append(codes[torch.arange(len(codes)), chosen])
-        return torch.cat(runs, dim=1).transpose(0, 1)
+        if self.mmgan.config.repertoire:
+            drawn = self._drawn(s, beat_s, self.draws, generators)
+            z_dan = self._remember(self._chosen(drawn, audio, generators), generators)
+        else:
+            z_dan = self._invent(s, generators)
+        codes = self.mmgan.decode_dance(z_dan.flatten(0, 1)).unflatten(0, z_dan.shape[:2])  # (dances, runs, run, size)
+        return codes.flatten(1, 2).transpose(0, 1)
 
     def draw(
         self, style: Tensor, beat_s: Tensor, count: int, generators: Sequence[torch.Generator | None] = (None,)
@@ -57,38 +59,60 @@ class Composer:
         """Draws of z~_dan for a style (styles,) and beats that last `beat_s` () seconds: (generators, count,
         dance_size)."""
         if not self.mmgan.config.repertoire:
-            return torch.stack([self._invent(style, count, generator) for generator in generators])
-        fits = self._fits(style, beat_s)
-        return torch.stack([self._remember(fits, count, generator) for generator in generators])
+            return self._invent(style.expand(count, -1), generators)
+        return self._remember(self._drawn(style[None], beat_s[None], count, generators)[:, 0], generators)
 
-    def _invent(self, style: Tensor, count: int, generator: torch.Generator | None) -> Tensor:
-        noise = torch.randn(count, self.mmgan.config.noise_size, generator=generator)
-        return reparameterise(self.mmgan.encode_music(style.expand(count, -1), noise), generator)
+    def _invent(self, s: Tensor, generators) -> Tensor:
+        """z~_dan that E_mus makes of styles (n, styles) and noise: (generators, n, dance_size)."""
+        made = []
+        for generator in generators:
+            noise = torch.randn(len(s), self.mmgan.config.noise_size, generator=generator)
+            made.append(reparameterise(self.mmgan.encode_music(s, noise), generator))
+        return torch.stack(made)
 
-    def _fits(self, style: Tensor, beat_s: Tensor) -> Tensor:
-        """How likely each remembered run is drawn (repertoire,): tempo chooses among runs of a style, not the style."""
-        of_style = -(self.styles - style).abs().sum(dim=1) / DECIDED
-        in_tempo = -(self.mmgan.repertoire_beat_s / beat_s).log().abs() / IN_TEMPO
-        shares, kind = torch.softmax(of_style, dim=0), self.styles.argmax(dim=1)
+    def _fits(self, s: Tensor, beat_s: Tensor) -> Tensor:
+        """How likely each remembered run is drawn (runs, repertoire): tempo chooses among runs of a style, not the
+        style."""
+        of_style = -torch.cdist(s, self.styles, p=1) / DECIDED
+        in_tempo = -(self.mmgan.repertoire_beat_s / beat_s[:, None]).log().abs() / IN_TEMPO
+        shares, kind = torch.softmax(of_style, dim=1), self.styles.argmax(dim=1)
         fits = torch.zeros_like(shares)
         for its in (kind == number for number in kind.unique()):
-            fits[its] = shares[its].sum() * torch.softmax(of_style[its] + in_tempo[its], dim=0)
+            share = shares[:, its].sum(dim=1, keepdim=True)
+            fits[:, its] = share * torch.softmax(of_style[:, its] + in_tempo[:, its], dim=1)
         return fits
 
-    def _remember(self, fits: Tensor, count: int, generator: torch.Generator | None) -> Tensor:
-        drawn = torch.multinomial(fits, count, replacement=True, generator=generator)
-        return reparameterise((self.known[0][drawn], self.known[1][drawn]), generator)
+    def _drawn(self, s: Tensor, beat_s: Tensor, count: int, generators) -> Tensor:
+        """Which remembered runs are drawn for the runs of a song: (generators, runs, count)."""
+        fits = self._fits(s, beat_s)
+        return torch.stack([torch.multinomial(fits, count, True, generator=generator) for generator in generators])
 
-    def _choose(self, codes: Tensor, before: Tensor, audio: Tensor, number: int, generators) -> Tensor:
-        """Which of the draws (dances, draws, run, size) for run `number` each dance goes on with after the run `before`
-        (dances, run, size): (dances,)."""
-        run, draws = self.mmgan.config.run, codes.shape[1]
-        logit = torch.zeros(codes.shape[:2])
-        for kept in range(1, run):  # the movements danced before that stand in the window which D_mov sees
-            last = before[:, None, run - kept :].expand(-1, draws, -1, -1)
-            window = torch.cat([last, codes[:, :, : run - kept]], dim=2).flatten(0, 1)
-            first = UNIT_BEATS * (number * run - kept)
-            heard = audio[first : first + UNIT_BEATS * run].expand(len(window), -1, -1)
-            logit += self.mmgan.judge_movements(window, heard).view_as(logit) / (run - 1)
-        drawn = zip(torch.softmax(logit, dim=1), generators, strict=True)
-        return torch.cat([torch.multinomial(chances, 1, generator=generator) for chances, generator in drawn])
+    def _remember(self, drawn: Tensor, generators) -> Tensor:
+        """z~_dan ~ E_dan(remembered run) of the runs drawn (generators, n): (generators, n, dance_size)."""
+        known = zip(self.known[0][drawn], self.known[1][drawn], generators, strict=True)
+        return torch.stack([reparameterise((mean, spread), generator) for mean, spread, generator in known])
+
+    def _chosen(self, drawn: Tensor, audio: Tensor, generators) -> Tensor:
+        """Of the runs drawn (dances, runs, draws) the one that each run of each dance takes: (dances, runs)."""
+        chosen = [drawn[:, 0, 0]]  # it has nothing to follow
+        for number in range(1, drawn.shape[1]):
+            here = drawn[:, number]
+            if self.draws > 1:
+                chances = torch.softmax(self._follows(chosen[-1], here, audio, number), dim=1)
+                own = zip(chances, generators, strict=True)
+                kept = torch.stack([torch.multinomial(chance, 1, generator=generator) for chance, generator in own])
+                here = here.gather(1, kept)
+            chosen.append(here[:, 0])
+        return torch.stack(chosen, dim=1)
+
+    def _follows(self, before: Tensor, drawn: Tensor, audio: Tensor, number: int) -> Tensor:
+        """D_mov's mean logit for the runs drawn for run `number` (dances, draws) after the runs `before` (dances,)."""
+        run = self.mmgan.config.run
+        codes = torch.cat([self.expected[before][:, None].expand(-1, drawn.shape[1], -1, -1), self.expected[drawn]], 2)
+        starts = range(1, run)  # of the windows that D_mov sees: all that have movements of both runs
+        windows = torch.stack([codes[:, :, start : start + run] for start in starts])  # (run - 1, dances, draws, ...)
+        begun = [UNIT_BEATS * (run * (number - 1) + start) for start in starts]
+        heard = torch.stack([audio[first : first + UNIT_BEATS * run] for first in begun])
+        heard = heard[:, None, None].expand(*windows.shape[:3], -1, -1)
+        logit = self.mmgan.judge_movements(windows.flatten(0, 2), heard.flatten(0, 2))
+        return logit.view(windows.shape[:3]).mean(dim=0)

@@ -62,7 +62,7 @@ class GANConfig:
     movement_size: int = 384  # of z_mov, as in the VAE
     dance_size: int = 1152  # of z_dan (paper: 512)
     repertoire: int = 2048  # drawings of training runs for E_mus to remember; 0, as published: z~_dan from noise
-    candidates: int = 64  # draws from the repertoire that D_mov chooses from
+    candidates: int = 16  # draws from the repertoire that D_mov chooses from
     noise_size: int = 64  # (paper: 30)
     hidden: int = 512  # width of layers and GRU states (paper: 1024)
     recurrent: bool = False  # True, as published: GRUs step through a run; False: it is taken whole

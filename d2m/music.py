@@ -8,10 +8,14 @@ beats are struck more than the places between them (`_score`). Its beats come 25
 import hashlib
 import itertools
 import os
+import sys
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock
 from scipy.ndimage import maximum_filter1d
 
 from d2m import given_beats, spectrum
@@ -100,6 +104,7 @@ def analyse(path, bpm: float | None = None, beats_s: np.ndarray | None = None) -
         pass
     from threadpoolctl import threadpool_limits
 
+    warm()
     samples, rate = load(path)
     with threadpool_limits(1):  # more would round otherwise, and a song would be heard by how many cores there are
         strength, drums = onset_strength(samples)
@@ -221,15 +226,34 @@ def dance_beats(beats_s: np.ndarray) -> np.ndarray:
     return beats_s
 
 
+@cache
 def warm() -> None:
-    """Let numba compile librosa's beat tracker now, into the cache, rather than in front of a user."""
-    noise = np.random.default_rng(0).normal(size=6 * SAMPLE_RATE).astype(np.float32)
-    strength, drums = onset_strength(noise / 10)
-    features(noise / 10)
-    try:
-        beats(strength, drums, bpm=120.0)
-    except D2MError:
-        pass  # noise need not have a beat; the code is compiled all the same
+    """Let numba compile what librosa needs, some 20 s once on a machine, rather than in front of a user.
+
+    One process at a time: two that compile for one cache leave it so that it crashes who reads it (numba issue 10128).
+    """
+    done = Path(os.environ["NUMBA_CACHE_DIR"]) / f"{_compiled_for()}.done"
+    if done.exists():
+        return
+    with FileLock(done.with_suffix(".lock")):
+        if not done.exists():
+            noise = np.random.default_rng(0).normal(size=6 * SAMPLE_RATE).astype(np.float32)
+            strength, drums = onset_strength(noise / 10)
+            features(noise / 10)
+            with suppress(D2MError):  # noise need not have a beat; the code is compiled all the same
+                beats(strength, drums, bpm=120.0)
+            done.touch()
+
+
+def _compiled_for() -> str:
+    """What numba compiles anew for: the processor, versions, and where librosa lies."""
+    import librosa
+    import llvmlite.binding
+    import numba
+
+    processor = llvmlite.binding.get_host_cpu_name(), str(llvmlite.binding.get_host_cpu_features())
+    told = (*processor, sys.version, numba.__version__, librosa.__version__, librosa.__file__)
+    return hashlib.sha256(repr(told).encode()).hexdigest()[:24]
 
 
 def _digest(path: Path) -> str:

@@ -11,8 +11,6 @@ Movements are cut with their kinematic beats on beats. What the DU-VAE smooths a
 off; the last map looks where they are and brings them back, moving what lies between them evenly.
 """
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -79,8 +77,7 @@ def perform(
         seams_s = unit_times(read_at, frames_s)
         return Dance(poses.astype(np.float32), shown, seams_s, style=style, seed=seed + number, song=song)
 
-    with ThreadPoolExecutor(min(len(rows), os.cpu_count() or 1)) as threads:  # NumPy works on two dances at once
-        return list(threads.map(one, range(len(rows))))
+    return [one(number) for number in range(len(rows))]
 
 
 def frames_in_beats(

@@ -70,22 +70,23 @@ def cut(material: Material, repeats: int) -> Row:
 
 def corpus_from_files(material: Material, repeats: int) -> Row:
     """From songs and dances to units, nothing of it known."""
-    amount = material.song_s * len(material.clips)
+    clips = material.many_clips
 
     def work() -> None:
         with empty_cache(material.folder) as folder:
-            material.build(folder)
+            material.build(folder, clips)
             dataset.load(corpus.read(folder), "train")
 
-    return timed("corpus from files to units", work, amount, REAL_TIME, repeats, "54 x (36 min in 40 s)")
+    amount = material.song_s * len(clips)
+    return timed(f"{amount / 60:.0f} min of corpus from files to units", work, amount, REAL_TIME, repeats, "40 s")
 
 
 def corpus_from_cache(material: Material, repeats: int) -> Row:
     """The same, built before."""
-    material.build(material.folder / "corpus")
-    work = lambda: dataset.load(corpus.read(material.folder / "corpus"), "train")  # noqa: E731
-    amount = material.song_s * len(material.clips)
-    return timed("corpus from cache to units", work, amount, REAL_TIME, repeats, "1080 x (36 min in 2 s)")
+    folder, clips = material.folder / "many", material.many_clips
+    material.build(folder, clips)
+    work = lambda: dataset.load(corpus.read(folder), "train")  # noqa: E731
+    return timed("  from cache to units", work, material.song_s * len(clips), REAL_TIME, repeats, "2 s")
 
 
 def train_vae(material: Material, repeats: int) -> Row:

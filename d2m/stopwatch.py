@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from joblib.externals.loky import get_reusable_executor
 
 from d2m import builtin, corpus, songs, train
 from d2m.dance import Dance
@@ -22,7 +23,8 @@ from d2m.experiment import Experiment
 from d2m.perform import unit_times
 
 REPEATS, SLOW_REPEATS, SLOW_S = 5, 3, 2.0  # a run that takes longer than SLOW_S is repeated less often
-STEPS = 5  # of training in one run: a GPU works ahead, and is waited for only at the ends of a run
+# Steps of training in one run: a GPU works ahead, and is waited for only at the ends of a run.
+STEPS = 5 if torch.accelerator.is_available() else 1
 REAL_TIME = "x real time"
 
 
@@ -66,6 +68,7 @@ class Material:
     together: int = 64  # dances that are generated at once
     video_s: float = 10.0  # that are rendered
     evaluated: int = 1000  # dances of 10 s
+    corpus_songs: int = 17  # a style, in the corpus that is built: 36 minutes
     jobs: int = -1  # processes that build a corpus
 
     def experiment(self, preset: str) -> Untrained:
@@ -81,10 +84,15 @@ class Material:
         """One built-in song and dance a style."""
         return builtin.make(self.folder / "songs", songs_per_style=1, duration_s=self.song_s, jobs=1)
 
-    def build(self, folder: Path) -> None:
-        """Build the corpus of `clips` in `folder`, if it is not there."""
+    @cached_property
+    def many_clips(self) -> list:
+        """The songs and dances of which a corpus is built."""
+        return builtin.make(self.folder / "many songs", 0, self.corpus_songs, self.song_s, self.jobs)
+
+    def build(self, folder: Path, clips: list | None = None) -> None:
+        """Build the corpus of `clips`, those of the material, in `folder`, if it is not there."""
         if not (folder / "corpus.json").exists():
-            readers = {clip.name: partial(replace, clip, split="train") for clip in self.clips}
+            readers = {clip.name: partial(replace, clip, split="train") for clip in clips or self.clips}
             with redirect_stderr(StringIO()):  # a bar would tear the table
                 corpus.build("bench", readers, folder, self.jobs)
 
@@ -112,15 +120,22 @@ class Material:
 
 @contextmanager
 def empty_cache(folder: Path):
-    """Give d2m an empty cache, a new folder in `folder`, for as long as the block lasts."""
+    """Give d2m an empty cache, a new folder in `folder`, and processes of its own, for as long as the block lasts."""
     before = os.environ.get("D2M_CACHE")
     with tempfile.TemporaryDirectory(dir=folder) as fresh:
         os.environ["D2M_CACHE"] = fresh
+        end_workers()
         try:
             yield Path(fresh)
         finally:
             del os.environ["D2M_CACHE"]
             os.environ.update({"D2M_CACHE": before} if before else {})
+            end_workers()
+
+
+def end_workers() -> None:
+    """End joblib's processes, which keep the cache of the environment that they were started in."""
+    get_reusable_executor().shutdown(wait=True)
 
 
 def timed(

@@ -26,7 +26,7 @@ NEW_PROCESS, GPU = (stages.import_package, stages.first_dance), (stages.on_gpu,)
 def material(tmp_path_factory) -> Material:
     return Material(
         tmp_path_factory.mktemp("bench"), "tiny", "tiny", "tiny-paper", song_s=12.0, dance_s=6.0, long_s=9.0,
-        together=3, video_s=0.2, evaluated=3, jobs=1,
+        together=3, video_s=0.2, evaluated=3, corpus_songs=1, jobs=1,
     )  # fmt: skip
 
 
@@ -63,6 +63,18 @@ def test_what_is_timed_in_a_new_process_runs_there(own_cache, material, monkeypa
     corpus, run, preset, song = asked[-1][0][3:]
     assert preset == "tiny" and os.path.exists(song) and os.path.exists(f"{corpus}/corpus.json")
     assert os.path.exists(f"{run}/mmgan/model.safetensors")  # there is nothing left to train
+
+
+def test_a_corpus_that_is_built_in_an_empty_cache_finds_nothing_of_one_before(own_cache, material):
+    from joblib import Parallel, delayed
+
+    def caches() -> set[str]:
+        return set(Parallel(n_jobs=2)(delayed(os.environ.get)("D2M_CACHE") for _ in range(4)))
+
+    assert caches() == {str(own_cache)}
+    with stopwatch.empty_cache(material.folder) as fresh:
+        assert caches() == {str(fresh)}
+    assert caches() == {str(own_cache)}
 
 
 def test_without_a_gpu_its_rows_say_so(material, monkeypatch):

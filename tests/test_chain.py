@@ -25,6 +25,42 @@ def test_movements_leave_from_a_given_pose(dancer, body_at):
         np.testing.assert_allclose(rows[:, row], np.stack([expected] * 2), atol=1e-5)
 
 
+def test_movements_need_not_wait_for_each_other(dancer):
+    vae, generator = dancer.mmgan.vae, torch.Generator().manual_seed(0)
+    codes, leads, waited = torch.randn(9, 2, 8, generator=generator), dancer.mmgan.leads[:2], [dancer.mmgan.leads[:2]]
+    with torch.no_grad():
+        for code in codes[:-1]:
+            waited.append(pose.rebase(vae.end(waited[-1], code), LEAD - 1))
+        units = torch.stack([vae.move(lead, code) for lead, code in zip(waited, codes, strict=True)], dim=1)
+    expected = np.stack([generate.place(dance) for dance in units.double().numpy()])
+    np.testing.assert_allclose(generate.chain(vae, leads, codes), expected, atol=1e-4)  # metres, float32, nine long
+
+
+def test_where_an_end_depends_on_the_beginning_movements_are_made_until_they_do_not_change():
+    class Walker:
+        """A movement stands half as high as the one before, plus its code."""
+
+        rounds = 0
+
+        def end(self, lead: torch.Tensor, code: torch.Tensor) -> torch.Tensor:
+            self.rounds += 1
+            return self.move(lead, code)[:, -LEAD:]
+
+        def move(self, lead: torch.Tensor, code: torch.Tensor) -> torch.Tensor:
+            unit = torch.zeros(len(lead), WINDOW, pose.feature_size(2))
+            unit[:, :LEAD] = lead
+            unit[:, LEAD:, 1:] = lead[:, :1, 1:] / 2 + code[:, None]
+            return unit
+
+    walker, codes = Walker(), torch.arange(1.0, 41.0)[:, None, None]
+    rows = generate.chain(walker, torch.zeros(1, LEAD, pose.feature_size(2)), codes)
+    expected = [0.0]
+    for code in codes.flatten().tolist():
+        expected.append(expected[-1] / 2 + code)
+    assert 10 < walker.rounds < 40
+    np.testing.assert_allclose(rows[0, LEAD::UNIT_POSES, 0, 1], expected[1:], atol=2e-3)
+
+
 @pytest.mark.parametrize("name", ["dancer", "flat_dancer"])
 def test_bones_keep_their_length(name, request):
     (dance,) = generate.dance_to(request.getfixturevalue(name), STEADY, None)

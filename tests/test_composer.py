@@ -91,14 +91,25 @@ def test_what_the_critic_takes_for_real_is_what_follows():
     follows = [int(b - a) == 1 for dance in said[..., 0] for a, b in pairwise(dance) if a < 11]
     assert follows and all(follows)
     audio = torch.randn(36, 28, generator=torch.Generator().manual_seed(9))
-    # After the first run: one movement of it kept, then two; the window hears the beats that it is danced to.
-    for (codes, heard), first in zip(asked, (8, 4, 20, 16), strict=True):  # two runs after the first, of two dances
-        assert codes.shape == (2 * 200, 3, 8) and torch.equal(heard[7], audio[first : first + 12])
-    for dance in (0, 200):  # the draws of a dance stand beside its own last run
-        kept = [(codes[dance, :, 0].round() // 10 == codes[dance, 0, 0].round() // 10).sum() for codes, _ in asked[:2]]
-        assert kept == [1, 2]
-    begun = asked[0][0][:, 0, 0].round() // 10
-    assert (begun[:200] == said[0, 0, 0]).all() and (begun[200:] == said[1, 0, 0]).all()
+    # After each run but the last: windows that begin with its second movement, of two dances and then with its third.
+    for (codes, heard), run in zip(asked, (0, 1), strict=True):
+        assert codes.shape == (2 * 2 * 200, 3, 8)
+        for window, first in enumerate((12 * run + 4, 12 * run + 8)):
+            its = slice(400 * window, 400 * (window + 1))
+            assert (heard[its] == audio[first : first + 12]).all()  # the beats that it is danced to
+            kept = codes[its, :, 0].round() // 10 == codes[its, :1, 0].round() // 10
+            assert kept[:, : 2 - window].all()
+            begun = codes[its, 0, 0].round() // 10  # the draws of a dance stand beside its own last run
+            assert (begun[:200] == said[0, run, 0]).all() and (begun[200:] == said[1, run, 0]).all()
+
+
+def test_the_critic_sees_what_is_made_of_a_run_that_is_remembered():
+    model, seen = remembering(), []
+    model.decode_dance = lambda z_dan: z_dan.unflatten(1, (3, 8)) + 1000
+    model.judge_movements = lambda codes, audio: seen.append(codes) or torch.zeros(len(codes), 1)
+    model.config = replace(GAN, dance_size=24, candidates=7)
+    composed(model, torch.ones(3, 3) / 3)
+    assert len(seen) == 2 and all((codes > 999).all() for codes in seen)
 
 
 def test_chances_are_those_of_the_critic():
@@ -110,25 +121,22 @@ def test_chances_are_those_of_the_critic():
     assert float((said == 3).float().mean()) == pytest.approx(0.5, abs=0.15)
 
 
-def test_without_a_game_the_first_draw_is_taken(monkeypatch):
-    model, asked, draw = remembering(adversarial_weight=0.0), [], Composer.draw
+def test_without_a_game_a_run_is_drawn_once_and_taken(monkeypatch):
+    model, asked, drawn = remembering(adversarial_weight=0.0), [], Composer._drawn
     monkeypatch.setattr(model, "judge_movements", None)
-    monkeypatch.setattr(Composer, "draw", lambda *given: asked.append(draw(*given)) or asked[-1])
+    monkeypatch.setattr(Composer, "_drawn", lambda *given: asked.append(drawn(*given)) or asked[-1])
     said = composed(model, torch.eye(3)[[1, 1, 1]])
-    assert [drawn.shape for drawn in asked] == [(1, 1, 24)] * 3
-    assert torch.equal(said[0], torch.stack([drawn[0, 0].view(3, 8)[:, 0] for drawn in asked]))
+    assert [runs.shape for runs in asked] == [(1, 3, 1)]
+    assert torch.equal(said[0, :, 0].round() / 10, asked[0][0, :, 0].float())
 
 
-@pytest.mark.parametrize("draws", [1, 5])
-def test_the_first_run_has_nothing_to_follow_and_is_drawn_once(draws, monkeypatch):
-    asked, draw = [], Composer.draw
-    monkeypatch.setattr(
-        Composer,
-        "draw",
-        lambda self, style, beat_s, count, own: asked.append(count) or draw(self, style, beat_s, count, own),
-    )
-    composed(remembering(candidates=draws), torch.eye(3)[[0, 0, 0]])
-    assert asked == [1, draws, draws]
+def test_the_first_run_has_nothing_to_follow():
+    model = remembering()
+    model.config = replace(GAN, dance_size=24, candidates=5)
+    model.judge_movements = lambda codes, audio: torch.where(codes[:, -1, :1].round() // 10 == 3, 50.0, 0.0)
+    said = composed(model, torch.eye(3)[[0, 0]], range(200))[:, :, 0].round() // 10
+    assert float((said[:, 0] == 3).float().mean()) == pytest.approx(0.25, abs=0.16)  # five deviations of 0.031
+    assert float((said[:, 1] == 3).float().mean()) == pytest.approx(1 - 0.75**5, abs=0.16)  # one of five draws is 3
 
 
 @pytest.mark.parametrize(("config", "vae"), [(GAN, None), (INVENTING_GAN, None), (PAPER_GAN, PAPER_VAE)])

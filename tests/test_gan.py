@@ -232,7 +232,7 @@ def test_the_units_of_a_run_chained_are_the_run(small_corpus, dimensions, split)
             return made
 
         def end(self, lead: torch.Tensor, code: torch.Tensor) -> torch.Tensor:
-            return self.move(lead, code)[:, -LEAD:]
+            return units[torch.arange(len(code)) % len(run), code][:, -LEAD:]  # the leads may be guesses yet
 
     codes = torch.arange(3)[:, None].expand(3, len(run))
     expected = np.stack([pose.from_features(rows) for rows in pose.rebase(run, LEAD - 1).double().numpy()])
