@@ -24,13 +24,12 @@ from d2m import checkpoint
 from d2m.errors import D2MError
 from d2m.paths import replacing
 from d2m.stages import STAGES
-from d2m.stopwatch import REPEATS, Material, Row
+from d2m.stopwatch import PROCESSOR, REPEATS, Material, Row
 
 
 def machine() -> dict[str, str | int | float | None]:
     """What the times depend on; `load` is what else ran in the minute before (processes that want a core)."""
-    listed = Path("/proc/cpuinfo")
-    name = re.search(r"^model name\s*: (.+)", listed.read_text() if listed.exists() else "", re.M)
+    name = re.search(r"^model name\s*: (.+)", PROCESSOR.read_text() if PROCESSOR.exists() else "", re.M)
     return {
         "cpu": name[1] if name else platform.processor() or platform.machine(),
         "cores": cpu_count(),

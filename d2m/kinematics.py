@@ -16,6 +16,8 @@ from scipy.signal import find_peaks
 from d2m import pose
 from d2m.clock import FPS, to_frames, to_seconds
 
+BLOCK = 256  # frames that are sorted into directions at once: they fit a core's own memory
+
 
 @dataclass(frozen=True)
 class KinematicBeatConfig:
@@ -48,12 +50,16 @@ def directogram(speed: np.ndarray, direction: np.ndarray) -> np.ndarray:
     vanishes or jumps when it turns from one to the next.
     """
     frames, joints, dimensions = direction.shape
-    # As one product of matrices and in place: this is most of the time that finding beats takes.
-    nearness = direction.reshape(-1, dimensions) @ _directions(dimensions).T  # (T * 14, bins)
-    np.square(np.square(np.maximum(nearness, 0, out=nearness), out=nearness), out=nearness)
-    shared = nearness @ np.ones(nearness.shape[1])
-    weight = speed / np.maximum(shared, 1e-9).reshape(frames, joints) / joints
-    return (weight[:, None] @ nearness.reshape(frames, joints, -1))[:, 0]
+    shares = np.empty((frames, len(_directions(dimensions))))
+    for first in range(0, frames, BLOCK):
+        block = slice(first, first + BLOCK)
+        # As one product of matrices and in place: this is most of the time that finding beats takes.
+        nearness = direction[block].reshape(-1, dimensions) @ _directions(dimensions).T  # (BLOCK * 14, bins)
+        np.square(np.square(np.maximum(nearness, 0, out=nearness), out=nearness), out=nearness)
+        shared = np.maximum(nearness @ np.ones(nearness.shape[1]), 1e-9).reshape(-1, joints)
+        weight = speed[block] / shared / joints
+        shares[block] = (weight[:, None] @ nearness.reshape(*weight.shape, -1))[:, 0]
+    return shares
 
 
 def beat_strength(poses: np.ndarray, fps: float = FPS, config: KinematicBeatConfig | None = None) -> np.ndarray:

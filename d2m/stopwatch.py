@@ -26,6 +26,7 @@ REPEATS, SLOW_REPEATS, SLOW_S = 5, 3, 2.0  # a run that takes longer than SLOW_S
 # Steps of training in one run: a GPU works ahead, and is waited for only at the ends of a run.
 STEPS = 5 if torch.accelerator.is_available() else 1
 REAL_TIME = "x real time"
+PROCESSOR = Path("/proc/cpuinfo")  # where Linux tells of it
 
 
 @dataclass(frozen=True)
@@ -152,10 +153,18 @@ def timed(
     return Row(stage, median, len(seconds), amount / median, unit, target)
 
 
+def precision() -> str:
+    """In which large networks train fastest (see `train.PRECISIONS`): bf16 where the processor has matrix units for it,
+    else the device's own."""
+    has_units = PROCESSOR.exists() and "amx_bf16" in PROCESSOR.read_text()
+    return "bf16-mixed" if has_units and not torch.accelerator.is_available() else ""
+
+
 def timed_training(
-    experiment: Untrained, name: str, label: str, units_a_draw: int, repeats: int, target: str = ""
+    experiment: Untrained, name: str, label: str, units_a_draw: int, repeats: int, target: str = "", form: str = ""
 ) -> Row:  # fmt: skip
-    """The row of a step of a model's training: `train.fit` as it is, whose calls for batches are a clock's ticks.
+    """The row of a step of a model's training in the precision `form`: `train.fit` as it is, whose calls for batches
+    are a clock's ticks.
 
     So a step is all that the loop does: batch, forward, backward, gradient clip and optimiser of every player.
     """
@@ -171,9 +180,9 @@ def timed_training(
         return draw(count, generator)
 
     # The first run warms up, and one step more ends the last run. Nothing is kept on the way.
-    brief = replace(config, steps=(repeats + 1) * STEPS + 1, save_every_s=float("inf"))
+    brief = replace(config, steps=(repeats + 1) * STEPS + 1, save_every_s=float("inf"), precision=form)
     with redirect_stderr(StringIO()):
         train.fit(model, ticking, brief, experiment.folder / "training", seed=0)
     median = statistics.median(np.diff(ticks)[1:].tolist()) / STEPS
     units = config.batch * units_a_draw / median
-    return Row(f"{label}, batch {config.batch}", median, repeats, units, "units/s", target)
+    return Row(f"{label}{', bf16' * bool(form)}, batch {config.batch}", median, repeats, units, "units/s", target)

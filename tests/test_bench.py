@@ -77,6 +77,22 @@ def test_a_corpus_that_is_built_in_an_empty_cache_finds_nothing_of_one_before(ow
     assert caches() == {str(own_cache)}
 
 
+@pytest.mark.parametrize(("flag", "form"), [("amx_bf16", "bf16-mixed"), ("avx2", "")])
+def test_large_networks_train_in_bf16_where_the_processor_has_units_for_it(material, monkeypatch, tmp_path, flag, form):
+    (tmp_path / "cpuinfo").write_text(f"flags : fpu {flag}")
+    monkeypatch.setattr(stopwatch, "PROCESSOR", tmp_path / "cpuinfo")
+    assert material.experiment("tiny-paper").vae  # what would train it is known from here on
+    asked, fit = [], stopwatch.train.fit
+
+    def fitting(model, draw, config, *rest, **more):
+        asked.append(config.precision)
+        return fit(model, draw, config, *rest, **more)
+
+    monkeypatch.setattr(stopwatch.train, "fit", fitting)
+    told = stages.train_paper_vae(material, 1).stage
+    assert asked == [form] and ("bf16" in told) == bool(form)
+
+
 def test_without_a_gpu_its_rows_say_so(material, monkeypatch):
     monkeypatch.setattr(stages.torch.cuda, "is_available", lambda: False)
     row = stages.on_gpu(material, 1)
