@@ -39,6 +39,14 @@ def test_the_readme_links_the_page():
     assert "[d2m/FORMATS.md](d2m/FORMATS.md)" in (ROOT / "README.md").read_text()
 
 
+@pytest.mark.parametrize("notebook", sorted((ROOT / "notebooks").glob("0?_*.ipynb")), ids=lambda path: path.stem)
+def test_the_parameters_of_a_notebook_name_every_format_and_the_page(notebook):
+    cells = json.loads(notebook.read_text())["cells"]
+    (given,) = (cell["source"] for cell in cells if "parameters" in cell["metadata"].get("tags", []))
+    (line,) = (line for line in given if line.startswith("corpus ="))
+    assert all(name in line for name in (*sources.FORMATS, "builtin", "d2m's own", "d2m/FORMATS.md"))
+
+
 def test_the_example_of_keypoint_json_is_read(tmp_path):
     run(tmp_path, code('"fps": 29.97'))
     joints, fps = keypoint_json.read(tmp_path / "take1.json")
