@@ -88,13 +88,3 @@ def test_the_recipe_for_a_video_writes_what_is_read(tmp_path):
     assert joints.shape == (3, 14, 3) and fps == 30.0
     np.testing.assert_allclose(joints[0, 0], (0.5, 0.0, 0.1))  # upright, and on the floor
     assert np.isnan(joints[1]).all()
-
-
-@pytest.mark.parametrize("block", re.findall(r"```sh\n(.*?)```", PAGE, re.S))
-def test_commands_name_notebooks_and_functions_that_there_are(block):
-    from d2m import fetch
-
-    for notebook in re.findall(r"notebooks/\S+\.ipynb", block):
-        assert (ROOT / notebook).is_file()
-    for name in re.findall(r"from d2m\.fetch import (\w+)", block):
-        assert hasattr(fetch, name)
