@@ -1,6 +1,8 @@
 """Sound from any file: one decoder (PyAV) for analysis and for videos, so that a codec's padding cancels between."""
 
 import itertools
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -37,33 +39,58 @@ def load_stereo(path) -> tuple[np.ndarray, int]:
     return _decode(path, STEREO_RATE, 2), STEREO_RATE
 
 
+def stream_stereo(path, first: int, count: int) -> Iterator[np.ndarray]:
+    """The samples [first, first + count) of `load_stereo`, a second (44100, 2) at a time, decoded as it is asked for.
+
+    A second lies in memory, however long the song is. The last is shorter; a song that has ended gives no more. Raises
+    `MediaError` where the file is no song or, at the second where it is met, damaged; what comes later is not read.
+    """
+    passed, waiting = 0, np.empty((0, 2), dtype=np.float32)
+    with closing(_pieces(path, STEREO_RATE, 2)) as pieces:
+        for piece in pieces:
+            wanted = piece[max(0, first - passed) : max(0, first + count - passed)]
+            passed += len(piece)
+            waiting = np.concatenate([waiting, wanted])
+            while len(waiting) >= STEREO_RATE:
+                yield waiting[:STEREO_RATE]
+                waiting = waiting[STEREO_RATE:]
+            if passed >= first + count:
+                break
+    if len(waiting):
+        yield waiting
+
+
 def _decode(path, rate: int, channels: int) -> np.ndarray:
-    """All samples (n, channels) of the first sound in the file, resampled; mixed to their mean where not so many.
+    """All samples (n, channels) of the first sound in the file, see `_pieces`."""
+    # One buffer that grows: pieces that are joined at the end would take the memory twice.
+    decoded = bytearray()
+    for piece in _pieces(path, rate, channels):
+        decoded.extend(piece.tobytes())
+    return np.frombuffer(decoded, dtype=np.float32).reshape(-1, channels)
+
+
+def _pieces(path, rate: int, channels: int) -> Iterator[np.ndarray]:
+    """The samples of the first sound in the file, (n, channels) a piece, resampled; the mean where not so many.
 
     FFmpeg's own mixing is not used: it makes two equal channels 3 dB louder than each, and so clips them.
     """
     import av
 
     path = Path(path)
-    if not path.is_file():
-        kind = "is a folder" if path.is_dir() else "is no file"
-        raise MediaError(f"{path} {kind}" if path.exists() else f"there is no file {path}", "an audio file")
-    if path.stat().st_size == 0:
-        raise MediaError(f"{path} is empty", "an audio file", "copy or download it again")
-    _check_riff(path)
+    _check_file(path)
+    count = 0
     try:
         with av.open(str(path.absolute())) as container:  # a relative "a:b.wav" would be taken for a protocol
             if not container.streams.audio:
                 raise MediaError(f"{path} has no sound", "a file with an audio stream")
             resampler = av.AudioResampler("flt", None, rate)
-            # A loop, not a comprehension, so that a header that promises too much is stopped where it is decoded.
-            # One buffer that grows: pieces that are joined at the end would take the memory twice.
-            decoded = bytearray()
             for frame in itertools.chain(container.decode(audio=0), (None,)):  # None: what the resampler still holds
                 for piece in resampler.resample(frame):
-                    samples = piece.to_ndarray().reshape(-1, len(piece.layout.channels))
-                    decoded.extend(_mixed(samples, channels).tobytes())
-                _check_length(path, len(decoded) / (4 * channels * rate))
+                    samples = _mixed(piece.to_ndarray().reshape(-1, len(piece.layout.channels)), channels)
+                    count += len(samples)
+                    yield samples
+                # Checked as it is decoded, so that a header that promises too much is stopped there.
+                _check_length(path, count / rate)
             known = container.format.name != "mp3" or _tells_its_length(path)
             promised = (container.duration or 0) / av.time_base if known else 0.0
     except MediaError:
@@ -72,16 +99,27 @@ def _decode(path, rate: int, channels: int) -> np.ndarray:
         raise MediaError(
             f"{path} cannot be decoded ({error})", "an audio or video file that is whole", "convert or copy it again"
         ) from error
-    if not decoded:
+    _check_whole(path, count / rate, promised)
+
+
+def _check_file(path: Path) -> None:
+    """Raise `MediaError` for what is seen to be no whole file before it is decoded."""
+    if not path.is_file():
+        kind = "is a folder" if path.is_dir() else "is no file"
+        raise MediaError(f"{path} {kind}" if path.exists() else f"there is no file {path}", "an audio file")
+    if path.stat().st_size == 0:
+        raise MediaError(f"{path} is empty", "an audio file", "copy or download it again")
+    _check_riff(path)
+
+
+def _check_whole(path: Path, duration_s: float, promised_s: float) -> None:
+    """Raise `MediaError` where a file has given no sound, or less than it promised."""
+    if not duration_s:
         raise MediaError(f"{path} holds no samples", "a song", "copy or download it again")
-    samples = np.frombuffer(decoded, dtype=np.float32).reshape(-1, channels)
-    if len(samples) / rate < 0.9 * promised - 1:  # the margin is for headers that round
+    if duration_s < 0.9 * promised_s - 1:  # the margin is for headers that round
         raise MediaError(
-            f"{path} ends after {len(samples) / rate:.1f} s of {promised:.1f}",
-            "a whole file",
-            "copy or download it again",
+            f"{path} ends after {duration_s:.1f} s of {promised_s:.1f}", "a whole file", "copy or download it again"
         )
-    return samples
 
 
 def _mixed(samples: np.ndarray, channels: int) -> np.ndarray:

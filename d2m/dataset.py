@@ -155,5 +155,6 @@ def in_dimensions(poses: np.ndarray, dimensions: int, name: str) -> np.ndarray:
     if poses.shape[2] == dimensions:
         return poses
     if dimensions == 3:
-        raise CorpusError(f"the dance {name} is 2D", "3D poses for this preset", 'choose preset = "paper"')
+        remedy = 'choose preset = "paper", or take the 2D clips out of the folder'
+        raise CorpusError(f"the dance {name} is 2D", "3D poses for this preset", remedy)
     return pose.front_view(poses)

@@ -131,7 +131,8 @@ def read_dances(experiment: Experiment, folder: str) -> list[Dance] | None:
             (dance.style in experiment.corpus.styles, f"has the style {dance.style!r}",
              f"one of {', '.join(experiment.corpus.styles)}"),
             (within > 1, f"has {within} beats in beats_s while it is danced", "two at least"),
-            (same, "has other beats than another dance to its song", "another name for another part of a song"),
+            (same, "has other beats than another dance to its song",
+             "another name (or folder) where a song is danced in part, or in another tempo"),
         )  # fmt: skip
         for kept, problem, expected in rules:
             if not kept:

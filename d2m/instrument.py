@@ -48,6 +48,8 @@ class Request:
     count: int = 1
     first_pose: np.ndarray | None = None  # (14, D); None: one of training
     energy: str = ""
+    bpm: float = 0  # beats a minute; 0: as heard
+    beats: str = ""  # a text file of the song's beats in seconds; "": as heard
 
     @property
     def tried(self) -> int:
@@ -90,12 +92,29 @@ def first_pose(choice: str, path: str, before: list[Dance]) -> np.ndarray | None
     return parameters.read_pose(path.strip() if choice == "file" else "")
 
 
+def tempo(text: str) -> float:
+    """The tempo in a field of text, in beats a minute; 0, the one that is heard, where it is empty.
+
+    Raises `ParameterError` for what is no number, or no tempo from 30 to 300.
+    """
+    try:
+        bpm = float(text.strip() or 0)
+    except ValueError as error:
+        raise ParameterError(
+            f"the tempo is {text.strip()!r}", "beats a minute, a number", "leave it empty for the one that is heard"
+        ) from error
+    parameters.OWN["bpm"].check(bpm)
+    return bpm
+
+
 def dances(dancer: Dancer, request: Request) -> list[Dance]:
     """The dances that were asked for. Raises `MediaError`, `ParameterError`, `PoseError`."""
     if request.energy not in ENERGIES:
         raise ParameterError(f"energy is {request.energy!r}", f"one of {ENERGIES}")
     generate.check(dancer, request.style, request.count)
-    drawn = generate.dance(dancer, request.song, request.seed, request.style, request.tried, request.first_pose)
+    heard = parameters.listen(request.song, request.bpm, request.beats)
+    asked = (request.seed, request.style, request.tried, request.first_pose)
+    drawn = generate.dance_to(dancer, heard, request.song, *asked)
     if request.energy:
         drawn.sort(key=speed, reverse=request.energy == "lively")
     return drawn[: request.count]

@@ -56,5 +56,7 @@ def _array(content: dict, name: str, path: Path) -> np.ndarray:
         frames = list(content[name])
         shape = next(np.shape(frame) for frame in frames if frame is not None)
         return np.array([np.full(shape, np.nan) if frame is None else frame for frame in frames], dtype=np.float64)
-    except (KeyError, TypeError, ValueError, OverflowError, StopIteration) as error:
+    except StopIteration as error:
+        raise PoseError(f"{path} has nobody in any frame", "a dancer who is seen", "look at the video") from error
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise PoseError(f"{path} holds no array {name}", "a list of frames, each a list of keypoints") from error

@@ -1,7 +1,7 @@
 """Figures: one style, one palette, one way to save; and the few figures that the notebooks share.
 
-Colours are Okabe and Ito's, which the colour-blind can tell apart; each role has one everywhere. Figures are made
-without pyplot, so none stays in memory; Jupyter shows one that a cell ends in.
+Colours are Okabe and Ito's and a dark grey, which the colour-blind can tell apart; each role has one everywhere.
+Figures are made without pyplot, so none stays in memory; Jupyter shows one that a cell ends in.
 """
 
 import io
@@ -17,9 +17,10 @@ from matplotlib.figure import Figure
 from d2m import pose
 from d2m.paths import replacing
 
-MUSIC, KINEMATIC, REAL, GENERATED, CHANCE = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#999999"
+MUSIC, KINEMATIC, REAL, GENERATED, CHANCE = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#666666"
 RIGHT, LEFT, TRUNK = "#D55E00", "#0072B2", "#333333"
 CYCLE = (MUSIC, KINEMATIC, REAL, GENERATED, "#E69F00", "#56B4E9", "#000000")
+MARKERS = ("o", "^", "s", "v", "D")  # their number and that of colours have no divisor in common: 35 classes differ
 STYLE = {
     "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.25, "font.size": 10,
     "axes.titlesize": 11, "axes.titleweight": "bold", "legend.frameon": False, "figure.dpi": 100,
@@ -32,12 +33,12 @@ LIMB_COLOURS = tuple(
 
 
 class Picture(Figure):
-    """A figure that Jupyter shows without pyplot."""
+    """A figure that Jupyter shows without pyplot, with a text for those who cannot see it."""
 
-    def _repr_png_(self) -> bytes:
+    def _repr_png_(self) -> tuple[bytes, dict[str, str]]:
         buffer = io.BytesIO()
         self.savefig(buffer, format="png")
-        return buffer.getvalue()
+        return buffer.getvalue(), {"alt": told(self)}
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,19 @@ class Track:
     title: str
     values: np.ndarray  # (n,)
     fps: float
-    unit: str  # of the values, for the axis
+    unit: str  # what the values are and in which unit, for the axis
     colour: str
     events_s: np.ndarray = ()  # dashed lines
+
+
+def told(made: Figure) -> str:
+    """What a figure shows, in words: its title, and of each panel the title and what is drawn over what."""
+    panels = []
+    for axis in filter(lambda axis: axis.get_visible(), made.axes):
+        title = axis.get_title() or axis.get_title(loc="left")
+        drawn = " over ".join(filter(None, (axis.get_ylabel(), axis.get_xlabel())))
+        panels.append(": ".join(filter(None, (title, drawn))))
+    return "; ".join(filter(None, (made.get_suptitle(), *panels)))
 
 
 def figure(width: float = 9, height: float = 3, rows: int = 1, columns: int = 1, **options):
@@ -133,7 +144,7 @@ def directogram(histogram: np.ndarray, fps: float, kinematic_beats_s, span_s: tu
     extent = (-0.5 / fps, (len(histogram) - 0.5) / fps, -0.5, histogram.shape[1] - 0.5)
     image = axis.imshow(histogram.T, aspect="auto", origin="lower", extent=extent, cmap="cividis")
     axis.vlines(kinematic_beats_s, *axis.get_ylim(), color="white", linestyles="--", linewidth=1)
-    axis.set(xlabel="time (s)", ylabel="direction", xlim=span_s, title="directogram, kinematic beats dashed")
+    axis.set(xlabel="time (s)", ylabel="direction (bin)", xlim=span_s, title="directogram, kinematic beats dashed")
     axis.grid(False)
     made.colorbar(image, label="motion (m/s)")
     return made
@@ -152,7 +163,7 @@ def cut(times_s, detected, music_beats_s, units_s, span_s: tuple[float, float]) 
     for number, (begin, end) in enumerate(units_s):  # a unit lasts four beats: the fifth has room again
         axis.barh(-0.3 * (number % 4), end - begin, 0.25, begin, color=CYCLE[4 + number // 4 % 2])
     axis.set_yticks((-0.45, 1, 2, 3), ("units", *(name for name, _, _ in reversed(rows))))
-    axis.set(xlabel="time (s)", xlim=span_s)
+    axis.set(xlabel="time (s)", xlim=span_s, title="beats of music and dance, and the units between them")
     return made
 
 
@@ -223,7 +234,7 @@ def confusions(matrices: dict[str, np.ndarray], names, title: str = "") -> Figur
 def projection(groups: dict[str, np.ndarray], labels: dict[str, np.ndarray], names, title: str = "") -> Figure:
     """Groups of points (n, C) on the first two principal components of the first group, a panel each.
 
-    `labels` are the classes of the points, coloured and named by `names`.
+    `labels` are the classes of the points, named by `names`, told apart by colour and by shape.
     """
     first = next(iter(groups.values()))
     axes_of = np.linalg.svd(first - first.mean(axis=0), full_matrices=False)[2][:2]
@@ -232,7 +243,8 @@ def projection(groups: dict[str, np.ndarray], labels: dict[str, np.ndarray], nam
         flat = (points - first.mean(axis=0)) @ axes_of.T
         for index, name in enumerate(names):
             chosen = flat[np.asarray(labels[group]) == index]
-            axis.scatter(*chosen.T, s=8, alpha=0.5, color=CYCLE[index], label=name)
+            look = {"color": CYCLE[index % len(CYCLE)], "marker": MARKERS[index % len(MARKERS)]}
+            axis.scatter(*chosen.T, s=10, alpha=0.5, label=name, **look)
         axis.set(title=group, xlabel="first principal component")
     axes[0, 0].set_ylabel("second principal component")
     axes[0, 0].legend()

@@ -2,7 +2,7 @@
 
 A stick figure on a floor, limbs drawn from far to near, seen by a camera that follows slowly; a disc that flashes on
 the music's beats, and a ribbon of beats and movements under a playhead. Frames are drawn one at a time and encoded in a
-second thread, so memory does not grow with the song.
+second thread, which decodes the song a second at a time, so memory does not grow with the song.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -135,9 +135,8 @@ def render_video(
     count = max(1, int(np.floor((end - begin) * VIDEO_FPS)))
     sound = None
     if dance.song is not None:
-        samples, rate = audio.load_stereo(dance.song)
-        first = round((dance.start_s + begin) * rate)
-        sound = np.ascontiguousarray(samples[first : first + round(count / VIDEO_FPS * rate)])
+        first = round((dance.start_s + begin) * audio.STEREO_RATE)
+        sound = audio.stream_stereo(dance.song, first, round(count / VIDEO_FPS * audio.STEREO_RATE))
     stage = Stage(dance, size)
     with (
         replacing(path) as temporary,
@@ -171,8 +170,8 @@ def _encode(container, video, track, picture: np.ndarray, sound, number: int) ->
     if track is None or number % VIDEO_FPS:
         return
     start = number // VIDEO_FPS * audio.STEREO_RATE
-    piece = sound[start : start + audio.STEREO_RATE]
-    if len(piece):
+    piece = next(sound, None)
+    if piece is not None:  # the song has not ended
         heard = av.AudioFrame.from_ndarray(piece.reshape(1, -1), format="flt", layout="stereo")
         heard.sample_rate, heard.pts, heard.time_base = audio.STEREO_RATE, start, Fraction(1, audio.STEREO_RATE)
         container.mux(track.encode(heard))

@@ -3,7 +3,8 @@
     python -m d2m.train_models --corpus builtin --preset demo
     torchrun --nproc-per-node 2 -m d2m.train_models --corpus builtin --preset demo
 
-The arguments are the notebooks' parameters, and `batch`, `accumulate` and `precision` of `train.TrainConfig`.
+The arguments are the notebooks' parameters, and `batch`, `accumulate` and `precision` of `train.TrainConfig`. Under
+torchrun `--run` is called `--run-folder`: torchrun takes `--run` for the beginning of an option of its own, and ends.
 """
 
 import argparse
@@ -24,7 +25,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser("python -m d2m.train_models", description=__doc__.split("\n")[0])
     known = parameters.COMMON | parameters.OWN
     for name, default in DEFAULTS.items():
-        parser.add_argument(f"--{name}", type=known[name].kind, default=default, help=known[name].meaning)
+        names = (f"--{name}", "--run-folder") if name == "run" else (f"--{name}",)
+        parser.add_argument(*names, type=known[name].kind, default=default, help=known[name].meaning)
     experiment = parameters.check(vars(parser.parse_args(arguments)), *OWN)
     fabric = train.connect(experiment.device)
     with fabric.rank_zero_first():  # one process builds the corpus, the others find it

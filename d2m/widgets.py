@@ -54,7 +54,7 @@ class DancePanel(ipywidgets.VBox):
         self.another.on_click(lambda _: self._do(self._another))
         self.save.on_click(lambda _: self._do(self._save))
         left = ipywidgets.VBox([self.song, self.path, self.upload, self.dance_style, self.energy])
-        right = ipywidgets.VBox([self.count, self.seed, self.first, self.pose_path])
+        right = ipywidgets.VBox([self.count, self.seed, self.first, self.pose_path, self.bpm, self.beats])
         buttons = ipywidgets.HBox([self.dance, self.another, self.save, *self.kinds])
         super().__init__([ipywidgets.HBox([left, right]), buttons, self.bar, self.told, self.below])
 
@@ -76,12 +76,16 @@ class DancePanel(ipywidgets.VBox):
         self.seed = ipywidgets.BoundedIntText(self.experiment.seed + 1, 0, largest, description="seed", **usual)
         self.first = ipywidgets.Dropdown(options=poses, description="first pose", **usual)
         self.pose_path = ipywidgets.Text(description="its file", placeholder=".npy of a pose, .npz dance", **usual)
+        self.bpm = ipywidgets.Text(description="tempo", placeholder="beats a minute, else as heard", **usual)
+        self.beats = ipywidgets.Text(description="beats", placeholder="text file of seconds, else as heard", **usual)
 
     def request(self) -> Request:
         """What the controls ask for. Raises `D2MError`."""
         song = parameters.find_song(self.path.value.strip()) if self.path.value.strip() else self.song.value
         pose = instrument.first_pose(self.first.value, self.pose_path.value, self.made)
-        return Request(song, self.dance_style.value, self.seed.value, self.count.value, pose, self.energy.value)
+        bpm, beats = instrument.tempo(self.bpm.value), self.beats.value.strip()
+        asked = (self.dance_style.value, self.seed.value, self.count.value, pose, self.energy.value, bpm, beats)
+        return Request(song, *asked)
 
     def _do(self, work: Callable[[], None]) -> None:
         """Do `work` with the buttons locked and the bar shown; an error that d2m words is told under them."""

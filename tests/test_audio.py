@@ -1,5 +1,7 @@
 """`d2m.audio`: every format and rate to mono 22050, and what is no song refused by name."""
 
+import tracemalloc
+
 import av
 import numpy as np
 import pytest
@@ -79,6 +81,35 @@ def test_sound_for_a_video_is_stereo_at_44100_and_as_loud_as_the_song(sound, cha
     samples, rate = audio.load_stereo(sound("wav", *((8000, 1) if channels == 1 else (44100, 2))))
     assert rate == 44100 and samples.shape == (DURATION_S * 44100, 2)
     assert np.abs(samples[3 * rate : 5 * rate]).max(axis=0) == pytest.approx([0.5, 0.5], rel=0.01)
+
+
+@pytest.mark.parametrize(("suffix", "rate"), [("wav", 8000), ("flac", 96000), ("mp3", 44100), ("m4a", 44100)])
+@pytest.mark.parametrize(("first", "count"), [(0, 10**9), (0, 44100), (1, 100), (70_001, 100_000), (10**9, 5)])
+def test_sound_that_is_streamed_is_the_same_sample_by_sample(sound, suffix, rate, first, count):
+    whole, _ = audio.load_stereo(sound(suffix, rate, 1))
+    seconds = list(audio.stream_stereo(sound(suffix, rate, 1), first, count))
+    assert all(len(second) == 44100 for second in seconds[:-1]) and all(map(len, seconds))
+    np.testing.assert_array_equal(np.concatenate([np.empty((0, 2)), *seconds]), whole[first : first + count])
+
+
+def test_streaming_takes_the_same_memory_for_a_longer_song(tmp_path, write_sound):
+    peaks = []
+    for minutes in (1, 3):
+        path = write_sound(tmp_path / f"{minutes}.flac", tone(22050, duration_s=60.0 * minutes), 22050)
+        tracemalloc.start()
+        assert sum(map(len, audio.stream_stereo(path, 0, 10**9))) == 60 * minutes * 44100
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert max(peaks) < 4 * 2**20, peaks  # bytes; three minutes of samples are 64 MB
+
+
+def test_streaming_refuses_what_is_no_song_and_what_ends_too_early(tmp_path, write_sound):
+    with pytest.raises(MediaError, match=r"there is no file .*gone\.mp3"):
+        next(audio.stream_stereo(tmp_path / "gone.mp3", 0, 1))
+    path = write_sound(tmp_path / "half.m4a", tone(44100, 2, duration_s=12.0), 44100)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(MediaError, match=r"half\.m4a"):
+        list(audio.stream_stereo(path, 0, 10**9))
 
 
 @pytest.mark.parametrize("suffix", ["mp3", "m4a", "opus"])

@@ -39,6 +39,14 @@ def test_the_readme_links_the_page():
     assert "[d2m/FORMATS.md](d2m/FORMATS.md)" in (ROOT / "README.md").read_text()
 
 
+@pytest.mark.parametrize("notebook", sorted((ROOT / "notebooks").glob("0?_*.ipynb")), ids=lambda path: path.stem)
+def test_the_parameters_of_a_notebook_name_every_format_and_the_page(notebook):
+    cells = json.loads(notebook.read_text())["cells"]
+    (given,) = (cell["source"] for cell in cells if "parameters" in cell["metadata"].get("tags", []))
+    (line,) = (line for line in given if line.startswith("corpus ="))
+    assert all(name in line for name in (*sources.FORMATS, "builtin", "d2m's own", "d2m/FORMATS.md"))
+
+
 def test_the_example_of_keypoint_json_is_read(tmp_path):
     run(tmp_path, code('"fps": 29.97'))
     joints, fps = keypoint_json.read(tmp_path / "take1.json")
@@ -80,13 +88,3 @@ def test_the_recipe_for_a_video_writes_what_is_read(tmp_path):
     assert joints.shape == (3, 14, 3) and fps == 30.0
     np.testing.assert_allclose(joints[0, 0], (0.5, 0.0, 0.1))  # upright, and on the floor
     assert np.isnan(joints[1]).all()
-
-
-@pytest.mark.parametrize("block", re.findall(r"```sh\n(.*?)```", PAGE, re.S))
-def test_commands_name_notebooks_and_functions_that_there_are(block):
-    from d2m import fetch
-
-    for notebook in re.findall(r"notebooks/\S+\.ipynb", block):
-        assert (ROOT / notebook).is_file()
-    for name in re.findall(r"from d2m\.fetch import (\w+)", block):
-        assert hasattr(fetch, name)

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from d2m import export, generate, instrument, music
+from d2m import export, generate, instrument, music, parameters
 from d2m.dance import Dance
 from d2m.errors import MediaError, ParameterError, PoseError
 from d2m.instrument import Request
@@ -30,16 +30,17 @@ def brief(danced) -> Dance:
 
 @pytest.fixture
 def drawn(monkeypatch, body_at) -> list:
-    """What `generate.dance` is asked for; in its place dances that move at a speed that their seed tells."""
+    """What `generate.dance_to` is asked for; in its place dances that move at a speed that their seed tells."""
     asked = []
 
-    def dance(dancer, song, seed, wanted, count, start_pose):
-        asked.append((dancer, song, seed, wanted, count, start_pose))
+    def dance(dancer, heard, song, seed, wanted, count, start_pose):
+        asked.append((dancer, heard, song, seed, wanted, count, start_pose))
         speeds = {number: 1 + (7 * number) % 5 for number in range(seed, seed + count)}
         poses = {number: body_at(speed * np.arange(40) / 15) for number, speed in speeds.items()}
         return [Dance(body, np.array([0.5]), np.array([2.0]), wanted, number, song) for number, body in poses.items()]
 
-    monkeypatch.setattr(generate, "dance", dance)
+    monkeypatch.setattr(generate, "dance_to", dance)
+    monkeypatch.setattr(parameters, "listen", lambda song, bpm, beats: ("heard", bpm, beats))
     monkeypatch.setattr(generate, "check", lambda *given: None)
     return asked
 
@@ -47,7 +48,7 @@ def drawn(monkeypatch, body_at) -> list:
 def test_what_is_asked_for_is_danced(drawn):
     pose = np.zeros((14, 3))
     made = instrument.dances("the dancer", Request(Path("a.mp3"), "zumba", 7, 3, pose))
-    assert drawn == [("the dancer", Path("a.mp3"), 7, "zumba", 3, pose)]
+    assert drawn == [("the dancer", ("heard", 0, ""), Path("a.mp3"), 7, "zumba", 3, pose)]
     assert [dance.seed for dance in made] == [7, 8, 9]
 
 
@@ -55,7 +56,7 @@ def test_what_is_asked_for_is_danced(drawn):
 def test_energy_takes_the_dances_that_move_least_or_most(drawn, energy, residues):
     made = instrument.dances("the dancer", Request(Path("a.mp3"), count=2, energy=energy))
     (asked,) = drawn
-    assert asked[4] == instrument.TRIED and len(made) == 2
+    assert asked[5] == instrument.TRIED and len(made) == 2
     assert {dance.seed % 5 for dance in made} == residues  # speeds are 1, 3, 5, 2, 4 by the seed's rest modulo 5
 
 
@@ -73,6 +74,31 @@ def test_a_dance_that_energy_chose_is_the_dance_of_its_seed(dancer, melody_song,
 def test_what_cannot_be_danced_is_told(dancer, asked, told):
     with pytest.raises(ParameterError, match=told):
         instrument.dances(dancer, Request(Path("a.mp3"), **asked))
+
+
+def test_a_song_is_danced_in_the_tempo_or_on_the_beats_that_are_given(dancer, melody_song, tmp_path):
+    (asked,) = instrument.dances(dancer, Request(melody_song, bpm=50))  # it is heard at 100
+    assert np.median(np.diff(asked.beats_s)) == pytest.approx(1.2, abs=0.01)
+    given_s = np.arange(0.4, 13, 0.75)
+    (tmp_path / "beats.txt").write_text("".join(f"{beat}\n" for beat in given_s))
+    (asked,) = instrument.dances(dancer, Request(melody_song, beats=str(tmp_path / "beats.txt")))
+    assert np.isin(given_s, asked.beats_s).all()
+    with pytest.raises(ParameterError, match=r"none\.txt cannot be read"):
+        instrument.dances(dancer, Request(melody_song, beats=str(tmp_path / "none.txt")))
+
+
+@pytest.mark.parametrize(("text", "bpm"), [("", 0), ("  ", 0), (" 96 ", 96), ("97.5", 97.5), ("30", 30), ("300", 300)])
+def test_a_tempo_is_a_number_or_nothing(text, bpm):
+    assert instrument.tempo(text) == bpm
+
+
+@pytest.mark.parametrize(("text", "told"), [
+    ("fast", r"the tempo is 'fast'; expected beats a minute, a number; leave it empty"), ("29", "bpm is 29"),
+    ("-96", "bpm is -96"), ("301", "bpm is 301"), ("nan", "bpm is nan"), ("inf", "bpm is inf"),
+])  # fmt: skip
+def test_what_is_no_tempo_is_told(text, told):
+    with pytest.raises(ParameterError, match=told):
+        instrument.tempo(text)
 
 
 def test_another_takes_seeds_that_were_not_looked_at():

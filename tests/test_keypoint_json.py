@@ -6,7 +6,7 @@ import pytest
 
 from d2m import keypoint_json, pose
 from d2m.clock import frame_times
-from d2m.errors import D2MError
+from d2m.errors import D2MError, PoseError
 
 
 @pytest.fixture
@@ -83,6 +83,12 @@ BROKEN = {
 def test_a_file_that_holds_no_keypoints_is_refused_by_name(tmp_path, content):
     with pytest.raises(D2MError, match=r"broken\.json"):
         keypoint_json.read(motions.write_json(tmp_path / "broken.json", fps=25, **content))
+
+
+@pytest.mark.parametrize("name", ["keypoints", "world_landmarks"])
+def test_a_video_in_which_nobody_is_ever_found_is_refused_for_that(tmp_path, name):
+    with pytest.raises(PoseError, match=r"nobody\.json has nobody in any frame; expected a dancer who is seen"):
+        keypoint_json.read(motions.write_json(tmp_path / "nobody.json", fps=25, **{name: [None, None]}))
 
 
 @pytest.mark.parametrize(

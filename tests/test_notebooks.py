@@ -76,6 +76,14 @@ def test_a_notebook_is_valid_and_runs_in_the_kernel_python3(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_a_notebook_holds_nothing_that_differs_from_run_to_run_beside_its_outputs(name):
+    assert set(notebook(name).metadata) <= {"kernelspec", "language_info", "widgets"}
+    for cell in notebook(name).cells:
+        assert set(cell.metadata) <= {"tags"}  # no times of execution, no state of a front end
+        assert re.fullmatch(rf"{name[:2]}-\d\d", cell.id)  # a cell keeps its name, so that versions can be compared
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_the_first_cell_tells_and_the_second_holds_the_parameters(name):
     cells = notebook(name).cells
     assert cells[0].cell_type == "markdown" and cells[0].source.startswith("# ")

@@ -2,13 +2,16 @@
 
 import errno
 import io
+import itertools
 import os
+import re
 
 import matplotlib.pyplot
 import numpy as np
 import pytest
+from IPython.core.formatters import DisplayFormatter
 from matplotlib.collections import LineCollection, PathCollection
-from matplotlib.colors import to_hex
+from matplotlib.colors import to_hex, to_rgb
 from PIL import Image
 
 from d2m import plot, pose
@@ -45,9 +48,82 @@ def test_a_place_that_cannot_be_written_is_refused_and_nothing_is_left(tmp_path,
 def test_a_figure_shows_itself_and_none_stays_in_memory():
     made, axis = plot.figure()
     axis.plot([0, 1])
-    with Image.open(io.BytesIO(made._repr_png_())) as image:
+    with Image.open(io.BytesIO(made._repr_png_()[0])) as image:
         assert image.format == "PNG" and len(np.unique(np.asarray(image.convert("RGB")).reshape(-1, 3), axis=0)) > 2
     assert matplotlib.pyplot.get_fignums() == []
+
+
+def test_a_figure_in_jupyter_has_an_alternative_text():
+    made, axes = plot.figure(rows=1, columns=3)
+    made.suptitle("two dances")
+    axes[0].set(title="speed", xlabel="time (s)", ylabel="speed (m/s)")
+    axes[1].set_title("strength", loc="left")
+    axes[2].set_visible(False)
+    expected = "two dances; speed: speed (m/s) over time (s); strength"
+    assert plot.told(made) == expected
+    assert DisplayFormatter().format(made)[1] == {"image/png": {"alt": expected}}
+
+
+def shown_figures(body: np.ndarray) -> dict[str, plot.Picture]:
+    """One of each figure that the notebooks draw."""
+    numbers, names = np.linspace(0, 1, 40), ("a", "b", "c", "d", "e", "f", "g", "h")
+    cell = {"value": 1.0, "low": 0.5, "high": 2.0, "n": 3}
+    points, labels = np.random.default_rng(0).normal(size=(40, 3)), np.arange(40) % len(names)
+    return {
+        "strip": plot.pose_strip({"real": body}, (0, 10, 20), labels=(0.0, 1.0, 2.0)),
+        "timeline": plot.timeline([plot.Track("beats", numbers, 10.0, "change", plot.MUSIC)], (0, 4)),
+        "directogram": plot.directogram(np.ones((40, 12)), 15.0, [1.0], (0, 2)),
+        "cut": plot.cut(np.arange(5.0), np.arange(5) > 2, np.arange(5.0), np.array([[0.0, 2.0]]), (0, 5)),
+        "distances": plot.distances({"a": numbers - 0.5}),
+        "histograms": plot.histograms({"a": numbers, "b": numbers}, "distance (cm)"),
+        "losses": plot.losses({"KL": ([0, 1], [2.0, 1.0])}),
+        "confusions": plot.confusions({"music": np.eye(8)}, names),
+        "projection": plot.projection({"a": points}, {"a": labels}, names),
+        "scores": plot.scores({"speed, m/s": cell | {"controls": {"real": cell}}}, ["speed, m/s"]),
+    }
+
+
+PLAIN = re.compile(r"step|loss|density|change|classified as|true style|.* principal component|direction \(bin\)")
+
+
+def test_every_figure_says_what_its_axes_are_and_in_which_unit(body_at):
+    for name, made in shown_figures(body_at(np.arange(30) / 15)).items():
+        assert len(plot.told(made)) > 3, name
+        for axis in made.axes:
+            labels = list(filter(None, (axis.get_xlabel(), axis.get_ylabel())))
+            assert labels or "," in axis.get_title(), name  # a score's unit stands in its name
+            assert all(PLAIN.fullmatch(label) or re.search(r"\((s|m|cm|m/s|beats)\)$", label) for label in labels), (
+                labels
+            )
+
+
+def test_classes_are_told_apart_by_shape_as_well_as_by_colour(body_at):
+    drawn = shown_figures(body_at(np.arange(30) / 15))["projection"].axes[0].collections
+    looks = {(to_hex(points.get_facecolor()[0]), len(points.get_paths()[0].vertices)) for points in drawn}
+    assert len(looks) == len(drawn) == 8
+
+
+def seen_without_red_or_green(colour: str) -> np.ndarray:
+    """A colour in CIE Lab as an eye without the red or the green cone sees it, (2, 3) (Machado et al. 2009)."""
+    to_linear = lambda c: np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)  # noqa: E731
+    blind = np.array([
+        [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+        [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+    ])  # fmt: skip
+    to_xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+    xyz = np.clip(blind @ to_linear(np.array(to_rgb(colour))), 0, 1) @ to_xyz.T / (0.9505, 1, 1.089)
+    f = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+    return np.stack([116 * f[:, 1] - 16, 500 * (f[:, 0] - f[:, 1]), 200 * (f[:, 1] - f[:, 2])], axis=1)
+
+
+@pytest.mark.parametrize("colours", [
+    plot.CYCLE, (plot.MUSIC, plot.KINEMATIC, plot.REAL, plot.GENERATED, plot.CHANCE),
+    (plot.RIGHT, plot.LEFT, plot.TRUNK),
+], ids=("cycle", "roles", "limbs"))  # fmt: skip
+def test_the_colour_blind_can_tell_the_colours_apart(colours):
+    for one, other in itertools.combinations(colours, 2):
+        apart = np.linalg.norm(seen_without_red_or_green(one) - seen_without_red_or_green(other), axis=1)
+        assert apart.min() > 10, (one, other, apart)  # 2 is just seen, side by side
 
 
 def test_limbs_are_coloured_by_their_side():

@@ -4,13 +4,14 @@ import errno
 import os
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import numpy as np
 import pytest
 from PIL import Image
 
-from d2m import render
+from d2m import audio, render
 from d2m.dance import Dance
 from d2m.errors import MediaError, OutputError, ParameterError
 
@@ -116,6 +117,45 @@ def test_a_part_of_a_dance_that_begins_within_its_song_is_in_step_too(dance, tmp
     lit, clicked = flashes_s(pictures, times_s), onsets_s(heard, rate)
     assert len(inside) >= 2 and len(lit) == len(clicked) == len(inside)
     assert np.abs(lit - clicked).max() <= 1 / 30 and np.abs(clicked - inside).max() < 0.005
+
+
+class Listening:
+    """In the place of a stream of sound: keeps what is to be encoded, and when it is heard."""
+
+    def __init__(self):
+        self.heard = []
+
+    def encode(self, frame: av.AudioFrame) -> list:
+        self.heard.append((frame.pts, frame.to_ndarray().reshape(-1, 2)))
+        return []
+
+
+def test_what_is_encoded_with_the_pictures_is_the_song_sample_by_sample(write_sound, tmp_path):
+    noise = np.random.default_rng(0).uniform(-0.9, 0.9, (5 * RATE, 2))
+    song = write_sound(tmp_path / "noise.flac", noise, RATE)
+    container = SimpleNamespace(mux=lambda packets: None)
+    video, track = SimpleNamespace(encode=lambda image: []), Listening()
+    sound = audio.stream_stereo(song, 1000, round(3.5 * RATE))
+    for number in range(105):  # 3.5 s
+        render._encode(container, video, track, np.zeros((8, 8, 3), np.uint8), sound, number)
+    assert [pts for pts, _ in track.heard] == [0, RATE, 2 * RATE, 3 * RATE]
+    heard = np.concatenate([samples for _, samples in track.heard])
+    np.testing.assert_array_equal(heard, audio.load_stereo(song)[0][1000 : 1000 + round(3.5 * RATE)])
+
+
+def test_a_song_is_not_held_in_memory_while_its_video_is_made(dance, write_sound, tmp_path, monkeypatch):
+    monkeypatch.setattr(audio, "load_stereo", None)
+    path = render.render_video(dance, tmp_path / "dance.mp4", SIZE, (0, 2))
+    assert len(decoded(path)[2]) / RATE == pytest.approx(2, abs=1 / 30)
+
+
+def test_a_song_that_is_damaged_later_on_leaves_no_video(dance, write_sound, tmp_path, monkeypatch):
+    song = write_sound(tmp_path / "half.mp3", np.random.default_rng(0).uniform(-0.5, 0.5, 12 * RATE), RATE)
+    song.write_bytes(song.read_bytes()[: song.stat().st_size // 4])
+    long = replace(dance, song=song, poses=np.repeat(dance.poses, 2, axis=0))
+    with pytest.raises(MediaError, match=r"half\.mp3 ends after"):
+        render.render_video(long, tmp_path / "made" / "dance.mp4", SIZE)
+    assert not list((tmp_path / "made").iterdir())
 
 
 def test_a_dance_without_a_song_has_no_sound(dance, tmp_path):

@@ -119,6 +119,18 @@ def test_a_path_counts_before_the_list(panel, asked, melody_song):
     assert len(asked) == 1 and "there is no file" in panel.told.value and "nowhere.mp3" in panel.told.value
 
 
+def test_tempo_and_beats_are_asked_for_where_they_are_filled_in(panel, asked):
+    panel.bpm.value, panel.beats.value = " 96.5 ", " my beats.txt "
+    panel.dance.click()
+    assert (asked[0].bpm, asked[0].beats) == (96.5, "my beats.txt")
+    panel.bpm.value = "quick"
+    panel.dance.click()
+    assert len(asked) == 1 and "the tempo is &#x27;quick&#x27;" in panel.told.value
+    panel.bpm.value = panel.beats.value = ""
+    panel.another.click()
+    assert (asked[1].bpm, asked[1].beats, asked[1].seed) == (0, "", 6)
+
+
 def test_an_uploaded_song_is_kept_and_chosen(panel, asked, tmp_path):
     panel.path.value = "something.mp3"
     panel.upload.value = (

@@ -1,0 +1,193 @@
+"""Every command in README.md, FORMATS.md and SCALE.md names what there is, and what it is given would be taken.
+
+None is started: most take minutes, a GPU or a cluster. A program that no check is known for fails.
+"""
+
+import ast
+import importlib
+import inspect
+import re
+import shlex
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+import test_make
+import test_notebook_parameters
+import torch
+from packaging.requirements import Requirement
+from papermill.cli import _resolve_type
+from torch.distributed.run import get_args_parser
+
+from d2m import parameters, songs, train_models
+from d2m.errors import D2MError
+from d2m.paths import ROOT
+
+PAGES = {name: (ROOT / name).read_text() for name in ("README.md", "d2m/FORMATS.md", "d2m/SCALE.md")}
+MAKEFILE = (ROOT / "Makefile").read_text()
+# Of other programs, which are not here; `head=` and what follows belong to Slurm.
+OF_OTHERS = ("openpose.bin", "#SBATCH", "head=$(scontrol")
+
+
+def blocks(language: str) -> list[str]:
+    """The blocks of a language, in all pages."""
+    return [block for text in PAGES.values() for block in re.findall(rf"```{language}\n(.*?)```", text, re.S)]
+
+
+def commands() -> list[str]:
+    """The lines of all blocks of the shell, those that go on joined, and the calls of make that stand in sentences."""
+    lines = [line for block in blocks("sh") for line in block.replace("\\\n", " ").splitlines()]
+    inline = [found for text in PAGES.values() for found in re.findall(r"`(make [a-z][^`<]*)`", text)]
+    return list(dict.fromkeys(re.sub(r"\s+", " ", line.strip()) for line in [*lines, *inline] if line.strip()))
+
+
+def check_make(words: list[str]) -> None:
+    targets = [word for word in words if "=" not in word]
+    variables = dict(word.split("=", 1) for word in words if "=" in word)
+    known = set(re.search(r"^unexport (SONG.*)$", MAKEFILE, re.M)[1].split())
+    assert variables.keys() <= known, f"make takes {known}"
+    done = test_make.make(ROOT, "--dry-run", "-o", "setup", "-o", ".venv/.d2m-ready", *words)
+    assert done.returncode == 0 and targets, done.stderr
+    for name, value in variables.items():
+        check_parameter(name.lower(), value)
+
+
+def check_parameter(name: str, value: str) -> None:
+    known = (parameters.COMMON | parameters.OWN)[name]
+    typed = value if known.kind is str else ast.literal_eval(value)
+    assert isinstance(typed, known.kind)
+    known.check(typed)
+    if name == "style":
+        assert typed in songs.STYLES
+
+
+def check_papermill(words: list[str]) -> None:
+    path, out, *options = [word for word in words if word != "--log-output"]
+    name = Path(path).stem
+    assert path in (f"{name}.ipynb", f"notebooks/{name}.ipynb") and out == "out.ipynb"
+    read = {"-r": str, "-p": _resolve_type}  # as papermill does
+    given = zip(options[::3], options[1::3], options[2::3], strict=True)
+    injected = [f"{key} = {read[how](value)!r}" for how, key, value in given]
+    test_notebook_parameters.run_until_the_check(name, "\n".join(injected))
+
+
+def check_torchrun(words: list[str]) -> None:
+    numbers = [word.replace("$SLURM_NNODES", "4") for word in words]
+    given = get_args_parser().parse_args(numbers)
+    assert given.module
+    check_module([given.training_script, *given.training_script_args])
+
+
+def check_module(words: list[str]) -> None:
+    name, *options = words
+    if name == "venv":
+        return
+    assert callable(importlib.import_module(name).main)
+    if name == "d2m.train_models":
+        named = dict(zip(options[::2], options[1::2], strict=True))
+        for option, value in named.items():
+            key = option.removeprefix("--").removesuffix("-folder")
+            assert key in train_models.DEFAULTS
+            check_parameter(key, value)
+    else:
+        assert options == []
+
+
+def check_python(words: list[str]) -> None:
+    kind, *rest = words
+    if kind == "-m":
+        check_module(rest)
+    elif kind == "-c":
+        check_code(*rest)
+    else:
+        assert f"`{kind}`" in PAGES["d2m/FORMATS.md"]  # which shows that script
+
+
+def check_code(code: str) -> None:
+    """A line of imports and one call: the names are there and the call fits the function."""
+    *imports, last = ast.parse(code).body
+    names = {}
+    for line in imports:
+        module = importlib.import_module(line.module)
+        names |= {alias.name: getattr(module, alias.name) for alias in line.names}
+    call = last.value
+    given = [ast.literal_eval(argument) for argument in call.args]
+    inspect.signature(names[call.func.id]).bind(*given)
+
+
+def check_pip(words: list[str]) -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert words[0] == "install"
+    if "-e" in words:
+        _, editable, _, constraints = words[1:]
+        assert set(re.findall(r"\w+", editable)) <= extras.keys() and (ROOT / constraints).is_file()
+    else:
+        assert all(Requirement(word).specifier for word in words[1:])  # versions are named
+
+
+def check_conda(words: list[str]) -> None:
+    assert words[:3] == ["env", "create", "-f"] and (ROOT / words[3]).is_file()
+
+
+def brought(program: str) -> bool:
+    """Whether one of our dependencies brings a program."""
+    return program in {script.name for script in metadata.entry_points(group="console_scripts")}
+
+
+def check_jupyter(words: list[str]) -> None:
+    what, folder = words
+    assert brought("jupyter") and brought(f"jupyter-{what}") and (ROOT / folder).is_dir()
+
+
+def check_tensorboard(words: list[str]) -> None:
+    assert brought("tensorboard") and words == ["--logdir", "runs"]
+
+
+def check_cd(words: list[str]) -> None:
+    assert (ROOT / words[0]).is_dir()
+
+
+def check_source(words: list[str]) -> None:
+    assert words == [".venv/bin/activate"]
+
+
+CHECKS = {
+    "make": check_make, "papermill": check_papermill, "torchrun": check_torchrun, "python": check_python,
+    "python3.11": check_python, "pip": check_pip, "conda": check_conda, "cd": check_cd, ".": check_source,
+    "jupyter": check_jupyter, "tensorboard": check_tensorboard,
+    "srun": lambda words: CHECKS[words[0]](words[1:]),
+}  # fmt: skip
+
+
+def check(command: str) -> None:
+    program, *words = shlex.split(command, comments=True)
+    name = re.sub(r"^(\.venv|mediapipe-env)/bin/", "", program)
+    assert name in CHECKS, f"nothing here checks commands of {name}"
+    CHECKS[name](words)
+
+
+@pytest.fixture
+def on_a_gpu(monkeypatch):
+    """Commands are written for any machine."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+
+
+@pytest.mark.parametrize("command", [line for line in commands() if not line.startswith(OF_OTHERS)])
+def test_a_command_names_what_there_is_and_gives_it_what_it_takes(command, on_a_gpu):
+    check(command)
+
+
+@pytest.mark.parametrize("command", [
+    "make danse", "make dance SNOG=a.mp3", "make dance N=many", "make dance STYLE=tango", "make dance DEVICE=tpu",
+    "papermill 06_sing.ipynb out.ipynb", "papermill 05_dance.ipynb out.ipynb -r sonng a.mp3",
+    "papermill 05_dance.ipynb out.ipynb -r n 3", "papermill 05_dance.ipynb out.ipynb -p song 007",
+    "torchrun -m d2m.train_models --run path", "python -m d2m.train_models --presett demo", "python -m d2m.nothing",
+    'python -c "from d2m.fetch import melody; melody()"', "pip install mediapipe", "tensorbored --logdir runs",
+    'python -c "from d2m.fetch import dance_with_melody; dance_with_melody()"', "jupyter labb notebooks",
+])  # fmt: skip
+def test_a_command_that_is_wrong_is_found(command, on_a_gpu):
+    with pytest.raises(
+        (AssertionError, D2MError, ImportError, AttributeError, TypeError, ValueError, OSError, SystemExit)
+    ):
+        check(command)
