@@ -1,63 +1,83 @@
 """Jobs that are killed at any moment and begun again, and how: processes that end by SIGKILL, which nothing can catch.
 
-Each job writes all that it makes below one folder. Its processes are forked from a server that has the packages loaded,
-so that a moment at random falls into the work and not into imports; and a job can be killed at a step of writing too.
+Each job writes all that it makes below one folder. Its processes are forked from a server that has loaded and compiled
+what they need (`warmed`), so that a moment at random falls into the work; and a job can be killed at a step of writing
+too.
 """
 
 import json
 import multiprocessing
 import os
 import random
+import shutil
 import signal
+import sys
 import time
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
+from multiprocessing import forkserver
 from pathlib import Path
 
+import pytest
 import torch
 
 from d2m import builtin, checkpoint, corpus, export, generate, presets, render, songs, train
 from d2m.experiment import Experiment
 from d2m.paths import BEGUN
 
-LOADED = [
-    "lightning_fabric",
-    "torch",
-    "librosa",
-    "av",
-    "matplotlib.pyplot",
-    "d2m.experiment",
-    "d2m.render",
-    "d2m.music",
-]
 PATIENCE_S = 600  # for one process; it takes seconds
-STEPS = 40  # of a tiny training; a state is kept after each
+TRIES = 10  # for every kill that is wanted: some come after the job has ended
 
 
-def build_corpus(folder: Path, given: Path) -> None:
+@dataclass(frozen=True)
+class Size:
+    """How much a job has to do."""
+
+    steps: int  # of each tiny training; a state is kept after each
+    song_s: float  # of the song that is danced to
+
+
+BRIEF, LONG = Size(16, 60.0), Size(40, 600.0)
+
+
+@dataclass(frozen=True)
+class Whole:
+    """What a job makes when nothing stops it, and how long it takes."""
+
+    contents: dict[str, bytes]
+    took_s: float
+
+    def part(self, name: str, share: float) -> "Whole":
+        """What stands below the folder `name`, made in a `share` of the time."""
+        within = {file: content for file, content in self.contents.items() if file.startswith(f"{name}/")}
+        return Whole(within, self.took_s * share)
+
+
+def build_corpus(folder: Path, given: Path, size: Size) -> None:
     """Three songs are written, analysed and made a corpus of."""
     os.environ["D2M_CACHE"] = str(folder / "cache")
     clips = builtin.make(folder / "songs", songs_per_style=1, duration_s=8.0, jobs=1)
     corpus.build("killed", {clip.name: partial(replace, clip) for clip in clips}, folder / "corpus", jobs=1)
 
 
-def train_vae(folder: Path, given: Path) -> None:
+def train_vae(folder: Path, given: Path, size: Size) -> None:
     """A tiny DU-VAE is trained on the corpus `given`."""
-    assert _experiment(folder, given).vae
+    assert _experiment(folder, given, size).vae
 
 
-def train_mmgan(folder: Path, given: Path) -> None:
+def train_mmgan(folder: Path, given: Path, size: Size) -> None:
     """All that a dance needs is trained."""
-    assert _experiment(folder, given).dancer
+    assert _experiment(folder, given, size).dancer
 
 
-def dance_long(folder: Path, given: Path, seconds: float = 60.0) -> None:
+def dance_long(folder: Path, given: Path, size: Size) -> None:
     """A long song is heard, danced to by the models of the run in `given`, and the dance is written in every form."""
     os.environ["D2M_CACHE"] = str(folder / "cache")
     song = folder / "song.flac"
-    builtin.write_flac(song, songs.drum_track(120, seconds).samples)
-    (dance,) = generate.dance(_experiment(given / "run", given).dancer, song, seed=5)
+    builtin.write_flac(song, songs.drum_track(120, size.song_s).samples)
+    (dance,) = generate.dance(_experiment(given / "run", given, size).dancer, song, seed=5)
     export.write_npz(dance, folder / "dances" / "dance.npz")
     export.write_json(dance, folder / "dances" / "dance.json")
     export.write_bvh(dance, folder / "dances" / "dance.bvh")
@@ -65,13 +85,17 @@ def dance_long(folder: Path, given: Path, seconds: float = 60.0) -> None:
     render.render_gif(dance, folder / "dances" / "dance.gif", (0.0, 0.5), 64)
 
 
-# What is killed, and how many files each writes.
-JOBS = {"corpus": (build_corpus, 10), "vae": (train_vae, 42), "mmgan": (train_mmgan, 94), "dance": (dance_long, 7)}
+JOBS = {"corpus": build_corpus, "vae": train_vae, "mmgan": train_mmgan, "dance": dance_long}
 
 
-def _experiment(folder: Path, given: Path) -> Experiment:
+def files_written(name: str, size: Size) -> int:
+    """How many files a job writes: a training its states, its weights and its losses."""
+    return {"corpus": 10, "vae": size.steps + 2, "mmgan": 2 * (size.steps + 2) + 10, "dance": 7}[name]
+
+
+def _experiment(folder: Path, given: Path, size: Size) -> Experiment:
     """A run of the preset "killed" in `folder` on the corpus in `given`."""
-    often = train.TrainConfig(steps=STEPS, batch=8, save_every_s=0.0, log_every=5)
+    often = train.TrainConfig(steps=size.steps, batch=8, save_every_s=0.0, log_every=5)
     like = presets.PRESETS["demo"]
     presets.PRESETS["killed"] = replace(
         like, name="killed", vae=replace(like.vae, hidden=32, movement_size=8), vae_training=often,
@@ -81,16 +105,19 @@ def _experiment(folder: Path, given: Path) -> Experiment:
     return Experiment(str(given / "corpus"), str(folder), "killed", 3, "cpu")
 
 
-def start(job: Callable, folder: Path, given: Path, writes: int = 0):
+def start(job: Callable, folder: Path, given: Path, size: Size, writes: int = 0):
     """A process that does a job; it kills itself when it has half written its file number `writes`."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(LOADED)
-    process = context.Process(target=_work, args=(job, folder, given, writes))
+    context.set_forkserver_preload(["warmed"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # where the server finds what it loads
+        forkserver.ensure_running()
+    process = context.Process(target=_work, args=(job, folder, given, size, writes))
     process.start()
     return process
 
 
-def _work(job: Callable, folder: Path, given: Path, writes: int) -> None:
+def _work(job: Callable, folder: Path, given: Path, size: Size, writes: int) -> None:
     torch.set_num_threads(1)
     checkpoint.commit = lambda: "killed"  # git takes longer than these trainings
     folder.mkdir(parents=True, exist_ok=True)
@@ -98,7 +125,7 @@ def _work(job: Callable, folder: Path, given: Path, writes: int) -> None:
     os.dup2(log, 2)
     if writes:
         _die_while_writing(writes)
-    job(folder, given)
+    job(folder, given, size)
 
 
 def _die_while_writing(writes: int) -> None:
@@ -124,37 +151,50 @@ def finish(process) -> int:
     return process.exitcode
 
 
-def kill_often(name: str, folder: Path, given: Path, times: int, **options) -> dict[str, int]:
-    """Do a job without a stop; do it again, killed `times` at random moments and `times` in the midst of a write, each
-    time begun again where it was; hold both results equal. Return what happened, in counts."""
-    (job, writes), rng = JOBS[name], random.Random(name)
-    job = partial(job, **options)
-    whole, killed = folder / "whole", folder / "killed"
+def undisturbed(job: Callable, folder: Path, given: Path, size: Size) -> Whole:
+    """Do a job in `folder` without a stop."""
     begun = time.monotonic()
-    assert finish(start(job, whole, given)) == 0, (folder / "whole.log").read_text()[-2000:]
-    took_s = time.monotonic() - begun
-    expected, counts = contents(whole), {"killed": 0, "in a write": 0, "ended before": 0}
-    home = killed / "0"
-    for number in range(2 * times):
-        if number % 2:
-            process = start(job, home, given, rng.randint(1, writes))
-            code, kind = finish(process), "in a write"
-        else:
-            process = start(job, home, given)
-            time.sleep(rng.uniform(0, took_s))
+    assert finish(start(job, folder, given, size)) == 0, folder.with_suffix(".log").read_text()[-2000:]
+    return Whole(contents(folder), time.monotonic() - begun)
+
+
+def train_on(trained_on: Path, given: Path, size: Size) -> dict[str, Whole]:
+    """Copy a corpus to `given` and train a run of tiny models there: what the two trainings make without a stop."""
+    shutil.copytree(trained_on, given / "corpus")
+    run = undisturbed(train_mmgan, given / "run", given, size)
+    return {"mmgan": run, "vae": run.part("vae", 0.5)}
+
+
+def kill_often(
+    name: str, folder: Path, given: Path, size: Size, times: int, whole: Whole | None = None
+) -> dict[str, int]:
+    """Do a job, killed `times` at random moments and `times` in the midst of a write, each time begun again where it
+    was, until it is done; hold the result equal to the `whole`, which is made here where it is not given.
+
+    Return how often it was killed, and how often it had ended before.
+    """
+    job, rng = JOBS[name], random.Random(name)
+    whole = whole or undisturbed(job, folder / "whole", given, size)
+    counts, home = Counter({"killed": 0, "in a write": 0, "ended before": 0}), folder / "killed" / "0"
+    while min(counts["killed"], counts["in a write"]) < times:
+        kind = "killed" if counts["killed"] <= counts["in a write"] else "in a write"
+        process = start(job, home, given, size, rng.randint(1, files_written(name, size)) if kind != "killed" else 0)
+        if kind == "killed":
+            time.sleep(rng.uniform(0, whole.took_s))
             process.kill()
-            code, kind = finish(process), "killed"
-        assert code in (0, -signal.SIGKILL), (killed / "0.log").read_text()[-2000:]
+        code = finish(process)
+        assert code in (0, -signal.SIGKILL), home.with_suffix(".log").read_text()[-2000:]
         counts[kind if code else "ended before"] += 1
+        assert counts.total() <= 2 * times * TRIES, f"it ends before it is killed: {counts}"
         assert_readable(home)
         if code == 0:  # it was done: another one is begun
-            assert contents(home) == expected
-            home = killed / str(number + 1)
-    assert finish(start(job, home, given)) == 0
-    assert contents(home) == expected
+            assert contents(home) == whole.contents
+            home = home.with_name(str(counts.total()))
+    assert finish(start(job, home, given, size)) == 0
+    assert contents(home) == whole.contents
     left = [path for path in folder.rglob("*") if path.name.startswith(BEGUN)]
     assert left == [], "temporary files remain"
-    return counts
+    return dict(counts)
 
 
 def contents(folder: Path) -> dict[str, bytes]:

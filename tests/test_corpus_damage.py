@@ -89,6 +89,14 @@ def test_a_damaged_clip_is_refused_by_name(copied, damage):
         built.load(built.entries[0])
 
 
+def test_where_a_clip_is_not_found_the_manifest_that_lists_it_is_named(copied):
+    path = copied / "corpus.json"
+    path.write_text(json.dumps(change(name="not there")(json.loads(path.read_text()))))
+    built = corpus.read(copied)
+    with pytest.raises(CorpusError, match=r"not there\.npz cannot be read .*an entry of corpus\.json"):
+        built.load(built.entries[0])
+
+
 @pytest.mark.parametrize("poses", [np.full((300, 14, 3), np.nan), np.zeros((300, 13, 3)), np.array([{}], dtype=object)])
 def test_a_clip_whose_arrays_are_no_dance_is_refused_by_name(copied, poses):
     built = corpus.read(copied)

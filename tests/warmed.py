@@ -1,0 +1,13 @@
+"""What the server that forks the jobs to be killed loads, and has numba compile, so that no job begins with it."""
+
+import av  # noqa: F401
+import lightning_fabric  # noqa: F401
+import matplotlib.pyplot  # noqa: F401
+import torch
+
+import d2m.experiment
+import d2m.render  # noqa: F401
+from d2m import music
+
+torch.set_num_threads(1)
+music.warm()
