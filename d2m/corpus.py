@@ -16,7 +16,7 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -215,12 +215,28 @@ def _same(clip: Clip) -> Clip:
     return clip
 
 
+@cache
+def compile_alone() -> None:
+    """Let numba compile what hears beats, or find it compiled, once in this process and in no two at once.
+
+    Workers that fill an empty cache together have ended in a segmentation fault: the first compiles, the others wait
+    and then read.
+    """
+    from filelock import FileLock
+
+    from d2m import music
+
+    with FileLock(cache_folder("numba") / ".lock"):
+        music.warm()
+
+
 def _prepare(name: str, reader: Callable[[], Clip], folder: Path) -> Entry | tuple[str, str]:
     """Analyse one clip and write its arrays: its entry (split not settled yet), or its name and why it is refused."""
     from threadpoolctl import threadpool_limits
 
     from d2m import kinematics, music
 
+    compile_alone()
     try:
         with threadpool_limits(1):  # sums over two threads are rounded otherwise, and workers are many enough
             clip = reader()
