@@ -16,7 +16,7 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -71,7 +71,7 @@ class Corpus:
     def load(self, entry: Entry) -> dict[str, np.ndarray]:
         """The arrays of one clip, checked. Raises `CorpusError` naming the file."""
         path = self.folder / f"{entry.name}.npz"
-        expected = f"the npz of an entry of corpus.json, with the arrays {', '.join(ARRAYS)}"
+        expected = f"an npz with the arrays {', '.join(ARRAYS)}"
         arrays = read_arrays(path, ARRAYS, CorpusError, expected, "build the corpus again")
         check_arrays(arrays, path)
         return arrays
@@ -215,28 +215,12 @@ def _same(clip: Clip) -> Clip:
     return clip
 
 
-@cache
-def compile_alone() -> None:
-    """Let numba compile what hears beats, or find it compiled, once in this process and in no two at once.
-
-    Workers that fill an empty cache together have ended in a segmentation fault: the first compiles, the others wait
-    and then read.
-    """
-    from filelock import FileLock
-
-    from d2m import music
-
-    with FileLock(cache_folder("numba") / ".lock"):
-        music.warm()
-
-
 def _prepare(name: str, reader: Callable[[], Clip], folder: Path) -> Entry | tuple[str, str]:
     """Analyse one clip and write its arrays: its entry (split not settled yet), or its name and why it is refused."""
     from threadpoolctl import threadpool_limits
 
     from d2m import kinematics, music
 
-    compile_alone()
     try:
         with threadpool_limits(1):  # sums over two threads are rounded otherwise, and workers are many enough
             clip = reader()

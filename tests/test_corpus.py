@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from filelock import FileLock, Timeout
 
 from d2m import corpus, music
 from d2m.clock import FPS
@@ -118,22 +117,6 @@ def test_a_corpus_of_nothing_is_refused_with_an_example_and_leaves_no_manifest(t
     with pytest.raises(CorpusError, match="no clip of void can be used"):
         corpus.build("void", {}, tmp_path, jobs=1)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_worker_compiles_once_and_while_no_other_does(tmp_path, small_clips, readers, own_cache, monkeypatch):
-    compiled = []
-
-    def warm() -> None:
-        with pytest.raises(Timeout):
-            FileLock(own_cache / "numba" / ".lock").acquire(timeout=0)
-        compiled.append("once")
-
-    monkeypatch.setattr(music, "warm", warm)
-    corpus.compile_alone.cache_clear()
-    corpus.build("two", readers(small_clips[:2]), tmp_path / "two", jobs=1)
-    assert compiled == ["once"]
-    with FileLock(own_cache / "numba" / ".lock", timeout=0):
-        pass  # it is free again
 
 
 def test_a_build_that_was_stopped_goes_on_where_it_stopped(tmp_path, small_clips, readers, own_cache, monkeypatch):
