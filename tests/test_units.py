@@ -64,6 +64,13 @@ def test_placed_on_other_beats_the_anchors_follow_them(kind):
     np.testing.assert_allclose(placed, warp.resample(poses, to_frames(EVEN[2:7])), atol=1e-12)
 
 
+def test_without_a_kind_movements_are_placed_by_the_cubic_map():
+    rows, at_s = units.to_beat_time(noise(), UNEVEN), np.linspace(1.0, 8.0, 50)
+    linear, cubic = (units.from_beat_time(rows, UNEVEN, at_s, kind=kind) for kind in ("linear", "cubic"))
+    np.testing.assert_array_equal(units.from_beat_time(rows, UNEVEN, at_s), cubic)
+    assert not np.allclose(linear, cubic)
+
+
 def test_steps_inside_a_beat_are_equal_in_time():
     clock = np.arange(200.0)[:, None, None] * np.ones((14, 3)) / FPS  # poses that tell the time
     rows = units.to_beat_time(clock, np.array([0.31, 1.11, 1.51]))[:, 0, 0]
@@ -83,6 +90,12 @@ def test_the_length_of_a_music_beat_is_the_local_one():
     slowing = np.r_[np.arange(0, 5, 0.5), np.arange(5, 12, 1.0)]
     assert len(units.anchors([1.0, 3.0], slowing).times_s) == 5
     assert len(units.anchors([8.0, 10.0], slowing).times_s) == 3
+    assert len(units.anchors([3.0, 4.0], slowing).times_s) == 3  # the last gap that is all before the change
+    assert len(units.anchors([6.0, 8.0], slowing).times_s) == 3  # and one soon after it
+
+
+def test_two_beats_just_half_a_music_beat_apart_both_stay():
+    assert units.anchors([1.0, 1.25], np.arange(0, 8, 0.5)).times_s.tolist() == [1.0, 1.25]
 
 
 @pytest.mark.parametrize(

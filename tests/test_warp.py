@@ -26,6 +26,17 @@ def test_the_map_always_goes_forward(kind, seed):
     assert (np.diff(warp.time_map(source, target, kind)(at)) > 0).all()
 
 
+def test_without_a_kind_the_map_is_the_cubic_one():
+    at = np.linspace(0, 3, 101)
+    np.testing.assert_array_equal(warp.time_map(SOURCE, TARGET)(at), warp.time_map(SOURCE, TARGET, "cubic")(at))
+    assert not np.allclose(warp.time_map(SOURCE, TARGET)(at), warp.time_map(SOURCE, TARGET, "linear")(at))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_two_anchors_make_a_map(kind):
+    np.testing.assert_allclose(warp.time_map([1.0, 3.0], [5.0, 6.0], kind)([0, 1, 2, 3, 4]), [4.5, 5, 5.5, 6, 6.5])
+
+
 def test_the_linear_map_and_the_map_back_are_inverse():
     at = np.linspace(0, 3, 101)
     there, back = warp.time_map(SOURCE, TARGET, "linear"), warp.time_map(TARGET, SOURCE, "linear")
@@ -66,8 +77,9 @@ def test_the_cubic_keeps_velocity_at_anchors_and_the_linear_breaks_it():
 
 @pytest.mark.parametrize(
     ("source", "target"),
-    [([0, 1, 2], [0, 1]), ([0], [0]), ([], []), ([0, 2, 1], [0, 1, 2]), ([0, 1, 2], [0, 1, 1]), ([0, np.nan], [0, 1])],
-)
+    [([0, 1, 2], [0, 1]), ([0], [0]), ([], []), ([0, 2, 1], [0, 1, 2]), ([0, 1, 2], [0, 1, 1]), ([0, 0, 2], [0, 1, 2]),
+     ([0, np.nan], [0, 1])],
+)  # fmt: skip
 def test_what_is_no_time_map_is_refused_with_the_rule(source, target):
     with pytest.raises(D2MError, match="two strictly increasing lists of one length"):
         warp.time_map(source, target)
