@@ -1,5 +1,7 @@
 """kinematics: beats are found where a dancer turns or stops, and nowhere in a body that stands or moves evenly."""
 
+from dataclasses import replace
+
 import mir_eval
 import numpy as np
 import pytest
@@ -113,6 +115,19 @@ def test_motion_along_a_direction_of_the_plane_is_in_its_bin():
         np.testing.assert_allclose(np.roll(histogram, 1 - number)[:3], [1 / 3, 4 / 3, 1 / 3], atol=1e-9)
 
 
+def test_motion_towards_a_corner_of_the_icosahedron_is_in_its_bin():
+    golden = (1 + np.sqrt(5)) / 2
+    corners = [np.roll([0, a, b * golden], turn) for turn in range(3) for a in (-1, 1) for b in (-1, 1)]
+    bins = set()
+    for corner in corners:
+        direction = np.broadcast_to(corner / np.linalg.norm(corner), (1, 14, 3))
+        histogram = kinematics.directogram(np.full((1, 14), 3.6), direction)[0]
+        # The cosine to its five neighbours is 1 / sqrt(5), the fourth power 1 / 25; the other six look away.
+        np.testing.assert_allclose(np.sort(histogram), [0] * 6 + [0.12] * 5 + [3.0], atol=1e-9)
+        bins.add(int(histogram.argmax()))
+    assert bins == set(range(12))
+
+
 @pytest.mark.parametrize("poses", [np.zeros((10, 13, 3)), np.zeros((1, 14, 3)), np.full((10, 14, 2), np.nan)])
 def test_what_is_no_dance_is_refused(poses):
     with pytest.raises(PoseError, match="the poses"):
@@ -122,3 +137,56 @@ def test_what_is_no_dance_is_refused(poses):
 @pytest.mark.parametrize("frames", [2, 3, 5])
 def test_a_dance_of_some_frames_has_no_beats_rather_than_an_error(frames):
     assert len(kinematics.kinematic_beats(body(3)[:frames])[0]) == 0
+
+
+@pytest.mark.parametrize("speed", [0.0, 1e-3, 0.4])
+def test_directions_are_of_unit_length_however_slow_the_movement_or_none(speed):
+    poses = body(3) + frame_times(300)[:, None, None] * np.array([0.0, 0.6, 0.8]) * speed
+    expected = [0.0, 0.6, 0.8] if speed else [0.0, 0.0, 0.0]
+    _, direction = kinematics.joint_motion(poses)
+    np.testing.assert_allclose(direction, np.broadcast_to(expected, direction.shape), atol=1e-9)
+
+
+def test_smoothing_is_over_time_and_leaves_each_joint_to_itself():
+    poses = body(3)
+    poses[:, pose.R_WRIST, 1] += np.cos(np.pi * np.arange(300))  # to and fro in every frame: nothing but jitter
+    poses[:, pose.L_WRIST, 0] += 2.0 * frame_times(300)
+    speed, _ = kinematics.joint_motion(poses, smoothing_s=0.2)
+    moving = np.isin(np.arange(14), [pose.R_WRIST, pose.L_WRIST])
+    np.testing.assert_allclose(speed[20:-20, pose.L_WRIST], 2.0, atol=1e-9)
+    np.testing.assert_allclose(speed[:, ~moving], 0.0, atol=1e-9)
+    assert speed[20:-20, pose.R_WRIST].max() < 1e-3
+
+
+@pytest.mark.parametrize("starts", [True, False])
+@pytest.mark.parametrize("fps", [3.0, 15.0, 30.0])
+def test_the_strength_of_a_start_or_a_stop_is_half_the_speed_over_the_motion_around_it(fps, starts):
+    speed, at, frames = 1.5, 40, np.arange(81)
+    path = np.maximum(frames - at, 0) if starts else np.minimum(frames, at)
+    exact = replace(kinematics.KinematicBeatConfig(), smoothing_s=0.0)
+    strength = kinematics.beat_strength(moved(path * speed / fps, 3, fps), fps, exact)
+    # Two seconds of motion, from half of them before the frame to one frame less after it; half of the speed in it.
+    around = round(2 * fps)
+    moves = (around / 2 - 1 if starts else around / 2) + 0.5
+    assert strength[at] == pytest.approx(speed / 2 / (speed * moves / around + 0.15), rel=1e-9)
+    far = np.abs(frames - at) > round(0.33 * fps)  # neither just before it nor just after
+    np.testing.assert_allclose(strength[far], 0, atol=1e-9)
+
+
+def test_a_configuration_that_is_given_is_taken_and_none_is_the_usual_one():
+    walking = moved(np.minimum(1.5 * frame_times(80), 4.0), 3)
+    usual, given = kinematics.KinematicBeatConfig(), replace(kinematics.KinematicBeatConfig(), neighbourhood_s=0.0)
+    np.testing.assert_array_equal(kinematics.beat_strength(walking), kinematics.beat_strength(walking, FPS, usual))
+    # Motion is then that of the frame alone: at the stop half the speed, as much as it changes by.
+    exact = replace(given, smoothing_s=0.0)
+    assert kinematics.beat_strength(walking, FPS, exact)[40] == pytest.approx(0.75 / (0.75 + 0.15), rel=1e-9)
+
+
+def test_a_beat_is_the_top_of_the_parabola_through_its_peak_or_the_middle_of_a_flat_one(monkeypatch):
+    frames = np.arange(60)
+    strength = np.maximum(2 - 0.1 * (frames - 10.3) ** 2, 0) + np.maximum(1 - 0.1 * (frames - 29.6) ** 2, 0)
+    strength[44:47] = 0.8
+    monkeypatch.setattr(kinematics, "beat_strength", lambda poses, fps, config: strength)
+    times_s, found = kinematics.kinematic_beats(body(3, 4.0))
+    np.testing.assert_allclose(times_s * FPS, [10.3, 29.6, 45.0], atol=1e-9)
+    np.testing.assert_array_equal(found, strength[[10, 30, 45]])
