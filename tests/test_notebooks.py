@@ -128,6 +128,13 @@ def test_a_notebook_is_kept_as_one_whole_run_left_it(name):
     assert outputs and not [output.ename for output in outputs if output.output_type == "error"]
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_every_picture_that_is_kept_has_an_alternative_text(name):
+    outputs = [output for cell in code(name) for output in cell.outputs if "data" in output]
+    pictures = [(output, kind) for output in outputs for kind in output.data if kind.startswith("image/")]
+    assert pictures and all(len(output.metadata[kind]["alt"]) > 5 for output, kind in pictures)
+
+
 @pytest.mark.parametrize("name", ["02_train_vae", "03_train_mmgan"])
 def test_training_on_a_built_corpus_imports_neither_librosa_nor_pyav(name, small_corpus, tmp_path):
     given = {"corpus": str(small_corpus.folder), "run": str(tmp_path / "run"), "device": "cpu", "steps": 1}
