@@ -34,13 +34,9 @@ def load(path) -> tuple[np.ndarray, int]:
     return np.clip(samples, -1, 1), SAMPLE_RATE
 
 
-def load_stereo(path) -> tuple[np.ndarray, int]:
-    """The sound of a file for a video: stereo float32 (n, 2) and its rate, 44100. Raises `MediaError`."""
-    return _decode(path, STEREO_RATE, 2), STEREO_RATE
-
-
 def stream_stereo(path, first: int, count: int) -> Iterator[np.ndarray]:
-    """The samples [first, first + count) of `load_stereo`, a second (44100, 2) at a time, decoded as it is asked for.
+    """The sound of a file for a video: samples [first, first + count) of stereo float32 at `STEREO_RATE`, a second
+    (44100, 2) at a time, decoded as it is asked for.
 
     A second lies in memory, however long the song is. The last is shorter; a song that has ended gives no more. Raises
     `MediaError` where the file is no song or, at the second where it is met, damaged; what comes later is not read.

@@ -19,7 +19,7 @@ from filelock import FileLock
 from scipy.ndimage import maximum_filter1d
 
 from d2m import given_beats, spectrum
-from d2m.audio import MIN_SONG_S, load, load_stereo
+from d2m.audio import MIN_SONG_S, load
 from d2m.clock import FPS, SAMPLE_RATE, frame_count, samples_per_frame, to_frames
 from d2m.errors import D2MError, MediaError, ParameterError
 from d2m.paths import cache_folder, replacing
@@ -37,7 +37,6 @@ __all__ = [
     "extend_beats",
     "features",
     "load",
-    "load_stereo",
     "tempo",
     "warm",
 ]

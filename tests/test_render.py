@@ -140,11 +140,11 @@ def test_what_is_encoded_with_the_pictures_is_the_song_sample_by_sample(write_so
         render._encode(container, video, track, np.zeros((8, 8, 3), np.uint8), sound, number)
     assert [pts for pts, _ in track.heard] == [0, RATE, 2 * RATE, 3 * RATE]
     heard = np.concatenate([samples for _, samples in track.heard])
-    np.testing.assert_array_equal(heard, audio.load_stereo(song)[0][1000 : 1000 + round(3.5 * RATE)])
+    np.testing.assert_array_equal(heard, audio._decode(song, RATE, 2)[1000 : 1000 + round(3.5 * RATE)])
 
 
 def test_a_song_is_not_held_in_memory_while_its_video_is_made(dance, write_sound, tmp_path, monkeypatch):
-    monkeypatch.setattr(audio, "load_stereo", None)
+    monkeypatch.setattr(audio, "_decode", None)
     path = render.render_video(dance, tmp_path / "dance.mp4", SIZE, (0, 2))
     assert len(decoded(path)[2]) / RATE == pytest.approx(2, abs=1 / 30)
 
