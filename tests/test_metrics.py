@@ -314,8 +314,8 @@ def test_a_dance_that_has_nothing_to_be_compared_with_is_refused(changed, rule):
         (([OURS[0].poses], SONGS, REFERENCE), "dances is no list of dances"),
         ((OURS, SONGS, [REFERENCE]), "reference is no list of dances"),
         ((OURS, SONGS, REFERENCE, {"real": REAL[0]}), "real is no list of dances"),
-        ((OURS, list(SONGS), REFERENCE), "songs is a list; expected a dict"),
-        ((OURS, SONGS, REFERENCE, [REAL]), "others is a list; expected a dict"),
+        ((OURS, list(SONGS), REFERENCE), "songs is a list; expected a dict of each song's beats in seconds"),
+        ((OURS, SONGS, REFERENCE, [REAL]), "others is a list; expected a dict of lists of dances"),
         ((OURS, SONGS, REFERENCE, {}, {}, None, -1), "seed is -1; expected a whole number from 0"),
         ((OURS, SONGS, REFERENCE, {}, {}, None, 0.5), "seed is 0.5"),
         ((OURS, SONGS, REFERENCE, {}, {}, None, True), "seed is True"),
@@ -382,7 +382,8 @@ def test_markdown_shows_values_intervals_controls_and_what_is_as_good_as_real(ta
     ("number", "told"),
     [
         (None, "–"), (0.0, "0"), (0.0004, "0"), (-0.0004, "0"), (0.0005, "0.0005"), (-0.0123456, "-0.0123"),
-        (0.98765, "0.988"), (12.345, "12.3"), (999.4, "999"), (999.6, "1000"), (1234.5678, "1235"), (-5e5, "-500000"),
+        (0.98765, "0.988"), (12.345, "12.3"), (999.4, "999"), (999.5, "1000"), (999.6, "1000"), (1234.5678, "1235"),
+        (-5e5, "-500000"),
     ],
 )  # fmt: skip
 def test_digits_are_three_and_never_an_exponent(number, told):
