@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from d2m.errors import CorpusError, PoseError
-from d2m.files import read_bytes
+from d2m.files import head, read_bytes
 from d2m.keypoints import to_joints
 from d2m.pickled import read_arrays
 
 FPS = 60.0
+LARGEST_LIST = 2**20  # bytes of what AIST++ refuses: it has 46 names
 LARGEST_FILE = 64 * 2**20  # bytes: two arrays of 17 keypoints are 3 MB a minute
 ARRAYS = ("keypoints3d_optim", "keypoints3d")  # the first that is there: smoothed, with bones that keep their length
 GENRES = {
@@ -37,7 +38,7 @@ def read(path: Path) -> tuple[np.ndarray, float]:
     What AIST++ itself lists as badly reconstructed (`ignore_list.txt` beside the folder) is refused.
     """
     ignored = path.parent.parent / "ignore_list.txt"
-    if ignored.is_file() and path.stem in ignored.read_text(errors="replace").split():
+    if ignored.is_file() and path.stem in head(ignored, LARGEST_LIST).decode(errors="replace").split():
         raise CorpusError(f"{path} is in {ignored.name}: AIST++ says that it is badly reconstructed")
     arrays = read_arrays(read_bytes(path, LARGEST_FILE, CorpusError, "a file that is whole"), ARRAYS, str(path))
     if not arrays:

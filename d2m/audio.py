@@ -164,5 +164,5 @@ def frame_rate(path) -> float | None:
             video = container.streams.video
             rate = video[0].average_rate if video else None
             return float(rate) if rate else None
-    except Exception as error:  # see `_decode`
+    except Exception as error:  # see `_pieces`
         raise MediaError(f"{path} cannot be decoded ({error})", "a video file that is whole") from error

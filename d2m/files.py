@@ -16,11 +16,11 @@ LARGEST_JSON = 40 * 2**20  # bytes: 20 minutes of one take; JSON of nothing but 
 LARGEST_ARRAYS = 256 * 2**20  # bytes of all arrays of a file, unpacked: a dance of 10 hours and its music take 160 MB
 
 
-def head(path: Path) -> bytes:
-    """The first bytes of a file, none where it cannot be read."""
+def head(path: Path, count: int = HEAD) -> bytes:
+    """The first `count` bytes of a file, none where it cannot be read."""
     try:
         with path.open("rb") as file:
-            return file.read(HEAD)
+            return file.read(count)
     except OSError:
         return b""
 

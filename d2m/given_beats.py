@@ -23,12 +23,15 @@ def read(path: Path) -> np.ndarray:
     Empty lines, and what follows a #, are left out. Raises `ParameterError` that names the file and the line.
     """
     path = Path(path)
+    expected = "a text file of seconds, one a line"
     try:
+        if path.exists() and not path.is_file():  # a pipe could be read for ever
+            raise ParameterError(f"{path} is no file", expected)
         if path.stat().st_size > LARGEST_FILE:
-            raise ParameterError(f"{path} has {path.stat().st_size / 2**20:.0f} MB", "a text file of seconds")
+            raise ParameterError(f"{path} has {path.stat().st_size / 2**20:.0f} MB", expected)
         lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ParameterError(f"{path} cannot be read ({error})", "a text file of seconds, one a line") from error
+    except (OSError, ValueError) as error:  # what is no text, and names that no file can have
+        raise ParameterError(f"{path} cannot be read ({error})", expected) from error
     found = []
     for number, line in enumerate(lines, 1):
         word = (line.partition("#")[0].split() or [""])[0]

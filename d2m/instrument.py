@@ -92,7 +92,7 @@ def first_pose(choice: str, path: str, before: list[Dance]) -> np.ndarray | None
     return parameters.read_pose(path.strip() if choice == "file" else "")
 
 
-def tempo(text: str) -> float:
+def read_tempo(text: str) -> float:
     """The tempo in a field of text, in beats a minute; 0, the one that is heard, where it is empty.
 
     Raises `ParameterError` for what is no number, or no tempo from 30 to 300.
@@ -153,13 +153,12 @@ def strip(dance: Dance) -> Figure:
 
 def beat_ribbon(dance: Dance, span_s: tuple[float, float]) -> Figure:
     """The song's beats on its onset strength, and below the dance's kinematic beats on the change of its motion."""
-    heard = music.analyse(dance.song)
-    first = round(dance.start_s * heard.onset_fps)
+    onsets, _ = music.onset_strength(music.load(dance.song)[0])
+    onsets = onsets[round(dance.start_s * music.ONSET_FPS) :]
     strength = kinematics.beat_strength(dance.poses, dance.fps)
     found_s = kinematics.kinematic_beats(dance.poses, dance.fps)[0]
-    onsets = heard.onset_strength[first:]
     tracks = [
-        plot.Track("music beats", onsets, heard.onset_fps, "onset strength", plot.MUSIC, dance.beats_s),
+        plot.Track("music beats", onsets, music.ONSET_FPS, "onset strength", plot.MUSIC, dance.beats_s),
         plot.Track("kinematic beats of the dance", strength, dance.fps, "change", plot.KINEMATIC, found_s),
     ]
     return plot.timeline(tracks, span_s)

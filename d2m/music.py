@@ -21,8 +21,8 @@ from scipy.ndimage import maximum_filter1d
 from d2m import given_beats, spectrum
 from d2m.audio import MIN_SONG_S, load
 from d2m.clock import FPS, SAMPLE_RATE, frame_count, samples_per_frame, to_frames
-from d2m.errors import D2MError, MediaError, ParameterError
-from d2m.paths import cache_folder, replacing
+from d2m.errors import D2MError, MediaError, OutputError, ParameterError
+from d2m.paths import cache_folder, make_folder, replacing
 
 # numba compiles librosa's tracker for some 20 s; with a folder of ours it does so once on a machine.
 os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_folder("numba")))
@@ -234,24 +234,37 @@ def warm() -> None:
     done = Path(os.environ["NUMBA_CACHE_DIR"]) / f"{_compiled_for()}.done"
     if done.exists():
         return
-    with FileLock(done.with_suffix(".lock")):
-        if not done.exists():
-            noise = np.random.default_rng(0).normal(size=6 * SAMPLE_RATE).astype(np.float32)
-            strength, drums = onset_strength(noise / 10)
-            features(noise / 10)
-            with suppress(D2MError):  # noise need not have a beat; the code is compiled all the same
-                beats(strength, drums, bpm=120.0)
-            done.touch()
+    try:
+        make_folder(done.parent)
+        with FileLock(done.with_suffix(".lock")):
+            if not done.exists():
+                hear_noise()
+                done.touch()
+    except OSError as error:
+        raise OutputError(
+            f"{done.parent} cannot be written ({error.strerror or error})", "a folder for what numba compiles",
+            "name another one in NUMBA_CACHE_DIR",
+        ) from error  # fmt: skip
+
+
+def hear_noise() -> None:
+    """Use all of librosa that is used here, whose code is then compiled, or read from numba's cache."""
+    noise = np.random.default_rng(0).normal(size=6 * SAMPLE_RATE).astype(np.float32)
+    strength, drums = onset_strength(noise / 10)
+    features(noise / 10)
+    with suppress(D2MError):  # noise need not have a beat; the code is compiled all the same
+        beats(strength, drums, bpm=120.0)
 
 
 def _compiled_for() -> str:
-    """What numba compiles anew for: the processor, versions, and where librosa lies."""
+    """What numba compiles anew for: the processor, versions, and where librosa lies since when."""
     import librosa
     import llvmlite.binding
     import numba
 
     processor = llvmlite.binding.get_host_cpu_name(), str(llvmlite.binding.get_host_cpu_features())
-    told = (*processor, sys.version, numba.__version__, librosa.__version__, librosa.__file__)
+    installed = [(path, os.stat(path).st_mtime_ns) for path in (librosa.__file__, numba.__file__)]
+    told = (*processor, sys.version, numba.__version__, librosa.__version__, *installed)
     return hashlib.sha256(repr(told).encode()).hexdigest()[:24]
 
 

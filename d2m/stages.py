@@ -111,7 +111,7 @@ def train_reference_vae(material: Material, repeats: int) -> Row:
         with torch.autocast("cpu", torch.bfloat16, enabled=bool(precision())):
             step()
 
-    label = f"  two encodes, four decodes, batch {config.batch}"
+    label = f"  two encodes, four decodes{', bf16' * bool(precision())}, batch {config.batch}"
     return timed(label, work, config.batch, "units/s", repeats, f"{NAIVE}; 110 units/s")
 
 

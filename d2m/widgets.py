@@ -8,6 +8,7 @@ import base64
 import html
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import ipywidgets
@@ -83,7 +84,7 @@ class DancePanel(ipywidgets.VBox):
         """What the controls ask for. Raises `D2MError`."""
         song = parameters.find_song(self.path.value.strip()) if self.path.value.strip() else self.song.value
         pose = instrument.first_pose(self.first.value, self.pose_path.value, self.made)
-        bpm, beats = instrument.tempo(self.bpm.value), self.beats.value.strip()
+        bpm, beats = instrument.read_tempo(self.bpm.value), self.beats.value.strip()
         asked = (self.dance_style.value, self.seed.value, self.count.value, pose, self.energy.value, bpm, beats)
         return Request(song, *asked)
 
@@ -115,8 +116,9 @@ class DancePanel(ipywidgets.VBox):
         self._show(self.request())
 
     def _another(self) -> None:
-        self.seed.value = self.asked.another().seed
-        self._show(self.request())
+        another = replace(self.request(), seed=self.asked.another().seed)
+        self.seed.value = another.seed
+        self._show(another)
 
     def _show(self, request: Request) -> None:
         self._moved("listening, composing", 0.0)

@@ -33,6 +33,7 @@ from d2m import (
     checkpoint,
     corpus,
     export,
+    given_beats,
     keypoint_json,
     openpose,
     parameters,
@@ -201,6 +202,11 @@ def _pose(folder: Path) -> Path:
     return folder / "pose.npy"
 
 
+def _beats(folder: Path) -> Path:
+    (folder / "beats.txt").write_text("# beats\n" + "\n".join(f"{0.5 * beat}" for beat in range(1, 20)))
+    return folder / "beats.txt"
+
+
 def _corpus(file: str) -> Callable[[Path], Path]:
     def write(folder: Path) -> Path:
         times = np.arange(-0.2, 4.5, 0.5)
@@ -323,6 +329,7 @@ READERS = (
     *(Reader(kind, _song(kind), audio.load) for kind in (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".mp4")),
     Reader("dance npz", _dance, export.read_npz, (of_bytes, of_arrays, of_arrays)),
     Reader("pose npy", _pose, lambda path: parameters.read_pose(str(path)), (of_bytes, of_arrays)),
+    Reader("beats", _beats, given_beats.read),
     Reader("clip npz", _corpus("clip.npz"), _clip, (of_bytes, of_arrays, of_arrays)),
     Reader("manifest", _corpus("corpus.json"), _clip, (of_bytes, of_json, of_json), ("entry",)),
     Reader("motion JSON", _pair("skeletons.json"), lambda path: sources.read_pair(path.parent), (of_bytes, of_json)),

@@ -119,6 +119,7 @@ def start(job: Callable, folder: Path, given: Path, size: Size, writes: int = 0)
 
 def _work(job: Callable, folder: Path, given: Path, size: Size, writes: int) -> None:
     torch.set_num_threads(1)
+    assert "warmed" in sys.modules, "the server that forks could not load it, and says nothing of that"
     checkpoint.commit = lambda: "killed"  # git takes longer than these trainings
     folder.mkdir(parents=True, exist_ok=True)
     log = os.open(folder.with_suffix(".log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND)

@@ -36,6 +36,8 @@ BROUGHT = {
     "PIL": "matplotlib",
     "cycler": "matplotlib",
     "IPython": "jupyterlab",
+    "numba": "librosa",
+    "llvmlite": "librosa",
 }  # imported, and brought by what is named
 
 

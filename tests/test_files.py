@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from d2m import audio, corpus, export, files, parameters, sources
+from d2m import audio, corpus, export, files, given_beats, parameters, sources
 from d2m.dance import Dance
 from d2m.errors import CorpusError, D2MError, MediaError, ParameterError, PoseError
 
@@ -150,6 +150,7 @@ def test_a_file_that_is_too_large_is_refused_unread(tmp_path):
 READS = {
     "npz": arrays_in, "dance": export.read_npz, "npy": lambda path: files.read_array(path, PoseError, "an array"),
     "json": lambda path: files.read_json(path, PoseError, "JSON"), "song": audio.load,
+    "beats": given_beats.read,
 }  # fmt: skip
 
 

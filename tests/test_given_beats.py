@@ -41,7 +41,7 @@ def test_what_are_no_beats_is_refused_by_file_and_rule(tmp_path, content, told):
 
 
 def test_a_folder_and_a_file_too_large_are_refused(tmp_path, monkeypatch):
-    with pytest.raises(ParameterError, match="cannot be read"):
+    with pytest.raises(ParameterError, match="is no file"):
         given_beats.read(tmp_path)
     monkeypatch.setattr(given_beats, "LARGEST_FILE", 3)
     (tmp_path / "beats.txt").write_text("1\n2\n3\n4\n")

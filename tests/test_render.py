@@ -137,7 +137,7 @@ def test_what_is_encoded_with_the_pictures_is_the_song_sample_by_sample(write_so
     video, track = SimpleNamespace(encode=lambda image: []), Listening()
     sound = audio.stream_stereo(song, 1000, round(3.5 * RATE))
     for number in range(105):  # 3.5 s
-        render._encode(container, video, track, np.zeros((8, 8, 3), np.uint8), sound, number)
+        render._encode(container, video, track, SimpleNamespace(pts=number), sound)
     assert [pts for pts, _ in track.heard] == [0, RATE, 2 * RATE, 3 * RATE]
     heard = np.concatenate([samples for _, samples in track.heard])
     np.testing.assert_array_equal(heard, audio._decode(song, RATE, 2)[1000 : 1000 + round(3.5 * RATE)])

@@ -11,3 +11,4 @@ from d2m import music
 
 torch.set_num_threads(1)
 music.warm()
+music.hear_noise()  # where it was compiled before, warm() reads none of it
