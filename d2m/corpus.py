@@ -71,7 +71,7 @@ class Corpus:
     def load(self, entry: Entry) -> dict[str, np.ndarray]:
         """The arrays of one clip, checked. Raises `CorpusError` naming the file."""
         path = self.folder / f"{entry.name}.npz"
-        expected = f"an npz with the arrays {', '.join(ARRAYS)}"
+        expected = f"the npz of an entry of corpus.json, with the arrays {', '.join(ARRAYS)}"
         arrays = read_arrays(path, ARRAYS, CorpusError, expected, "build the corpus again")
         check_arrays(arrays, path)
         return arrays
