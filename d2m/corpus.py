@@ -37,7 +37,7 @@ FOLDS = 4  # by song, for the study
 SHARES = (0.7, 0.15, 0.15)  # of the groups of a style, where the source fixes no split
 ARRAYS = ("poses", "music_features", "music_beats_s", "kinematic_beats_s", "kinematic_strength", "known_beats_s")
 # A change in any of these makes a cached corpus stale: their text is part of its name.
-ANALYSIS = ("music", "audio", "kinematics", "pose", "clock", "corpus")
+ANALYSIS = ("music", "beat_tracker", "spectrum", "audio", "kinematics", "pose", "clock", "corpus")
 BUILTIN_RECIPE = ("songs", "moves", "dancers", "builtin", *ANALYSIS)
 
 

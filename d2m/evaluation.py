@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from d2m import alignment, checkpoint, dataset, generate, memory, metrics, music, pose, scores, style, yardstick
+from d2m.beat_tracker import BeatConfig
 from d2m.clock import FPS
 from d2m.compositions import compositions
 from d2m.dance import Dance
@@ -234,7 +235,7 @@ def protocol(experiment: Experiment, count: int = 3) -> dict:
         "style judge": {**asdict(experiment.classifier("motion").config), "hop": HOP, "trained on": "train"},
         "memory": {"poses": memory.POSES, "step": memory.STEP_FRAMES, "hop": memory.HOP_FRAMES},
         "smallest deviation of a feature": yardstick.SMALLEST_DEVIATION,
-        "music beat detector": asdict(music.BeatConfig()),
+        "music beat detector": asdict(BeatConfig()),
         "definitions": scores.definitions(),
         "training steps": experiment.trained_steps(),
         "interval": f"95 %, {DRAWS} bootstrap draws of the songs, one training seed",

@@ -153,7 +153,7 @@ def timed(
     return Row(stage, median, len(seconds), amount / median, unit, target)
 
 
-def precision() -> str:
+def fastest_precision() -> str:
     """In which large networks train fastest (see `train.PRECISIONS`): bf16 where the processor has matrix units for it,
     else the device's own."""
     has_units = PROCESSOR.exists() and "amx_bf16" in PROCESSOR.read_text()
@@ -161,9 +161,9 @@ def precision() -> str:
 
 
 def timed_training(
-    experiment: Untrained, name: str, label: str, units_a_draw: int, repeats: int, target: str = "", form: str = ""
+    experiment: Untrained, name: str, label: str, units_a_draw: int, repeats: int, target: str = "", precision: str = ""
 ) -> Row:  # fmt: skip
-    """The row of a step of a model's training in the precision `form`: `train.fit` as it is, whose calls for batches
+    """The row of a step of a model's training in a `precision`: `train.fit` as it is, whose calls for batches
     are a clock's ticks.
 
     So a step is all that the loop does: batch, forward, backward, gradient clip and optimiser of every player.
@@ -180,9 +180,9 @@ def timed_training(
         return draw(count, generator)
 
     # The first run warms up, and one step more ends the last run. Nothing is kept on the way.
-    brief = replace(config, steps=(repeats + 1) * STEPS + 1, save_every_s=float("inf"), precision=form)
+    brief = replace(config, steps=(repeats + 1) * STEPS + 1, save_every_s=float("inf"), precision=precision)
     with redirect_stderr(StringIO()):
         train.fit(model, ticking, brief, experiment.folder / "training", seed=0)
     median = statistics.median(np.diff(ticks)[1:].tolist()) / STEPS
     units = config.batch * units_a_draw / median
-    return Row(f"{label}{', bf16' * bool(form)}, batch {config.batch}", median, repeats, units, "units/s", target)
+    return Row(f"{label}{', bf16' * bool(precision)}, batch {config.batch}", median, repeats, units, "units/s", target)

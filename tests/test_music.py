@@ -7,10 +7,11 @@ import sys
 import mir_eval
 import numpy as np
 import pytest
+from filelock import FileLock, Timeout
 
 from d2m import music, songs
 from d2m.clock import frame_count
-from d2m.errors import MediaError
+from d2m.errors import MediaError, OutputError
 from d2m.paths import ROOT
 
 TEMPI = range(70, 181, 5)
@@ -140,3 +141,29 @@ def test_processes_that_find_nothing_compiled_compile_one_at_a_time(tmp_path, wr
     said.append(start("three").communicate(timeout=1800)[0])  # it finds all compiled
     assert said[0].split() and said[1:] == said[:1] * 2
     assert len(list((tmp_path / "numba").glob("*.done"))) == 1
+
+
+def test_what_is_compiled_is_compiled_alone_and_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "numba"))
+    compiled = []
+
+    def hear_noise() -> None:
+        (lock,) = (tmp_path / "numba").glob("*.lock")
+        with pytest.raises(Timeout):
+            FileLock(lock).acquire(timeout=0)
+        compiled.append(lock)
+
+    monkeypatch.setattr(music, "hear_noise", hear_noise)
+    for _ in range(2):  # a second process finds it done
+        music.warm.cache_clear()
+        music.warm()
+    with FileLock(*compiled, timeout=0):  # it was one, and is free again
+        assert len(list((tmp_path / "numba").glob("*.done"))) == 1
+
+
+def test_a_folder_for_compiled_code_that_cannot_be_written_is_named(tmp_path, monkeypatch):
+    (tmp_path / "numba").write_text("a file")
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "numba"))
+    music.warm.cache_clear()
+    with pytest.raises(OutputError, match="numba"):
+        music.warm()
