@@ -28,8 +28,8 @@ from d2m.event_log import EventLog
 from d2m.files import read_json
 from d2m.paths import replacing
 from d2m.progress import progress
+from d2m.train_state import History, State, finite, keep, resume
 
-History = dict[str, tuple[list[int], list[float]]]  # loss name -> steps and values
 PRECISIONS = ("", "32-true", "bf16-mixed")  # as Fabric names them; float16 would need its losses scaled
 Draw = Callable[[int, torch.Generator], dict[str, Tensor]]  # batch size and randomness -> a batch
 
@@ -92,8 +92,8 @@ def fit(
     adam = partial(torch.optim.Adam, lr=config.learning_rate, fused=fabric.device.type == "cpu")
     optimisers = {name: adam(weights) for name, weights in players.items()}
     state_path, history = folder / "training.safetensors", {}
-    agreed = _State(config, seed, model.config, origin)
-    first = _resume(state_path, model, optimisers, history, agreed)
+    agreed = State(config, seed, model.config, origin)
+    first = resume(state_path, model, optimisers, history, agreed)
     events = EventLog(folder / "tensorboard", history) if fabric.global_rank == 0 else None
     _check_shared(fabric, first, state_path)
     wrapped, *fabric_optimisers = fabric.setup(model, *optimisers.values())
@@ -130,7 +130,7 @@ def fit(
         if logging and fabric.global_rank == 0:
             warned = _warn(model, history, label, warned)
         if saving:
-            _keep(state_path, model, optimisers, history, agreed, step + 1)
+            keep(state_path, model, optimisers, history, agreed, step + 1)
             saved_at = time.monotonic()
     if events:
         events.close()
@@ -179,17 +179,12 @@ def read_losses(path: Path) -> History:
     found = read_json(path, CheckpointError, expected, "train again")
     try:
         losses = {name: (steps, values) for name, (steps, values) in found.items()}
-        plain = all(_plain(*parts) and len(parts[0]) == len(parts[1]) for parts in losses.values())
+        plain = all(finite(*parts) and len(parts[0]) == len(parts[1]) for parts in losses.values())
     except (AttributeError, TypeError, ValueError):
         plain = False
     if not plain:
         raise CheckpointError(f"{path} holds something else", expected, "train again")
     return losses
-
-
-def _plain(*lists: list) -> bool:
-    """Whether lists hold nothing but finite numbers."""
-    return all(type(value) in (int, float) and math.isfinite(value) for values in lists for value in values)
 
 
 def _schedule(progress: float, final: float) -> float:
@@ -253,62 +248,3 @@ def _log(history: History, events: EventLog | None, step: int, player: str, loss
         values.append(value)
         if events:
             events.add(name, step, value)
-
-
-@dataclass(frozen=True)
-class _State:
-    """What a kept training state must agree with to be taken up."""
-
-    training: TrainConfig
-    seed: int
-    model: object  # its configuration
-    origin: str  # of the data
-
-
-def _keep(path: Path, model, optimisers, history: History, agreed: "_State", step: int) -> None:
-    """Write all that a resume needs: weights, optimiser moments, history, step."""
-    tensors = {f"model/{name}": tensor for name, tensor in model.state_dict().items()}
-    for player, optimiser in optimisers.items():
-        for index, moments in optimiser.state_dict()["state"].items():
-            tensors |= {f"optimiser/{player}/{index}/{name}": value for name, value in moments.items()}
-    checkpoint.save(path, "training", tensors, agreed, {"step": step, "history": history})
-
-
-def _resume(path: Path, model, optimisers, history: History, agreed: "_State") -> int:
-    """Take up a kept state: fills model, optimisers and history, returns the step to go on with (0: from the start)."""
-    if not path.exists():
-        return 0
-    tensors, found, kept = checkpoint.read(path, "training")
-    checkpoint.check_config(path, found, agreed)
-    weights = {name.removeprefix("model/"): value for name, value in tensors.items() if name.startswith("model/")}
-    checkpoint.load_weights(model, weights, path)
-    try:
-        for player, optimiser in optimisers.items():
-            optimiser.load_state_dict(_moments(tensors, player, optimiser))
-        history.update({name: (list(steps), list(values)) for name, (steps, values) in kept["history"].items()})
-        step = kept["step"]
-        if type(step) is not int or not 0 <= step <= agreed.training.steps:
-            raise ValueError(f"step {step}")
-        if not all(_plain(*parts) for parts in history.values()):
-            raise ValueError("losses that are no numbers")
-    except (LookupError, ValueError, TypeError, AttributeError, RuntimeError) as error:
-        raise CheckpointError(
-            f"{path} is damaged ({error})", "a whole training state", "delete it and train again"
-        ) from error
-    return step
-
-
-def _moments(tensors: dict[str, Tensor], player: str, optimiser) -> dict:
-    """The state of a player's optimiser, in the form that it takes."""
-    groups = optimiser.state_dict()["param_groups"]
-    moments: dict[int, dict[str, Tensor]] = {}
-    for name, value in tensors.items():
-        if name.startswith(f"optimiser/{player}/"):
-            index, moment = name.split("/")[2:]
-            moments.setdefault(int(index), {})[moment] = value
-    weights = [weight for group in optimiser.param_groups for weight in group["params"]]
-    for index, held in moments.items():
-        fit = all(value.shape in ((), weights[index].shape) for value in held.values())
-        if not fit or held.keys() != {"step", "exp_avg", "exp_avg_sq"}:
-            raise ValueError(f"the moments of weight {index} of the {player}")
-    return {"state": moments, "param_groups": groups}

@@ -43,6 +43,7 @@ from d2m import (
     songs,
     sources,
     train,
+    train_state,
 )  # fmt: skip
 from d2m.clock import frame_times
 from d2m.dance import Dance
@@ -293,7 +294,7 @@ def _load_weights(path: Path) -> torch.nn.Module:
 def _training() -> tuple:
     toy = Toy()
     optimisers = {name: torch.optim.Adam(weights) for name, weights in toy.players().items()}
-    return toy, optimisers, train._State(train.TrainConfig(9), 0, ToyConfig(), "corpus")
+    return toy, optimisers, train_state.State(train.TrainConfig(9), 0, ToyConfig(), "corpus")
 
 
 def _state(folder: Path) -> Path:
@@ -301,13 +302,13 @@ def _state(folder: Path) -> Path:
     for name, optimiser in optimisers.items():
         toy({"x": torch.ones(2, 3)}, 0, name)["total"].backward()
         optimiser.step()
-    train._keep(folder / "training.safetensors", toy, optimisers, {"error one": ([0, 1], [0.5, 0.4])}, agreed, 2)
+    train_state.keep(folder / "training.safetensors", toy, optimisers, {"error one": ([0, 1], [0.5, 0.4])}, agreed, 2)
     return folder / "training.safetensors"
 
 
 def _resume(path: Path) -> int:
     toy, optimisers, agreed = _training()
-    step = train._resume(path, toy, optimisers, {}, agreed)
+    step = train_state.resume(path, toy, optimisers, {}, agreed)
     for name, optimiser in optimisers.items():  # moments that do not fit show here
         toy({"x": torch.ones(2, 3)}, step, name)["total"].backward()
         optimiser.step()
