@@ -5,14 +5,22 @@ the music's beats, and a ribbon of beats and movements under a playhead. Frames 
 second thread, which decodes the song a second at a time, so memory does not grow with the song.
 """
 
-from concurrent.futures import ThreadPoolExecutor
+import sys
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backend_bases import GraphicsContextBase
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.collections import LineCollection
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.path import Path as Outline
+from matplotlib.transforms import Affine2D
 from scipy.ndimage import gaussian_filter1d
 
 from d2m import audio, pose, warp
@@ -27,47 +35,42 @@ CAMERA_M = (4.6, 1.25)  # distance from the dancer, height
 VIEW = 0.45  # radians by which the camera stands aside of the direction first faced
 FLASH_S = 0.12  # of the disc, after a beat
 RIBBON_S = 4.0  # seconds of the song that the ribbon shows
+MOVEMENT = "#E69F00"  # the colour of movements in the ribbon
+TICKS = np.arange(-4, 5) * 0.5  # of the floor's grid, metres about where the camera looks
 LONGEST_GIF_S = 300.0  # 4000 pictures: 13 MB, and a quarter GB of memory while they are written
-CRF = 27  # of H.264: 10 s take about 300 kB
+# 10 s take about 300 kB. Against "veryfast" alone a fifth more bytes, in little more than half the time.
+H264 = {"crf": "27", "preset": "veryfast", "threads": "1", "x264-params": "subme=1:bframes=0"}
+AHEAD = 8  # frames that are drawn before they are encoded
+SWITCH_S = 5e-5  # after which a thread that waits for Python's lock gets it
 
 
 class Stage:
-    """Draws a dance at any time: `picture(time_s)` gives (size, size, 3) uint8, `pixels` the same with an alpha."""
+    """Draws a dance at any time: `picture(time_s)` gives (size, size, 3) uint8, `pixels` the same with an alpha.
+
+    What moves is given to the renderer as paths: through matplotlib's artists a picture takes three times as long.
+    """
 
     def __init__(self, dance: Dance, size: int = 512):
         self.dance, self.size = dance, size
         poses = np.asarray(dance.poses, dtype=np.float64)
         self.flat = poses.shape[2] == 2
-        # The camera follows the body with the calm of a second.
-        self.target = gaussian_filter1d(pose.pelvis(poses), dance.fps, axis=0, mode="nearest")
+        # The camera follows the body with the calm of a second; its target is read between frames as joints are.
+        target = gaussian_filter1d(pose.pelvis(poses), dance.fps, axis=0, mode="nearest")
+        self.points = np.concatenate([poses, target[:, None]], axis=1)  # (T, 14 joints and the target, D)
         self.facing = 0.0 if self.flat else float(np.median(pose.yaw(poses[: max(2, int(2 * dance.fps))])))
-        self.poses = poses
-        self._build()
-
-    def _build(self) -> None:
-        self.figure = Figure(figsize=(self.size / 100, self.size / 100), dpi=100, facecolor="white")
-        self.canvas = FigureCanvasAgg(self.figure)
-        scene = self.figure.add_axes((0, 0.09, 1, 0.91), xlim=(-1.5, 1.5), ylim=(-0.35, 2.38))
-        ribbon = self.figure.add_axes((0, 0, 1, 0.09), xlim=(-0.5, RIBBON_S - 0.5), ylim=(0, 1))
+        figure = Figure(figsize=(size / 100, size / 100), dpi=100, facecolor="white")
+        self.canvas = FigureCanvasAgg(figure)
+        scene = figure.add_axes((0, 0.09, 1, 0.91), xlim=(-1.5, 1.5), ylim=(-0.35, 2.38))
+        ribbon = figure.add_axes((0, 0, 1, 0.09), xlim=(-0.5, RIBBON_S - 0.5), ylim=(0, 1))
+        name = dance.song.stem if dance.song else "no song"
+        scene.text(-1.44, 2.25, f"{dance.style} · {name}", fontsize=9 * size / 512, color=TRUNK, va="center")
+        ribbon.axvline(0, color=TRUNK, linewidth=1.5)
         for axes in (scene, ribbon):
             axes.set_axis_off()
-        line = {"capstyle": "round", "joinstyle": "round"}
-        self.floor = scene.add_collection(LineCollection([], colors="#DDDDDD", linewidths=1))
-        self.shadow = scene.add_collection(LineCollection([], colors="#E4E4E4", linewidths=5 * self.size / 512, **line))
-        self.limbs = scene.add_collection(LineCollection([], **line))
-        (self.head,) = scene.plot([], [], "o", color=TRUNK, markersize=11 * self.size / 512)
-        (self.flash,) = scene.plot([1.32], [2.2], "o", color=MUSIC, markersize=22 * self.size / 512, alpha=0.1)
-        name = self.dance.song.stem if self.dance.song else "no song"
-        scene.text(-1.44, 2.25, f"{self.dance.style} · {name}", fontsize=9 * self.size / 512, color=TRUNK, va="center")
-        self.beats = ribbon.add_collection(LineCollection([], colors=MUSIC, linewidths=2))
-        self.units = ribbon.add_collection(LineCollection([], colors="#E69F00", linewidths=5))
-        ribbon.axvline(0, color=TRUNK, linewidth=1.5)
-        # What never changes, letters above all, is drawn once: it takes as long as all that moves.
-        self.moving = self.floor, self.shadow, self.limbs, self.head, self.flash, self.beats, self.units
-        for artist in self.moving:
-            artist.set_animated(True)
+        # What never changes, letters above all, is drawn once.
         self.canvas.draw()
-        self.still = self.canvas.copy_from_bbox(self.figure.bbox)
+        self.still = self.canvas.copy_from_bbox(figure.bbox)
+        self.scene, self.ribbon = _Sheet(scene), _Sheet(ribbon)
 
     def picture(self, time_s: float) -> np.ndarray:
         """The frame at `time_s` seconds of the dance (size, size, 3) uint8, until the next is drawn."""
@@ -75,42 +78,38 @@ class Stage:
 
     def pixels(self, time_s: float) -> np.ndarray:
         """The same with the alpha that the canvas has (size, size, 4): it need not be copied to be contiguous."""
-        at = np.clip(time_s * self.dance.fps, 0, len(self.poses) - 1)
-        # Four frames about `at` are all that the interpolation reads.
-        first = int(np.clip(np.floor(at) - 1, 0, max(0, len(self.poses) - 4)))
-        near = slice(first, first + 4)
-        joints = warp.resample(self.poses[near], [at - first])[0]
-        target = warp.resample(self.target[near], [at - first])[0]
-        self._draw_body(joints, target)
-        self._draw_beats(time_s)
         self.canvas.restore_region(self.still)
-        for artist in self.moving:
-            artist.draw(self.canvas.get_renderer())
+        at = np.clip(time_s * self.dance.fps, 0, len(self.points) - 1)
+        # Four frames about `at` are all that the interpolation reads.
+        first = int(np.clip(np.floor(at) - 1, 0, max(0, len(self.points) - 4)))
+        points = warp.resample(self.points[first : first + 4], [at - first])[0]
+        self._draw_body(points[:-1], points[-1])
+        self._draw_beats(time_s)
         return np.asarray(self.canvas.buffer_rgba())
 
     def _draw_body(self, joints: np.ndarray, target: np.ndarray) -> None:
-        pairs = np.array(pose.LIMBS)
+        pairs, scale = np.array(pose.LIMBS), self.size / 512
         if self.flat:
             seen, depth = joints - (target[0], 0.0), np.ones(len(joints))
         else:
-            seen, depth = self._project(joints, target)
-            self.shadow.set_segments(self._project(joints * (1, 0, 1), target)[0][pairs])
-            self.floor.set_segments(self._floor(target))
+            floor = self._floor(target)
+            seen, depth = self._project(np.concatenate([joints, joints * (1, 0, 1), floor]), target)
+            seen, shadow, floor = np.split(seen, [len(joints), 2 * len(joints)])
+            self.scene.lines(floor.reshape(-1, 2, 2), "#DDDDDD", 1)
+            self.scene.lines(shadow[pairs], "#E4E4E4", 5 * scale, "round")
         distance = depth[pairs].mean(axis=1)
-        order = np.argsort(-distance)  # the far limbs first, so that the near ones cover them
-        self.limbs.set_segments(seen[pairs][order])
-        self.limbs.set_color([LIMB_COLOURS[limb] for limb in order])
-        self.limbs.set_linewidth(6.5 * self.size / 512 / distance[order] ** 2)
-        self.head.set_data(*seen[pose.NOSE][:, None])
+        for limb in np.argsort(-distance):  # the far limbs first, so that the near ones cover them
+            width = 6.5 * scale / distance[limb] ** 2
+            self.scene.lines(seen[pairs[limb]][None], LIMB_COLOURS[limb], width, "round")
+        self.scene.disc(seen[pose.NOSE], TRUNK, 11 * scale)
 
     def _draw_beats(self, time_s: float) -> None:
         beats, units = self.dance.beats_s, self.dance.units_s
         since = time_s - beats[max(0, np.searchsorted(beats, time_s + 1e-6, "right") - 1)] if len(beats) else np.inf
-        self.flash.set_alpha(1.0 if 0 <= since + 1e-6 < FLASH_S else 0.08)
-        shown = beats[(beats > time_s - 0.5) & (beats < time_s + RIBBON_S)] - time_s
-        self.beats.set_segments([((beat, 0.3), (beat, 0.95)) for beat in shown])
-        shown = units[(units > time_s - 0.5) & (units < time_s + RIBBON_S)] - time_s
-        self.units.set_segments([((begin, 0.0), (begin, 0.25)) for begin in shown])
+        self.scene.disc((1.32, 2.2), MUSIC, 22 * self.size / 512, 1.0 if 0 <= since + 1e-6 < FLASH_S else 0.08)
+        for times_s, (low, high), colour, width in ((beats, (0.3, 0.95), MUSIC, 2), (units, (0, 0.25), MOVEMENT, 5)):
+            shown = times_s[(times_s > time_s - 0.5) & (times_s < time_s + RIBBON_S)] - time_s
+            self.ribbon.lines(np.array([((x, low), (x, high)) for x in shown]), colour, width)
 
     def _project(self, points: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """World points (..., 3) -> picture (..., 2) in metres at the dancer's distance, and relative depth (...)."""
@@ -121,12 +120,39 @@ class Stage:
         return np.stack([across, height + (centred[..., 1] - height) / depth], axis=-1), depth
 
     def _floor(self, target: np.ndarray) -> np.ndarray:
-        """Lines of the floor's grid, half a metre apart, that stand still in the world."""
-        ticks = np.arange(-4, 5) * 0.5
-        x, z = (np.round(target[axis] * 2) / 2 + ticks for axis in (0, 2))
-        along = np.array([[(at, 0, z[0]), (at, 0, z[-1])] for at in x])
-        across = np.array([[(x[0], 0, at), (x[-1], 0, at)] for at in z])
-        return self._project(np.concatenate([along, across]), target)[0]
+        """Ends (2 * lines, 3) of the lines of the floor's grid, half a metre apart, that stand still in the world."""
+        x, z = (np.round(target[axis] * 2) / 2 + TICKS for axis in (0, 2))
+        along = [((at, 0, z[0]), (at, 0, z[-1])) for at in x]
+        across = [((x[0], 0, at), (x[-1], 0, at)) for at in z]
+        return np.array(along + across).reshape(-1, 3)
+
+
+class _Sheet:
+    """Draws straight onto a figure's pixels, in the coordinates of axes that have been drawn and inside of them."""
+
+    def __init__(self, axes: Axes):
+        self.renderer = axes.figure.canvas.get_renderer()
+        self.place, self.inside = axes.transData.frozen(), axes.bbox.frozen()
+
+    def lines(self, ends: np.ndarray, colour: str, width: float, cap: str = "butt") -> None:
+        """Draw lines from their ends (lines, 2, 2), `width` points wide."""
+        outline = Outline(ends.reshape(-1, 2), [Outline.MOVETO, Outline.LINETO] * len(ends))
+        self.renderer.draw_path(self._pen(colour, width, cap), outline, self.place)
+
+    def disc(self, at: np.ndarray, colour: str, width: float, alpha: float = 1.0) -> None:
+        """Draw a disc, `width` points across."""
+        radius, centre = self.renderer.points_to_pixels(width) / 2, self.place.transform(at)
+        pen = self._pen(colour, 0, "butt", alpha)
+        self.renderer.draw_path(pen, Outline.unit_circle(), Affine2D().scale(radius).translate(*centre), to_rgb(colour))
+
+    def _pen(self, colour: str, width: float, cap: str, alpha: float = 1.0) -> GraphicsContextBase:
+        pen = self.renderer.new_gc()
+        pen.set_foreground(colour)
+        pen.set_alpha(alpha)
+        pen.set_linewidth(width)
+        pen.set_capstyle(cap)
+        pen.set_clip_rectangle(self.inside)
+        return pen
 
 
 def frame(dance: Dance, time_s: float, size: int = 512) -> np.ndarray:
@@ -154,34 +180,68 @@ def render_video(
         replacing(path) as temporary,
         av.open(str(temporary), "w", format="mp4", options={"movflags": "faststart"}) as container,
         ThreadPoolExecutor(1) as encoder,
+        _switching(SWITCH_S),
     ):
-        video = container.add_stream("libx264", rate=VIDEO_FPS, options={"crf": str(CRF), "preset": "veryfast"})
+        video = container.add_stream("libx264", rate=VIDEO_FPS, options=H264)
         video.width = video.height = size - size % 2
         video.pix_fmt = "yuv420p"
         track = None
         if sound is not None:
             how = {"aac_coder": "fast"}  # the default takes a fifth of the time of the whole video
             track = container.add_stream("aac", rate=audio.STEREO_RATE, layout="stereo", options=how)
-        pending = None
+        images = [_Image(video.width, video.height) for _ in range(AHEAD)]
+        pending: deque[Future] = deque()
         for number in progress(range(count), label, count, unit="frame") if label else range(count):
-            pixels = stage.pixels(begin + number / VIDEO_FPS)[: video.height, : video.width]
-            image = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgba")  # a copy: drawing goes on
-            image.pts, image.time_base = number, Fraction(1, VIDEO_FPS)
-            if pending is not None:
-                pending.result()
-            pending = encoder.submit(_encode, container, video, track, image, sound)
-        pending.result()
+            if len(pending) == AHEAD:
+                pending.popleft().result()  # its image is free again
+            image = images[number % AHEAD].show(stage.pixels(begin + number / VIDEO_FPS), number)
+            before = pending[-1] if pending else None
+            pending.append(encoder.submit(_encode, before, container, video, track, image, sound))
+        for encoding in pending:
+            encoding.result()
         container.mux(video.encode(None))
         if track is not None:
             container.mux(track.encode(None))
     return path
 
 
-def _encode(container, video, track, image, sound) -> None:
-    """Encode one picture, and each second the sound that belongs to it."""
+class _Image:
+    """A picture for the encoder, used again and again: a new one's memory takes longer to get than to fill."""
+
+    def __init__(self, width: int, height: int):
+        import av
+
+        self.frame = av.VideoFrame(width, height, "rgba")
+        plane = self.frame.planes[0]
+        self.pixels = np.frombuffer(plane, np.uint8).reshape(height, plane.line_size // 4, 4)[:, :width]
+
+    def show(self, pixels: np.ndarray, number: int):
+        """Take a copy of pixels, or the corner of them that fits, as picture `number`."""
+        self.pixels[:] = pixels[: self.pixels.shape[0], : self.pixels.shape[1]]
+        self.frame.pts, self.frame.time_base = number, Fraction(1, VIDEO_FPS)  # the encoder changes them
+        return self.frame
+
+
+@contextmanager
+def _switching(seconds: float) -> Iterator[None]:
+    """Let threads take turns more often: drawing holds Python's lock all the time, and encoding asks for it often, for
+    moments, so that with Python's own 5 ms the one would wait for the other."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(seconds)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
+
+
+def _encode(before: Future | None, container, video, track, image, sound) -> None:
+    """Encode one picture, and each second the sound that belongs to it, if the one before could be: FFmpeg crashes if
+    it is asked to go on after a disk is full."""
     import av
 
-    number = image.pts  # the encoder changes it
+    if before is not None:
+        before.result()
+    number = image.pts
     container.mux(video.encode(image))
     if track is None or number % VIDEO_FPS:
         return

@@ -2,6 +2,8 @@
 
 import errno
 import os
+import sys
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -137,10 +139,26 @@ def test_what_is_encoded_with_the_pictures_is_the_song_sample_by_sample(write_so
     video, track = SimpleNamespace(encode=lambda image: []), Listening()
     sound = audio.stream_stereo(song, 1000, round(3.5 * RATE))
     for number in range(105):  # 3.5 s
-        render._encode(container, video, track, SimpleNamespace(pts=number), sound)
+        render._encode(None, container, video, track, SimpleNamespace(pts=number), sound)
     assert [pts for pts, _ in track.heard] == [0, RATE, 2 * RATE, 3 * RATE]
     heard = np.concatenate([samples for _, samples in track.heard])
     np.testing.assert_array_equal(heard, audio._decode(song, RATE, 2)[1000 : 1000 + round(3.5 * RATE)])
+
+
+def test_nothing_is_encoded_after_a_picture_that_could_not_be():
+    failed, asked = Future(), []
+    failed.set_exception(OSError("the disk is full"))
+    with pytest.raises(OSError, match="the disk is full"):
+        render._encode(failed, None, SimpleNamespace(encode=asked.append), None, SimpleNamespace(pts=1), None)
+    assert not asked
+
+
+def test_threads_take_turns_as_before_once_a_video_is_made(dance, tmp_path):
+    before = sys.getswitchinterval()
+    with pytest.raises(MediaError):
+        render.render_video(replace(dance, song=tmp_path / "gone.mp3"), tmp_path / "dance.mp4", SIZE, (0, 1))
+    render.render_video(dance, tmp_path / "dance.mp4", SIZE, (0, 1))
+    assert sys.getswitchinterval() == before
 
 
 def test_a_song_is_not_held_in_memory_while_its_video_is_made(dance, write_sound, tmp_path, monkeypatch):
