@@ -1,0 +1,105 @@
+"""The README's commands, run as they stand there in a fresh clone: where it says path/to there are small files of ours.
+
+Not run: what takes hours, a GPU or another program (`NOT_HERE`). tests/test_commands.py checks the words of those.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import test_fetch
+
+from d2m import corpus, songs
+from d2m.fetch import MELODY_URL
+from d2m.paths import ROOT
+
+HANGS_S = 3600  # nothing here takes as long
+SERVES_S = 60  # after which a server that still runs has been started
+SERVERS = ("jupyter", "tensorboard")
+NOT_HERE = {
+    r"make test|make soak|\.ci": "is what runs this, or as long",
+    r"make study|preset full|PRESET=full|d2m\.bench": "takes hours, a GPU or a quiet machine",
+    r"make figures": "is notebooks run one by one, as `make test` does",
+    r"^conda": "makes an environment of gigabytes",
+}  # fmt: skip
+BLOCKS = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory, write_sound, small_clips, readers) -> Path:
+    """A clone with a song, a film, a file of beats and a corpus where the README has them."""
+    folder = tmp_path_factory.mktemp("fresh") / "d2m"
+    subprocess.run(["git", "-c", "safe.directory=*", "clone", "--quiet", str(ROOT), str(folder)], check=True)
+    (folder / "path/to").mkdir(parents=True)
+    track = songs.drum_track(96, 20.0)
+    for name in ("song.mp3", "film.mp4", "my song.m4a"):
+        write_sound(folder / "path/to" / name, track.samples, 22050)
+    (folder / "beats.txt").write_text("\n".join(map(str, track.beats_s)))
+    corpus.build("small", readers(small_clips), folder / "path/to/corpus", jobs=1)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def outside(tmp_path_factory) -> Path:
+    """A folder for what lies outside of the clone."""
+    return tmp_path_factory.mktemp("outside")
+
+
+@pytest.fixture(scope="module")
+def environment(outside) -> dict[str, str]:
+    """As in a new terminal; git looks for the public repository in `outside`, and a server may be root's."""
+    settings = "c.ServerApp.allow_root = True\nc.ServerApp.open_browser = False\n"
+    (outside / "jupyter_server_config.py").write_text(settings)
+    ours = ("D2M_", "MAKE", "MFLAGS", "PYTEST", "VIRTUAL_ENV", "OMP_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(ours)} | {
+        "JUPYTER_CONFIG_DIR": str(outside),
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"url.file://{outside}/published.insteadOf",
+        "GIT_CONFIG_VALUE_0": MELODY_URL,
+    }
+
+
+@pytest.fixture(scope="module")
+def published(outside, real_corpus) -> None:
+    """Dance with Melody as its public repository has it."""
+    folder = outside / "published"
+    shutil.copytree(real_corpus, folder)
+    test_fetch.git(folder, "init", "--quiet")
+    for option in ("uploadpack.allowFilter", "uploadpack.allowAnySHA1InWant"):
+        test_fetch.git(folder, "config", option, "true")
+    test_fetch.commit(folder)
+
+
+def script(block: str) -> str:
+    """A block of the README as a script that stops at the first error, without what is not for here."""
+    lines = []
+    for line in block.splitlines():
+        why = next((why for words, why in NOT_HERE.items() if re.search(words, line)), "")
+        if why:
+            lines.append(f"echo {line.split('  #')[0]!r} {why!r}")
+        elif any(f"{server} " in line for server in SERVERS):
+            lines.append(f"timeout {SERVES_S} {line.split('  #')[0]} || [ $? = 124 ]")
+        else:
+            lines.append(line)
+    if block.startswith(("papermill", "torchrun", "pip")):  # "with the environment active"
+        lines[:0] = [". .venv/bin/activate", "cd notebooks"][: 2 if block.startswith("papermill") else 1]
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=[block.splitlines()[0][:50].strip() for block in BLOCKS])
+def test_commands_do_what_they_say(block, clone, environment, request):
+    if "data/melody" in block:
+        request.getfixturevalue("published")
+    dances = clone / "runs/builtin-demo/dances"
+    if "path/to/folder" in block:
+        shutil.copytree(dances, clone / "path/to/folder", ignore=shutil.ignore_patterns("*.mp4", "*.json", "*.bvh"))
+    done = subprocess.run(
+        ["bash", "-e", "-x", "-c", script(block)], cwd=clone, env=environment, timeout=HANGS_S, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-5000:]
+    for line in (line for line in block.splitlines() if re.match(r"make dance(?!.*full)", line)):
+        assert "The dance: runs/" in done.stdout, line
