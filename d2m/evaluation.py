@@ -114,7 +114,10 @@ def read_dances(experiment: Experiment, folder: str) -> list[Dance] | None:
     if not folder:
         return None
     if not resolve(folder).is_dir():
-        raise PoseError(f"there is no folder {resolve(folder)}", "a folder of dances as npz files (see d2m.export)")
+        raise PoseError(
+            f"dances is {folder!r}, and there is no folder {resolve(folder)}",
+            "a folder of dances as npz files (see d2m.export)",
+        )
     paths = sorted(path for path in resolve(folder).iterdir() if path.suffix.lower() == ".npz")
     heard: dict[str, np.ndarray] = {}  # the beats of each song
     dances = []

@@ -133,12 +133,10 @@ def listen(path: Path, bpm: float = 0, beats: str = "") -> music.Music:
     """
     if not beats:
         return music.analyse(path, bpm or None)
-    file = resolve(beats)
-    beats_s = given_beats.read(file)
     try:
-        return music.analyse(path, bpm or None, beats_s)
+        return music.analyse(path, bpm or None, given_beats.read(resolve(beats)))
     except ParameterError as error:
-        raise ParameterError(f"beats {file}: {error.problem}", error.expected, error.remedy) from error
+        raise ParameterError(f"beats is {beats!r}: {error.problem}", error.expected, error.remedy) from error
 
 
 def check_style(style: str, styles: tuple[str, ...]) -> None:

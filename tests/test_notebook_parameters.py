@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from d2m import parameters
-from d2m.errors import ParameterError
+from d2m.errors import D2MError, ParameterError
+from d2m.experiment import Experiment
 from d2m.paths import ROOT
 
 NAMES = ("01_beat_analysis", "02_train_vae", "03_train_mmgan", "04_evaluate", "05_dance")
@@ -101,9 +102,13 @@ WRONG_TYPE = {
     "bpm": "'120'", "beats": "3",
 }  # fmt: skip
 OUT_OF_RANGE = {
-    "corpus": "' '", "preset": "'Demo'", "seed": "-1", "device": "'gpu'", "steps": "10**9", "n": "65", "bpm": "20",
-    "start_pose": "'nowhere.npy'",
+    "corpus": "' '", "run": "'README.md'", "preset": "'Demo'", "seed": "-1", "device": "'gpu'", "steps": "10**9",
+    "n": "65", "bpm": "20", "start_pose": "'nowhere.npy'", "dances": "'nowhere'", "song": "'nowhere.mp3'",
+    "style": "'polka'", "beats": "'nowhere.txt'",
 }  # fmt: skip
+# What a cell that is run before any training refuses, after the one that checks the parameters.
+REFUSED_LATER = {"dances", "song", "style", "beats"}
+TRAINS = ("experiment.dancer", "evaluation.compare(")  # what is in the first cell that may train
 
 
 def own_parameters(name: str) -> list[str]:
@@ -120,11 +125,28 @@ def test_every_parameter_of_a_notebook_is_known_here(name):
 def test_each_parameter_of_each_notebook_misspelt_of_a_wrong_type_or_out_of_range_is_refused(name, parameter):
     wrong = {f"{parameter}s = 1": rf"this notebook has no parameter {parameter}s; .*did you mean \w+\?"}
     wrong |= {f"{parameter} = {WRONG_TYPE[parameter]}": rf"{parameter} is .* \(\w+\); expected"}
-    if parameter in OUT_OF_RANGE:
+    if parameter not in REFUSED_LATER:
         wrong |= {f"{parameter} = {OUT_OF_RANGE[parameter]}": rf"{parameter} .*expected|expected .*{parameter}"}
     for injected, told in wrong.items():
         with pytest.raises(ParameterError, match=told):
             run_until_the_check(name, injected)
+
+
+@pytest.mark.parametrize(("name", "parameter"), [
+    (name, own) for name in NAMES for own in sorted(REFUSED_LATER.intersection(own_parameters(name)))
+])  # fmt: skip
+def test_what_only_a_song_or_a_corpus_can_tell_is_refused_before_anything_is_trained(
+    name, parameter, small_corpus, monkeypatch
+):
+    monkeypatch.setattr(Experiment, "_train", None)
+    cells = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4).cells
+    given, *others = (cell.source for cell in cells if cell.cell_type == "code")
+    first = next(number for number, cell in enumerate(others) if any(words in cell for words in TRAINS))
+    injected = f"corpus = '{small_corpus.folder}'\n{parameter} = {OUT_OF_RANGE[parameter]}"
+    held: dict = {"In": []}
+    with pytest.raises(D2MError, match=rf"{parameter} .*expected"):
+        for cell in (given, injected, *others[:first]):
+            exec(cell, held)
 
 
 def test_parameters_that_contradict_each_other_are_refused(tmp_path, body_at):
