@@ -271,9 +271,10 @@ class Experiment:
 
     def _train(self, name, kind, model, draw, config, label) -> None:
         folder, several = self._home(name), int(os.environ.get("WORLD_SIZE", 1)) > 1
-        # Of several processes that train one model together the first keeps the folder for all.
+        # Of several processes that train one model together the first keeps the folder for all; it cannot wait while
+        # the others go on.
         first = int(os.environ.get("RANK", 0)) == 0
-        with alone_in(self._root(name), f"training ({label})") if first else nullcontext():
+        with alone_in(self._root(name), f"training ({label})", wait=not several) if first else nullcontext():
             if not several and self._find(name, kind, model):
                 return  # by the process that this one waited for
             self._agree()

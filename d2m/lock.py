@@ -15,11 +15,12 @@ NAME = ".lock"  # it stays in the folder and names the last process; what counts
 
 
 @contextmanager
-def alone_in(folder: Path, purpose: str):
+def alone_in(folder: Path, purpose: str, wait: bool = True):
     """Keep other processes out of `folder` while the block runs; one that is there already is waited for, and named on
     stderr with the `purpose` ("training of the DU-VAE") that has to wait.
 
-    A process that dies leaves nothing locked. Raises `OutputError` where the folder cannot be written.
+    A process that dies leaves nothing locked. Raises `OutputError` where the folder cannot be written, and, if not to
+    `wait`, where another process is there.
     """
     path = Path(folder) / NAME
     make_folder(path.parent)
@@ -27,7 +28,12 @@ def alone_in(folder: Path, purpose: str):
     try:
         try:
             lock.acquire(timeout=0)
-        except Timeout:
+        except Timeout as held:
+            if not wait:
+                raise OutputError(
+                    f"{purpose}: process {_holder(path)} is at work in {folder}", "a folder that no other works in",
+                    "wait until it has ended, or choose another one",
+                ) from held  # fmt: skip
             print(f"{purpose} waits: process {_holder(path)} is at work in {folder}", file=sys.stderr, flush=True)
             lock.acquire()
         path.write_text(f"{os.getpid()} on {platform.node()}")

@@ -34,6 +34,17 @@ def test_a_second_process_says_for_whom_it_waits_and_goes_on_when_that_one_is_ki
     first.communicate()
 
 
+def test_who_cannot_wait_is_told_who_is_there_and_what_to_do(tmp_path):
+    first = begin(tmp_path, HOLD + STAY)
+    assert first.stdout.readline() == "in\n"
+    told = f"this: process {first.pid} on .* is at work in {tmp_path}; expected a folder that no other works in; wait"
+    with pytest.raises(OutputError, match=told), lock.alone_in(tmp_path, "this", wait=False):
+        pass
+    first.communicate()
+    with lock.alone_in(tmp_path, "this", wait=False):
+        assert (tmp_path / lock.NAME).read_text().startswith(f"{os.getpid()} on ")
+
+
 def test_a_folder_is_free_after_the_block_even_when_that_failed(tmp_path):
     for _ in range(2):
         with pytest.raises(KeyError), lock.alone_in(tmp_path, "this"):

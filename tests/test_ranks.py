@@ -15,6 +15,7 @@ from toys import fit
 
 from d2m import presets, train, train_models
 from d2m.errors import ParameterError, TrainingError
+from d2m.lock import alone_in
 from d2m.paths import ROOT
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -147,6 +148,20 @@ def test_processes_that_find_different_states_do_not_wait_for_each_other():
 
     with pytest.raises(TrainingError, match=r"training\.safetensors is at step 10 for one process and at 50 for ano"):
         train._check_shared(Apart(), 10, Path("training.safetensors"))
+
+
+def test_a_second_run_of_several_processes_in_one_folder_stops_and_says_why(small_corpus, tmp_path):
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    asked = ["--corpus", str(small_corpus.folder), "--run-folder", str(tmp_path / "run"), "--steps", "1"]
+    with alone_in(tmp_path / "run", "this test"):
+        done = subprocess.run(
+            [*command, "-m", "d2m.train_models", *asked, "--device", "cpu"],
+            capture_output=True, text=True, env=environment, timeout=1800,
+        )  # fmt: skip
+    assert done.returncode != 0
+    assert f"training (DU-VAE): process {os.getpid()} on" in done.stderr and "wait until it has ended" in done.stderr
+    assert [path.name for path in (tmp_path / "run").iterdir()] == [".lock"]
 
 
 @pytest.mark.parametrize(("arguments", "named"), [
