@@ -10,7 +10,7 @@ import numpy as np
 from d2m.clock import SAMPLE_RATE
 
 WINDOW = 2048  # samples of a spectrum
-BLOCK = 8192  # frames: some 150 MB while a block is measured
+BLOCK = 2048  # frames: some 40 MB while a block is measured
 
 
 def mel(samples: np.ndarray, hop: int, bands: int) -> np.ndarray:
@@ -34,8 +34,14 @@ def energy(samples: np.ndarray, hop: int) -> np.ndarray:
 
 
 def _in_blocks(samples: np.ndarray, hop: int, measure: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    padded, count = np.pad(samples, WINDOW // 2), 1 + len(samples) // hop
-    firsts = range(0, count, BLOCK)
-    return np.concatenate(
-        [measure(padded[first * hop : (min(first + BLOCK, count) - 1) * hop + WINDOW]) for first in firsts], axis=-1
-    )
+    count, around = 1 + len(samples) // hop, WINDOW // 2
+    measured = None
+    for first in range(0, count, BLOCK):
+        frames = slice(first, min(first + BLOCK, count))
+        begin, end = frames.start * hop - around, (frames.stop - 1) * hop + around
+        silence = max(0, -begin), max(0, end - len(samples))
+        block = measure(np.pad(samples[max(0, begin) : end], silence))
+        if measured is None:
+            measured = np.empty((len(block), count), dtype=block.dtype)
+        measured[:, frames] = block
+    return measured
