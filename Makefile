@@ -40,7 +40,7 @@ help:
 	@echo '               SONG=file STYLE=name SEED=0 N=1 BPM=0 BEATS=file PRESET=demo CORPUS=folder DEVICE=auto, each optional'
 	@echo 'make test      unit tests; the five notebooks run again and checked'
 	@echo 'make test-browser   notebook 5 in JupyterLab in Chromium: run, pressed, seen, heard (installs Chromium if root)'
-	@echo 'make soak      what takes too long for make test: kills, damaged files, a long run (half an hour and more)'
+	@echo 'make soak      what takes too long for make test: kills, damaged files, long runs, the commands of the README (an hour and more)'
 	@echo 'make study     trains and scores d2m, its baselines and d2m without each part (hours; goes on where it stopped)'
 	@echo '               CORPUS=folder PRESET=demo DEVICE=auto STEPS=0, each optional'
 	@echo 'make figures   runs the five notebooks in place and refreshes figures/'

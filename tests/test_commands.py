@@ -1,6 +1,7 @@
 """Every command in README.md, FORMATS.md and SCALE.md names what there is, and what it is given would be taken.
 
-None is started: most take minutes, a GPU or a cluster. A program that no check is known for fails.
+None is started here: most take minutes, a GPU or a cluster; `make soak` runs those of the README that do not take
+hours. A program that no check is known for fails.
 """
 
 import ast
