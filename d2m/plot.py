@@ -5,6 +5,7 @@ Figures are made without pyplot, so none stays in memory; Jupyter shows one that
 """
 
 import io
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,8 +33,14 @@ LIMB_COLOURS = tuple(
 )
 
 
+UNIT = re.compile(r"cm|m/s|m²/s²")  # of scores that end in one
+KINDS = {"distance|diversity|multimodality": "distance between features", "jump": "ratio"}  # of others; else a share
+
+
 class Picture(Figure):
     """A figure that Jupyter shows without pyplot, with a text for those who cannot see it."""
+
+    drawn = ""  # what is drawn, for that text
 
     def _repr_png_(self) -> tuple[bytes, dict[str, str]]:
         buffer = io.BytesIO()
@@ -54,22 +61,23 @@ class Track:
 
 
 def told(made: Figure) -> str:
-    """What a figure shows, in words: its title, and of each panel the title and what is drawn over what."""
+    """What a figure shows, in words: its title, what is drawn, and of each panel the title and what is over what."""
     panels = []
     for axis in filter(lambda axis: axis.get_visible(), made.axes):
         title = axis.get_title() or axis.get_title(loc="left")
         drawn = " over ".join(filter(None, (axis.get_ylabel(), axis.get_xlabel())))
         panels.append(": ".join(filter(None, (title, drawn))))
-    return "; ".join(filter(None, (made.get_suptitle(), *panels)))
+    return "; ".join(filter(None, (made.get_suptitle(), getattr(made, "drawn", ""), *panels)))
 
 
-def figure(width: float = 9, height: float = 3, rows: int = 1, columns: int = 1, **options):
-    """A figure of d2m's style, in inches, and its axes (one, or an array of them)."""
+def figure(width: float = 9, height: float = 3, rows: int = 1, columns: int = 1, drawn: str = "", **options):
+    """A figure of d2m's style, in inches, and its axes (one, or an array of them); `drawn` says what is drawn."""
     from cycler import cycler
 
     with rc_context({**STYLE, "axes.prop_cycle": cycler(color=CYCLE)}):
         made = Picture(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(made)
+        made.drawn = drawn
         return made, made.subplots(rows, columns, **options)
 
 
@@ -90,9 +98,10 @@ def pose_strip(
 ) -> Figure:
     """Stick figures at `frames`, one row a dance (T, 14, D), 3D seen from `view` radians to the side of its facing.
 
-    `labels` stand below the figures, one each: text, or times in seconds.
+    `labels` stand below the figures, one each: text, or times in seconds; without them the numbers of the frames.
     """
-    made, axes = figure(min(14, 0.75 * len(frames) + 1), 1.9 * len(dances) + 0.3, len(dances), 1, squeeze=False)
+    size, drawn = (min(14, 0.75 * len(frames) + 1), 1.9 * len(dances) + 0.3), f"{len(frames)} stick figures a row"
+    made, axes = figure(*size, len(dances), 1, drawn=drawn, squeeze=False)
     for axis, (name, poses) in zip(axes[:, 0], dances.items(), strict=True):
         for place, frame in enumerate(frames):
             flat = _flat(np.asarray(poses[frame], dtype=np.float64), view) + np.array([place * spacing, 0])
@@ -103,9 +112,13 @@ def pose_strip(
         axis.set_title(name, loc="left")
         axis.grid(False)
         axis.set_xticks([])
-    if labels is not None:
-        told = [label if isinstance(label, str) else f"{label:.1f} s" for label in labels]
-        axes[-1, 0].set_xticks(np.arange(len(frames)) * spacing, told)
+    below = [str(frame) for frame in frames] if labels is None else labels
+    texts = [label if isinstance(label, str) else f"{label:.1f}" for label in below]
+    axes[-1, 0].set_xticks(np.arange(len(frames)) * spacing, texts)
+    if labels is None:
+        axes[-1, 0].set_xlabel("frame")
+    elif not any(isinstance(label, str) for label in labels):
+        axes[-1, 0].set_xlabel("time (s)")
     if title:
         made.suptitle(title)
     return made
@@ -122,7 +135,15 @@ def _flat(joints: np.ndarray, view: float) -> np.ndarray:
 
 def timeline(tracks: list[Track], span_s: tuple[float, float], title: str = "") -> Figure:
     """Tracks one above the other on one time axis, the seconds `span_s` of it."""
-    made, axes = figure(11, 1.6 * len(tracks) + 0.6, len(tracks), 1, sharex=True, squeeze=False)
+    made, axes = figure(
+        11,
+        1.6 * len(tracks) + 0.6,
+        len(tracks),
+        1,
+        "curves over time, events dashed",
+        sharex=True,
+        squeeze=False,
+    )
     for axis, track in zip(axes[:, 0], tracks, strict=True):
         times_s = np.arange(len(track.values)) / track.fps
         near = (times_s >= span_s[0] - 1) & (times_s <= span_s[1] + 1)
@@ -140,7 +161,7 @@ def timeline(tracks: list[Track], span_s: tuple[float, float], title: str = "") 
 
 def directogram(histogram: np.ndarray, fps: float, kinematic_beats_s, span_s: tuple[float, float]) -> Figure:
     """Motion by direction (T, bins) in m/s as an image over time, kinematic beats marked."""
-    made, axis = figure(11, 2.6)
+    made, axis = figure(11, 2.6, drawn="an image, brighter where there is more motion")
     extent = (-0.5 / fps, (len(histogram) - 0.5) / fps, -0.5, histogram.shape[1] - 0.5)
     image = axis.imshow(histogram.T, aspect="auto", origin="lower", extent=extent, cmap="cividis")
     axis.vlines(kinematic_beats_s, *axis.get_ylim(), color="white", linestyles="--", linewidth=1)
@@ -155,7 +176,7 @@ def cut(times_s, detected, music_beats_s, units_s, span_s: tuple[float, float]) 
 
     `units_s` (n, 2) are the begin and end of each unit.
     """
-    made, axis = figure(11, 2.6)
+    made, axis = figure(11, 2.6, drawn="rows of ticks over time, and bars below")
     rows = (("music beats", music_beats_s, MUSIC), ("kinematic beats", times_s[detected], KINEMATIC))
     rows += (("divisions", times_s[~detected], CHANCE),)
     for height, (_, events_s, colour) in enumerate(reversed(rows), 1):
@@ -169,7 +190,10 @@ def cut(times_s, detected, music_beats_s, units_s, span_s: tuple[float, float]) 
 
 def distances(distances_in_beats: dict[str, np.ndarray], title: str = "") -> Figure:
     """How far kinematic beats are from the nearest music beat, in beats (-0.5 to 0.5); chance is flat."""
-    made, axes = figure(4.2 * len(distances_in_beats), 2.8, 1, len(distances_in_beats), squeeze=False, sharey=True)
+    made, axes = figure(
+        4.2 * len(distances_in_beats), 2.8, 1, len(distances_in_beats), "a histogram each, chance as a dashed line",
+        squeeze=False, sharey=True,
+    )  # fmt: skip
     for axis, (name, values) in zip(axes[0], distances_in_beats.items(), strict=True):
         axis.hist(values, bins=np.linspace(-0.5, 0.5, 21), density=True, color=KINEMATIC, label="kinematic beats")
         axis.axhline(1, color=CHANCE, linestyle="--", label="chance")
@@ -182,7 +206,7 @@ def distances(distances_in_beats: dict[str, np.ndarray], title: str = "") -> Fig
 
 def histograms(values: dict[str, np.ndarray], unit: str, title: str = "") -> Figure:
     """Densities of several sets of values on one axis, the median of each marked."""
-    made, axis = figure(9, 3)
+    made, axis = figure(9, 3, drawn=f"histograms of {', '.join(values)} over each other, medians dashed")
     edges = np.histogram_bin_edges(np.concatenate(list(values.values())), 40)
     for (name, numbers), colour in zip(values.items(), (GENERATED, REAL, *CYCLE[4:]), strict=False):
         axis.hist(numbers, edges, density=True, alpha=0.5, color=colour, label=name)
@@ -199,13 +223,13 @@ def losses(history: dict, title: str = "", groups: dict[str, tuple[str, ...]] | 
     groups = {name: members for name, members in groups.items() if members}
     columns = min(4, len(groups))
     rows = -(-len(groups) // columns)
-    made, axes = figure(3.1 * columns, 2.2 * rows + 0.3, rows, columns, squeeze=False)
+    made, axes = figure(3.1 * columns, 2.2 * rows + 0.3, rows, columns, "curves of losses over steps", squeeze=False)
     for axis in axes.flat[len(groups) :]:
         axis.set_visible(False)
     for axis, (name, members) in zip(axes.flat, groups.items(), strict=False):
         for member in members:
             axis.plot(*history[member], label=member, linewidth=1.2)
-        axis.set(title=name, xlabel="step", ylabel="loss")
+        axis.set(title=name, xlabel="step", ylabel="loss (nats)" if name.startswith("KL") else "loss")
         if len(members) > 1:
             axis.legend()
     made.suptitle(title)
@@ -215,8 +239,9 @@ def losses(history: dict, title: str = "", groups: dict[str, tuple[str, ...]] | 
 def confusions(matrices: dict[str, np.ndarray], names, title: str = "") -> Figure:
     """Confusion matrices (shares of a row), a panel each: rows are true styles, columns what the classifier says."""
     made, axes = figure(
-        (1.0 * len(names) + 1.0) * len(matrices) + 0.8, 0.8 * len(names) + 1.4, 1, len(matrices), squeeze=False
-    )
+        (1.0 * len(names) + 1.0) * len(matrices) + 0.8, 0.8 * len(names) + 1.4, 1, len(matrices),
+        "tables of shares, darker where larger", squeeze=False,
+    )  # fmt: skip
     for axis, (name, matrix) in zip(axes[0], matrices.items(), strict=True):
         axis.imshow(matrix, cmap="Blues", vmin=0, vmax=1)
         for row, column in np.argwhere(np.isfinite(matrix)):
@@ -238,7 +263,10 @@ def projection(groups: dict[str, np.ndarray], labels: dict[str, np.ndarray], nam
     """
     first = next(iter(groups.values()))
     axes_of = np.linalg.svd(first - first.mean(axis=0), full_matrices=False)[2][:2]
-    made, axes = figure(4.3 * len(groups), 3.8, 1, len(groups), squeeze=False, sharex=True, sharey=True)
+    made, axes = figure(
+        4.3 * len(groups), 3.8, 1, len(groups), "clouds of points, a colour and a shape a style",
+        squeeze=False, sharex=True, sharey=True,
+    )  # fmt: skip
     for axis, (group, points) in zip(axes[0], groups.items(), strict=True):
         flat = (points - first.mean(axis=0)) @ axes_of.T
         for index, name in enumerate(names):
@@ -259,7 +287,9 @@ def scores(table: dict, names, title: str = "", controls=None) -> Figure:
     """
     columns = min(3, len(names))
     rows = -(-len(names) // columns)
-    made, axes = figure(4.2 * columns, 2.5 * rows + 0.3, rows, columns, squeeze=False)
+    made, axes = figure(
+        4.2 * columns, 2.7 * rows + 0.3, rows, columns, "bars with intervals, ours first, then controls", squeeze=False
+    )
     for axis in axes.flat[len(names) :]:
         axis.set_visible(False)
     for axis, name in zip(axes.flat, names, strict=False):
@@ -272,6 +302,15 @@ def scores(table: dict, names, title: str = "", controls=None) -> Figure:
         axis.barh(range(len(bars)), values, xerr=np.maximum(edges, 0), color=colours, ecolor=TRUNK, capsize=2)
         axis.set_yticks(range(len(bars)), [key.replace("_", " ") for key in bars])
         axis.invert_yaxis()
-        axis.set_title(name)
+        title_of, unit = _unit(name)
+        axis.set(title=title_of, xlabel=f"{unit}, better {row['better']}" if row.get("better") else unit)
     made.suptitle(title)
     return made
+
+
+def _unit(score: str) -> tuple[str, str]:
+    """The name of a score without its unit, and the unit, in brackets where it is a physical one."""
+    name, comma, unit = score.rpartition(", ")
+    if comma and UNIT.fullmatch(unit):
+        return name, f"({unit})"
+    return score, next((kind for words, kind in KINDS.items() if re.search(words, score)), "share")
