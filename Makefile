@@ -109,11 +109,12 @@ soak: setup
 study: setup
 	@$(VENV)/bin/python -c 'from d2m import study; study.main()'
 
-# Nothing else writes into figures/. Times of the run are not kept in the notebooks: they would differ each time.
+# Nothing else writes into figures/. Times of the run and the names of controls are not kept: they differ each time.
 figures: setup $(NOTEBOOKS)
 	@for notebook in $(NOTEBOOKS); do \
 		$(VENV)/bin/python -m nbconvert --to notebook --execute --inplace \
-			--ExecutePreprocessor.timeout=-1 --ExecutePreprocessor.record_timing=False "$$notebook" || exit 1; \
+			--ExecutePreprocessor.timeout=-1 --ExecutePreprocessor.record_timing=False \
+			--ExecutePreprocessor.store_widget_state=False "$$notebook" || exit 1; \
 	done
 	@mkdir -p figures
 	@for figure in runs/builtin-demo/figures/*.png runs/builtin-demo/figures/*.gif; do \

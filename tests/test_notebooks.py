@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tomllib
 from functools import cache
+from urllib.parse import quote
 
 import nbformat
 import pytest
@@ -77,7 +78,7 @@ def test_a_notebook_is_valid_and_runs_in_the_kernel_python3(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_notebook_holds_nothing_that_differs_from_run_to_run_beside_its_outputs(name):
-    assert set(notebook(name).metadata) <= {"kernelspec", "language_info", "widgets"}
+    assert set(notebook(name).metadata) <= {"kernelspec", "language_info"}
     for cell in notebook(name).cells:
         assert set(cell.metadata) <= {"tags"}  # no times of execution, no state of a front end
         assert re.fullmatch(rf"{name[:2]}-\d\d", cell.id)  # a cell keeps its name, so that versions can be compared
@@ -98,6 +99,10 @@ def test_the_first_cell_leads_to_all_others_and_headings_make_a_table_of_content
     assert set(re.findall(r"\]\((\w+)\.ipynb\)", told[0])) == set(NAMES) - {name}
     levels = [len(marks) for source in told for marks in re.findall(r"^(#+) ", source, re.M)]
     assert levels[0] == 1 and set(levels[1:]) == {2} and len(levels) >= 4
+    headings = [heading for source in told for heading in re.findall(r"^## (.+)", source, re.M)]
+    listed = re.findall(r"\[([^]]+)\]\(#([^)]+)\)", told[0])
+    anchors = [quote(heading.replace(" ", "-"), safe="':,") for heading in headings]  # as JupyterLab names them
+    assert listed == list(zip(headings, anchors, strict=True))
 
 
 @pytest.mark.parametrize("name", NAMES)
