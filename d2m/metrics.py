@@ -80,7 +80,7 @@ def compare(
         raise D2MError(f"{len(dances)} dances and {len(reference)} real ones", "one of each at least")
     measured = lambda some: measure(some, songs, spaces, judge)  # noqa: E731
     ours = measured(dances)
-    real = measure_each(reference, spaces, judge)
+    real = measure_each(reference, spaces)
     sets = {name: measured(some) for name, some in others.items() if some}
     if len({sample.poses.shape[2] for some in (ours, real, *sets.values()) for sample in some}) > 1:
         raise D2MError("some dances are 2D and others 3D", "all of one kind", "take the front view (see d2m.pose)")

@@ -228,6 +228,13 @@ def test_a_space_and_a_judge_add_their_scores():
     assert found["Frechet distance (mine), zumba"]["value"] > 0
 
 
+def test_a_judge_sees_the_dances_that_are_scored_and_none_that_they_are_measured_by():
+    judged = []
+    judge = lambda poses: judged.append(poses) or "zumba"  # noqa: E731
+    metrics.compare(OURS[:3], SONGS, REFERENCE, {"real": REAL[:1]}, judge=judge)
+    assert len(judged) == 3 + 1 + 2 * 3  # ours, real, and a held pose and a copy to each song
+
+
 def test_the_seed_is_0_where_none_is_given():
     found = metrics.compare(OURS, SONGS, REFERENCE)
     assert same_samples(found.others["random"], at_random(found.ours, 0))
