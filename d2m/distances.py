@@ -39,7 +39,7 @@ def frechet_distance(first: tuple[np.ndarray, np.ndarray], second: tuple[np.ndar
     """Squared 2-Wasserstein distance of two Gaussians (mean, covariance): 0 for equal ones.
 
     |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^1/2), the trace of the root from the eigenvalues of C2^1/2 C1 C2^1/2, which
-    stay real where a covariance has no full rank.
+    stay real where a covariance has no full rank. Raises `D2MError` where a number is not finite, or too large.
     """
     return _frechet(first, second, _root(second[1]))
 
@@ -143,4 +143,7 @@ def _frechet(first: tuple, second: tuple, root: np.ndarray) -> float:
     (mean1, cov1), (mean2, cov2) = first, second
     values = np.linalg.eigvalsh(root @ cov1 @ root)
     trace = np.trace(cov1) + np.trace(cov2) - 2 * np.sqrt(np.maximum(values, 0)).sum()
-    return float(max(0.0, np.square(mean1 - mean2).sum() + trace))
+    distance = float(np.square(mean1 - mean2).sum() + trace)
+    if not np.isfinite(distance):  # max(0.0, nan) is 0.0: the best there is
+        raise D2MError("a value is not finite", "numbers")
+    return max(0.0, distance)

@@ -1,6 +1,6 @@
 """distances: closed forms, definitions by brute force, and a bootstrap draw is the set in which its songs repeat."""
 
-from dataclasses import fields
+from dataclasses import FrozenInstanceError, fields
 
 import numpy as np
 import pytest
@@ -55,6 +55,25 @@ def test_frechet_distance_is_the_published_formula_either_way_round(seed):
     wanted = np.square(m1 - m2).sum() + np.trace(c1 + c2 - 2 * np.real(sqrtm(c1 @ c2)))
     assert distances.frechet_distance((m1, c1), (m2, c2)) == pytest.approx(wanted, rel=1e-6)
     assert distances.frechet_distance((m2, c2), (m1, c1)) == pytest.approx(wanted, rel=1e-6)
+
+
+@pytest.mark.parametrize("count", [3, 5])
+@pytest.mark.parametrize("seed", range(3))
+def test_frechet_distance_of_a_set_moved_as_a_whole_is_how_far_even_without_full_rank(count, seed):
+    mean, covariance = distances.gaussian(cloud(count, 12, seed))
+    found = distances.frechet_distance((mean, covariance), (mean + 2, covariance))
+    assert found == pytest.approx(12 * 2**2, rel=1e-5)  # the 1e-10 and rounding, as above
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of what is multiplied with them
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e308])  # 1e308: twice as much is infinite
+@pytest.mark.parametrize("part", [0, 1])
+def test_a_gaussian_that_is_no_numbers_is_at_no_distance(value, part):
+    fine, broken = [np.zeros(2), np.eye(2)], [np.zeros(2), np.eye(2)]
+    broken[part] = broken[part] + value
+    for given in ((fine, broken), (broken, fine)):
+        with pytest.raises(D2MError, match=r"^a value is not finite; expected numbers\.$"):
+            distances.frechet_distance(*given)
 
 
 def test_gaussian_is_mean_and_unbiased_covariance():
@@ -114,6 +133,20 @@ def test_how_vectors_are_dealt_to_songs_does_not_matter_to_the_whole_set(weights
     np.testing.assert_allclose(alone.gaussian(np.ones(1))[1], dealt.gaussian(everything)[1], atol=1e-12)
 
 
+@pytest.mark.parametrize("dealt", [([[1, 0], [3, 2]],), ([[1, 0]], [[3, 2]])])  # to one song, or to two
+def test_two_vectors_are_enough(dealt):
+    songs = Songs.of([np.array(some) for some in dealt], [np.ones((1, 2))])
+    mean, covariance = songs.gaussian(np.ones(len(dealt)))
+    assert mean.tolist() == [2, 1] and covariance.tolist() == [[2, 2], [2, 2]]
+    assert songs.kernel_within(np.ones(len(dealt))) == pytest.approx((3 / 2 + 1) ** 3, rel=1e-12)
+
+
+def test_sums_and_a_reference_stay_as_they_are():
+    for made, name in ((Songs.of(SONGS, REAL), "counts"), (Reference.of(REAL), "count")):
+        with pytest.raises(FrozenInstanceError):
+            setattr(made, name, 0)
+
+
 @pytest.mark.parametrize("rows", [1, 4, 11])
 def test_a_kernel_matrix_taken_some_rows_at_a_time_is_the_whole_one(monkeypatch, rows):
     whole = Songs.of(SONGS, REAL)
@@ -127,7 +160,8 @@ def test_a_kernel_matrix_taken_some_rows_at_a_time_is_the_whole_one(monkeypatch,
 @pytest.mark.parametrize("copies", [1, 3])
 def test_a_draw_of_one_vector_and_its_copies_has_no_kernel(copies):
     songs = Songs.of(SONGS, REAL)
-    with pytest.raises(D2MError, match=f"{copies} feature vectors are given; expected 2 at least"):
+    rule = rf"^{copies} feature vectors are given; expected 2 at least; give more dances\.$"
+    with pytest.raises(D2MError, match=rule):
         songs.kernel_within(np.array([0, copies, 0, 0]))
 
 
@@ -154,7 +188,7 @@ def test_features_that_are_no_numbers_are_refused_on_either_side(measure, broken
     bad[2, 1] = broken
     measure(fine, fine)
     for given in ((fine, bad), (bad, fine)):
-        with pytest.raises(D2MError, match="a value is not finite; expected numbers"):
+        with pytest.raises(D2MError, match=r"^a value is not finite; expected numbers\.$"):
             measure(*given)
 
 
