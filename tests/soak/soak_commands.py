@@ -1,6 +1,7 @@
-"""The README's commands, run as they stand there in a fresh clone: where it says path/to there are small files of ours.
+"""The README's commands, run in a fresh clone: where it says path/to there are small files of ours.
 
-Not run: what takes hours, a GPU or another program (`NOT_HERE`). tests/test_commands.py checks the words of those.
+Not run: what takes hours, a GPU or another program (`NOT_HERE`); in less (`SMALLER`) what can be. What each is given is
+checked by tests/test_commands.py.
 """
 
 import os
@@ -9,10 +10,12 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 import test_fetch
 
 from d2m import corpus, songs
+from d2m.export import read_npz
 from d2m.fetch import MELODY_URL
 from d2m.paths import ROOT
 
@@ -21,10 +24,13 @@ SERVES_S = 60  # after which a server that still runs has been started
 SERVERS = ("jupyter", "tensorboard")
 NOT_HERE = {
     r"make test|make soak|\.ci": "is what runs this, or as long",
-    r"make study|preset full|PRESET=full|d2m\.bench": "takes hours, a GPU or a quiet machine",
-    r"make figures": "is notebooks run one by one, as `make test` does",
+    r"make study|papermill.*preset full|PRESET=full|d2m\.bench": "takes hours, a GPU or a quiet machine",
     r"^conda": "makes an environment of gigabytes",
 }  # fmt: skip
+SMALLER = {
+    "--nproc-per-node 8": "--nproc-per-node 2",
+    "--preset full": "--run-folder runs/small --steps 2 --device cpu",
+}
 BLOCKS = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
 
 
@@ -37,7 +43,7 @@ def clone(tmp_path_factory, write_sound, small_clips, readers) -> Path:
     track = songs.drum_track(96, 20.0)
     for name in ("song.mp3", "film.mp4", "my song.m4a"):
         write_sound(folder / "path/to" / name, track.samples, 22050)
-    (folder / "beats.txt").write_text("\n".join(map(str, track.beats_s)))
+    (folder / "beats.txt").write_text("\n".join(map(str, track.beats_s[::2])))
     corpus.build("small", readers(small_clips), folder / "path/to/corpus", jobs=1)
     return folder
 
@@ -83,9 +89,11 @@ def script(block: str) -> str:
         elif any(f"{server} " in line for server in SERVERS):
             lines.append(f"timeout {SERVES_S} {line.split('  #')[0]} || [ $? = 124 ]")
         else:
+            for much, little in SMALLER.items():
+                line = line.replace(much, little)
             lines.append(line)
-    if block.startswith(("papermill", "torchrun", "pip")):  # "with the environment active"
-        lines[:0] = [". .venv/bin/activate", "cd notebooks"][: 2 if block.startswith("papermill") else 1]
+    if block.startswith("pip"):
+        lines.insert(0, ". .venv/bin/activate")  # "into an environment of your own"
     return "\n".join(lines)
 
 
@@ -101,5 +109,12 @@ def test_commands_do_what_they_say(block, clone, environment, request):
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-5000:]
-    for line in (line for line in block.splitlines() if re.match(r"make dance(?!.*full)", line)):
-        assert "The dance: runs/" in done.stdout, line
+    asked = [line for line in block.splitlines() if re.match(r"make dance(?!.*full)", line)]
+    count = sum(int((re.search(r" N=(\d+)", line) or (0, "1"))[1]) for line in asked)
+    assert len(re.findall(r"^The dance: runs/\S", done.stdout, re.M)) == count
+    if any("BEATS=" in line for line in asked):
+        (path,) = dances.glob("to_my_song_*_0.npz")
+        given = np.loadtxt(clone / "beats.txt")
+        danced = read_npz(path).beats_s
+        np.testing.assert_allclose(danced[np.searchsorted(danced, given - 0.01)], given, atol=1e-6)
+        assert np.median(np.diff(danced)) > 1  # half as many as are heard
