@@ -1,5 +1,6 @@
 """The widgets: a button makes what was chosen, an error is shown as its sentence, a slider's figure follows."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -193,19 +194,29 @@ def picture_of(box) -> str:
     return box.children[-1].value
 
 
-def test_the_beat_laboratory_follows_every_slider(body_at):
-    swinging = body_at(np.sin(np.arange(150) / 5))
+def test_the_beat_laboratory_follows_every_slider(monkeypatch, body_at):
+    drawn, draw = [], widgets.showcase.beats_found
+
+    def beats_found(poses, music_beats_s, config, span_s):
+        drawn.append(config)
+        return draw(poses, music_beats_s, config, span_s)
+
+    monkeypatch.setattr(widgets.showcase, "beats_found", beats_found)
+    times_s = np.arange(150) / 15
+    swinging = body_at(np.sin(3 * times_s) + 0.3 * np.sin(9.5 * times_s))  # strong beats and weak, close together
     box = widgets.beat_laboratory(swinging, np.arange(0, 10, 0.5), (2.0, 8.0))
-    sliders = box.children[:-1]
+    sliders = dict(zip(widgets.THRESHOLDS, box.children[:-1], strict=True))
     usual = KinematicBeatConfig()
-    assert [slider.value for slider in sliders] == [getattr(usual, name) for name in widgets.THRESHOLDS]
-    assert set(widgets.THRESHOLDS) == set(vars(usual))
+    assert {name: slider.value for name, slider in sliders.items()} == vars(usual)
     before = picture_of(box)
-    for slider in sliders:
-        slider.value = slider.min  # the least is taken, too
-        after = picture_of(box)
-        assert 'alt="' in after and after.startswith("<img")
-    assert after != before
+    assert 'alt="' in before and before.startswith("<img")
+    for name, slider in sliders.items():
+        for value in (slider.min, slider.max):  # the least is taken, too; the most changes what is seen of this dance
+            slider.value = value
+            assert drawn[-1] == replace(usual, **{name: value}), name
+        assert picture_of(box) != before, name
+        slider.value = getattr(usual, name)
+        assert picture_of(box) == before, name  # the next one is moved alone
 
 
 def test_the_walk_draws_what_lies_between_two_movements(monkeypatch, body_at):
