@@ -1,6 +1,8 @@
 """`d2m.fetch`: Dance with Melody is cloned pair by pair, here from a local repository of the same layout."""
 
+import ast
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -126,13 +128,43 @@ def test_without_git_it_says_so(tmp_path, monkeypatch):
         fetch.dance_with_melody(tmp_path / "here")
 
 
+NETWORK = {"socket", "ssl", "urllib", "urllib3", "http", "requests", "ftplib", "aiohttp", "httpx", "pooch"}
+PROGRAMS = {"git", "curl", "wget"}
+ASKS_GIT = {"fetch": {"git"}, "checkpoint": {"git"}}  # the latter for the commit of the code that runs
+
+
+def reached(module: ast.AST) -> set[str]:
+    """Packages of the network that a module imports, and programs that its strings begin with, wherever in it."""
+    found = set()
+    for node in ast.walk(module):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names} & NETWORK
+        elif isinstance(node, ast.ImportFrom):
+            found |= {(node.module or "").partition(".")[0]} & NETWORK
+        elif isinstance(node, ast.Call) and re.search(r"\b(import_module|__import__)$", ast.unparse(node.func)):
+            found |= {ast.unparse(name).strip("'").partition(".")[0] for name in node.args} & NETWORK
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found |= {Path(word).name for word in node.value.split()[:1]} & PROGRAMS
+    return found
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import urllib.request", "import json, requests as ask", "from http import client",
+        "importlib.import_module('urllib.request')", "subprocess.run(['git', 'clone', url], check=True)",
+        "command = ('/usr/bin/curl', url)", "os.system(f'wget {url}')",
+    ],
+)  # fmt: skip
+def test_what_reaches_the_network_is_seen_inside_a_function_too(line):
+    assert reached(ast.parse(line)) and reached(ast.parse(f"def lazy(url):\n    if url:\n        {line}"))
+
+
 def test_nothing_else_in_d2m_fetches_or_knows_the_network():
-    network = {"socket", "urllib", "http", "requests", "ftplib", "aiohttp", "httpx"}
     for name, path in test_project.MODULES.items():
         assert "fetch" not in test_project.own_imports(path), name
-        source = path.read_text()
-        imported = {
-            line.split()[1].partition(".")[0] for line in source.splitlines() if line.startswith(("import ", "from "))
-        }
-        assert not imported & network, name
-        assert name == "fetch" or "https://" not in source, name
+        assert reached(test_project.tree(path)) <= ASKS_GIT.get(name, set()), name
+        assert name == "fetch" or not re.search(r"\b(https?|ftp)://", path.read_text()), name
+    asked = [node for node in ast.walk(test_project.tree(test_project.MODULES["checkpoint"]))
+             if isinstance(node, ast.List) and reached(node)]  # fmt: skip
+    assert [node.elts[3].value for node in asked] == ["describe"]  # which is local
