@@ -3,6 +3,8 @@
 Not part of plain `pytest` (`norecursedirs` in pyproject): `make test-browser` runs it.
 """
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -45,6 +47,12 @@ def lag_s(sound: np.ndarray, song: np.ndarray) -> float:
 def chosen(page, name: str):
     """The control that is described as `name`."""
     return page.locator(".widget-inline-hbox", has=page.get_by_text(name, exact=True))
+
+
+def kept() -> dict[Path, int]:
+    """Files of the dance that is asked for here, in the folder that all runs share, and when they were written."""
+    found = (ROOT / "runs" / "builtin-demo" / "dances").glob("*_ballet_1.*")
+    return {path: path.stat().st_mtime_ns for path in found}
 
 
 @pytest.fixture
@@ -92,8 +100,10 @@ def test_a_dance_of_another_style_is_danced_seen_and_heard(notebook, artefacts):
     # What is shown is saved, in the formats that are ticked.
     for kind in ("mp4", "gif"):
         page.get_by_label(kind, exact=True).uncheck()
+    earlier = kept()  # by another run
     page.get_by_role("button", name="Save", exact=True).click()
     told = page.locator(".widget-html-content", has_text="written: ").first  # a cell above says it, too
     told.wait_for(timeout=SHOWN_MS)
-    kept = list((ROOT / "runs" / "builtin-demo" / "dances").glob("*_ballet_1.*"))
-    assert {".npz", ".json"} <= {path.suffix for path in kept}
+    written = [path for path, when in kept().items() if earlier.get(path) != when]
+    assert sorted(path.suffix for path in written) == [".bvh", ".json", ".npz"]
+    assert all(path.stat().st_size for path in written)
