@@ -13,7 +13,11 @@ from d2m import export
 from d2m.dance import Dance
 from d2m.paths import ROOT
 
-ELSEWHERE = ('"fps": 29.97', "mediapipe.solutions.pose")  # examples that `test_formats` runs
+# Examples that `test_formats` runs.
+ELSEWHERE = (
+    '"fps": 29.97', "mediapipe.solutions.pose", "data/melody", '"pose_keypoints_2d"', 'Path("aist")', "bvh.read",
+    "export.read_npz",
+)  # fmt: skip
 
 
 def example(containing: str) -> str:

@@ -46,6 +46,8 @@ def mixed(tmp_path, body_at, write_pair, song) -> Path:
         root / "zumba" / "b.json", fps=15, keypoints=motions.keypoints(motions.in_picture(body[::2]), "COCO")
     )
     song(root / "zumba" / "b.mp3")
+    export.write_bvh(dance(poses=body[::2].astype(np.float32)), root / "Swing" / "bvh" / "c.bvh")
+    song(root / "Swing" / "c.mp3")
     (root / "notes.md").write_text("notes")
     (root / "aist" / "cameras.json").write_text('{"name": "c01"}')
     return root
@@ -54,13 +56,14 @@ def mixed(tmp_path, body_at, write_pair, song) -> Path:
 def test_a_mixed_folder_is_told_apart(mixed):
     found, unknown = sources.find(mixed)
     assert [(clip.name, clip.format) for clip in found] == [
-        ("Salsa_openpose_take_1_video", "OpenPose"), ("aist_keypoints3d_gBR_sBM_cAll_d04_mBR0_ch01", "AIST++"),
-        ("melody_DANCE_C_1", "Dance with Melody"), ("zumba_a", "keypoint JSON"), ("zumba_b", "keypoint JSON"),
+        ("Salsa_openpose_take_1_video", "OpenPose"), ("Swing_bvh_c", "BVH"),
+        ("aist_keypoints3d_gBR_sBM_cAll_d04_mBR0_ch01", "AIST++"), ("melody_DANCE_C_1", "Dance with Melody"),
+        ("zumba_a", "keypoint JSON"), ("zumba_b", "keypoint JSON"),
     ]  # fmt: skip
     assert [path.name for path in unknown] == ["notes.md", "cameras.json"]
     told = sources.told_apart(found, unknown, [("zumba_a", "a.json is bad")])
     assert told.splitlines() == [
-        "1 of AIST++, 1 of Dance with Melody, 1 of OpenPose, 2 of keypoint JSON (1 refused)",
+        "1 of AIST++, 1 of BVH, 1 of Dance with Melody, 1 of OpenPose, 2 of keypoint JSON (1 refused)",
         "refused: zumba_a: a.json is bad",
         f"left alone, of no known format: 2 files ({mixed / 'notes.md'}, {mixed / 'aist' / 'cameras.json'})",
     ]
@@ -72,7 +75,7 @@ def test_every_format_gives_the_same_dance_at_15_poses_a_second(mixed, body_at):
     for name, clip in clips.items():
         assert clip.name == name and clip.poses.dtype == np.float32 and clip.song.is_file()
         assert len(clip.poses) == (180 if clip.style == "cha-cha" else SECONDS * FPS)
-    for name in ("aist_keypoints3d_gBR_sBM_cAll_d04_mBR0_ch01", "zumba_a", "melody_DANCE_C_1"):
+    for name in ("aist_keypoints3d_gBR_sBM_cAll_d04_mBR0_ch01", "zumba_a", "melody_DANCE_C_1", "Swing_bvh_c"):
         np.testing.assert_allclose(clips[name].poses[:150], whole, atol=2e-4)
         lengths = pose.bone_lengths(clips[name].poses)
         np.testing.assert_allclose(lengths, np.broadcast_to(pose.BONE_LENGTHS, lengths.shape), atol=1e-4)
@@ -80,7 +83,7 @@ def test_every_format_gives_the_same_dance_at_15_poses_a_second(mixed, body_at):
         flat = clips[name].poses
         assert flat.shape == (150, 14, 2)
         np.testing.assert_allclose(flat - flat[:1, :1], (whole - whole[:1, :1])[..., :2], atol=1e-3)
-    assert {clip.style for clip in clips.values()} == {"salsa", "break", "cha-cha", "zumba"}
+    assert {clip.style for clip in clips.values()} == {"salsa", "swing", "break", "cha-cha", "zumba"}
     assert clips["zumba_a"].group == os.path.join("zumba", "a.mp3")
 
 
@@ -89,11 +92,12 @@ def test_a_mixed_folder_becomes_a_corpus_of_which_every_part_is_counted(mixed, o
     song_less = mixed / "zumba" / "d.json"
     shutil.copy(mixed / "zumba" / "a.json", song_less)
     built = corpus.open_corpus(str(mixed), jobs=1)
-    assert len(built.entries) == 5 and built.styles == ("break", "cha-cha", "salsa", "zumba")
+    assert len(built.entries) == 6 and built.styles == ("break", "cha-cha", "salsa", "swing", "zumba")
     refused = dict(built.refused)
     assert "c.json has no song" in refused["zumba_c"] and "d.json has no song" in refused["zumba_d"]
     said = capfd.readouterr().err
-    assert "corpus mixed: 1 of AIST++, 1 of Dance with Melody, 1 of OpenPose, 4 of keypoint JSON (2 refused)" in said
+    counted = "1 of AIST++, 1 of BVH, 1 of Dance with Melody, 1 of OpenPose, 4 of keypoint JSON (2 refused)"
+    assert f"corpus mixed: {counted}" in said
     assert "refused: zumba_c" in said and "left alone, of no known format: 2 files" in said
     # Flat dances train the preset `paper` alone, and the message says so.
     by_name = {entry.name: built.load(entry)["poses"] for entry in built.entries}
@@ -103,7 +107,7 @@ def test_a_mixed_folder_becomes_a_corpus_of_which_every_part_is_counted(mixed, o
         dataset.load(built, "train", dimensions=3)
     # The song is put beside it: the corpus is built again.
     shutil.copy(mixed / "zumba" / "a.mp3", mixed / "zumba" / "d.mp3")
-    assert len(corpus.open_corpus(str(mixed), jobs=1).entries) == 6
+    assert len(corpus.open_corpus(str(mixed), jobs=1).entries) == 7
 
 
 def test_what_changes_a_clip_changes_the_state_and_nothing_else_does(mixed):
