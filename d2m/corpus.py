@@ -111,9 +111,6 @@ def open_corpus(source: str, jobs: int = -1) -> Corpus:
     The first two are built once, on `jobs` cores (-1: all), and then found in the cache; what a folder held is said on
     stderr when it is built. Raises `CorpusError`.
     """
-    path = resolve(source)
-    if source != "builtin" and (path / "corpus.json").is_file():
-        return read(path)
     # Readers are imported where they are used: a built corpus needs neither librosa nor PyAV.
     if source == "builtin":
         from d2m import builtin
@@ -127,7 +124,15 @@ def open_corpus(source: str, jobs: int = -1) -> Corpus:
         return _built_once(folder, build_builtin)
     from d2m import sources
 
+    path = resolve(source)
     found, unknown = sources.find(path)
+    if (path / "corpus.json").is_file():
+        if found:  # they would be left out without a word
+            raise CorpusError(
+                f"{path} holds a corpus that d2m built and other clips beside it, for example {found[0].files[0]}",
+                "the one or the others alone", "move them to folders of their own",
+            )  # fmt: skip
+        return read(path)
     if not found:
         raise CorpusError(
             f"{path} is no corpus" if path.exists() else f"there is no folder {path}",

@@ -65,6 +65,21 @@ def test_the_built_in_corpus_is_made_once(own_cache, monkeypatch):
     assert corpus.open_corpus("builtin", jobs=1) == built
 
 
+def test_a_built_corpus_with_other_clips_beside_it_is_refused_and_names_one(small_corpus, tmp_path, write_pair):
+    folder = tmp_path / "small"
+    shutil.copytree(small_corpus.folder, folder)
+    assert corpus.open_corpus(str(folder)).entries == small_corpus.entries
+    write_pair(folder / "more")
+    with pytest.raises(CorpusError, match=r"small holds a corpus that d2m built and other clips .*config\.json"):
+        corpus.open_corpus(str(folder))
+
+
+def test_a_built_corpus_in_a_folder_is_no_clip_of_that_folder(small_corpus, tmp_path):
+    shutil.copytree(small_corpus.folder, tmp_path / "small")
+    with pytest.raises(CorpusError, match="is no corpus"):
+        corpus.open_corpus(str(tmp_path))
+
+
 @pytest.mark.parametrize("name", ["missing", "empty", "file.txt"])
 def test_a_folder_that_is_no_corpus_is_refused_by_name(tmp_path, name):
     (tmp_path / "empty").mkdir()
