@@ -161,7 +161,7 @@ def test_a_strip_shows_seventeen_poses_of_the_dance_however_few_its_beats_are(da
     labels = [label.get_text() for label in axis.get_xticklabels()]
     assert len(labels) == 17 and "zumba" in axis.get_title("left")
     if beats == 20:  # from the fifth beat, at 2.7 s, to the thirteenth, at 7.5 s
-        assert (labels[0], labels[-1]) == ("2.7 s", "7.5 s")
+        assert (labels[0], labels[-1]) == ("2.7", "7.5")
 
 
 def test_the_ribbon_marks_the_beats_of_song_and_dance(danced):
