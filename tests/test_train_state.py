@@ -10,6 +10,7 @@ from toys import OFTEN, Breaking, Toy, ToyConfig, draw_toy, fit, kept, stopping
 
 from d2m import checkpoint, train
 from d2m.errors import CheckpointError, OutputError, TrainingError
+from d2m.train_state import State
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -103,7 +104,7 @@ def test_a_state_that_holds_something_else_is_refused(damage, tmp_path):
     path = tmp_path / "training.safetensors"
     tensors, _, provenance = checkpoint.read(path, "training")
     tensors, provenance = spoil(tensors, provenance, damage)
-    checkpoint.save(path, "training", tensors, train._State(OFTEN, 0, ToyConfig(), ""), provenance)
+    checkpoint.save(path, "training", tensors, State(OFTEN, 0, ToyConfig(), ""), provenance)
     with pytest.raises(CheckpointError, match=r"training\.safetensors is damaged"):
         fit(Toy(), draw_toy, tmp_path)
 
