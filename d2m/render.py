@@ -38,7 +38,8 @@ RIBBON_S = 4.0  # seconds of the song that the ribbon shows
 MOVEMENT = "#E69F00"  # the colour of movements in the ribbon
 TICKS = np.arange(-4, 5) * 0.5  # of the floor's grid, metres about where the camera looks
 LONGEST_GIF_S = 300.0  # 4000 pictures: 13 MB, and a quarter GB of memory while they are written
-# 10 s take about 300 kB. Against "veryfast" alone a fifth more bytes, in little more than half the time.
+# 10 s with sound take about 400 kB. Against "veryfast" alone a fifth more bytes, in little more than half the time; one
+# thread, because another draws.
 H264 = {"crf": "27", "preset": "veryfast", "threads": "1", "x264-params": "subme=1:bframes=0"}
 AHEAD = 8  # frames that are drawn before they are encoded
 SWITCH_S = 5e-5  # after which a thread that waits for Python's lock gets it
@@ -47,7 +48,7 @@ SWITCH_S = 5e-5  # after which a thread that waits for Python's lock gets it
 class Stage:
     """Draws a dance at any time: `picture(time_s)` gives (size, size, 3) uint8, `pixels` the same with an alpha.
 
-    What moves is given to the renderer as paths: through matplotlib's artists a picture takes three times as long.
+    What moves is given to the renderer as paths: through matplotlib's artists a picture takes a third longer.
     """
 
     def __init__(self, dance: Dance, size: int = 512):
