@@ -14,13 +14,14 @@ export JUPYTER_PATH := $(CURDIR)/$(VENV)/share/jupyter
 unexport JPY_SESSION_NAME
 
 # Values reach the shell through the environment and unexpanded, so that $$, quotes and blanks in a name survive.
-unexport SONG STYLE SEED N BPM BEATS PRESET CORPUS DEVICE STEPS
+unexport SONG STYLE SEED N BPM BEATS ENERGY PRESET CORPUS DEVICE STEPS
 export D2M_SONG = $(value SONG)
 export D2M_STYLE = $(value STYLE)
 export D2M_SEED = $(value SEED)
 export D2M_N = $(value N)
 export D2M_BPM = $(value BPM)
 export D2M_BEATS = $(value BEATS)
+export D2M_ENERGY = $(value ENERGY)
 export D2M_PRESET = $(value PRESET)
 export D2M_CORPUS = $(value CORPUS)
 export D2M_DEVICE = $(value DEVICE)
@@ -29,6 +30,7 @@ export D2M_STEPS = $(value STEPS)
 PARAMETERS = $(if $(value SONG),-r song "$$D2M_SONG") $(if $(value STYLE),-r style "$$D2M_STYLE") \
 	$(if $(value SEED),-p seed "$$D2M_SEED") $(if $(value N),-p n "$$D2M_N") \
 	$(if $(value BPM),-p bpm "$$D2M_BPM") $(if $(value BEATS),-r beats "$$D2M_BEATS") \
+	$(if $(value ENERGY),-r energy "$$D2M_ENERGY") \
 	$(if $(value PRESET),-r preset "$$D2M_PRESET") $(if $(value CORPUS),-r corpus "$$D2M_CORPUS") \
 	$(if $(value DEVICE),-r device "$$D2M_DEVICE")
 
@@ -37,7 +39,8 @@ PARAMETERS = $(if $(value SONG),-r song "$$D2M_SONG") $(if $(value STYLE),-r sty
 
 help:
 	@echo 'make dance     a dance to a built-in song; trains first what is not trained yet'
-	@echo '               SONG=file STYLE=name SEED=0 N=1 BPM=0 BEATS=file PRESET=demo CORPUS=folder DEVICE=auto, each optional'
+	@echo '               SONG=file STYLE=name SEED=0 N=1 BPM=0 BEATS=file ENERGY=calm PRESET=demo CORPUS=folder DEVICE=auto,'
+	@echo '               each optional'
 	@echo 'make test      unit tests; the five notebooks run again and checked'
 	@echo 'make test-browser   notebook 5 in JupyterLab in Chromium: run, pressed, seen, heard (installs Chromium if root)'
 	@echo 'make soak      what takes too long for make test: kills, damaged files, long runs, the commands of the README (an hour and more)'

@@ -1,4 +1,4 @@
-"""What training draws from: the units and runs of a split of a corpus, as tensors.
+"""What training draws from: the units, runs and style windows of a split of a corpus, as tensors.
 
 All dances of a split stand end to end in one tensor of rows in beat time (8 a beat, see `units`), each row the features
 of one pose. A unit or a run is a window of it, rebased to its own lead when it is drawn; so units cut at every beat
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from d2m import music, pose, units
+from d2m import music, pose, style, units
 from d2m.clock import FPS, POSES_PER_BEAT
 from d2m.corpus import Corpus
 from d2m.errors import CorpusError
@@ -158,3 +158,17 @@ def in_dimensions(poses: np.ndarray, dimensions: int, name: str) -> np.ndarray:
         remedy = 'choose preset = "paper", or take the 2D clips out of the folder'
         raise CorpusError(f"the dance {name} is 2D", "3D poses for this preset", remedy)
     return pose.front_view(poses)
+
+
+def style_windows(corpus: Corpus, split: str, dimensions: int, view: str) -> tuple[Tensor, Tensor]:
+    """Windows (n, window, C) of one of `style.VIEWS` of a split's clips, and the class of each.
+
+    They begin `style.HOP_FRAMES` apart, and lie on disk. Raises `CorpusError` for a clip of fewer than `dimensions`.
+    """
+    windows, labels = Spill(), []
+    for entry in corpus.split(split):
+        arrays = corpus.load(entry)
+        seen = style.view_of(view, in_dimensions(arrays["poses"], dimensions, entry.name), arrays["music_features"])
+        windows.append(some := style.windows_every(seen, style.WINDOW_FRAMES[view], style.HOP_FRAMES[view]))
+        labels.append(torch.full((len(some),), corpus.styles.index(entry.style)))
+    return windows.tensor(), torch.cat(labels)

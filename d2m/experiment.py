@@ -11,24 +11,22 @@ from pathlib import Path
 
 import torch
 
-from d2m import checkpoint, dataset, style, train
+from d2m import checkpoint, dataset, repertoire, style, train
 from d2m.corpus import Corpus, open_corpus
-from d2m.dataset import Balanced, Dances, balanced, moments
+from d2m.dataset import Balanced, Dances, balanced
 from d2m.errors import CheckpointError
 from d2m.gan import MMGAN
 from d2m.generate import Dancer
+from d2m.layers import PRINCIPAL_ROWS
 from d2m.lock import alone_in
 from d2m.lstm import LSTMConfig, MusicToPoses
 from d2m.music_style import MusicStyleClassifier, MusicStyleConfig
 from d2m.paths import resolve
 from d2m.presets import Preset, preset
-from d2m.spill import Spill
-from d2m.style import HOP_FRAMES, WINDOW_FRAMES, Classifier, StyleClassifier, StyleConfig
-from d2m.units import LEAD
+from d2m.style import WINDOW_FRAMES, Classifier, StyleClassifier, StyleConfig
 from d2m.vae import DUVAE
 from d2m.variants import VARIANTS
 
-PRINCIPAL_ROWS = 8192  # units or runs of training, every style alike, whose principal components training begins with
 # What each model of a run is saved as.
 KINDS = {"vae": "vae", "mmgan": "mmgan", "lstm": "lstm", **{f"style/{view}": "style" for view in style.VIEWS}}
 
@@ -117,7 +115,7 @@ class Experiment:
             return model
         model.vae.load_state_dict(self.vae.state_dict())
         data, heard = self.dances("train"), self.run_styles("train")
-        codes, drawn = self._prepare(model, data), Balanced(data.run_styles)
+        codes, drawn = repertoire.remember(model, data, self.seed), Balanced(data.run_styles)
 
         def draw(count: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
             index = drawn(count, generator)
@@ -175,15 +173,8 @@ class Experiment:
         return kept[view]
 
     def style_windows(self, view: str, split: str) -> tuple[torch.Tensor, torch.Tensor]:
-        """Windows (n, window, C) of a view of a split's clips, `HOP_FRAMES` apart, on disk, and the class of each."""
-        windows, labels = Spill(), []
-        for entry in self.corpus.split(split):
-            arrays = self.corpus.load(entry)
-            poses = dataset.in_dimensions(arrays["poses"], self.preset.vae.dimensions, entry.name)
-            seen = style.view_of(view, poses, arrays["music_features"])
-            windows.append(some := style.windows_every(seen, WINDOW_FRAMES[view], HOP_FRAMES[view]))
-            labels.append(torch.full((len(some),), self.corpus.styles.index(entry.style)))
-        return windows.tensor(), torch.cat(labels)
+        """Windows (n, window, C) of a view of a split's clips, and the class of each (see `dataset.style_windows`)."""
+        return dataset.style_windows(self.corpus, split, self.preset.vae.dimensions, view)
 
     def run_styles(self, split: str) -> torch.Tensor:
         """s (K, styles) of the music of every run of a split: the classifier's mean over the run's beats."""
@@ -282,28 +273,3 @@ class Experiment:
             history = train.fit(model, draw, config, folder, self.seed, self.device, label, corpus)
             provenance = {"corpus": corpus, "corpus name": self.corpus.name, "seed": self.seed}
             train.finish(model, kind, folder, history, provenance | {"steps": config.steps, "batch": config.batch})
-
-    @torch.no_grad()
-    def _prepare(self, model: MMGAN, data: Dances) -> torch.Tensor:
-        """Set what the MM-GAN keeps of training: scale, repertoire, poses to start from. Return z_mov of all units."""
-        spill = Spill()
-        for index in torch.arange(len(data.unit_rows)).split(1536):
-            spill.append(model.vae.encode_movement(data.units(index))[0])
-        codes, units = spill.tensor(), data.run_units
-        # Each direction of z_mov as loud as what it does to a body, and all together of unit size.
-        importance = model.vae.importance()
-        _, deviation = moments((codes[some] * importance).flatten(0, 1) for some in units.split(512))
-        model.code_scale.copy_(importance / deviation.square().mean().sqrt())
-        generator = torch.Generator().manual_seed(self.seed)
-        if model.config.principal:
-            some = codes[units[balanced(data.run_styles, PRINCIPAL_ROWS, generator)]]
-            model.linear.begin_with((some * model.code_scale).flatten(1))
-        if model.config.repertoire:
-            middle = torch.nonzero(data.run_inside)[:, 0]
-            remembered = middle[balanced(data.run_styles[middle], model.config.repertoire, generator)]
-            model.repertoire.copy_(codes[units[remembered]])
-            model.repertoire_beat_s.copy_(data.beat_s()[remembered])
-        chosen = balanced(data.unit_styles, model.config.leads, generator)
-        model.leads.copy_(data.units(chosen)[:, :LEAD])
-        model.lead_styles.copy_(data.unit_styles[chosen])
-        return codes

@@ -21,7 +21,6 @@ from d2m.paths import replacing
 SHOWN_S = 20.0  # of a dance, drawn and shown at once; saving draws all of it
 GIF_S = 5.0
 TRIED = 8  # dances among which the calmest or the liveliest are looked for
-ENERGIES = ("", "calm", "lively")
 FIRST_POSES = ("", "last", "file")  # one of training; where the dance before ended; of a file
 # How a dance is kept, by the ending of the file.
 SAVERS: dict[str, Callable[[Dance, Path], Path]] = {
@@ -109,8 +108,7 @@ def read_tempo(text: str) -> float:
 
 def dances(dancer: Dancer, request: Request) -> list[Dance]:
     """The dances that were asked for. Raises `MediaError`, `ParameterError`, `PoseError`."""
-    if request.energy not in ENERGIES:
-        raise ParameterError(f"energy is {request.energy!r}", f"one of {ENERGIES}")
+    parameters.OWN["energy"].check(request.energy)
     generate.check(dancer, request.style, request.count)
     heard = parameters.listen(request.song, request.bpm, request.beats)
     asked = (request.seed, request.style, request.tried, request.first_pose)

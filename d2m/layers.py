@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
+PRINCIPAL_ROWS = 8192  # units or runs, every style alike, whose principal components training begins with
 SURE = -4.0  # log variance before training of what is linear: it is known well
 
 

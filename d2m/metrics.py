@@ -16,7 +16,7 @@ from d2m.descriptors import HOP_FRAMES, WINDOW_FRAMES
 from d2m.errors import D2MError
 from d2m.estimates import Estimate
 from d2m.samples import Judge, Sample, Space, at_random, beside, measure, measure_each
-from d2m.scores import better, score
+from d2m.scores import kind, score
 from d2m.yardstick import Yardstick
 
 RESERVED = {"ours", "dances", "reference", "shuffled", "random", "mean_pose", "copy", "real_shuffled", "real_random"}
@@ -54,7 +54,7 @@ def evaluate(
     others: dict[str, list[Dance]] | None = None, spaces: dict[str, Space] | None = None, judge: Judge | None = None,
     seed: int = 0,
 ) -> dict:  # fmt: skip
-    """The table {score: {value, low, high, n, better, controls: {name: {value, low, high, n}}, as good as real}}.
+    """The table {score: {value, low, high, n, better, unit, controls: {name: {value, low, high, n}}, as good as real}}.
 
     `dances` are scored against `reference`, real training dances; `songs` gives the beats in seconds from pose 0 by
     `str(dance.song)`. `others` are further sets to score in the same way; of these "real", unseen real dances, is what
@@ -105,7 +105,7 @@ def table(scores: dict[str, dict[str, Estimate]]) -> dict:
     """The table of `evaluate` from the scores of each set: "ours" and the controls."""
     found = {}
     for name, estimate in scores["ours"].items():
-        row = estimate.cell() | {"better": better(name)}
+        row = estimate.cell() | {"better": kind(name).better, "unit": kind(name).unit}
         row["controls"] = {other: of[name].cell() for other, of in scores.items() if other != "ours"}
         row["as good as real"] = _as_good_as_real(name, row["controls"])
         found[name] = row
@@ -183,7 +183,7 @@ def _as_good_as_real(name: str, cells: dict[str, dict]) -> list[str]:
     names = [other for other in (*of_beats, *MADE) if other in cells]
     if real["value"] is None:
         return []
-    way = better(name)
+    way = kind(name).better
     low = -np.inf if way == LOWER else real["low"]
     high = np.inf if way == HIGHER else real["high"]
     return [other for other in names if cells[other]["value"] is not None and low <= cells[other]["value"] <= high]

@@ -26,6 +26,7 @@ from d2m.train import PRECISIONS, pick_device
 MARK = "# Parameters"  # the first line of a cell of parameters, ours and papermill's
 MOST_DANCES = 64  # of one notebook run: each becomes a video
 LARGEST_SEED = 2**31 - 1
+ENERGIES = ("", "calm", "lively")
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,11 @@ def _of_training(precision: str) -> None:
         raise ParameterError(f"precision is {precision!r}", OWN["precision"].meaning)
 
 
+def _of_dances(energy: str) -> None:
+    if energy not in ENERGIES:
+        raise ParameterError(f"energy is {energy!r}", OWN["energy"].meaning)
+
+
 COMMON = {
     "corpus": Parameter(str, '"builtin", or a folder of a corpus', _filled),
     "run": Parameter(str, 'the folder of the run, or ""'),
@@ -82,6 +88,7 @@ OWN = {
     "n": Parameter(int, "a number of dances", _within("n", 1, MOST_DANCES)),
     "bpm": Parameter(int | float, "beats a minute, 0 for what is heard", _tempo),
     "beats": Parameter(str, 'a text file of seconds, one beat a line, or ""'),
+    "energy": Parameter(str, '"calm", "lively", or "" for dances as they come', _of_dances),
     "start_pose": Parameter(str, 'a .npy file of one pose or a .npz dance, or ""'),
 }
 

@@ -5,7 +5,6 @@ Figures are made without pyplot, so none stays in memory; Jupyter shows one that
 """
 
 import io
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,10 +30,6 @@ LIMB_COLOURS = tuple(
     RIGHT if end in range(2, 5) or end in range(8, 11) else LEFT if end in range(5, 8) or end > 10 else TRUNK
     for _, end in pose.LIMBS
 )
-
-
-UNIT = re.compile(r"cm|m/s|m²/s²")  # of scores that end in one
-KINDS = {"distance|diversity|multimodality": "distance between features", "jump": "ratio"}  # of others; else a share
 
 
 class Picture(Figure):
@@ -302,15 +297,8 @@ def scores(table: dict, names, title: str = "", controls=None) -> Figure:
         axis.barh(range(len(bars)), values, xerr=np.maximum(edges, 0), color=colours, ecolor=TRUNK, capsize=2)
         axis.set_yticks(range(len(bars)), [key.replace("_", " ") for key in bars])
         axis.invert_yaxis()
-        title_of, unit = _unit(name)
-        axis.set(title=title_of, xlabel=f"{unit}, better {row['better']}" if row.get("better") else unit)
+        unit, name_alone = row["unit"], name.removesuffix(f", {row['unit']}")
+        physical = name_alone != name
+        axis.set(title=name_alone, xlabel=f"{f'({unit})' if physical else unit}, better {row['better']}")
     made.suptitle(title)
     return made
-
-
-def _unit(score: str) -> tuple[str, str]:
-    """The name of a score without its unit, and the unit, in brackets where it is a physical one."""
-    name, comma, unit = score.rpartition(", ")
-    if comma and UNIT.fullmatch(unit):
-        return name, f"({unit})"
-    return score, next((kind for words, kind in KINDS.items() if re.search(words, score)), "share")

@@ -1,9 +1,9 @@
 """Every score of a set of dances, those of single dances and those of the set, with bootstrap draws of each."""
 
-from d2m.dance_scores import DANCE_SCORES, LIKE_REAL, LOWER
+from d2m.dance_scores import DANCE_SCORES, Score
 from d2m.estimates import Estimate, mean_over_songs
 from d2m.samples import Sample
-from d2m.set_scores import SET_DEFINITIONS, of_space
+from d2m.set_scores import SET_SCORES, SetScore, of_space
 from d2m.yardstick import Yardstick
 
 
@@ -27,13 +27,11 @@ def score(
     return found
 
 
-def better(name: str) -> str:
-    """Which way the score `name` is better."""
-    if name in DANCE_SCORES:
-        return DANCE_SCORES[name].better
-    return LOWER if "distance" in name else LIKE_REAL
+def kind(name: str) -> Score | SetScore:
+    """What the score `name` is, which way it is better, and its unit."""
+    return DANCE_SCORES.get(name) or SET_SCORES[name.split(" (")[0]]
 
 
 def definitions() -> dict[str, str]:
     """What each score is, in a sentence."""
-    return {name: kind.definition for name, kind in DANCE_SCORES.items()} | SET_DEFINITIONS
+    return {name: score.definition for name, score in (DANCE_SCORES | SET_SCORES).items()}

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from d2m import distances
+from d2m.dance_scores import LIKE_REAL, LOWER
 from d2m.estimates import DRAWS, Estimate, about, draws_of_songs, mean_estimate, mean_over_songs
 from d2m.samples import Sample
 from d2m.yardstick import Yardstick, standardised
@@ -25,16 +26,35 @@ class Distance:
     least: float
 
 
+@dataclass(frozen=True)
+class SetScore:
+    """A score of a set of dances in a feature space: what it is, which way it is better, its unit."""
+
+    definition: str
+    better: str
+    unit: str
+
+
 DISTANCES = {
     "Frechet distance": Distance(distances.Reference.frechet_distance, 0.0),
     "kernel distance": Distance(distances.Reference.kernel_distance, -np.inf),
 }
-SET_DEFINITIONS = {
-    "Frechet distance": "of Gaussians fitted to windows of dances of a style and of the reference's; mean of styles",
-    "kernel distance": "squared MMD of these windows, unbiased by their number, kernel (x.y / C + 1)^3; mean of styles",
-    "diversity": "mean distance between the mean features of dances to different songs",
-    "multimodality": "mean distance between the mean features of dances to one song",
-}
+SET_SCORES = {
+    "Frechet distance": SetScore(
+        "of Gaussians fitted to windows of dances of a style and of the reference's; mean of styles",
+        LOWER, "squared feature units",
+    ),
+    "kernel distance": SetScore(
+        "squared MMD of these windows, unbiased by their number, kernel (x.y / C + 1)^3; mean of styles",
+        LOWER, "squared MMD",
+    ),
+    "diversity": SetScore(
+        "mean distance between the mean features of dances to different songs", LIKE_REAL, "feature units"
+    ),
+    "multimodality": SetScore(
+        "mean distance between the mean features of dances to one song", LIKE_REAL, "feature units"
+    ),
+}  # fmt: skip
 
 
 def of_space(samples: list[Sample], yardstick: Yardstick, space: str, seed: int) -> dict[str, Estimate]:

@@ -64,7 +64,7 @@ class DancePanel(ipywidgets.VBox):
         usual = {"style": {"description_width": "90px"}, "layout": {"width": "360px"}}
         songs = list(instrument.songs(self.experiment, song).items())
         styles = [("the song's own", ""), *((name, name) for name in self.experiment.corpus.styles)]
-        tried = [(f"{name}: of {instrument.TRIED} dances", name) for name in instrument.ENERGIES if name]
+        tried = [(f"{name}: of {instrument.TRIED} dances", name) for name in parameters.ENERGIES if name]
         poses = [("one of training", ""), ("where the last dance ended", "last"), ("of a file", "file")]
         most, largest = parameters.MOST_DANCES, parameters.LARGEST_SEED
         self.song = ipywidgets.Dropdown(options=songs, description="song", **usual)

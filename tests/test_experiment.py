@@ -11,8 +11,8 @@ import torch
 
 from d2m import checkpoint, corpus, presets, style, train
 from d2m.errors import CheckpointError, CorpusError, ParameterError
-from d2m.experiment import PRINCIPAL_ROWS, Experiment
-from d2m.layers import Principal
+from d2m.experiment import Experiment
+from d2m.layers import PRINCIPAL_ROWS, Principal
 from d2m.music_style import MusicStyleClassifier
 from d2m.paths import ROOT
 from d2m.units import LEAD

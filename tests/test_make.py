@@ -85,7 +85,8 @@ def test_a_song_of_any_name_arrives_as_it_was_written(clone, song):
 
 
 EVERY = (
-    "STYLE=ballet", "SEED=3", "N=2", "BPM=97.5", "BEATS=my beats.txt", "PRESET=full", "CORPUS=my data", "DEVICE=cpu",
+    "STYLE=ballet", "SEED=3", "N=2", "BPM=97.5", "BEATS=my beats.txt", "ENERGY=calm", "PRESET=full", "CORPUS=my data",
+    "DEVICE=cpu",
 )  # fmt: skip
 
 
@@ -93,7 +94,7 @@ def test_every_option_has_its_parameter_and_numbers_stay_numbers(clone):
     given, _ = dance(clone, *EVERY)
     assert given == {
         "style": ("-r", "ballet"), "seed": ("-p", "3"), "n": ("-p", "2"), "bpm": ("-p", "97.5"),
-        "beats": ("-r", "my beats.txt"), "preset": ("-r", "full"),
+        "beats": ("-r", "my beats.txt"), "energy": ("-r", "calm"), "preset": ("-r", "full"),
         "corpus": ("-r", "my data"), "device": ("-r", "cpu"),
     }  # fmt: skip
 

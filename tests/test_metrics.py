@@ -66,8 +66,8 @@ def test_every_score_stands_beside_every_control_in_order(table):
     columns = ["real", "shuffled", "random", "mean_pose", "copy", "late", "real_shuffled", "real_random"]
     for name, row in table.items():
         assert list(row["controls"]) == columns, name
-        assert set(row) - {"reason"} == {"value", "low", "high", "n", "better", "controls", "as good as real"}
-        assert row["better"] == scores.better(name)
+        assert set(row) - {"reason"} == {"value", "low", "high", "n", "better", "unit", "controls", "as good as real"}
+        assert (row["better"], row["unit"]) == (scores.kind(name).better, scores.kind(name).unit)
 
 
 def test_a_cell_is_a_number_in_its_interval_or_says_why_it_is_none(table):

@@ -99,12 +99,12 @@ def test_parameters_of_one_notebook_alone_are_checked_there(name, injected, told
 WRONG_TYPE = {
     "corpus": "7", "run": "None", "preset": "3", "seed": "'0'", "device": "0", "steps": "2.5", "dances": "1",
     "song": "7", "style": "True", "n": "[1]", "start_pose": "1.5",
-    "bpm": "'120'", "beats": "3",
+    "bpm": "'120'", "beats": "3", "energy": "1",
 }  # fmt: skip
 OUT_OF_RANGE = {
     "corpus": "' '", "run": "'README.md'", "preset": "'Demo'", "seed": "-1", "device": "'gpu'", "steps": "10**9",
     "n": "65", "bpm": "20", "start_pose": "'nowhere.npy'", "dances": "'nowhere'", "song": "'nowhere.mp3'",
-    "style": "'polka'", "beats": "'nowhere.txt'",
+    "style": "'polka'", "beats": "'nowhere.txt'", "energy": "'loud'",
 }  # fmt: skip
 # What a cell that is run before any training refuses, after the one that checks the parameters.
 REFUSED_LATER = {"dances", "song", "style", "beats"}

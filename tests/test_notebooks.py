@@ -37,7 +37,7 @@ print("imported:", *sorted({name.partition(".")[0] for name in sys.modules}))
 LABEL = (
     r"(?:distance to the nearest \w+ \w+|(?:first|second) principal component|true style|classified as|time|height|"
     r"speed|motion|density|loss|step|frame|direction|amplitude|onset strength|change|[\w -]+, (?:m/s|cm)|"
-    r"(?:share|ratio|distance between features|\((?:m/s|cm)\))(?:, better \w+)?)(?: \([\w/]+\))?"
+    r"(?:share|ratio|(?:squared )?feature units|squared MMD|\((?:m/s|cm)\))(?:, better \w+)?)(?: \([\w/]+\))?"
 )
 AXES = re.compile(rf"{LABEL}(?: over {LABEL})?")
 NOT_THERE = {"librosa", "numba", "llvmlite", "soundfile", "soxr", "av"}  # on a GPU machine that has torch
@@ -160,7 +160,7 @@ def test_joined_axis_labels_are_no_alternative_text():
     assert not tells("what it is called")
     assert not tells("density over distance to the nearest training movement (cm)")
     assert not tells("ballet; real: height (m); rebuilt: height (m)")
-    assert not tells("builtin; Frechet distance (style): distance between features, better lower; speed: (m/s)")
+    assert not tells("builtin; Frechet distance (style): squared feature units, better lower; speed: (m/s)")
     assert not tells("DU-VAE; recon^u: loss over step; velocity: loss over step; total vae: loss over step")
 
 

@@ -15,7 +15,7 @@ from d2m.experiment import Experiment
 from d2m.paths import ROOT
 
 GOOD = {"corpus": "builtin", "run": "", "preset": "demo", "seed": 0, "device": "auto"}
-OF_DANCE = {"song": "", "style": "", "n": 1, "bpm": 0, "beats": "", "start_pose": ""}
+OF_DANCE = {"song": "", "style": "", "n": 1, "bpm": 0, "beats": "", "energy": "", "start_pose": ""}
 CELL = '# Parameters\ncorpus = "builtin"  # or a folder\nrun = ""\npreset = "demo"\nseed = 0\ndevice = "auto"\n'
 
 
@@ -101,6 +101,7 @@ def test_a_run_that_cannot_be_written_is_refused(tmp_path, monkeypatch):
     *(("bpm", value, rf"bpm is {value}; expected a tempo from 30 to 300, or 0 for the one heard")
       for value in (-120, 29.9, 301, float("nan"), float("inf"))),
     ("beats", 3, r'beats is 3 \(int\); expected a text file of seconds, one beat a line, or ""; .*-r beats'),
+    ("energy", "loud", "energy is 'loud'; expected \"calm\", \"lively\", or \"\" for dances as they come"),
     ("start_pose", 1.5, r"start_pose is 1\.5 \(float\); expected a \.npy file of one pose"),
 ])  # fmt: skip
 def test_a_wrong_value_is_refused_with_its_name_and_what_it_may_be(name, value, told):

@@ -16,6 +16,7 @@ from PIL import Image
 
 from d2m import plot, pose
 from d2m.errors import OutputError
+from d2m.scores import kind
 
 
 def texts(axis) -> list[str]:
@@ -79,17 +80,21 @@ def shown_figures(body: np.ndarray) -> dict[str, plot.Picture]:
         "losses": plot.losses({"KL": ([0, 1], [2.0, 1.0])}),
         "confusions": plot.confusions({"music": np.eye(8)}, names),
         "projection": plot.projection({"a": points}, {"a": labels}, names),
-        "scores": plot.scores(dict.fromkeys(SCORES, cell | {"better": "lower", "controls": {"real": cell}}), SCORES),
+        "scores": plot.scores(
+            {name: cell | {"better": "lower", "unit": kind(name).unit, "controls": {"real": cell}} for name in SCORES},
+            SCORES,
+        ),
         "strip of frames": plot.pose_strip({"real": body}, range(0, 20, 4)),
     }
 
 
 SCORES = ("speed, m/s", "Frechet distance (style)", "diversity (motion)", "beat hit rate", "boundary velocity jump",
-          "nearest training movement, cm", "Frechet distance (motion), hip-hop")  # fmt: skip
+          "nearest training movement, cm", "Frechet distance (motion), hip-hop", "foot contact, m²/s²",
+          "kernel distance (style)")  # fmt: skip
 UNITS = re.compile(r"\((s|m|cm|m/s|beats|nats)\)$")
 PLAIN = re.compile(
     r"step|loss|density|change|classified as|true style|.* principal component|direction \(bin\)|frame"
-    r"|(\((m/s|cm)\)|share|ratio|distance between features), better lower"
+    r"|(\((m/s|cm|m²/s²)\)|share|ratio|(squared )?feature units|squared MMD), better lower"
 )
 
 
@@ -243,15 +248,17 @@ def test_a_projection_is_on_the_principal_components_of_the_first_group():
 def test_scores_have_a_bar_a_control_with_its_interval():
     cell = lambda value: {"value": value, "low": value and value - 1, "high": value and value + 2, "n": 3}  # noqa: E731
     table = {
-        "speed": cell(4.0) | {"controls": {"real": cell(3.0), "random": cell(None), "copy": cell(5.0)}},
-        "diversity": cell(1.0) | {"controls": {"real": cell(2.0)}},
+        "speed, m/s": cell(4.0)
+        | {"better": "like real", "unit": "m/s"}
+        | {"controls": {"real": cell(3.0), "random": cell(None), "copy": cell(5.0)}},
+        "diversity": cell(1.0) | {"better": "higher", "unit": "feature units", "controls": {"real": cell(2.0)}},
     }
-    made = plot.scores(table, ["speed", "diversity"], "small")
+    made = plot.scores(table, list(table), "small")
     speed, diversity = (axis for axis in made.axes if axis.get_visible())
-    assert texts(speed) == ["ours", "real", "copy"] and texts(diversity) == [
-        "ours",
-        "real",
-    ]  # none where there is no value
+    assert (speed.get_title(), speed.get_xlabel()) == ("speed", "(m/s), better like real")
+    assert (diversity.get_title(), diversity.get_xlabel()) == ("diversity", "feature units, better higher")
+    assert texts(speed) == ["ours", "real", "copy"]  # none where there is no value
+    assert texts(diversity) == ["ours", "real"]
     assert [bar.get_width() for bar in speed.patches] == [4.0, 3.0, 5.0]
     (whiskers,) = [drawn for drawn in speed.collections if isinstance(drawn, LineCollection)]
     assert [sorted(segment[:, 0]) for segment in whiskers.get_segments()] == [[3, 6], [2, 5], [4, 7]]

@@ -13,7 +13,7 @@ from d2m.errors import D2MError
 from d2m.estimates import DRAWS, Estimate, draws_of_songs
 from d2m.memory import SPAN
 from d2m.samples import Sample, at_random, measure
-from d2m.scores import better, score
+from d2m.scores import kind, score
 from d2m.yardstick import Yardstick
 
 HIT = {
@@ -56,12 +56,20 @@ def danced() -> dict[str, list[Sample]]:
 
 
 def test_each_score_has_its_way_and_those_of_a_space_too():
-    ways = {name: better(name) for name in DANCE_SCORES}
+    ways = {name: kind(name).better for name in DANCE_SCORES}
     assert {name for name, way in ways.items() if way == HIGHER} == HIT | {"style consistency"}
     assert {name for name, way in ways.items() if way == LOWER} == THREE | {"freeze share"}
     assert set(ways.values()) == {HIGHER, LOWER, LIKE_REAL}
-    assert better("Frechet distance (motion)") == better("kernel distance (style), zumba") == LOWER
-    assert better("diversity (motion)") == better("multimodality (style)") == LIKE_REAL
+    assert {kind(name).better for name in ("Frechet distance (motion)", "kernel distance (style), zumba")} == {LOWER}
+    assert {kind(name).better for name in ("diversity (motion)", "multimodality (style)")} == {LIKE_REAL}
+
+
+def test_each_score_has_a_unit_and_a_physical_one_ends_its_name():
+    plain = {"share", "ratio", "feature units", "squared feature units", "squared MMD"}
+    for name in (*DANCE_SCORES, *OF_SPACE):
+        unit = kind(name).unit
+        assert name.endswith(f", {unit}") != (unit in plain), name
+    assert kind("Frechet distance (motion), zumba").unit == "squared feature units"
 
 
 def test_every_score_is_defined_in_a_sentence_and_nothing_else_is():

@@ -62,7 +62,7 @@ def test_the_panel_offers_songs_styles_seeds_poses_energies_and_formats(panel):
     assert (panel.seed.value, panel.seed.min, panel.seed.max) == (5, 0, 2**31 - 1)
     assert (panel.count.min, panel.count.max) == (1, parameters.MOST_DANCES)
     assert tuple(value for _, value in panel.first.options) == instrument.FIRST_POSES
-    assert tuple(value for _, value in panel.energy.options) == instrument.ENERGIES
+    assert tuple(value for _, value in panel.energy.options) == parameters.ENERGIES
     assert ["." + kind.description for kind in panel.kinds] == list(instrument.SAVERS)
     assert locked(panel) == ["Another", "Save"]  # there is no dance yet
 
