@@ -76,6 +76,14 @@ def test_a_foot_stands_while_it_is_lower_than_3_cm_above_the_floor(height_m, fou
     assert physics.foot_sliding(poses) == pytest.approx(found, abs=1e-9)
 
 
+def test_a_foot_that_stands_slides_along_the_floor_alone():
+    poses = np.zeros((60, 14, 3))
+    poses[:, FEET, 1] = pose.ANKLE_HEIGHT - 0.02 * (np.arange(60) % 2)[:, None]  # up and down, 0.3 m/s
+    poses[:, FEET, 2] = 0.5 * frame_times(60)[:, None]
+    assert physics.foot_sliding(poses) == pytest.approx(0.5, rel=1e-9)
+    assert physics.foot_sliding(poses, 2 * FPS) == pytest.approx(1.0, rel=1e-9)
+
+
 def test_a_foot_does_not_slide_while_it_is_lifted_moved_and_set_down():
     poses = np.zeros((60, 14, 3))
     poses[:, pose.L_ANKLE, 1] = 1.0  # the other foot is never down
@@ -163,6 +171,12 @@ def test_freeze_share_is_that_of_the_frames_that_stand(frozen, share):
     assert physics.freeze_share(poses, 0.0) == pytest.approx(share)  # as fast as the threshold is frozen
 
 
+@pytest.mark.parametrize(("threshold", "share"), [(0.99, 0.0), (1.01, 1.0), (1.99, 1.0)])
+def test_freeze_share_takes_its_threshold_in_metres_a_second(threshold, share):
+    assert physics.freeze_share(walk(), threshold) == share
+    assert physics.freeze_share(walk(), threshold, 2 * FPS) == float(threshold >= 2)
+
+
 def test_joint_speed_is_the_mean_over_joints():
     poses = np.zeros((5, 14, 3))
     poses[:, pose.NOSE, 1] = 7 * frame_times(5)
@@ -202,9 +216,33 @@ def test_a_pose_shown_twice_is_seen_at_every_tempo(tempo):
     assert max(found) < 0.5
 
 
-@pytest.mark.parametrize(("poses", "seams_s"), [(walk(), []), (walk(), [99.0]), (np.zeros((50, 14, 3)), [1.0])])
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("fps", [FPS, 30.0])
+def test_a_jump_is_the_mean_step_of_the_joints_at_seams_over_the_median_of_the_others(order, fps):
+    poses, begins = restless(), (5, 18, 33)
+    change = lambda now: poses[now] - poses[now - 1] if order == 1 else poses[now] - 2 * poses[now - 1] + poses[now - 2]  # noqa: E731
+    steps = {now: np.mean([np.linalg.norm(joint) for joint in change(now)]) for now in range(order, 50)}
+    others = [step for now, step in steps.items() if now not in begins]
+    wanted = np.mean([steps[now] for now in begins]) / np.median(others)
+    outside_s = (-2.0, 0.0, 50 / fps, 99.0)  # no step of the dance leads there
+    found = physics.boundary_jump(poses, (*(np.array(begins) / fps), *outside_s), fps, order)
+    assert found == pytest.approx(wanted, rel=1e-9)
+    assert physics.boundary_jump(poses, [order / fps], fps, order) == pytest.approx(
+        steps.pop(order) / np.median(list(steps.values())), rel=1e-9
+    )
+    assert physics.boundary_jump(poses, [49 / fps], fps, order) > 0  # the last step
+
+
+@pytest.mark.parametrize(
+    ("poses", "seams_s"),
+    [
+        (walk(), []), (walk(), [99.0]), (walk(), [0.0]), (np.zeros((50, 14, 3)), [1.0]),
+        (walk(4), [1 / FPS, 2 / FPS, 3 / FPS]),  # seams alone
+        (stepping(np.r_[np.zeros(30), np.full(10, 0.1)]), [35 / FPS]),  # it stands for most of the time
+    ],
+)  # fmt: skip
 def test_a_jump_without_seams_or_movement_is_refused(poses, seams_s):
-    with pytest.raises(D2MError, match="seams inside a dance that moves"):
+    with pytest.raises(D2MError, match=r"^a jump cannot be measured; expected seams inside a dance that moves\.$"):
         physics.boundary_jump(poses, seams_s)
 
 
@@ -224,6 +262,16 @@ def test_what_is_no_dance_is_refused(measure):
     for wrong in (walk(3)[:1], walk(3)[:, :13], walk(3)[0]):
         with pytest.raises(PoseError, match="have shape"):
             measure(wrong)
+
+
+@pytest.mark.parametrize("measure", BODIES)
+def test_the_fewest_poses_are_enough(measure):
+    assert np.all(np.isfinite(measure(walk(3 if measure is physics.foot_contact else 2))))
+
+
+def test_hips_that_speed_up_less_than_rounding_does_push_nobody():
+    at = lambda rate: physics.foot_contact(speeding((rate, 0, 0)))  # noqa: E731
+    assert at(0.99e-3) == 0 and at(1.01e-3) == pytest.approx(1, rel=1e-6)
 
 
 def test_two_poses_have_no_acceleration():
