@@ -9,11 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from d2m import audio, corpus, dataset, generate, kinematics, metrics, music, naive, render, units
 from d2m.drift import excerpt
 from d2m.paths import ROOT
 from d2m.stopwatch import REAL_TIME, Material, Row, empty_cache, fastest_precision, timed, timed_training
+from d2m.train import pick_device
 
 DANCES_A_SONG, EVALUATED_S = 10, 10.0  # that are evaluated
 NAIVE = "naive"
@@ -98,6 +100,20 @@ def train_paper_vae(material: Material, repeats: int) -> Row:
     """The same at the paper's sizes."""
     experiment = material.experiment(material.paper)
     return timed_training(experiment, "vae", "DU-VAE step, paper's", 1, repeats, "300 units/s", fastest_precision())
+
+
+def products_of_paper_vae(material: Material, repeats: int) -> Row:
+    """As much arithmetic as a unit of it takes, in one large matrix product."""
+    experiment = material.experiment(material.paper)
+    draw, config = experiment.trainings["vae"]
+    with FlopCounterMode(display=False) as counter:
+        copy.deepcopy(experiment.vae)(draw(config.batch, torch.Generator().manual_seed(0)), 0)["total"].backward()
+    kind = torch.bfloat16 if fastest_precision() else torch.float32
+    left, right = (torch.randn(*size, dtype=kind, device=pick_device("auto")) for size in ((8192, 1024), (1024, 3072)))
+    work = lambda: (left @ right)[0, 0].item()  # noqa: E731 (a GPU is waited for)
+    units = 2 * left.numel() * right.shape[1] / (counter.get_total_flops() / config.batch)
+    label = f"  as one matrix product{', bf16' * bool(fastest_precision())}"
+    return timed(label, work, units, "units/s", repeats, "the most that its step can reach")
 
 
 def train_reference_vae(material: Material, repeats: int) -> Row:
@@ -248,7 +264,7 @@ def first_dance(material: Material, repeats: int) -> Row:
 
 STAGES = (
     decode, music_beats, music_features, listen, kinematic_beats, cut, corpus_from_files, corpus_from_cache, train_vae,
-    train_paper_vae, train_reference_vae, train_mmgan, train_naive_mmgan, on_gpu, generate_dance, generate_full,
-    generate_long, generate_many, generate_one_by_one, song_to_video, render_mp4, animate, render_gif, evaluate,
-    import_package, first_dance,
+    train_paper_vae, products_of_paper_vae, train_reference_vae, train_mmgan, train_naive_mmgan, on_gpu, generate_dance,
+    generate_full, generate_long, generate_many, generate_one_by_one, song_to_video, render_mp4, animate, render_gif,
+    evaluate, import_package, first_dance,
 )  # fmt: skip
