@@ -1,7 +1,7 @@
 """The README's commands, run in a fresh clone: where it says path/to there are small files of ours.
 
-Not run: what takes hours, a GPU or another program (`NOT_HERE`); in less (`SMALLER`) what can be. What each is given is
-checked by tests/test_commands.py.
+What takes hours is run in less (`SMALLER`), or until its training has begun and is kept (`HOURS`); what needs another
+program, or is what runs this, is not (`NOT_HERE`). What each is given is checked by tests/test_commands.py.
 """
 
 import os
@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import test_fetch
 
-from d2m import corpus, songs
+from d2m import builtin, corpus, songs
 from d2m.export import read_npz
 from d2m.fetch import MELODY_URL
 from d2m.paths import ROOT
@@ -24,27 +24,39 @@ SERVES_S = 60  # after which a server that still runs has been started
 SERVERS = ("jupyter", "tensorboard")
 NOT_HERE = {
     r"make test|make soak|\.ci": "is what runs this, or as long",
-    r"make study|papermill.*preset full|PRESET=full|d2m\.bench": "takes hours, a GPU or a quiet machine",
-    r"^conda": "makes an environment of gigabytes",
+    r"^conda": "needs conda",
 }  # fmt: skip
 SMALLER = {
     "--nproc-per-node 8": "--nproc-per-node 2",
     "--preset full": "--run-folder runs/small --steps 2 --device cpu",
+    "DEVICE=cuda": "DEVICE=auto",
+    "device cuda": "device auto",
+    "make study  ": "make study CORPUS=path/to/corpus STEPS=2  ",
+    "STEPS=1000": "STEPS=2",
 }
+HOURS = r"PRESET=full|preset full"
+BEGUN = """begin() {
+    setsid "$@" &
+    until compgen -G "$CLONE/runs/*-full/*/training.safetensors"; do kill -0 $!; sleep 1; done
+    kill -- -$!
+    wait $! || true
+    rm -r "$CLONE"/runs/*-full
+}"""  # of a training
 BLOCKS = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
 
 
 @pytest.fixture(scope="module")
-def clone(tmp_path_factory, write_sound, small_clips, readers) -> Path:
+def clone(tmp_path_factory, write_sound, readers) -> Path:
     """A clone with a song, a film, a file of beats and a corpus where the README has them."""
     folder = tmp_path_factory.mktemp("fresh") / "d2m"
     subprocess.run(["git", "-c", "safe.directory=*", "clone", "--quiet", str(ROOT), str(folder)], check=True)
     (folder / "path/to").mkdir(parents=True)
     track = songs.drum_track(96, 20.0)
+    clips = builtin.make(tmp_path_factory.mktemp("songs"), songs_per_style=corpus.FOLDS, duration_s=20.0, jobs=1)
     for name in ("song.mp3", "film.mp4", "my song.m4a"):
         write_sound(folder / "path/to" / name, track.samples, 22050)
     (folder / "beats.txt").write_text("\n".join(map(str, track.beats_s[::2])))
-    corpus.build("small", readers(small_clips), folder / "path/to/corpus", jobs=1)
+    corpus.build("small", readers(clips), folder / "path/to/corpus", jobs=1)
     return folder
 
 
@@ -55,12 +67,13 @@ def outside(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def environment(outside) -> dict[str, str]:
+def environment(clone, outside) -> dict[str, str]:
     """As in a new terminal; git looks for the public repository in `outside`, and a server may be root's."""
     settings = "c.ServerApp.allow_root = True\nc.ServerApp.open_browser = False\n"
     (outside / "jupyter_server_config.py").write_text(settings)
     ours = ("D2M_", "MAKE", "MFLAGS", "PYTEST", "VIRTUAL_ENV", "OMP_")
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)} | {
+        "CLONE": str(clone),
         "JUPYTER_CONFIG_DIR": str(outside),
         "GIT_CONFIG_COUNT": "1",
         "GIT_CONFIG_KEY_0": f"url.file://{outside}/published.insteadOf",
@@ -81,7 +94,7 @@ def published(outside, real_corpus) -> None:
 
 def script(block: str) -> str:
     """A block of the README as a script that stops at the first error, without what is not for here."""
-    lines = []
+    lines = [BEGUN]
     for line in block.splitlines():
         why = next((why for words, why in NOT_HERE.items() if re.search(words, line)), "")
         if why:
@@ -91,9 +104,9 @@ def script(block: str) -> str:
         else:
             for much, little in SMALLER.items():
                 line = line.replace(much, little)
-            lines.append(line)
+            lines.append(f"begin {line}" if re.search(HOURS, line) else line)
     if block.startswith("pip"):
-        lines.insert(0, ". .venv/bin/activate")  # "into an environment of your own"
+        lines.insert(1, ". .venv/bin/activate")  # "into an environment of your own"
     return "\n".join(lines)
 
 
