@@ -21,6 +21,7 @@ MUSIC, KINEMATIC, REAL, GENERATED, CHANCE = "#0072B2", "#D55E00", "#009E73", "#C
 RIGHT, LEFT, TRUNK = "#D55E00", "#0072B2", "#333333"
 CYCLE = (MUSIC, KINEMATIC, REAL, GENERATED, "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "^", "s", "v", "D")  # their number and that of colours have no divisor in common: 35 classes differ
+WIDE = 100  # times ours: a score that a control has so much larger is drawn on a logarithmic axis, or ours is not seen
 STYLE = {
     "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.25, "font.size": 10,
     "axes.titlesize": 11, "axes.titleweight": "bold", "legend.frameon": False, "figure.dpi": 100,
@@ -300,5 +301,7 @@ def scores(table: dict, names, title: str = "", controls=None) -> Figure:
         unit, name_alone = row["unit"], name.removesuffix(f", {row['unit']}")
         physical = name_alone != name
         axis.set(title=name_alone, xlabel=f"{f'({unit})' if physical else unit}, better {row['better']}")
+        if values.min() > 0 and values.max() > WIDE * values[0]:
+            axis.set_xscale("log")
     made.suptitle(title)
     return made

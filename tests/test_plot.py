@@ -251,7 +251,7 @@ def test_scores_have_a_bar_a_control_with_its_interval():
         "speed, m/s": cell(4.0)
         | {"better": "like real", "unit": "m/s"}
         | {"controls": {"real": cell(3.0), "random": cell(None), "copy": cell(5.0)}},
-        "diversity": cell(1.0) | {"better": "higher", "unit": "feature units", "controls": {"real": cell(2.0)}},
+        "diversity": cell(2.0) | {"better": "higher", "unit": "feature units", "controls": {"real": cell(201.0)}},
     }
     made = plot.scores(table, list(table), "small")
     speed, diversity = (axis for axis in made.axes if axis.get_visible())
@@ -260,6 +260,7 @@ def test_scores_have_a_bar_a_control_with_its_interval():
     assert texts(speed) == ["ours", "real", "copy"]  # none where there is no value
     assert texts(diversity) == ["ours", "real"]
     assert [bar.get_width() for bar in speed.patches] == [4.0, 3.0, 5.0]
+    assert (speed.get_xscale(), diversity.get_xscale()) == ("linear", "log")  # 2 would not be seen beside 201
     (whiskers,) = [drawn for drawn in speed.collections if isinstance(drawn, LineCollection)]
     assert [sorted(segment[:, 0]) for segment in whiskers.get_segments()] == [[3, 6], [2, 5], [4, 7]]
     assert [to_hex(bar.get_facecolor()).upper() for bar in speed.patches] == [plot.GENERATED, plot.REAL, plot.CHANCE]
