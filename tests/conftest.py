@@ -259,7 +259,8 @@ def _add_video(container, duration_s: float) -> None:
     stream.width = stream.height = 64
     stream.pix_fmt = "yuv420p"
     for number in range(round(duration_s * 15)):
-        frame = av.VideoFrame(64, 64, "yuv420p")
+        picture = np.full((96, 64), number % 256, np.uint8)  # a frame that is not filled holds what was in memory
+        frame = av.VideoFrame.from_ndarray(picture, format="yuv420p")
         frame.pts = number
         container.mux(stream.encode(frame))
     container.mux(stream.encode(None))
