@@ -1,6 +1,5 @@
 """Sound from any file: one decoder (PyAV) for analysis and for videos, so that a codec's padding cancels between."""
 
-import itertools
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -69,7 +68,9 @@ def _decode(path, rate: int, channels: int) -> np.ndarray:
 def _pieces(path, rate: int, channels: int) -> Iterator[np.ndarray]:
     """The samples of the first sound in the file, (n, channels) a piece, resampled; the mean where not so many.
 
-    FFmpeg's own mixing is not used: it makes two equal channels 3 dB louder than each, and so clips them.
+    A film's clock begins with its first picture: sound that begins later comes after silence, and of sound that begins
+    earlier what is heard before is left out. FFmpeg's own mixing is not used: it makes two equal channels 3 dB louder
+    than each, and so clips them.
     """
     import av
 
@@ -80,14 +81,20 @@ def _pieces(path, rate: int, channels: int) -> Iterator[np.ndarray]:
         with av.open(str(path.absolute())) as container:  # a relative "a:b.wav" would be taken for a protocol
             if not container.streams.audio:
                 raise MediaError(f"{path} has no sound", "a file with an audio stream")
-            resampler = av.AudioResampler("flt", None, rate)
-            for frame in itertools.chain(container.decode(audio=0), (None,)):  # None: what the resampler still holds
+            sound, pictures = container.streams.audio[0], _pictures(container)
+            resampler, late = av.AudioResampler("flt", None, rate), None  # late: samples after the first picture
+            for frame, shown_s in _frames(container, sound, pictures):
+                if late is None and frame is not None:
+                    late = round(_lateness_s(frame, pictures) * rate)
+                    _check_length(path, late / rate)
+                    yield from _silence(late, rate, channels)
                 for piece in resampler.resample(frame):
                     samples = _mixed(piece.to_ndarray().reshape(-1, len(piece.layout.channels)), channels)
+                    yield samples[max(0, -late - count) :]
                     count += len(samples)
-                    yield samples
                 # Checked as it is decoded, so that a header that promises too much is stopped there.
                 _check_length(path, count / rate)
+                reached_s = max(count / rate, shown_s)
             known = container.format.name != "mp3" or _tells_its_length(path)
             promised = (container.duration or 0) / av.time_base if known else 0.0
     except MediaError:
@@ -96,7 +103,39 @@ def _pieces(path, rate: int, channels: int) -> Iterator[np.ndarray]:
         raise MediaError(
             f"{path} cannot be decoded ({error})", "an audio or video file that is whole", "convert or copy it again"
         ) from error
-    _check_whole(path, count / rate, promised)
+    _check_whole(path, count, reached_s, promised)
+
+
+def _frames(container, sound, pictures: list) -> Iterator[tuple]:
+    """The frames of a stream of sound, each with the second that the pictures have reached; then None."""
+    shown_s = 0.0
+    for packet in container.demux(sound, *pictures):
+        if packet.stream.index == sound.index:
+            for frame in packet.decode():
+                yield frame, shown_s
+        elif packet.pts is not None:
+            shown_s = max(shown_s, float(packet.pts * packet.time_base))
+    yield None, shown_s
+
+
+def _pictures(container) -> list:
+    """The streams of a file that are a film's pictures, and no cover of an album: one at most."""
+    from av.stream import Disposition
+
+    return [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic][:1]
+
+
+def _lateness_s(frame, pictures: list) -> float:
+    """How many seconds after the first picture of a film its sound begins with `frame`; 0 without pictures."""
+    if not pictures or pictures[0].start_time is None or frame.time is None:
+        return 0.0
+    return frame.time - float(pictures[0].start_time * pictures[0].time_base)
+
+
+def _silence(count: int, rate: int, channels: int) -> Iterator[np.ndarray]:
+    """`count` samples of silence, a second at a time."""
+    for begin in range(0, count, rate):
+        yield np.zeros((min(rate, count - begin), channels), dtype=np.float32)
 
 
 def _check_file(path: Path) -> None:
@@ -109,13 +148,13 @@ def _check_file(path: Path) -> None:
     _check_riff(path)
 
 
-def _check_whole(path: Path, duration_s: float, promised_s: float) -> None:
-    """Raise `MediaError` where a file has given no sound, or less than it promised."""
-    if not duration_s:
+def _check_whole(path: Path, samples: int, reached_s: float, promised_s: float) -> None:
+    """Raise `MediaError` where a file has given no sound, or where neither that nor its pictures last as promised."""
+    if not samples:
         raise MediaError(f"{path} holds no samples", "a song", "copy or download it again")
-    if duration_s < 0.9 * promised_s - 1:  # the margin is for headers that round
+    if reached_s < 0.9 * promised_s - 1:  # the margin is for headers that round
         raise MediaError(
-            f"{path} ends after {duration_s:.1f} s of {promised_s:.1f}", "a whole file", "copy or download it again"
+            f"{path} ends after {reached_s:.1f} s of {promised_s:.1f}", "a whole file", "copy or download it again"
         )
 
 

@@ -37,7 +37,7 @@ __all__ = [
     "warm",
 ]
 
-VERSION = 3  # of the analysis: a change makes cached results stale
+VERSION = 4  # of the analysis: a change makes cached results stale
 FASTEST_DANCE = 150.0  # BPM
 SLOWEST_BPM, FASTEST_BPM = 30.0, 300.0  # that a user may give
 SMALLEST_DEVIATION = 1e-3  # of a feature in a song: what never changes must not be made loud

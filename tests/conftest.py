@@ -27,7 +27,7 @@ from d2m.train import TrainConfig
 # PyAV's wheel has no libvorbis; FFmpeg's own encoder makes the same format, in stereo, and must be asked twice.
 CODECS = {
     ".wav": "pcm_s16le", ".flac": "flac", ".ogg": "vorbis", ".opus": "libopus", ".mp3": "libmp3lame", ".m4a": "aac",
-    ".mp4": "aac",
+    ".mp4": "aac", ".mkv": "aac",
 }  # fmt: skip
 MARKERS = 23  # of Dance with Melody
 SPAN_S = 12.0  # of the dance in a pair that `write_pair` writes
@@ -43,7 +43,10 @@ def own_cache(tmp_path, monkeypatch) -> Path:
 
 @pytest.fixture(scope="session")
 def write_sound() -> Callable[..., Path]:
-    """`write(path, samples, rate)`: samples (n,) or (n, 2), coded as the suffix says; an mp4 shows a video."""
+    """`write(path, samples, rate, late_s, shown_s)`: samples (n,) or (n, 2), coded as the suffix says.
+
+    An mp4 or mkv shows pictures for `shown_s` (None: as long as the sound); the sound begins `late_s` after them.
+    """
     return _write_sound
 
 
@@ -231,7 +234,9 @@ def turning_body(times_s: np.ndarray) -> np.ndarray:
     return turned + np.array([0.3, 0, 0]) * np.asarray(times_s)[:, None, None]
 
 
-def _write_sound(path: Path, samples: np.ndarray, rate: int) -> Path:
+def _write_sound(
+    path: Path, samples: np.ndarray, rate: int, late_s: float = 0.0, shown_s: float | None = None
+) -> Path:  # fmt: skip
     import av
 
     suffix = Path(path).suffix
@@ -239,20 +244,20 @@ def _write_sound(path: Path, samples: np.ndarray, rate: int) -> Path:
     options = {"strict": "-2"} if suffix == ".ogg" else {}
     with av.open(str(path), "w") as container:
         stream = container.add_stream(CODECS[suffix], rate=rate, layout=layout, options=options)
-        if suffix == ".mp4":
-            _add_video(container, len(samples) / rate)
+        if suffix in (".mp4", ".mkv"):
+            _add_video(container, len(samples) / rate if shown_s is None else shown_s, max(0.0, -late_s))
         # The resampler turns the samples into the codec's format and cuts them into frames that every codec takes.
         resampler = av.AudioResampler(stream.format, layout, rate, stream.codec_context.frame_size or 64)
         whole = np.ascontiguousarray(samples, dtype=np.float32).reshape(1, -1)
         frame = av.AudioFrame.from_ndarray(whole, format="flt", layout=layout)
-        frame.sample_rate, frame.pts, frame.time_base = rate, 0, Fraction(1, rate)
+        frame.sample_rate, frame.pts, frame.time_base = rate, round(max(0.0, late_s) * rate), Fraction(1, rate)
         for piece in resampler.resample(frame) + resampler.resample(None):
             container.mux(stream.encode(piece))
         container.mux(stream.encode(None))
     return Path(path)
 
 
-def _add_video(container, duration_s: float) -> None:
+def _add_video(container, duration_s: float, late_s: float = 0.0) -> None:
     import av
 
     stream = container.add_stream("mpeg4", rate=15)
@@ -261,6 +266,6 @@ def _add_video(container, duration_s: float) -> None:
     for number in range(round(duration_s * 15)):
         picture = np.full((96, 64), number % 256, np.uint8)  # a frame that is not filled holds what was in memory
         frame = av.VideoFrame.from_ndarray(picture, format="yuv420p")
-        frame.pts = number
+        frame.pts = number + round(late_s * 15)
         container.mux(stream.encode(frame))
     container.mux(stream.encode(None))

@@ -5,6 +5,7 @@ import tracemalloc
 import av
 import numpy as np
 import pytest
+from av.stream import Disposition
 
 from d2m import audio
 from d2m.errors import MediaError
@@ -177,6 +178,45 @@ def test_what_is_no_song_is_refused_with_its_name_and_the_reason(tmp_path, write
     with pytest.raises(MediaError) as refused:
         audio.load(tmp_path / name)
     assert str(tmp_path / name) in str(refused.value) and reason in str(refused.value)
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+@pytest.mark.parametrize(("late_s", "shown_s"), [(0.0, None), (1.5, None), (-1.0, None), (0.0, 20.0), (1.5, 20.0)])
+def test_a_films_clock_begins_with_its_first_picture(tmp_path, write_sound, suffix, late_s, shown_s):
+    path = write_sound(tmp_path / f"film.{suffix}", tone(22050, duration_s=8.0), 22050, late_s, shown_s)
+    samples, rate = audio.load(path)
+    assert len(samples) / rate == pytest.approx(8.0 + late_s, abs=2 * 1024 / 22050)  # AAC fills up its last frame
+    begins_s = np.flatnonzero(np.abs(samples) > 0.1)[0] / rate
+    assert begins_s == pytest.approx(ONSET_S + late_s, abs=0.01)
+    pieces = np.concatenate(list(audio.stream_stereo(path, 0, 60 * 44100)))
+    assert np.flatnonzero(np.abs(pieces[:, 0]) > 0.1)[0] / 44100 == pytest.approx(begins_s, abs=0.01)
+
+
+def test_a_film_that_was_not_copied_whole_is_refused_though_its_pictures_outlast_its_sound(tmp_path, write_sound):
+    path = write_sound(tmp_path / "film.mkv", tone(22050, duration_s=30.0), 22050, 0.0, 60.0)
+    audio.load(path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 3])
+    with pytest.raises(MediaError, match=r"film\.mkv ends after [\d.]+ s of 60\.\d; expected a whole file"):
+        audio.load(path)
+
+
+def test_the_cover_of_an_album_is_no_film(tmp_path, write_sound):
+    plain, covered = write_sound(tmp_path / "plain.m4a", tone(22050), 22050), tmp_path / "covered.mp4"
+    with av.open(str(plain)) as song, av.open(str(covered), "w") as container:
+        sound = container.add_stream_from_template(song.streams.audio[0])
+        cover = container.add_stream("mjpeg", rate=1)
+        cover.width, cover.height, cover.pix_fmt = 64, 64, "yuvj420p"
+        cover.disposition = Disposition.attached_pic
+        picture = av.VideoFrame.from_ndarray(np.zeros((96, 64), np.uint8), format="yuv420p").reformat(format="yuvj420p")
+        picture.pts = 0
+        container.mux(cover.encode(picture) + cover.encode(None))
+        for packet in song.demux():
+            if packet.dts is not None:
+                packet.stream = sound
+                container.mux(packet)
+    with av.open(str(covered)) as container:
+        assert container.streams.video and not audio._pictures(container)
+    np.testing.assert_array_equal(audio.load(covered)[0], audio.load(plain)[0])
 
 
 def test_an_mp3_whose_length_is_only_guessed_is_taken_whole(tmp_path, monkeypatch, write_sound):
