@@ -112,10 +112,10 @@ soak: setup
 study: setup
 	@$(VENV)/bin/python -c 'from d2m import study; study.main()'
 
-# Nothing else writes into figures/. Times of the run and the names of controls are not kept: they differ each time.
+# Nothing else writes into figures/. Times, progress and the names of controls are not kept: they differ each time.
 figures: setup $(NOTEBOOKS)
 	@for notebook in $(NOTEBOOKS); do \
-		$(VENV)/bin/python -m nbconvert --to notebook --execute --inplace \
+		D2M_PROGRESS=none $(VENV)/bin/python -m nbconvert --to notebook --execute --inplace \
 			--ExecutePreprocessor.timeout=-1 --ExecutePreprocessor.record_timing=False \
 			--ExecutePreprocessor.store_widget_state=False "$$notebook" || exit 1; \
 	done

@@ -22,18 +22,19 @@ LONGEST_STEM = 240  # bytes: file systems take 255, and an ending follows
 LARGEST_BVH_ERROR_M = 0.01  # of a joint: rotations move no limb that is longer or shorter than its own
 
 
-def file_stem(song: Path | str, style: str, seed: int) -> str:
-    """The name of a dance's files without their ending: the song's folder and stem, the style, the seed.
+def file_stem(song: Path | str, style: str, seed: int, asked: str = "") -> str:
+    """The name of a dance's files without their ending: the song's folder and stem, what else was asked for, the style,
+    the seed.
 
     Characters that a file system or a shell could stumble over become "_".
     """
-    song, ending = Path(song).absolute(), stem_ending(style, seed)
+    song, ending = Path(song).absolute(), ("_" + _clean(asked) if asked else "") + stem_ending(style, seed)
     name = _clean(f"{song.parent.name}_{song.stem}").encode()[: LONGEST_STEM - len(ending.encode())]
     return f"{name.decode(errors='ignore')}{ending}"
 
 
 def stem_ending(style: str, seed: int) -> str:
-    """The part of `file_stem` that tells the dances to one song apart."""
+    """The part of `file_stem` that tells the dances to one song, on the same beats, apart."""
     return "_" + _clean(f"{style}_{seed}".lstrip("_"))
 
 

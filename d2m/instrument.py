@@ -19,7 +19,7 @@ from d2m.generate import Dancer
 from d2m.paths import replacing
 
 SHOWN_S = 20.0  # of a dance, drawn and shown at once; saving draws all of it
-GIF_S = 5.0
+GIF_S = 5.0  # of a dance, kept as a GIF
 TRIED = 8  # dances among which the calmest or the liveliest are looked for
 FIRST_POSES = ("", "last", "file")  # one of training; where the dance before ended; of a file
 # How a dance is kept, by the ending of the file.
@@ -54,6 +54,13 @@ class Request:
     def tried(self) -> int:
         """How many seeds it looks at."""
         return max(TRIED, self.count) if self.energy else self.count
+
+    @property
+    def name(self) -> str:
+        """What is asked for beside song, style and seed, in short, for the names of files."""
+        given = {f"{self.bpm:g}bpm": self.bpm, Path(self.beats).stem: self.beats}
+        given["posed"] = self.first_pose is not None
+        return "_".join(name for name, there in given.items() if there)
 
     def another(self) -> "Request":
         """The same with the next seeds."""
@@ -168,12 +175,13 @@ def hit_rate(dance: Dance) -> float:
     return float(hits.mean()) if len(hits) else float("nan")
 
 
-def save(dances: list[Dance], folder: Path, endings=tuple(SAVERS)) -> list[Path]:
+def save(dances: list[Dance], folder: Path, endings=tuple(SAVERS), asked: str = "") -> list[Path]:
     """Keep each dance in `folder` in each of the formats `endings`, keys of `SAVERS`; return the paths.
 
-    A 2D dance is not kept in formats of 3D. Raises `OutputError`, `MediaError`.
+    `asked` is the `name` of the request that they answer: dances on other beats do not replace each other. A 2D dance
+    is not kept in formats of 3D. Raises `OutputError`, `MediaError`.
     """
-    stems = [export.file_stem(dance.song, dance.style, dance.seed) for dance in dances]
+    stems = [export.file_stem(dance.song, dance.style, dance.seed, asked) for dance in dances]
     return [
         SAVERS[ending](dance, folder / f"{stem}{ending}")
         for dance, stem in zip(dances, stems, strict=True)

@@ -298,9 +298,8 @@ def scores(table: dict, names, title: str = "", controls=None) -> Figure:
         axis.barh(range(len(bars)), values, xerr=np.maximum(edges, 0), color=colours, ecolor=TRUNK, capsize=2)
         axis.set_yticks(range(len(bars)), [key.replace("_", " ") for key in bars])
         axis.invert_yaxis()
-        unit, name_alone = row["unit"], name.removesuffix(f", {row['unit']}")
-        physical = name_alone != name
-        axis.set(title=name_alone, xlabel=f"{f'({unit})' if physical else unit}, better {row['better']}")
+        way = "best like real" if row["better"] == "like real" else f"{row['better']} is better"
+        axis.set(title=name.removesuffix(f", {row['unit']}"), xlabel=f"{row['unit']} ({way})")
         if values.min() > 0 and values.max() > WIDE * values[0]:
             axis.set_xscale("log")
     made.suptitle(title)

@@ -2,7 +2,7 @@
 
 A bar redraws itself many times a second, which a terminal and JupyterLab show as one line; a notebook that papermill
 runs would keep every drawing. So without either, a line is written at each tenth of the way. Controls that draw a bar
-of their own watch instead (`watched`).
+of their own watch instead (`watched`). With D2M_PROGRESS=none nothing is written: times differ from run to run.
 """
 
 import os
@@ -36,6 +36,8 @@ def progress(work: Iterable, label: str, total: int, initial: int = 0, unit: str
     # Jupyter's server names the notebook in the kernel's environment; papermill and nbval have no server.
     if watcher := _WATCHER.get():
         yield from _told(work, label, total, initial, watcher)
+    elif os.environ.get("D2M_PROGRESS") == "none":
+        yield from work
     elif sys.stderr.isatty() or "JPY_SESSION_NAME" in os.environ:
         yield from tqdm(work, label, total, initial=initial, unit=unit, ncols=WIDTH)
     else:

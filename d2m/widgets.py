@@ -51,6 +51,7 @@ class DancePanel(ipywidgets.VBox):
         self.bar = ipywidgets.FloatProgress(min=0, max=1, layout={"width": "480px", "visibility": "hidden"})
         self.told, self.below = ipywidgets.HTML(), ipywidgets.HTML()
         self.upload.observe(lambda change: self._do(lambda: self._take(change["new"])), "value")
+        self.song.observe(lambda _: setattr(self.path, "value", ""), "value")  # what is chosen last is danced to
         self.dance.on_click(lambda _: self._do(self._dance))
         self.another.on_click(lambda _: self._do(self._another))
         self.save.on_click(lambda _: self._do(self._save))
@@ -128,7 +129,7 @@ class DancePanel(ipywidgets.VBox):
 
     def _save(self) -> None:
         endings = [ending for ending, kind in zip(instrument.SAVERS, self.kinds, strict=True) if kind.value]
-        paths = instrument.save(self.made, self.experiment.folder / "dances", endings)
+        paths = instrument.save(self.made, self.experiment.folder / "dances", endings, self.asked.name)
         self.told.value = "<br>".join(html.escape(f"written: {path}") for path in paths) or "choose a format to save"
 
     def _take(self, files) -> None:

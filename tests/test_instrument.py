@@ -200,6 +200,23 @@ def test_saving_writes_each_dance_in_each_format(brief, tmp_path):
     assert sorted(tmp_path.rglob("*.*")) == sorted(paths)  # and nothing else is left
 
 
+@pytest.mark.parametrize(("asked", "name"), [
+    ({}, ""), ({"bpm": 97.5}, "97.5bpm"), ({"beats": "/my/tapped beats.txt"}, "tapped beats"),
+    ({"first_pose": np.zeros((14, 3))}, "posed"), ({"bpm": 120, "first_pose": np.zeros((14, 3))}, "120bpm_posed"),
+    ({"style": "zumba", "seed": 3, "count": 2, "energy": "calm"}, ""),  # of which a dance's own name tells
+])  # fmt: skip
+def test_a_request_has_a_name_for_what_a_dance_does_not_tell(asked, name):
+    assert Request(Path("a.mp3"), **asked).name == name
+
+
+def test_dances_of_one_seed_on_other_beats_do_not_replace_each_other(danced, tmp_path):
+    names = ("", "96bpm", "my beats")
+    paths = [path for name in names for path in instrument.save([danced], tmp_path, [".npz"], name)]
+    stem = export.file_stem(danced.song, danced.style, danced.seed).removesuffix(f"_{danced.style}_{danced.seed}")
+    expected = [f"{stem}{middle}_{danced.style}_{danced.seed}.npz" for middle in ("", "_96bpm", "_my_beats")]
+    assert [path.name for path in paths] == expected and len(list(tmp_path.iterdir())) == 3
+
+
 def test_only_the_formats_that_are_chosen_are_saved(danced, tmp_path):
     paths = instrument.save([danced, danced], tmp_path, [".npz"])
     assert len(paths) == 2 and [path.suffix for path in tmp_path.iterdir()] == [".npz"]

@@ -37,7 +37,7 @@ print("imported:", *sorted({name.partition(".")[0] for name in sys.modules}))
 LABEL = (
     r"(?:distance to the nearest \w+ \w+|(?:first|second) principal component|true style|classified as|time|height|"
     r"speed|motion|density|loss|step|frame|direction|amplitude|onset strength|change|[\w -]+, (?:m/s|cm)|"
-    r"(?:share|ratio|(?:squared )?feature units|squared MMD|\((?:m/s|cm)\))(?:, better \w+)?)(?: \([\w/]+\))?"
+    r"(?:share|ratio|(?:squared )?feature units|squared MMD|m/s|cm)(?: \([\w ]+\))?)(?: \([\w/]+\))?"
 )
 AXES = re.compile(rf"{LABEL}(?: over {LABEL})?")
 NOT_THERE = {"librosa", "numba", "llvmlite", "soundfile", "soxr", "av"}  # on a GPU machine that has torch
@@ -148,6 +148,20 @@ def test_every_picture_that_is_kept_has_an_alternative_text(name):
     assert [alt for output, kind in pictures if not tells(alt := output.metadata.get(kind, {}).get("alt", ""))] == []
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_every_cell_that_draws_shows_what_it_drew(name):
+    drawing = [cell for cell in notebook(name).cells if cell.cell_type == "code" and "plot.save(" in cell.source]
+    assert drawing
+    for cell in drawing:
+        assert any("image/png" in output.get("data", {}) for output in cell.outputs), cell.source
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_notebook_keeps_no_progress_which_differs_from_run_to_run(name):
+    texts = [output.get("text", "") for cell in notebook(name).cells for output in cell.get("outputs", [])]
+    assert not [text for text in texts if re.search(r"\d(step|clip|frame|dance)?s?/s", text)]
+
+
 def tells(alt: str) -> bool:
     """Whether a text tells one who cannot see the picture what it shows: in a phrase, not in axis labels and names."""
     phrases = [phrase for phrase in re.split(r"[;:.]\s+", alt) if not AXES.fullmatch(phrase)]
@@ -160,7 +174,9 @@ def test_joined_axis_labels_are_no_alternative_text():
     assert not tells("what it is called")
     assert not tells("density over distance to the nearest training movement (cm)")
     assert not tells("ballet; real: height (m); rebuilt: height (m)")
-    assert not tells("builtin; Frechet distance (style): squared feature units, better lower; speed: (m/s)")
+    assert not tells(
+        "builtin; Frechet distance (style): squared feature units (lower is better); speed: m/s (best like real)"
+    )
     assert not tells("DU-VAE; recon^u: loss over step; velocity: loss over step; total vae: loss over step")
 
 

@@ -51,6 +51,12 @@ def test_work_that_fails_passes_its_error_on():
         next(work)
 
 
+def test_where_it_is_not_wanted_nothing_is_written(monkeypatch, capsys):
+    monkeypatch.setenv("D2M_PROGRESS", "none")
+    assert list(progress.progress(range(5), "training", 5)) == list(range(5))
+    assert capsys.readouterr() == ("", "")
+
+
 def test_where_somebody_watches_there_is_a_bar_that_redraws_itself(monkeypatch, capsys):
     monkeypatch.setenv("JPY_SESSION_NAME", "02_train_vae.ipynb")
     assert list(progress.progress(range(5), "training", 5)) == list(range(5))

@@ -76,6 +76,16 @@ def test_the_button_makes_the_dance_that_was_chosen(panel, asked):
     assert locked(panel) == []
 
 
+def test_a_song_that_is_chosen_after_a_path_was_typed_is_danced_to(panel, asked, tmp_path):
+    typed = tmp_path / "typed.mp3"
+    typed.touch()
+    panel.path.value = str(typed)
+    panel.dance.click()
+    panel.song.value = SONGS["two"]
+    panel.dance.click()
+    assert [request.song for request in asked] == [typed, SONGS["two"]] and panel.path.value == ""
+
+
 def test_nothing_can_be_pressed_and_the_bar_is_seen_while_it_works(panel, monkeypatch):
     seen = []
 
