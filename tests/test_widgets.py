@@ -179,17 +179,18 @@ def test_a_fault_of_ours_is_not_hidden_and_does_not_lock_the_button(panel, monke
 def test_save_keeps_what_is_shown_in_the_formats_that_are_ticked(panel, asked, monkeypatch, tmp_path):
     kept = []
 
-    def save(dances, folder, endings):
-        kept.append(([dance.seed for dance in dances], folder, endings))
+    def save(dances, folder, endings, name):
+        kept.append(([dance.seed for dance in dances], folder, endings, name))
         return [folder / "a <b>.npz"]
 
     monkeypatch.setattr(instrument, "save", save)
+    panel.bpm.value = "96"
     panel.dance.click()
     for kind in panel.kinds:
         kind.value = kind.description in ("npz", "json")
     panel.seed.value = 99  # which is not shown
     panel.save.click()
-    assert kept == [([5], tmp_path / "dances", [".npz", ".json"])]
+    assert kept == [([5], tmp_path / "dances", [".npz", ".json"], "96bpm")]
     assert "written: " in panel.told.value and "a &lt;b&gt;.npz" in panel.told.value
 
 
