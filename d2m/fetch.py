@@ -10,13 +10,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from d2m import lock
 from d2m.errors import CorpusError
-from d2m.paths import make_folder, resolve
+from d2m.paths import resolve
 from d2m.progress import progress
 
 MELODY_URL = "https://github.com/Music-to-dance-motion-synthesis/dataset"
 MELODY_FILES = ("audio.mp3", "config.json", "skeletons.json")
 MELODY_PAIRS = 61  # as published
+LINES_TOLD = 6  # of what git says last, which it breaks into short lines: the reason comes before the advice
 MELODY_CAVEAT = """\
 Dance with Melody (Tang, Jia and Mao, ACM Multimedia 2018): the repository states no licence and its songs are
 commercial recordings. Use it for your own research where your law allows that; do not pass on songs, motion, or models
@@ -37,15 +39,28 @@ def dance_with_melody(folder: str | Path, url: str = MELODY_URL) -> Fetched:
 
     Prints the licence caveat first. The newest commit only is fetched, one pair at a time: after a break, or where a
     file was damaged or removed, the same call goes on, and fetches what is missing. Every file is checked against the
-    commit by git. Raises `CorpusError` with git's own words where git or the network fails, or where there is no pair.
+    commit by git. Another process that fetches into the folder is waited for.
+
+    Raises `CorpusError` with git's own words where git or the network fails, or where there is no pair, and
+    `OutputError` where the folder cannot be written.
     """
     print(MELODY_CAVEAT, file=sys.stderr, flush=True)
     folder = resolve(folder)
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / ".git").is_dir():
+    _check_ours(folder)
+    with lock.alone_in(folder, "fetching Dance with Melody"):
+        return _fetched(folder, url)
+
+
+def _check_ours(folder: Path) -> None:
+    """Refuse a folder with files that nobody fetched; a call that was killed early has left no more than its lock."""
+    held = {path.name for path in folder.iterdir()} - {lock.NAME} if folder.is_dir() else set()
+    if held and not (folder / ".git").is_dir():
         raise CorpusError(f"{folder} holds other files", "a new folder, or one that was fetched before", "name another")
-    make_folder(folder)
+
+
+def _fetched(folder: Path, url: str) -> Fetched:
+    _remove_gits_locks(folder)
     _git(folder, "init", "--quiet")
-    (folder / ".git" / "index.lock").unlink(missing_ok=True)  # of a call that was killed
     _git(folder, "config", "remote.origin.url", url)
     _git(folder, "fetch", "--quiet", "--depth", "1", "--filter=blob:none", "origin", "HEAD")
     commit = _git(folder, "rev-parse", "FETCH_HEAD").strip()
@@ -59,6 +74,16 @@ def dance_with_melody(folder: str | Path, url: str = MELODY_URL) -> Fetched:
     whole = tuple(pair for pair in pairs if not any(name.startswith(f"{pair}/") for name in lacking))
     print(f"{folder}: {len(whole)} pairs of {MELODY_PAIRS} published", *lacking, sep="\nlacking: ", file=sys.stderr)
     return Fetched(folder, whole, lacking)
+
+
+def _remove_gits_locks(folder: Path) -> None:
+    """Remove what a git that was killed has left (index.lock, shallow.lock, config.lock, ...): no other would begin.
+
+    The caller is alone in the folder, so they are of the dead (or of a git that outlives its call by a moment: then one
+    of the two fails, and the next call goes on).
+    """
+    for left in (folder / ".git").glob("*.lock"):
+        left.unlink(missing_ok=True)
 
 
 def _checked_out(folder: Path, commit: str, pairs: list[str]) -> Iterator[None]:
@@ -76,9 +101,10 @@ def _git(folder: Path, *arguments: str) -> str:
     except FileNotFoundError as error:
         raise CorpusError("git is not installed", "the program git in the PATH", "install git") from error
     except subprocess.CalledProcessError as error:
-        said = error.stderr.strip().splitlines() or [f"it ended with {error.returncode}"]
+        lines = [line.strip() for line in error.stderr.splitlines() if line.strip()]
+        said = " ".join(lines[-LINES_TOLD:]) or f"it ended with {error.returncode}"
         raise CorpusError(
-            f"git {arguments[0]} failed ({said[-1]})", "a repository that can be reached and room on the disk",
+            f"git {arguments[0]} failed ({said})", "a repository that can be reached and room on the disk",
             "call it again: it goes on where it stopped",
         ) from error  # fmt: skip
     return done.stdout

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 import test_project
 
-from d2m import fetch, sources
-from d2m.errors import CorpusError
+from d2m import fetch, lock, sources
+from d2m.errors import CorpusError, OutputError
 
 PAIRS = ("DANCE_C_1", "DANCE_R_2", "DANCE_W_3")
+GITS_LOCKS = ("index.lock", "shallow.lock", "config.lock", "HEAD.lock")
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -55,7 +56,8 @@ def test_pairs_are_fetched_whole_after_the_licence_is_told_and_are_a_corpus(tmp_
     assert said.index("states no licence") < said.index("3 pairs of 61 published")
 
 
-def test_what_was_broken_off_goes_on_and_what_is_there_is_not_fetched_again(tmp_path, published, monkeypatch):
+@pytest.mark.parametrize("left", GITS_LOCKS)
+def test_what_was_broken_off_goes_on_and_what_is_there_is_not_fetched_again(tmp_path, published, monkeypatch, left):
     url, run, calls = f"file://{published}", fetch._git, []
 
     def breaking(folder, *arguments):
@@ -70,11 +72,32 @@ def test_what_was_broken_off_goes_on_and_what_is_there_is_not_fetched_again(tmp_
     assert set(contents(tmp_path / "here")) == {f"{PAIRS[0]}/{name}" for name in fetch.MELODY_FILES}
     there = tmp_path / "here" / PAIRS[0] / "audio.mp3"
     before = there.stat()
-    (tmp_path / "here" / ".git" / "index.lock").touch()  # as a call that was killed leaves it
+    (tmp_path / "here" / ".git" / left).touch()  # as a git that was killed leaves it
     monkeypatch.setattr(fetch, "_git", run)
     assert fetch.dance_with_melody(tmp_path / "here", url).pairs == PAIRS
+    assert not (tmp_path / "here" / ".git" / left).exists()
     assert contents(tmp_path / "here") == contents(published)
     assert (there.stat().st_mtime_ns, there.stat().st_ino) == (before.st_mtime_ns, before.st_ino)
+
+
+def test_what_was_killed_before_git_began_goes_on(tmp_path, published):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / lock.NAME).touch()
+    assert fetch.dance_with_melody(tmp_path / "here", f"file://{published}").pairs == PAIRS
+
+
+def test_while_git_is_at_work_no_other_process_works_in_the_folder(tmp_path, published, monkeypatch):
+    run, refused = fetch._git, []
+
+    def beside_another(folder, *arguments):
+        with pytest.raises(OutputError, match="is at work in"), lock.alone_in(folder, "another", wait=False):
+            pass
+        refused.append(arguments[0])
+        return run(folder, *arguments)
+
+    monkeypatch.setattr(fetch, "_git", beside_another)
+    assert fetch.dance_with_melody(tmp_path / "here", f"file://{published}").pairs == PAIRS
+    assert {"init", "fetch", "checkout"} <= set(refused)
 
 
 def test_a_file_that_was_damaged_or_lost_is_mended(tmp_path, published):
@@ -114,7 +137,8 @@ def test_a_repository_of_something_else_is_refused(tmp_path):
 
 
 def test_a_repository_that_is_not_there_and_a_folder_with_other_files_are_refused(tmp_path):
-    with pytest.raises(CorpusError, match=r"git fetch failed \(.*\); .* call it again"):
+    told = r"git fetch failed \(.*does not appear to be a git repository .* exists\.\); .* call it again"
+    with pytest.raises(CorpusError, match=told):
         fetch.dance_with_melody(tmp_path / "here", f"file://{tmp_path}/nowhere")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").touch()
