@@ -5,6 +5,7 @@ are looked at before a file is opened, and whatever is raised then becomes one `
 """
 
 import json
+from codecs import BOM_UTF8
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +18,10 @@ LARGEST_ARRAYS = 256 * 2**20  # bytes of all arrays of a file, unpacked: a dance
 
 
 def head(path: Path, count: int = HEAD) -> bytes:
-    """The first `count` bytes of a file, none where it cannot be read."""
+    """The first `count` bytes of a file, less the mark of UTF-8 that Windows writes; none where it cannot be read."""
     try:
         with path.open("rb") as file:
-            return file.read(count)
+            return file.read(count).removeprefix(BOM_UTF8)
     except OSError:
         return b""
 
@@ -38,7 +39,7 @@ def read_json(path: Path, error: type[D2MError], expected: str, remedy: str = ""
     """What a JSON file holds. Raises `error` with the reason, what was `expected` and the `remedy`."""
     try:
         _check_size(path, LARGEST_JSON)
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return json.loads(Path(path).read_text(encoding="utf-8-sig"))
     except Exception as reason:
         raise error(f"{path} cannot be read ({_told(reason)})", expected, remedy) from reason
 

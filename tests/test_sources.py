@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from codecs import BOM_UTF8
 from dataclasses import replace
 from pathlib import Path
 
@@ -85,6 +86,25 @@ def test_every_format_gives_the_same_dance_at_15_poses_a_second(mixed, body_at):
         np.testing.assert_allclose(flat - flat[:1, :1], (whole - whole[:1, :1])[..., :2], atol=1e-3)
     assert {clip.style for clip in clips.values()} == {"salsa", "swing", "break", "cha-cha", "zumba"}
     assert clips["zumba_a"].group == os.path.join("zumba", "a.mp3")
+
+
+def test_texts_that_begin_with_a_mark_of_utf_8_are_read_as_without(mixed):
+    before = [sources.read(clip) for clip in sources.find(mixed)[0]]
+    for path in mixed.rglob("*"):
+        if path.suffix in (".json", ".bvh", ".txt"):
+            path.write_bytes(BOM_UTF8 + path.read_bytes())
+    after = [sources.read(clip) for clip in sources.find(mixed)[0]]
+    assert len(after) == len(sources.FORMATS) + 1
+    for bare, marked in zip(before, after, strict=True):
+        assert (bare.name, bare.style, bare.song) == (marked.name, marked.style, marked.song)
+        np.testing.assert_array_equal(bare.poses, marked.poses)
+
+
+@pytest.mark.parametrize(("before", "is_one"), [(4000, True), (4096, False)])
+def test_a_keypoint_json_is_known_by_a_name_in_its_first_4_kb(tmp_path, before, is_one):
+    clip = motions.write_json(tmp_path / "a.json", about="x" * before, keypoints=[])
+    found, unknown = sources.find(tmp_path)
+    assert [path for known in found for path in known.files] == [clip] * is_one and unknown == [clip] * (not is_one)
 
 
 def test_a_mixed_folder_becomes_a_corpus_of_which_every_part_is_counted(mixed, own_cache, capfd):
