@@ -15,8 +15,16 @@ from d2m.audio import frame_rate
 from d2m.errors import CorpusError
 from d2m.files import head
 
-SOUND = {".aac", ".aif", ".aiff", ".flac", ".m4a", ".mp3", ".oga", ".ogg", ".opus", ".wav", ".wma"}
-VIDEO = {".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"}
+# What FFmpeg decodes and people have. A file of these endings is not looked into for a clip.
+SOUND = {
+    ".3ga", ".aac", ".ac3", ".aif", ".aifc", ".aiff", ".amr", ".ape", ".au", ".awb", ".caf", ".dsf", ".dts", ".eac3",
+    ".flac", ".m4a", ".m4b", ".m4r", ".mka", ".mp1", ".mp2", ".mp3", ".mpa", ".mpc", ".oga", ".ogg", ".opus", ".ra",
+    ".spx", ".tta", ".voc", ".w64", ".wav", ".weba", ".wma", ".wv",
+}  # fmt: skip
+VIDEO = {
+    ".3g2", ".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".m2t", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4",
+    ".mpe", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".qt", ".rm", ".rmvb", ".ts", ".vob", ".webm", ".wmv",
+}  # fmt: skip
 MEDIA_FOLDERS = {"audio", "music", "songs", "sound", "video", "videos"}
 SAYS_NOTHING = MEDIA_FOLDERS | {
     "aist", "aist++", "bvh", "clips", "dances", "data", "json", "keypoints", "keypoints2d", "keypoints3d", "motion",

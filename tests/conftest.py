@@ -27,7 +27,11 @@ from d2m.train import TrainConfig
 # PyAV's wheel has no libvorbis; FFmpeg's own encoder makes the same format, in stereo, and must be asked twice.
 CODECS = {
     ".wav": "pcm_s16le", ".flac": "flac", ".ogg": "vorbis", ".opus": "libopus", ".mp3": "libmp3lame", ".m4a": "aac",
-    ".mp4": "aac", ".mkv": "aac",
+    ".mp4": "aac", ".mkv": "aac", ".mka": "flac", ".m4b": "aac", ".mp2": "mp2", ".ac3": "ac3", ".caf": "pcm_s16le",
+    ".3gp": "aac", ".flv": "aac", ".m2ts": "ac3", ".vob": "mp2",
+}  # fmt: skip
+FILMS = {  # and the codec of their pictures
+    ".mp4": "mpeg4", ".mkv": "mpeg4", ".3gp": "mpeg4", ".flv": "flv", ".m2ts": "libx264", ".vob": "mpeg4",
 }  # fmt: skip
 MARKERS = 23  # of Dance with Melody
 SPAN_S = 12.0  # of the dance in a pair that `write_pair` writes
@@ -45,7 +49,7 @@ def own_cache(tmp_path, monkeypatch) -> Path:
 def write_sound() -> Callable[..., Path]:
     """`write(path, samples, rate, late_s, shown_s)`: samples (n,) or (n, 2), coded as the suffix says.
 
-    An mp4 or mkv shows pictures for `shown_s` (None: as long as the sound); the sound begins `late_s` after them.
+    A film shows pictures for `shown_s` (None: as long as the sound); the sound begins `late_s` after them.
     """
     return _write_sound
 
@@ -244,8 +248,9 @@ def _write_sound(
     options = {"strict": "-2"} if suffix == ".ogg" else {}
     with av.open(str(path), "w") as container:
         stream = container.add_stream(CODECS[suffix], rate=rate, layout=layout, options=options)
-        if suffix in (".mp4", ".mkv"):
-            _add_video(container, len(samples) / rate if shown_s is None else shown_s, max(0.0, -late_s))
+        if suffix in FILMS:
+            shown_s = len(samples) / rate if shown_s is None else shown_s
+            _add_video(container, shown_s, max(0.0, -late_s), FILMS[suffix])
         # The resampler turns the samples into the codec's format and cuts them into frames that every codec takes.
         resampler = av.AudioResampler(stream.format, layout, rate, stream.codec_context.frame_size or 64)
         whole = np.ascontiguousarray(samples, dtype=np.float32).reshape(1, -1)
@@ -257,10 +262,10 @@ def _write_sound(
     return Path(path)
 
 
-def _add_video(container, duration_s: float, late_s: float = 0.0) -> None:
+def _add_video(container, duration_s: float, late_s: float = 0.0, codec: str = "mpeg4") -> None:
     import av
 
-    stream = container.add_stream("mpeg4", rate=15)
+    stream = container.add_stream(codec, rate=15)
     stream.width = stream.height = 64
     stream.pix_fmt = "yuv420p"
     for number in range(round(duration_s * 15)):

@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from d2m import placement
+from d2m import audio, placement
 from d2m.errors import D2MError
 
 ROOT = Path("/corpus")
+RATE = 44100  # of written songs: not every codec takes lower ones
 
 
 def song_of(clip: str, names: str, *media: str):
@@ -61,6 +62,22 @@ def test_the_frame_rate_is_told_by_the_nearest_file_then_by_the_video(tmp_path, 
     assert placement.fps_of(clip, video, tmp_path) == 30.0
     (tmp_path / "a" / "fps.txt").write_text("29.97")
     assert placement.fps_of(clip, video, tmp_path) == 29.97
+
+
+@pytest.mark.parametrize("ending", [".mka", ".m4b", ".mp2", ".ac3", ".caf", ".3gp", ".flv", ".m2ts", ".vob"])
+def test_a_song_of_a_rarer_ending_is_known_and_decoded_and_a_film_tells_its_frame_rate(tmp_path, write_sound, ending):
+    tone = np.sin(np.arange(6 * RATE) / 10).astype(np.float32)
+    song = write_sound(tmp_path / f"clip{ending}", tone, RATE)
+    assert placement.is_media(song.with_suffix(ending.upper()))
+    samples, rate = audio.load(song)
+    assert len(samples) / rate == pytest.approx(6, abs=0.1)
+    if ending in placement.VIDEO:
+        assert placement.fps_of(tmp_path / "clip", song, tmp_path) == 15.0
+
+
+def test_sound_and_video_share_no_ending_and_have_none_that_clips_have():
+    assert not placement.SOUND & placement.VIDEO
+    assert not any(placement.is_media(Path(f"a{ending}")) for ending in (".json", ".bvh", ".pkl", ".npz", ".txt", ""))
 
 
 def test_without_either_it_is_not_guessed(tmp_path):
