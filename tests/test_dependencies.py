@@ -95,15 +95,20 @@ def licences_told() -> dict[str, str]:
 
 
 def test_the_readme_tells_the_licence_of_every_dependency():
-    assert list(licences_told()) == [requirement.name for requirement in [*RUN, *DEV]]
+    assert list(licences_told()) == [requirement.name for requirement in [*RUN, *DEV, *BROWSER]]
 
 
-@pytest.mark.parametrize("name", [requirement.name for requirement in [*RUN, *DEV]])
+@pytest.mark.parametrize("name", [requirement.name for requirement in [*RUN, *DEV, *BROWSER]])
 def test_a_licence_is_what_the_package_says_and_asks_no_more_than_ours(name):
     families = {family for family in FAMILIES if re.search(rf"\b{family}", licences_told()[name])}
     assert families, f"the README calls the licence of {name} by no name that is known here"
+    try:
+        told = licence(name)
+    except metadata.PackageNotFoundError:
+        assert name in {requirement.name for requirement in BROWSER}  # `make test-browser` alone installs those
+        return
     for family in families if name != "torch" else {"BSD"}:
-        assert re.search(FAMILIES[family], licence(name)), licence(name)
+        assert re.search(FAMILIES[family], told), told
 
 
 def test_nothing_that_is_brought_along_has_a_licence_that_binds_its_users():
