@@ -9,7 +9,7 @@ from killing import BRIEF, contents, finish, kill_often, start
 from d2m import checkpoint
 from d2m.lock import alone_in
 
-TIMES = 1  # at a random moment, and as often in the midst of a write; `make soak` does twenty of each
+TIMES = 2  # at random moments, and as often in the midst of a write; `make soak` does twenty of each
 
 
 @pytest.fixture(scope="module")
