@@ -1,6 +1,7 @@
 """Corpora on disk: clips with their music analysed and their beats found, ready for training and measuring.
 
-A corpus is a folder with `corpus.json` (name, styles, one entry a clip, what was refused and why) and one npz a clip:
+A corpus is a folder with `corpus.json` (name, styles, one entry a clip with a digest of its arrays, what was refused,
+why) and one npz a clip:
 
     poses               (T, 14, D) float32, at 15 fps, on the one body and floor of `pose`
     music_features      (T, 28) float32, row i heard while pose i is danced
@@ -23,21 +24,22 @@ import numpy as np
 
 from d2m.clip import Clip
 from d2m.clock import FPS, frame_times, to_frames
-from d2m.corpus_rules import check_arrays, check_entry
+from d2m.corpus_rules import check_arrays, check_digest, check_entry, digest
 from d2m.errors import CorpusError, MediaError, PoseError
 from d2m.files import read_arrays, read_json
 from d2m.lock import alone_in
 from d2m.paths import ROOT, cache_folder, make_folder, replacing, resolve
 from d2m.progress import progress
 
-FORMAT = 1
+FORMAT = 2
+WITHOUT_DIGESTS = 1  # the format before: nothing tells whether a clip of it is the one that was built
 SPLITS = ("train", "validation", "test")
 LATEST_END_S = 1.0  # after the end of its song, that a dance may last
 FOLDS = 4  # by song, for the study
 SHARES = (0.7, 0.15, 0.15)  # of the groups of a style, where the source fixes no split
 ARRAYS = ("poses", "music_features", "music_beats_s", "kinematic_beats_s", "kinematic_strength", "known_beats_s")
 # A change in any of these makes a cached corpus stale: their text is part of its name.
-ANALYSIS = ("music", "beat_tracker", "spectrum", "audio", "kinematics", "pose", "clock", "corpus")
+ANALYSIS = ("music", "beat_tracker", "spectrum", "audio", "kinematics", "pose", "clock", "corpus", "corpus_rules")
 BUILTIN_RECIPE = ("songs", "moves", "dancers", "builtin", *ANALYSIS)
 
 
@@ -52,6 +54,7 @@ class Entry:
     group: str
     split: str
     frames: int
+    digest: str  # `corpus_rules.digest` of its arrays
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,7 @@ class Corpus:
         expected = f"the npz of an entry of corpus.json, with the arrays {', '.join(ARRAYS)}"
         arrays = read_arrays(path, ARRAYS, CorpusError, expected, "build the corpus again")
         check_arrays(arrays, path)
+        check_digest(arrays, entry.digest, path)
         return arrays
 
     def fold(self, number: int, folds: int = FOLDS) -> "Corpus":
@@ -95,7 +99,7 @@ class Corpus:
         return replace(self, entries=tuple(entries))
 
     def fingerprint(self) -> str:
-        """Twelve hexadecimal digits that tell this corpus from any other: a hash of its entries."""
+        """Twelve hexadecimal digits that tell this corpus from any other: a hash of its entries, digests included."""
         return hashlib.sha256(
             json.dumps([asdict(entry) | {"song": ""} for entry in self.entries]).encode()
         ).hexdigest()[:12]
@@ -185,6 +189,11 @@ def read(folder: Path) -> Corpus:
     expected, remedy = f"a manifest, format {FORMAT}, as `d2m.corpus.build` writes it", "build the corpus again"
     manifest = read_json(path, CorpusError, expected, remedy)
     try:
+        if manifest["format"] == WITHOUT_DIGESTS:
+            raise CorpusError(
+                f"{path} has format {WITHOUT_DIGESTS}, of an earlier d2m, which does not tell what its clips held",
+                f"format {FORMAT}", "build the corpus again, of the folder of clips that it was made of",
+            )  # fmt: skip
         if manifest["format"] != FORMAT:
             raise ValueError(f"format {manifest['format']}")
         entries = tuple(Entry(**entry) for entry in manifest["entries"])
@@ -244,17 +253,20 @@ def _prepare(name: str, reader: Callable[[], Clip], folder: Path) -> Entry | tup
     rows = np.clip(to_frames(clip.start_s + frame_times(count)), 0, len(song.features) - 1)
     heard = np.stack([np.interp(rows, np.arange(len(song.features)), column) for column in song.features.T], axis=1)
     kinematic_beats_s, strength = kinematics.kinematic_beats(clip.poses)
+    arrays = {
+        "poses": clip.poses.astype(np.float32),
+        "music_features": heard.astype(np.float32),
+        "music_beats_s": beats_s,
+        "kinematic_beats_s": kinematic_beats_s,
+        "kinematic_strength": strength,
+        "known_beats_s": clip.beats_s,
+    }
     with replacing(folder / f"{clip.name}.npz") as temporary, temporary.open("wb") as file:
-        np.savez(
-            file,
-            poses=clip.poses.astype(np.float32),
-            music_features=heard.astype(np.float32),
-            music_beats_s=beats_s,
-            kinematic_beats_s=kinematic_beats_s,
-            kinematic_strength=strength,
-            known_beats_s=clip.beats_s,
-        )
-    return Entry(clip.name, clip.style, str(clip.song), float(clip.start_s), clip.group or clip.name, clip.split, count)
+        np.savez(file, **arrays)
+    return Entry(
+        clip.name, clip.style, str(clip.song), float(clip.start_s), clip.group or clip.name, clip.split, count,
+        digest(arrays),
+    )  # fmt: skip
 
 
 def _with_splits(entries: list[Entry]) -> list[Entry]:

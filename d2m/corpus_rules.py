@@ -1,6 +1,8 @@
 """What the parts of a corpus must be: the entries of its manifest, and the arrays of a clip, which belong together."""
 
+import hashlib
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,8 @@ def check_entry(entry, styles: list[str], splits: tuple[str, ...]) -> None:
         raise ValueError(f"the entry {entry.name!r}: a text that is none, or a name that is a path")
     if entry.style not in styles or entry.split not in splits:
         raise ValueError(f"the entry {entry.name!r} of an unknown style or split")
+    if not isinstance(entry.digest, str) or not re.fullmatch("[0-9a-f]{16}", entry.digest):
+        raise ValueError(f"the entry {entry.name!r} has the digest {entry.digest!r}")
     if type(entry.frames) is not int or entry.frames < 2:
         raise ValueError(f"the entry {entry.name!r} has {entry.frames!r} frames")
     if type(entry.start_s) not in (int, float) or not 0 <= entry.start_s < math.inf:
@@ -44,6 +48,28 @@ def check_arrays(arrays: dict[str, np.ndarray], path: Path) -> None:
     for kept, problem, expected in rules:
         if not kept:
             raise CorpusError(f"{path} has {problem}", expected, "build the corpus again")
+
+
+def digest(arrays: dict[str, np.ndarray]) -> str:
+    """Sixteen hexadecimal digits that tell the arrays of a clip from any others.
+
+    They are of names, types, shapes and values; the bytes of a file would also hold the version of NumPy that wrote it.
+    """
+    told = hashlib.sha256()
+    for name, values in sorted(arrays.items()):
+        told.update(f"{name} {values.dtype.str} {values.shape}".encode())
+        told.update(values.tobytes())
+    return told.hexdigest()[:16]
+
+
+def check_digest(arrays: dict[str, np.ndarray], expected: str, path: Path) -> None:
+    """Raise `CorpusError` naming the file for arrays that are whole, but not those that the manifest was written of."""
+    found = digest(arrays)
+    if found != expected:
+        raise CorpusError(
+            f"{path} was changed after the corpus was built (its digest is {found})", f"{expected}, as in corpus.json",
+            "build the corpus again",
+        )  # fmt: skip
 
 
 def _numbers(values: np.ndarray) -> bool:

@@ -248,9 +248,10 @@ class Experiment:
         asked = {key: wanted for key, wanted in asked.items() if wanted}
         for key, wanted in ({"corpus": self.corpus.fingerprint(), "seed": self.seed} | asked).items():
             if provenance.get(key) != wanted:
+                same = "take the folder of the corpus that it was trained on, " if key == "corpus" else ""
                 raise CheckpointError(
                     f"{path} was made with the {key} {provenance.get(key)}", f"{wanted}",
-                    "choose another run folder, or delete this one to train again",
+                    f"{same}choose another run folder, or delete this one to train again",
                 )  # fmt: skip
 
     def _agree(self) -> None:

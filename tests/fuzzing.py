@@ -32,6 +32,7 @@ from d2m import (
     bvh,
     checkpoint,
     corpus,
+    corpus_rules,
     export,
     given_beats,
     keypoint_json,
@@ -216,7 +217,7 @@ def _corpus(file: str) -> Callable[[Path], Path]:
             name: times for name in ("music_beats_s", "kinematic_beats_s", "kinematic_strength", "known_beats_s")
         }
         np.savez(folder / "clip.npz", **arrays)
-        entry = corpus.Entry("clip", "zumba", "song.flac", 0.0, "clip", "train", 60)
+        entry = corpus.Entry("clip", "zumba", "song.flac", 0.0, "clip", "train", 60, corpus_rules.digest(arrays))
         manifest = {"format": corpus.FORMAT, "name": "one", "styles": ["zumba"], "entries": [vars(entry)]}
         (folder / "corpus.json").write_text(json.dumps(manifest | {"refused": [["other", "no song"]]}))
         return folder / file

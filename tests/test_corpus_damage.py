@@ -45,6 +45,7 @@ DAMAGED = {
         f"{name} = {value!r}": change(**{name: value})
         for name, value in {"frames": 1.5, "start_s": float("nan"), "song": None, "style": [], "group": 3}.items()
     },
+    **{f"the digest {digest!r}": change(digest=digest) for digest in (None, "", 16 * 7, 15 * "0", "0" * 17, 16 * "G")},
     "less than no start": change(start_s=-1),
     "a frame": change(frames=1),
     "two of one name": lambda manifest: manifest | {"entries": manifest["entries"][:1] * 2},
@@ -55,7 +56,7 @@ DAMAGED = {
     "another format": lambda manifest: manifest | {"format": 99},
     "no entries": lambda manifest: manifest | {"entries": []},
     "null entries": lambda manifest: manifest | {"entries": None},
-    "nothing but a format": lambda manifest: {"format": 1},
+    "nothing but a format": lambda manifest: {"format": corpus.FORMAT},
     "a list": lambda manifest: [manifest],
     "null": lambda manifest: None,
 }
@@ -67,6 +68,16 @@ def test_a_damaged_manifest_is_refused(copied, damage):
     path.write_text(json.dumps(damage(json.loads(path.read_text()))))
     with pytest.raises(CorpusError, match=r"corpus\.json is not a manifest"):
         corpus.read(copied)
+
+
+def test_a_corpus_of_the_format_before_is_refused_for_that(copied):
+    path = copied / "corpus.json"
+    manifest = json.loads(path.read_text())
+    for entry in manifest["entries"]:
+        del entry["digest"]
+    path.write_text(json.dumps(manifest | {"format": 1}))
+    with pytest.raises(CorpusError, match=r"corpus\.json has format 1, of an earlier d2m.*expected format 2; build"):
+        corpus.open_corpus(str(copied))
 
 
 @pytest.mark.parametrize("damage", [lambda whole: b"", lambda whole: whole[: len(whole) // 2], lambda whole: b"\xff\0"])
@@ -105,6 +116,15 @@ def test_a_clip_whose_arrays_are_no_dance_is_refused_by_name(copied, poses):
     np.savez(path, **arrays)
     with pytest.raises((CorpusError, PoseError), match=rf"{built.entries[0].name}\.npz"):
         built.load(built.entries[0])
+
+
+def test_a_clip_that_was_changed_after_its_corpus_was_built_is_refused_by_name(copied):
+    built = corpus.read(copied)
+    first, second = built.entries[:2]
+    shutil.copy(copied / f"{second.name}.npz", copied / f"{first.name}.npz")  # whole, and a dance
+    assert built.load(second)
+    with pytest.raises(CorpusError, match=rf"{first.name}\.npz was changed .*{second.digest}.*{first.digest}"):
+        built.load(first)
 
 
 WRONG = {

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from d2m import corpus, dataset, pose
+from d2m import corpus, corpus_rules, dataset, pose
 from d2m.clock import FPS, frame_times
 from d2m.errors import CorpusError
 
@@ -23,11 +23,11 @@ def write_corpus(folder: Path, poses: np.ndarray, count: int = 1) -> corpus.Corp
         "music_beats_s": np.arange(-0.25, 20.5, BEAT_S), "kinematic_beats_s": DETECTED_S,
         "kinematic_strength": np.ones(len(DETECTED_S)), "known_beats_s": np.empty(0),
     }  # fmt: skip
-    entries = []
+    entries, told = [], corpus_rules.digest(arrays)
     for number in range(count):
         np.savez(folder / f"dance{number}.npz", **arrays)
         style = "tango" if number % 2 else "rumba"
-        entries.append(corpus.Entry(f"dance{number}", style, "", 0.0, f"dance{number}", "train", len(poses)))
+        entries.append(corpus.Entry(f"dance{number}", style, "", 0.0, f"dance{number}", "train", len(poses), told))
     return corpus.Corpus("written", folder, ("rumba", "tango"), tuple(entries), ())
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from d2m import checkpoint, corpus, presets, style, train
+from d2m import checkpoint, corpus, corpus_rules, presets, style, train
 from d2m.errors import CheckpointError, CorpusError, ParameterError
 from d2m.experiment import Experiment
 from d2m.layers import PRINCIPAL_ROWS, Principal
@@ -119,6 +119,28 @@ def other_corpus(small_corpus, tmp_path) -> Path:
     return folder
 
 
+@pytest.fixture
+def mended_corpus(small_corpus, tmp_path) -> Path:
+    """The small corpus, one pose of one dance moved: what a build of it leaves after that dance was mended."""
+    folder = tmp_path / "mended"
+    shutil.copytree(small_corpus.folder, folder)
+    manifest = json.loads((folder / "corpus.json").read_text())
+    arrays = small_corpus.load(small_corpus.entries[0])
+    arrays["poses"][150, 0] += 1e-3
+    np.savez(folder / f"{small_corpus.entries[0].name}.npz", **arrays)
+    manifest["entries"][0]["digest"] = corpus_rules.digest(arrays)
+    (folder / "corpus.json").write_text(json.dumps(manifest))
+    return folder
+
+
+@pytest.mark.parametrize("name", ["vae", "mmgan", "lstm"])
+def test_a_model_of_the_corpus_before_a_dance_was_mended_is_refused(copied, mended_corpus, name):
+    with pytest.raises(
+        CheckpointError, match=rf"{name}/model\.safetensors was made with the corpus .*take the folder of the"
+    ):
+        use(replace(copied, source=str(mended_corpus)), name)
+
+
 @pytest.mark.parametrize("name", ["vae", "mmgan", "lstm"])
 def test_a_model_of_another_corpus_is_refused(copied, other_corpus, name):
     with pytest.raises(
@@ -134,7 +156,8 @@ def test_a_model_of_another_fold_is_refused(copied):
         assert fold.vae
 
 
-def test_a_training_that_was_stopped_is_not_gone_on_with_on_another_corpus(copied, other_corpus, monkeypatch):
+@pytest.mark.parametrize("changed", ["other_corpus", "mended_corpus"])
+def test_a_training_that_was_stopped_is_not_gone_on_with_on_another_corpus(copied, changed, request, monkeypatch):
     shutil.rmtree(copied.folder)
     tiny = presets.PRESETS["tiny"]
     often = replace(tiny, vae_training=replace(tiny.vae_training, steps=4, save_every_s=0.0))
@@ -142,7 +165,7 @@ def test_a_training_that_was_stopped_is_not_gone_on_with_on_another_corpus(copie
     monkeypatch.setattr(train, "finish", lambda *_: None)  # the machine stops before the training is finished
     assert replace(copied).vae and (copied.folder / "vae" / "training.safetensors").is_file()
     with pytest.raises(CheckpointError, match=r"vae/training\.safetensors"):
-        assert replace(copied, source=str(other_corpus)).vae
+        assert replace(copied, source=str(request.getfixturevalue(changed))).vae
 
 
 def test_a_run_has_a_folder_of_its_own_unless_one_is_named(tmp_path):
