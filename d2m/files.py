@@ -5,6 +5,7 @@ are looked at before a file is opened, and whatever is raised then becomes one `
 """
 
 import json
+import sys
 from codecs import BOM_UTF8
 from pathlib import Path
 
@@ -13,8 +14,16 @@ import numpy as np
 from d2m.errors import CorpusError, D2MError
 
 HEAD = 4096  # bytes that tell what a file is
-LARGEST_JSON = 40 * 2**20  # bytes: 20 minutes of one take; JSON of nothing but brackets takes 24 times as much memory
+LARGEST_JSON = 64 * 2**20  # bytes: half an hour of keypoints as the recipe of FORMATS.md writes them, 30 a second
+LARGEST_PARSED = 768 * 2**20  # bytes of memory: that half hour takes 550 MB, and brackets alone 45 times their bytes
+# Bytes that a mark of JSON stands for at most, once it is read: a list and its first places, an object, a member and
+# its place, a value and its place, half a text beside its letters.
+MARKS = {"[": 128, "{": 64, ":": 152, ",": 44, '"': 32}
 LARGEST_ARRAYS = 256 * 2**20  # bytes of all arrays of a file, unpacked: a dance of 10 hours and its music take 160 MB
+
+
+class TooLarge(ValueError):
+    """A file that takes more room than any that is read may take."""
 
 
 def head(path: Path, count: int = HEAD) -> bytes:
@@ -35,18 +44,31 @@ def read_bytes(path: Path, largest: int, error: type[D2MError], expected: str) -
         raise error(f"{path} cannot be read ({_told(reason)})", expected) from reason
 
 
-def read_json(path: Path, error: type[D2MError], expected: str, remedy: str = ""):
-    """What a JSON file holds. Raises `error` with the reason, what was `expected` and the `remedy`."""
+def read_json(path: Path, error: type[D2MError], expected: str, remedy: str = "", if_large: str = ""):
+    """What a JSON file holds. Raises `error` with the reason, what was `expected` and the `remedy`.
+
+    `if_large` is the remedy, where there is another, for a file that is larger than any may be.
+    """
     try:
         _check_size(path, LARGEST_JSON)
-        return json.loads(Path(path).read_text(encoding="utf-8-sig"))
+        text = Path(path).read_text(encoding="utf-8-sig")
+        if (most := memory_of(text)) > LARGEST_PARSED:
+            raise TooLarge(f"it may take {most / 2**20:.0f} MB of memory, of {LARGEST_PARSED / 2**20:.0f} at most")
+        return json.loads(text)
     except Exception as reason:
-        raise error(f"{path} cannot be read ({_told(reason)})", expected, remedy) from reason
+        advice = (if_large or remedy) if isinstance(reason, TooLarge) else remedy
+        raise error(f"{path} cannot be read ({_told(reason)})", expected, advice) from reason
+
+
+def memory_of(text: str) -> int:
+    """Bytes that JSON and all that is read of it take at most: counted by its marks, since reading would take them."""
+    return 2 * sys.getsizeof(text) + sum(size * text.count(mark) for mark, size in MARKS.items())
 
 
 def read_object(path: Path) -> dict:
     """What a JSON file of a clip holds, an object. Raises `CorpusError` naming the file."""
-    content = read_json(path, CorpusError, "a JSON file that is whole")
+    expected = f"a whole JSON file of {LARGEST_JSON / 2**20:.0f} MB at most"
+    content = read_json(path, CorpusError, expected, if_large="cut the take into shorter ones")
     if not isinstance(content, dict):
         raise CorpusError(f"{path} holds {type(content).__name__}", "a JSON object")
     return content
@@ -97,7 +119,7 @@ def _check_size(path: Path, largest: int) -> None:
         raise ValueError("there is no such file" if not Path(path).exists() else "it is no file")
     size = Path(path).stat().st_size
     if size > largest:
-        raise ValueError(f"it has {size / 2**20:.0f} MB, of {largest / 2**20:.0f} at most")
+        raise TooLarge(f"it has {size / 2**20:.0f} MB, of {largest / 2**20:.0f} at most")
 
 
 def _told(reason: Exception) -> str:

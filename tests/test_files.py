@@ -4,7 +4,10 @@ import io
 import itertools
 import json
 import os
+import sys
+import tracemalloc
 import zipfile
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -139,12 +142,63 @@ def test_json_that_would_break_a_parser_is_refused(tmp_path, text, reason):
 def test_a_file_that_is_too_large_is_refused_unread(tmp_path):
     with (tmp_path / "a.json").open("wb") as file:
         file.truncate(files.LARGEST_JSON + (1 << 20))  # a hole: it takes no room on the disk
-    with pytest.raises(CorpusError, match=r"a\.json cannot be read \(it has 41 MB, of 40 at most\)"):
+    with pytest.raises(CorpusError, match=r"a\.json cannot be read \(it has 65 MB, of 64 at most\)"):
         files.read_json(tmp_path / "a.json", CorpusError, "JSON")
     (tmp_path / "a.json").rename(tmp_path / "a.npz")
     os.truncate(tmp_path / "a.npz", files.LARGEST_ARRAYS + 1)
     with pytest.raises(PoseError, match=r"a\.npz cannot be read \(it has 256 MB, of 256 at most\)"):
         arrays_in(tmp_path / "a.npz")
+
+
+def test_a_take_that_is_too_long_is_to_be_cut_and_one_that_is_broken_is_not(tmp_path):
+    (tmp_path / "a.json").write_text("{")
+    with pytest.raises(CorpusError, match=r"expected a whole JSON file of 64 MB at most\.$"):
+        files.read_object(tmp_path / "a.json")
+    os.truncate(tmp_path / "a.json", files.LARGEST_JSON + (1 << 20))
+    with pytest.raises(CorpusError, match=r"it has 65 MB, of 64 at most\); .*; cut the take into shorter ones"):
+        files.read_object(tmp_path / "a.json")
+
+
+# Pieces of JSON, each of which takes much memory for its length in a way of its own.
+HEAVY = (
+    "[]", "{}", '{"":0}', "[0.1]", "0.1", "999", '"ab"', '"é"', '"Ā"', '"😀"', "[[]]", "[[[[[[[[]]]]]]]]", '{"":{}}',
+    '{"":{"":{"":{}}}}', '{"":[0.1]}', '[{"":"Ā"}]', '{"a":1,"b":2,"c":3,"d":4,"e":5,"f":0.5}', "[960.0,474.0]",
+    "[0.1,0.1,0.1,0.1,0.1]", "[-0.1234, 0.1234, 0.1234]", "-1.7976931348623157e308", '"' + "long " * 50 + '"',
+)  # fmt: skip
+
+
+def memory_while(read: Callable[[], object]) -> int:
+    """The most bytes that Python takes while it reads."""
+    tracemalloc.start()
+    try:
+        read()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("piece", HEAVY)
+def test_json_takes_no_more_memory_than_is_counted(piece):
+    text = "[" + ",".join([piece] * (200_000 // len(piece))) + "]"
+    assert memory_while(lambda: json.loads(text)) + sys.getsizeof(text) <= files.memory_of(text)
+
+
+@pytest.mark.parametrize("count", [1000, 1366, 5000, 11_000])  # soon before and after its table grows
+def test_an_object_of_many_members_takes_no_more_memory_than_is_counted(count):
+    text = json.dumps({f"{number:x}": 0.5 for number in range(count)})
+    assert memory_while(lambda: json.loads(text)) + sys.getsizeof(text) <= files.memory_of(text)
+
+
+@pytest.mark.parametrize("piece", ["[[[[[[[[]]]]]]]],", '{"":{"":{"":{}}}},'])
+def test_a_file_that_would_take_a_gigabyte_of_memory_is_refused_unread(tmp_path, piece):
+    def refuse() -> None:
+        with pytest.raises(
+            CorpusError, match=r"a\.json cannot be read \(it may take 1\d{3} MB of memory, of 768 at most"
+        ):
+            files.read_json(tmp_path / "a.json", CorpusError, "JSON")
+
+    (tmp_path / "a.json").write_text("[" + piece * (24 * 2**20 // len(piece)) + "0]")
+    assert memory_while(refuse) < 100 * 2**20
 
 
 READS = {
