@@ -83,7 +83,13 @@ define ensurepip
 		exit 1; }; }; }
 endef
 
+# A name that make does not know would be ignored: STLYE=ballet would dance in another style without a word.
+KNOWN := SONG STYLE SEED N BPM BEATS ENERGY PRESET CORPUS DEVICE STEPS PYTHON PAPERMILL
+GIVEN = $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
+refuse_unknown = $(foreach name,$(filter-out $(KNOWN) MAKEFLAGS,$(GIVEN)),$(error There is no $(name): make knows $(KNOWN)))
+
 dance: setup notebooks/05_dance.ipynb
+	$(refuse_unknown)
 	@mkdir -p runs && touch runs/.begun
 	@$(PAPERMILL) $(PARAMETERS) notebooks/05_dance.ipynb runs/05_dance.ipynb || { \
 		echo 'There is no dance: the reason is the last line of the error above.' >&2; exit 1; }
@@ -110,6 +116,7 @@ soak: setup
 	@$(VENV)/bin/python -m pytest -s $(sort $(wildcard tests/soak/soak_*.py))
 
 study: setup
+	$(refuse_unknown)
 	@$(VENV)/bin/python -c 'from d2m import study; study.main()'
 
 # Nothing else writes into figures/. Times, progress and the names of controls are not kept: they differ each time.

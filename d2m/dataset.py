@@ -14,7 +14,7 @@ from torch import Tensor
 
 from d2m import music, pose, style, units
 from d2m.clock import FPS, POSES_PER_BEAT
-from d2m.corpus import Corpus
+from d2m.corpus import Corpus, Entry
 from d2m.errors import CorpusError
 from d2m.spill import Spill
 from d2m.units import LEAD, UNIT_BEATS, UNIT_POSES, WINDOW
@@ -104,7 +104,7 @@ def load(corpus: Corpus, split: str, dimensions: int = 3, run: int = 3, mirror: 
         name: [] for name in ("unit", "style", "run", "run_unit", "run_style", "song", "inside", "run_s", "detected")
     }
     rows, heard, names, count = Spill(), Spill(), [], 0
-    for entry in corpus.split(split):
+    for entry in clips(corpus, split):
         arrays = corpus.load(entry)
         poses = in_dimensions(arrays["poses"], dimensions, entry.name)
         anchors = units.anchors(arrays["kinematic_beats_s"], arrays["music_beats_s"], arrays["kinematic_strength"])
@@ -150,6 +150,18 @@ def load(corpus: Corpus, split: str, dimensions: int = 3, run: int = 3, mirror: 
     )  # fmt: skip
 
 
+def clips(corpus: Corpus, split: str) -> list[Entry]:
+    """The clips of a split. Raises `CorpusError` where there is none."""
+    found = corpus.split(split)
+    if not found:
+        raise CorpusError(
+            f"no clip of the corpus {corpus.name} is in its {split} split",
+            "a style with four songs at least, so that one is held out for validation and one for the test",
+            "add songs",
+        )  # fmt: skip
+    return found
+
+
 def in_dimensions(poses: np.ndarray, dimensions: int, name: str) -> np.ndarray:
     """Poses (T, 14, D) in `dimensions`: as they are, or 3D from the front. Raises `CorpusError` for 2D into 3D."""
     if poses.shape[2] == dimensions:
@@ -166,7 +178,7 @@ def style_windows(corpus: Corpus, split: str, dimensions: int, view: str) -> tup
     They begin `style.HOP_FRAMES` apart, and lie on disk. Raises `CorpusError` for a clip of fewer than `dimensions`.
     """
     windows, labels = Spill(), []
-    for entry in corpus.split(split):
+    for entry in clips(corpus, split):
         arrays = corpus.load(entry)
         seen = style.view_of(view, in_dimensions(arrays["poses"], dimensions, entry.name), arrays["music_features"])
         windows.append(some := style.windows_every(seen, style.WINDOW_FRAMES[view], style.HOP_FRAMES[view]))

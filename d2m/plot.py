@@ -212,7 +212,7 @@ def histograms(values: dict[str, np.ndarray], unit: str, title: str = "") -> Fig
         axis.hist(numbers, edges, density=True, alpha=0.5, color=colour, label=name)
         axis.axvline(np.median(numbers), color=colour, linestyle="--")
     axis.set(xlabel=unit, ylabel="density", title=title)
-    axis.legend()
+    axis.legend(title="dashed: the median")
     return made
 
 

@@ -1,5 +1,6 @@
 """`d2m.dataset`: units and runs of a dance whose every pose, beat and note is known."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -138,10 +139,9 @@ def test_a_dance_in_2d_cannot_be_had_in_3d(tmp_path, body_at):
         dataset.load(flat, "train", 3)
 
 
-@pytest.mark.parametrize(("split", "run"), [("test", 3), ("train", 9)])
-def test_a_split_without_a_run_is_refused(turning, split, run):
-    with pytest.raises(CorpusError, match=f"the {split} split of the corpus written has no run of {run} units"):
-        dataset.load(turning, split, run=run)
+def test_a_split_without_a_run_is_refused(turning):
+    with pytest.raises(CorpusError, match="the train split of the corpus written has no run of 9 units"):
+        dataset.load(turning, "train", run=9)
 
 
 def test_the_middle_of_a_dance_and_the_length_of_its_beats_are_told_run_by_run(small_corpus):
@@ -157,3 +157,14 @@ def test_the_middle_of_a_dance_and_the_length_of_its_beats_are_told_run_by_run(s
         assert torch.equal(data.run_inside[of_song], expected), name
     assert some > 0
     torch.testing.assert_close(data.beat_s() * 11, data.run_s[:, 1] - data.run_s[:, 0])  # twelve beats
+
+
+@pytest.mark.parametrize("take", [
+    lambda known: dataset.load(known, "validation"),
+    lambda known: dataset.style_windows(known, "validation", 3, "dance"),
+])  # fmt: skip
+def test_a_split_without_clips_is_refused_with_the_songs_that_it_takes(small_corpus, take):
+    known = replace(small_corpus, entries=tuple(small_corpus.split("train")))
+    told = "no clip of the corpus small is in its validation split; expected a style with four songs at least"
+    with pytest.raises(CorpusError, match=told):
+        take(known)

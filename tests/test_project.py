@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import re
 import subprocess
 import sys
@@ -75,10 +76,11 @@ def test_a_module_imports_lower_levels_only():
     assert higher == []
 
 
-def test_the_package_itself_holds_its_docstring_and_version_only():
-    docstring, version = tree(ROOT / "d2m" / "__init__.py").body
-    assert isinstance(docstring.value.value, str)
+def test_the_package_itself_holds_its_docstring_its_version_and_how_threads_wait():
+    docstring, os_alone, version, waiting = tree(ROOT / "d2m" / "__init__.py").body
+    assert isinstance(docstring.value.value, str) and ast.unparse(os_alone) == "import os"
     assert [target.id for target in version.targets] == ["__version__"]
+    assert ast.unparse(waiting.body[0]) == "os.environ.setdefault('GOMP_SPINCOUNT', '100000')" and not waiting.orelse
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -165,3 +167,14 @@ def test_figures_are_there_and_are_pictures_and_tables():
 
 def tracked_figures() -> list[Path]:
     return sorted(path for path in (ROOT / "figures").glob("*") if path.is_file())
+
+
+@pytest.mark.parametrize(
+    ("given", "found"), [({}, "100000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "None")]
+)
+def test_threads_do_not_wait_for_each_other_in_endless_loops_unless_they_are_told_to(given, found):
+    ours = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
+    environment = {name: value for name, value in os.environ.items() if name not in ours} | given
+    code = "import d2m, os, sys; assert 'torch' not in sys.modules; print(os.environ.get('GOMP_SPINCOUNT'))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.stdout.strip() == found, done.stderr
