@@ -44,7 +44,8 @@ class Picture(Figure):
         drawn, kept = io.BytesIO(), io.BytesIO()
         self.savefig(drawn, format="png")
         # The 256 colours that are nearest: a notebook holds its pictures, and a third of the bytes look the same.
-        Image.open(drawn).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(kept, "png", optimize=True)
+        picture = Image.open(drawn).convert("RGB").quantize(256, dither=Image.Dither.NONE)
+        picture.save(kept, "png", optimize=True)
         return kept.getvalue(), {"alt": told(self)}
 
 

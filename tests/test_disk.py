@@ -170,6 +170,7 @@ def test_every_module_writes_by_replacing():
         "lock: path.write_text",
         "naive: FuncAnimation(figure, draw, frames=max(1, int(seconds * fps))).save",
         "naive: np.savez",
+        "plot: picture.save",
         "plot: self.savefig",
         "widgets: figure.savefig",
     ]
