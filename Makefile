@@ -83,13 +83,15 @@ define ensurepip
 		exit 1; }; }; }
 endef
 
-# A name that make does not know would be ignored: STLYE=ballet would dance in another style without a word.
+# A name that make does not know would be ignored: STLYE=ballet would dance in another style without a word. It is told
+# before anything is installed.
 KNOWN := SONG STYLE SEED N BPM BEATS ENERGY PRESET CORPUS DEVICE STEPS PYTHON PAPERMILL
 GIVEN = $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
-refuse_unknown = $(foreach name,$(filter-out $(KNOWN) MAKEFLAGS,$(GIVEN)),$(error There is no $(name): make knows $(KNOWN)))
+ifneq ($(filter dance study,$(MAKECMDGOALS)),)
+$(foreach name,$(filter-out $(KNOWN) MAKEFLAGS,$(GIVEN)),$(error There is no $(name): make knows $(KNOWN)))
+endif
 
 dance: setup notebooks/05_dance.ipynb
-	$(refuse_unknown)
 	@mkdir -p runs && touch runs/.begun
 	@$(PAPERMILL) $(PARAMETERS) notebooks/05_dance.ipynb runs/05_dance.ipynb || { \
 		echo 'There is no dance: the reason is the last line of the error above.' >&2; exit 1; }
@@ -116,7 +118,6 @@ soak: setup
 	@$(VENV)/bin/python -m pytest -s $(sort $(wildcard tests/soak/soak_*.py))
 
 study: setup
-	$(refuse_unknown)
 	@$(VENV)/bin/python -c 'from d2m import study; study.main()'
 
 # Nothing else writes into figures/. Times, progress and the names of controls are not kept: they differ each time.

@@ -108,8 +108,9 @@ def products_of_paper_vae(material: Material, repeats: int) -> Row:
     draw, config = experiment.trainings["vae"]
     with FlopCounterMode(display=False) as counter:
         copy.deepcopy(experiment.vae)(draw(config.batch, torch.Generator().manual_seed(0)), 0)["total"].backward()
-    kind = torch.bfloat16 if fastest_precision() else torch.float32
-    left, right = (torch.randn(*size, dtype=kind, device=pick_device("auto")) for size in ((8192, 1024), (1024, 3072)))
+    device = pick_device("auto")
+    kind = torch.bfloat16 if fastest_precision() or device == "cuda" else torch.float32  # as the step trains there
+    left, right = (torch.randn(*size, dtype=kind, device=device) for size in ((8192, 1024), (1024, 3072)))
     # Many, since a processor is faster for the first tenth of a second than it can stay.
     count = max(1, round(counter.get_total_flops() / (2 * left.numel() * right.shape[1])))
     work = lambda: sum((left @ right)[0, 0] for _ in range(count)).item()  # noqa: E731 (a GPU is waited for)

@@ -159,7 +159,7 @@ def test_every_cell_that_draws_shows_what_it_drew(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_a_notebook_keeps_no_progress_which_differs_from_run_to_run(name):
     texts = [output.get("text", "") for cell in notebook(name).cells for output in cell.get("outputs", [])]
-    assert not [text for text in texts if re.search(r"\d(step|clip|frame|dance)?s?/s", text)]
+    assert not [text for text in texts if "%|" in text]  # as tqdm draws a bar
 
 
 def tells(alt: str) -> bool:
