@@ -105,9 +105,10 @@ def train_paper_vae(material: Material, repeats: int) -> Row:
 def products_of_paper_vae(material: Material, repeats: int) -> Row:
     """As much arithmetic as a step of it, in large matrix products and nothing else."""
     experiment = material.experiment(material.paper)
+    model = copy.deepcopy(experiment.vae)
     draw, config = experiment.trainings["vae"]
     with FlopCounterMode(display=False) as counter:
-        copy.deepcopy(experiment.vae)(draw(config.batch, torch.Generator().manual_seed(0)), 0)["total"].backward()
+        model(draw(config.batch, torch.Generator().manual_seed(0)), 0)["total"].backward()
     device = pick_device("auto")
     kind = torch.bfloat16 if fastest_precision() or device == "cuda" else torch.float32  # as the step trains there
     left, right = (torch.randn(*size, dtype=kind, device=device) for size in ((8192, 1024), (1024, 3072)))
