@@ -79,7 +79,7 @@ def write_json(dance: Dance, path: Path) -> Path:
 
     format    "d2m dance 1"; a change that a reader would stumble over counts it up
     joints    the 14 names of the joints, in the order of the poses: "nose", "neck", "right shoulder", ...
-    limbs     13 pairs [i, j] of joints that a line joins in a picture
+    limbs     14 pairs [i, j] of joints that a line joins in a picture
     fps       poses a second: pose k stands k / fps seconds after pose 0
     style     the style that is danced, "zumba"; seed, the whole number that it was drawn by
     start_s   seconds from the beginning of the song to pose 0

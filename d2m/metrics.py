@@ -113,12 +113,12 @@ def table(scores: dict[str, dict[str, Estimate]]) -> dict:
 
 
 def as_markdown(table: dict, names=None, columns=None, ours: str = "ours") -> str:
-    """The table, or its scores `names` and its controls `columns`, in Markdown: value, interval, controls, and those
-    of them that score as well as real dances.
+    """The table in Markdown: value, interval, controls, and those of them that score as well as real dances.
 
-    `ours` heads the column of the dances that were scored.
+    Scores `names` (None: all that have a value somewhere) beside the controls `columns` (None: all); `ours` heads the
+    column of the dances that were scored.
     """
-    names = list(names or table)
+    names = list(names or filter(lambda name: _told(table[name]), table))
     there = next(iter(table.values()))["controls"]
     columns = [column for column in columns or there if column in there]
     head = ["score", "better", ours, "95 %", *(column.replace("_", " ") for column in columns), "as good as real"]
@@ -130,6 +130,10 @@ def as_markdown(table: dict, names=None, columns=None, ours: str = "ours") -> st
         told = ", ".join(row["as good as real"]).replace("_", " ")
         lines.append([name, row["better"], f"**{digits(row['value'])}**", interval, *cells, told])
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _told(row: dict) -> bool:
+    return any(cell["value"] is not None for cell in (row, *row["controls"].values()))
 
 
 def digits(value: float | None) -> str:

@@ -200,5 +200,5 @@ def _check_names(cell: str, allowed: dict[str, Parameter]) -> None:
 def _check_type(name: str, value, parameter: Parameter) -> None:
     if not isinstance(value, parameter.kind) or isinstance(value, bool):
         as_text = f"pass it as text: papermill -r {name} TEXT"
-        remedy = as_text if parameter.kind is str else f"pass it with -p {name} NUMBER"
+        remedy = as_text if parameter.kind is str else f"give a number: papermill -p {name} NUMBER"
         raise ParameterError(f"{name} is {value!r} ({type(value).__name__})", parameter.meaning, remedy)

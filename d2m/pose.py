@@ -23,7 +23,10 @@ NOSE, NECK, R_SHOULDER, R_ELBOW, R_WRIST, L_SHOULDER, L_ELBOW, L_WRIST = range(8
 R_HIP, R_KNEE, R_ANKLE, L_HIP, L_KNEE, L_ANKLE = range(8, 14)
 
 # What a renderer draws: pairs of joints.
-LIMBS = ((1, 0), (1, 2), (2, 3), (3, 4), (1, 5), (5, 6), (6, 7), (1, 8), (8, 9), (9, 10), (1, 11), (11, 12), (12, 13))
+LIMBS = (
+    (1, 0), (1, 2), (2, 3), (3, 4), (1, 5), (5, 6), (6, 7),
+    (1, 8), (1, 11), (8, 11), (8, 9), (9, 10), (11, 12), (12, 13),
+)  # fmt: skip
 MIRROR = (0, 1, 5, 6, 7, 2, 3, 4, 11, 12, 13, 8, 9, 10)  # the joint that each joint becomes in a mirror
 
 # The one body that every 3D dance is fitted to: a bone is (from, to, metres); a pair of joints stands for its middle.

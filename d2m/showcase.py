@@ -4,25 +4,32 @@ import numpy as np
 import torch
 
 from d2m import alignment, generate, kinematics, physics, plot, pose
-from d2m.clock import FPS, to_seconds
+from d2m.clock import FPS, POSES_PER_BEAT, to_seconds
 from d2m.dataset import balanced
 from d2m.experiment import Experiment
 from d2m.kinematics import KinematicBeatConfig
 from d2m.layers import reparameterise
-from d2m.units import LEAD, UNIT_BEATS, UNIT_POSES
+from d2m.units import FIRST_BEAT, LEAD, UNIT_BEATS, UNIT_POSES
 
 SHOWN = "validation"  # the split that is shown: dances that no model has seen
 # The MM-GAN's losses by what they belong together with.
 GAN_LOSSES = {
-    "L_adv^m": ("adv^m critic", "adv^m"),
-    "L_adv^d": ("adv^d critic", "adv^d"),
+    "adv^m": ("adv^m critic", "adv^m"),
+    "adv^d": ("adv^d critic", "adv^d"),
     "R1": ("adv^m critic R1", "adv^d critic R1"),
-    "L_recon^m": ("recon^m",),
-    "L_recon^p": ("recon^p",),
-    "L_recon^s": ("recon^s",),
-    "L_KL^d": ("KL^d", "KL^d of music"),
+    "recon^m": ("recon^m",),
+    "recon^p": ("recon^p",),
+    "recon^s": ("recon^s",),
+    "KL^d": ("KL^d", "KL^d of music"),
     "total": ("total critic", "total generator"),
 }
+
+
+def strip(movements: dict[str, np.ndarray], title: str = "", every: int = 2, spacing: float = 1.1) -> plot.Picture:
+    """Every `every`-th pose of movements in beat time, (LEAD + 32 * units, 14, D) each, a row each, beats named."""
+    frames = range(1, len(next(iter(movements.values()))), every)
+    beats = ["beat" if (frame - LEAD) % POSES_PER_BEAT == FIRST_BEAT else "" for frame in frames]
+    return plot.pose_strip(movements, frames, title, beats, spacing)
 
 
 def rebuilt(experiment: Experiment, style: str) -> dict[str, np.ndarray]:

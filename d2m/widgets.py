@@ -15,7 +15,7 @@ import ipywidgets
 import numpy as np
 from matplotlib.figure import Figure
 
-from d2m import instrument, parameters, plot, progress, showcase
+from d2m import instrument, parameters, progress, showcase
 from d2m.dance import Dance
 from d2m.errors import D2MError
 from d2m.experiment import Experiment
@@ -188,8 +188,7 @@ def latent_walk(experiment: Experiment) -> ipywidgets.VBox:
     }
 
     def draw(movement: float, initial: float) -> Figure:
-        rows = showcase.between(experiment, movement, initial)
-        return plot.pose_strip(rows, range(1, 34, 4), "from one movement to another")
+        return showcase.strip(showcase.between(experiment, movement, initial), "from one movement to another", every=4)
 
     return _following(sliders, draw, "poses of one movement, of the one on the way, and of the other")
 

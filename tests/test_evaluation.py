@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from d2m import alignment, checkpoint, corpus, drift, evaluation, export, generate, style
+from d2m import alignment, checkpoint, corpus, drift, evaluation, generate, style
 from d2m.compositions import NAMES
 from d2m.dance import Dance
-from d2m.errors import PoseError
 from d2m.music import Music
 from d2m.perform import danced_beats, movement_count
 from d2m.variants import VARIANTS
@@ -274,60 +273,6 @@ def test_the_projection_shows_three_sets_told_as_the_training_dances_are(measure
     for name, rows in points.items():
         assert rows.shape == (len(labels[name]), 32) and set(labels[name]) == {0, 1, 2}
     assert len(points["ours"]) == 2 * len(points["unseen real"]) == 2 * 3 * 31
-
-
-def test_dances_in_a_folder_are_read_with_their_songs_names(tiny_run, tmp_path):
-    assert evaluation.read_dances(tiny_run, "") is None
-    written = evaluation.our_dances(tiny_run, tiny_run.dancer, 2)
-    for dance in written:
-        export.write_npz(dance, tmp_path / f"{export.file_stem(Path('/m') / dance.song, dance.style, dance.seed)}.npz")
-    found = evaluation.read_dances(tiny_run, str(tmp_path))
-    assert [(d.style, d.seed) for d in found] == [(d.style, d.seed) for d in written]
-    for dance, original in zip(found, written, strict=True):
-        assert str(dance.song) == f"given/m_{original.song}"
-        np.testing.assert_array_equal(dance.poses, original.poses)
-        np.testing.assert_array_equal(dance.beats_s, original.beats_s)
-
-
-def test_a_given_dance_keeps_its_own_beats_beside_a_song_of_the_corpus_of_the_same_name(tiny_run, tmp_path):
-    dance = evaluation.our_dances(tiny_run, tiny_run.dancer, 1)[0]
-    early = replace(dance, beats_s=dance.beats_s[1:] - 0.2)
-    export.write_npz(early, tmp_path / f"{dance.song}{export.stem_ending(dance.style, dance.seed)}.npz")
-    given = evaluation.read_dances(tiny_run, str(tmp_path))
-    (sample,) = evaluation.compare(tiny_run, dances=given).ours
-    np.testing.assert_array_equal(sample.music_beats_s, early.beats_s[early.beats_s >= 0])
-    export.write_npz(replace(dance, seed=1), tmp_path / f"{dance.song}{export.stem_ending(dance.style, 1)}.npz")
-    with pytest.raises(PoseError, match="has other beats than another dance to its song; expected another name"):
-        evaluation.read_dances(tiny_run, str(tmp_path))
-
-
-@pytest.mark.parametrize(("changed", "told"), [
-    ({"fps": 30.0}, r"a\.npz has 30 frames a second; expected 15"),
-    ({"poses": np.zeros((300, 14, 2))}, r"a\.npz is 2D; expected 3D, as the preset is"),
-    ({"poses": np.zeros((300, 13, 3))}, r"a\.npz have shape \(300, 13, 3\)"),
-    ({"poses": np.full((300, 14, 3), np.nan)}, r"a\.npz hold a value that is not finite"),
-    ({"style": "polka"}, r"a\.npz has the style 'polka'; expected one of ballet, hip-hop, zumba"),
-    ({"beats_s": np.array([1.0])}, r"a\.npz has 1 beats in beats_s while it is danced; expected two at least"),
-    ({"beats_s": np.array([1.0, 20.0, 30.0])}, r"a\.npz has 1 beats in beats_s while it is danced"),
-    ({"beats_s": np.empty(0)}, r"a\.npz has 0 beats in beats_s"),
-])  # fmt: skip
-def test_a_dance_that_cannot_be_compared_is_refused_by_its_file(tiny_run, body_at, tmp_path, changed, told):
-    export.write_npz(replace(sliding(body_at, np.full(300, 0.5)), **changed), tmp_path / "a.npz")
-    with pytest.raises(PoseError, match=told):
-        evaluation.read_dances(tiny_run, str(tmp_path))
-
-
-def test_a_folder_without_dances_is_refused(tiny_run, tmp_path):
-    (tmp_path / "a.npz").write_bytes(b"PK")
-    with pytest.raises(PoseError, match=r"a\.npz cannot be read"):
-        evaluation.read_dances(tiny_run, str(tmp_path))
-    (tmp_path / "a.npz").unlink()
-    with pytest.raises(PoseError, match=rf"the folder {tmp_path} holds no dance; expected npz files"):
-        evaluation.read_dances(tiny_run, str(tmp_path))
-    (tmp_path / "a file").touch()
-    for nowhere in (tmp_path / "nowhere", tmp_path / "a file"):
-        with pytest.raises(PoseError, match=rf"there is no folder {nowhere}; expected a folder of dances"):
-            evaluation.read_dances(tiny_run, str(nowhere))
 
 
 def test_figures_of_given_dances_stand_apart_from_the_runs_own(tiny_run, tmp_path):

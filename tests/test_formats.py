@@ -180,7 +180,7 @@ def test_the_page_names_all_that_is_in_the_npz_and_the_json_of_a_dance(tmp_path)
     rows = [[cell.strip(" `") for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
     content = json.loads(export.write_json(danced, tmp_path / "a.json").read_text())
     assert [name for name, *_ in rows] == list(content)
-    assert f'"{content["format"]}"' in rows[0][3] and [len(content[name]) for name in ("joints", "limbs")] == [14, 13]
+    assert f'"{content["format"]}"' in rows[0][3] and [len(content[name]) for name in ("joints", "limbs")] == [14, 14]
     kinds = {"text": str, "number": float, "whole number": int}
     assert all(type(content[name]) is kinds[kind] for name, _, kind, _ in rows if kind in kinds)
     written = {}

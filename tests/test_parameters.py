@@ -80,7 +80,7 @@ def test_a_run_that_cannot_be_written_is_refused(tmp_path, monkeypatch):
     ("run", Path("runs/a"), r"run is .*Path.*expected the folder of the run"),
     ("preset", "big", "the preset 'big' is unknown; expected one of demo, full, paper"),
     ("preset", 1, r'preset is 1 \(int\); expected "demo", "full" or "paper"'),
-    ("seed", "0", r"seed is '0' \(str\); expected a whole number; pass it with -p seed"),
+    ("seed", "0", r"seed is '0' \(str\); expected a whole number; give a number: papermill -p seed NUMBER"),
     ("seed", True, r"seed is True \(bool\); expected a whole number"),
     ("seed", 1.0, r"seed is 1\.0 \(float\); expected a whole number"),
     ("seed", -1, "seed is -1; expected a number from 0 to 2147483647"),
@@ -96,7 +96,7 @@ def test_a_run_that_cannot_be_written_is_refused(tmp_path, monkeypatch):
     ("n", 0, "n is 0; expected a number from 1 to 64"),
     ("n", 65, "n is 65; expected a number from 1 to 64"),
     ("n", "1", r"n is '1' \(str\); expected a number of dances"),
-    ("bpm", "120", r"bpm is '120' \(str\); expected beats a minute, 0 for what is heard; pass it with -p bpm NUMBER"),
+    ("bpm", "120", r"bpm is '120' \(str\); expected beats a minute, 0 .*; give a number: papermill -p bpm NUMBER"),
     ("bpm", True, r"bpm is True \(bool\)"), ("bpm", None, r"bpm is None \(NoneType\)"),
     *(("bpm", value, rf"bpm is {value}; expected a tempo from 30 to 300, or 0 for the one heard")
       for value in (-120, 29.9, 301, float("nan"), float("inf"))),

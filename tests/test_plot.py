@@ -14,7 +14,7 @@ from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.colors import to_hex, to_rgb
 from PIL import Image
 
-from d2m import plot, pose
+from d2m import charts, plot, pose
 from d2m.errors import OutputError
 from d2m.scores import kind
 
@@ -75,12 +75,12 @@ def shown_figures(body: np.ndarray) -> dict[str, plot.Picture]:
         "timeline": plot.timeline([plot.Track("beats", numbers, 10.0, "change", plot.MUSIC)], (0, 4)),
         "directogram": plot.directogram(np.ones((40, 12)), 15.0, [1.0], (0, 2)),
         "cut": plot.cut(np.arange(5.0), np.arange(5) > 2, np.arange(5.0), np.array([[0.0, 2.0]]), (0, 5)),
-        "distances": plot.distances({"a": numbers - 0.5}),
-        "histograms": plot.histograms({"a": numbers, "b": numbers}, "distance (cm)"),
-        "losses": plot.losses({"KL": ([0, 1], [2.0, 1.0])}),
-        "confusions": plot.confusions({"music": np.eye(8)}, names),
-        "projection": plot.projection({"a": points}, {"a": labels}, names),
-        "scores": plot.scores(
+        "distances": charts.distances({"a": numbers - 0.5}),
+        "histograms": charts.histograms({"a": numbers, "b": numbers}, "distance (cm)"),
+        "losses": charts.losses({"KL": ([0, 1], [2.0, 1.0])}),
+        "confusions": charts.confusions({"music": np.eye(8)}, names),
+        "projection": charts.projection({"a": points}, {"a": labels}, names),
+        "scores": charts.scores(
             {name: cell | {"better": "lower", "unit": kind(name).unit, "controls": {"real": cell}} for name in SCORES},
             SCORES,
         ),
@@ -139,8 +139,9 @@ def test_the_colour_blind_can_tell_the_colours_apart(colours):
 
 def test_limbs_are_coloured_by_their_side():
     sides = {plot.RIGHT: "right", plot.LEFT: "left"}
-    for (_, end), colour in zip(pose.LIMBS, plot.LIMB_COLOURS, strict=True):
-        assert pose.JOINTS[end].startswith(sides.get(colour, ("nose", "neck")))
+    for limb, colour in zip(pose.LIMBS, plot.LIMB_COLOURS, strict=True):
+        end = pose.JOINTS[limb[1]]
+        assert end.startswith(sides[colour]) if colour in sides else end == "nose" or limb == (pose.R_HIP, pose.L_HIP)
 
 
 def test_a_strip_has_a_row_a_dance_and_a_figure_a_frame(body_at):
@@ -149,7 +150,7 @@ def test_a_strip_has_a_row_a_dance_and_a_figure_a_frame(body_at):
     assert [axis.get_title(loc="left") for axis in made.axes] == ["real", "flat"] and made.get_suptitle() == "two"
     for axis in made.axes:
         bodies = [drawn for drawn in axis.collections if isinstance(drawn, LineCollection)]
-        assert len(bodies) == 3 and all(len(drawn.get_segments()) == 13 for drawn in bodies)
+        assert len(bodies) == 3 and all(len(drawn.get_segments()) == 14 for drawn in bodies)
         middles = [np.concatenate(drawn.get_segments())[:, 0].mean() for drawn in bodies]
         np.testing.assert_allclose(np.diff(middles), 1.1, atol=0.3)  # side by side, though the body travels
     assert [label.get_text() for label in made.axes[-1].get_xticklabels()] == ["a", "1.2", "c"]
@@ -197,7 +198,7 @@ def test_a_cut_shows_detected_beats_divisions_music_and_units():
 
 def test_distances_are_densities_beside_chance():
     values = np.concatenate([np.zeros(30), np.full(10, 0.4)])
-    made = plot.distances({"ballet": values, "zumba": np.zeros(5)}, "how far")
+    made = charts.distances({"ballet": values, "zumba": np.zeros(5)}, "how far")
     assert [axis.get_title() for axis in made.axes] == ["ballet", "zumba"]
     heights = np.array([bar.get_height() for bar in made.axes[0].patches])
     assert (heights * 0.05).sum() == pytest.approx(1) and sorted(heights[heights > 0]) == pytest.approx([5, 15])
@@ -210,7 +211,7 @@ def test_distances_are_densities_beside_chance():
 ])  # fmt: skip
 def test_losses_are_drawn_a_panel_a_group(groups, titles, lines):
     history = {name: ([0, 5, 9], [3.0, 2.0, 1.0]) for name in "abc"}
-    made = plot.losses(history, "DU-VAE", groups)
+    made = charts.losses(history, "DU-VAE", groups)
     shown = [axis for axis in made.axes if axis.get_visible()]
     assert [axis.get_title() for axis in shown] == titles and [len(axis.lines) for axis in shown] == lines
     for axis in shown:
@@ -222,7 +223,7 @@ def test_losses_are_drawn_a_panel_a_group(groups, titles, lines):
 
 def test_confusions_write_their_shares_and_leave_empty_rows_empty():
     matrix = np.array([[0.25, 0.75], [np.nan, np.nan]])
-    made = plot.confusions({"music": matrix, "dance": np.eye(2)}, ("ballet", "zumba"))
+    made = charts.confusions({"music": matrix, "dance": np.eye(2)}, ("ballet", "zumba"))
     first, second = made.axes
     assert [text.get_text() for text in first.texts] == ["0.25", "0.75"] and len(second.texts) == 4
     assert texts(first) == ["ballet", "zumba"] and first.get_ylabel() == "true style"
@@ -233,7 +234,7 @@ def test_a_projection_is_on_the_principal_components_of_the_first_group():
     rng = np.random.default_rng(0)
     points = rng.normal(size=(50, 4)) * (5.0, 2.0, 0.01, 0.01)
     labels = {"real": np.arange(50) % 2, "made": np.zeros(3, dtype=int)}
-    made = plot.projection({"real": points, "made": points[:3]}, labels, ("a", "b"))
+    made = charts.projection({"real": points, "made": points[:3]}, labels, ("a", "b"))
     real, composed = ([np.asarray(drawn.get_offsets()) for drawn in axis.collections] for axis in made.axes)
     assert [len(rows) for rows in real] == [25, 25] and [len(rows) for rows in composed] == [3, 0]
     drawn = np.zeros((50, 2))
@@ -253,7 +254,7 @@ def test_scores_have_a_bar_a_control_with_its_interval():
         | {"controls": {"real": cell(3.0), "random": cell(None), "copy": cell(5.0)}},
         "diversity": cell(2.0) | {"better": "higher", "unit": "feature units", "controls": {"real": cell(201.0)}},
     }
-    made = plot.scores(table, list(table), "small")
+    made = charts.scores(table, list(table), "small")
     speed, diversity = (axis for axis in made.axes if axis.get_visible())
     assert (speed.get_title(), speed.get_xlabel()) == ("speed", "m/s (best like real)")
     assert (diversity.get_title(), diversity.get_xlabel()) == ("diversity", "feature units (higher is better)")

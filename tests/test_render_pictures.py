@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import binary_erosion
 
-from d2m import plot, pose, render
+from d2m import plot, pose, render, scene
 from d2m.dance import Dance
 
 
@@ -30,8 +30,8 @@ def picture_of(body: np.ndarray, size: int = 512) -> np.ndarray:
 @pytest.mark.parametrize("turned", [0.0, 2.5])
 def test_a_body_that_faces_the_viewer_has_its_left_on_the_viewers_right(body_at, turned):
     raised = standing(body_at, L_ELBOW=(0.2, 1.7, 0), L_WRIST=(0.3, 1.95, 0))
-    scene = picture_of(pose.turn(raised, turned))[60:460]  # without the name and the disc above, the ribbon below
-    left, right = (np.argwhere(of_colour(scene, colour)) for colour in (plot.LEFT, plot.RIGHT))
+    picture = picture_of(pose.turn(raised, turned))[60:460]  # without the name and the disc above, the ribbon below
+    left, right = (np.argwhere(of_colour(picture, colour)) for colour in (plot.LEFT, plot.RIGHT))
     assert left[:, 0].min() < right[:, 0].min() - 60  # the raised arm is the highest
     assert left[left[:, 0] < right[:, 0].min(), 1].min() > 256  # and is to the right of the middle
     assert left[:, 1].mean() > right[:, 1].mean()
@@ -39,15 +39,15 @@ def test_a_body_that_faces_the_viewer_has_its_left_on_the_viewers_right(body_at,
 
 def test_in_2d_too_the_left_is_on_the_viewers_right(body_at):
     raised = standing(body_at, L_ELBOW=(0.2, 1.7, 0), L_WRIST=(0.3, 1.95, 0))
-    scene = picture_of(raised[:, :2])[60:460]
-    left, right = (np.argwhere(of_colour(scene, colour)) for colour in (plot.LEFT, plot.RIGHT))
+    picture = picture_of(raised[:, :2])[60:460]
+    left, right = (np.argwhere(of_colour(picture, colour)) for colour in (plot.LEFT, plot.RIGHT))
     assert left[:, 0].min() < right[:, 0].min() and left[:, 1].mean() > 256 > right[:, 1].mean()
 
 
 @pytest.mark.parametrize("nearer", ["left", "right"])
 def test_the_nearer_limb_covers_the_farther_one(body_at, nearer):
     # The forearms cross beside the body, 0.6 m apart on the way to the viewer, who stands aside of where it faces.
-    viewer, arms = pose.turn(np.array([0.0, 0.0, 1.0]), -render.VIEW), {}
+    viewer, arms = pose.turn(np.array([0.0, 0.0, 1.0]), -scene.VIEW), {}
     for name, tilt in (("left", 0.3), ("right", -0.3)):
         middle = (0.55, 1.6, 0) + viewer * (0.3 if name == nearer else -0.3)
         side = name[0].upper()
