@@ -84,7 +84,7 @@ def fit(
     not a number; the last good state then stays.
     """
     fabric = connect(device, config.precision)
-    pieces = fabric.world_size * config.accumulate
+    pieces = _pieces(fabric, config)
     if config.batch < pieces:
         raise ParameterError(f"a batch of {config.batch} is cut into {pieces} pieces", "a piece of one at least")
     players = model.players()
@@ -103,23 +103,14 @@ def fit(
     saved_at, warned = time.monotonic(), ""
     steps = range(first, config.steps)
     for step in progress(steps, label, config.steps, first) if fabric.global_rank == 0 else steps:
-        batch = draw(config.batch, torch.Generator().manual_seed(seed * 1_000_003 + step))
-        share = _share(batch, fabric, config.accumulate)
+        share = _share(draw(config.batch, _generator(seed, step)), fabric, config.accumulate)
         logging = step % config.log_every == 0 or step == config.steps - 1
         saving = fabric.global_rank == 0 and time.monotonic() - saved_at > config.save_every_s
         for turn, (name, optimiser) in enumerate(turns.items()):
             for group in optimiser.param_groups:
                 group["lr"] = config.learning_rate * _schedule(step / config.steps, config.final_rate)
             optimiser.zero_grad(set_to_none=True)
-            losses: dict[str, Tensor] = {}
-            for number, piece in share.items():
-                if turn == 0 or pieces > 1:  # where there is one piece, its noise goes on from player to player
-                    seed_all(seed, step * pieces + number + (turn << 40))
-                weight = len(next(iter(piece.values()))) * fabric.world_size / config.batch
-                with fabric.no_backward_sync(wrapped, enabled=number != max(share)):
-                    found = wrapped(piece, step, name)
-                    fabric.backward(found["total"] * weight)
-                losses = {loss: losses.get(loss, 0) + value.detach() * weight for loss, value in found.items()}
+            losses = _backward(fabric, wrapped, share, config, (seed, step, turn), name)
             norm = nn.utils.clip_grad_norm_(players[name], config.clip)
             if logging:
                 losses = _over_processes(fabric, losses)
@@ -192,6 +183,36 @@ def _schedule(progress: float, final: float) -> float:
     """Share of the learning rate: up over the first 2 %, then down a half cosine to `final`."""
     warm = min(1.0, (progress + 1e-4) / 0.02) if final < 1 else 1.0
     return warm * (final + (1 - final) * (1 + math.cos(math.pi * progress)) / 2)
+
+
+def _pieces(fabric, config: TrainConfig) -> int:
+    """In how many pieces a batch is taken, on all processes together."""
+    return fabric.world_size * config.accumulate
+
+
+def _generator(seed: int, step: int) -> torch.Generator:
+    """The randomness that one step's batch is drawn with."""
+    return torch.Generator().manual_seed(seed * 1_000_003 + step)
+
+
+def _backward(
+    fabric, wrapped, share: dict[int, dict[str, Tensor]], config: TrainConfig, moment: tuple[int, int, int], player: str
+) -> dict[str, Tensor]:
+    """Add up a player's gradients over this process's pieces of a batch; return its losses, means over them.
+
+    `moment` is the seed, the step and the number of the player's turn in it: the noise of a piece depends on no more.
+    """
+    (seed, step, turn), pieces = moment, _pieces(fabric, config)
+    losses: dict[str, Tensor] = {}
+    for number, piece in share.items():
+        if turn == 0 or pieces > 1:  # where there is one piece, its noise goes on from player to player
+            seed_all(seed, step * pieces + number + (turn << 40))
+        weight = len(next(iter(piece.values()))) * fabric.world_size / config.batch
+        with fabric.no_backward_sync(wrapped, enabled=number != max(share)):
+            found = wrapped(piece, step, player)
+            fabric.backward(found["total"] * weight)
+        losses = {name: losses.get(name, 0) + value.detach() * weight for name, value in found.items()}
+    return losses
 
 
 def _share(batch: dict[str, Tensor], fabric, accumulate: int) -> dict[int, dict[str, Tensor]]:
