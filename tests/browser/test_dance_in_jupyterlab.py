@@ -16,6 +16,7 @@ pytest.importorskip("playwright")
 
 TRAINED_MS = 1_800_000  # within which all cells have run, models trained where there are none
 SHOWN_MS = 300_000  # within which what a button asks for is there
+RATE = 44100  # of the song that is uploaded
 TOGETHER_S = 0.05  # apart which sound and picture are not heard to be
 HEARD_S = 6.0  # of the video's sound that is compared with the song's
 PLAYED = """async video => {
@@ -67,6 +68,19 @@ def notebook(server, page):
     page.get_by_role("button", name="Dance", exact=True).wait_for(timeout=TRAINED_MS)
     assert page.locator(".jp-RenderedText[data-mime-type='application/vnd.jupyter.error']").count() == 0
     return page
+
+
+def test_a_song_of_20_mb_can_be_uploaded(notebook, write_sound, tmp_path):
+    noise = np.random.default_rng(0).uniform(-0.9, 0.9, (2 * 60 * RATE, 2))
+    song = write_sound(tmp_path / "two minutes.wav", noise, RATE)
+    assert song.stat().st_size > 20e6
+    notebook.locator(".jupyter-widgets input[type=file]").set_input_files(song)
+    chosen(notebook, "song").locator("select option:checked", has_text=song.name).wait_for(
+        state="attached", timeout=SHOWN_MS
+    )
+    kept = ROOT / "runs" / "builtin-demo" / "songs" / song.name
+    assert kept.read_bytes() == song.read_bytes()
+    kept.unlink()
 
 
 def test_a_dance_of_another_style_is_danced_seen_and_heard(notebook, artefacts):
