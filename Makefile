@@ -4,6 +4,9 @@
 PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.d2m-ready
+# JupyterLab drops the connection at an upload of more than 10 MB, a song of five minutes, without a word: here 1 GB.
+SETTINGS := $(VENV)/etc/jupyter
+UPLOADS := {"ServerApp": {"tornado_settings": {"websocket_max_message_size": 1000000000}}}
 PAPERMILL := $(VENV)/bin/python -m papermill --log-output --no-progress-bar
 NOTEBOOKS := $(addprefix notebooks/,01_beat_analysis.ipynb 02_train_vae.ipynb 03_train_mmgan.ipynb 04_evaluate.ipynb \
 	05_dance.ipynb)
@@ -66,6 +69,7 @@ $(READY): pyproject.toml constraints.txt
 	@echo 'Installing the packages into .venv (some minutes, by the network) ...'
 	@$(VENV)/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[dev]' || { \
 		echo 'The installation failed, for the reason above; make setup goes on from here.' >&2; exit 1; }
+	@mkdir -p $(SETTINGS) && echo '$(UPLOADS)' > $(SETTINGS)/jupyter_server_config.json
 	@echo 'Compiling what the beat tracker needs, once (half a minute) ...'
 	@$(VENV)/bin/python -c 'from d2m import music; music.warm()'
 	@touch $@

@@ -70,7 +70,7 @@ class DancePanel(ipywidgets.VBox):
         most, largest = parameters.MOST_DANCES, parameters.LARGEST_SEED
         self.song = ipywidgets.Dropdown(options=songs, description="song", **usual)
         self.path = ipywidgets.Text(description="or a file", placeholder="path of an audio or video file", **usual)
-        self.upload = ipywidgets.FileUpload(description="or upload one (to 1 GB)", accept="audio/*,video/*")
+        self.upload = ipywidgets.FileUpload(description="or upload one", accept="audio/*,video/*")
         self.upload.layout.width = "360px"
         self.dance_style = ipywidgets.Dropdown(options=styles, description="style", **usual)
         self.energy = ipywidgets.Dropdown(options=[("as it comes", ""), *tried], description="energy", **usual)

@@ -74,10 +74,11 @@ def test_a_song_of_20_mb_can_be_uploaded(notebook, write_sound, tmp_path):
     noise = np.random.default_rng(0).uniform(-0.9, 0.9, (2 * 60 * RATE, 2))
     song = write_sound(tmp_path / "two minutes.wav", noise, RATE)
     assert song.stat().st_size > 20e6
-    notebook.locator(".jupyter-widgets input[type=file]").set_input_files(song)
-    chosen(notebook, "song").locator("select option:checked", has_text=song.name).wait_for(
-        state="attached", timeout=SHOWN_MS
-    )
+    with notebook.expect_file_chooser() as chooser:
+        notebook.get_by_role("button", name="or upload one").click()
+    chooser.value.set_files(song)
+    listed = chosen(notebook, "song").locator("select option:checked", has_text=song.name)
+    listed.wait_for(state="attached", timeout=SHOWN_MS)
     kept = ROOT / "runs" / "builtin-demo" / "songs" / song.name
     assert kept.read_bytes() == song.read_bytes()
     kept.unlink()
