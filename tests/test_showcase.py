@@ -5,7 +5,7 @@ import pytest
 import torch
 from toys import GAN, INVENTING_GAN, new_mmgan
 
-from d2m import generate, pose, showcase
+from d2m import generate, pose, showcase, units
 from d2m.kinematics import KinematicBeatConfig
 from d2m.units import LEAD
 
@@ -23,6 +23,21 @@ def test_a_rebuilt_unit_stands_beside_an_unseen_real_one_of_its_style(tiny_run, 
     assert any(np.allclose(pose.from_features(unit), pair["real"], atol=1e-5) for unit in of_style)
     np.testing.assert_allclose(pair["rebuilt"][:LEAD], pair["real"][:LEAD], atol=0.02)  # settled; real bones give 1 cm
     assert np.abs(pair["rebuilt"] - pair["real"]).max() > 0.05  # which this network has not learnt
+
+
+@pytest.mark.parametrize("every", [2, 4])
+def test_a_strip_names_the_poses_that_stand_on_beats(body_at, every):
+    times_s = np.arange(0, 12, 1 / 15)
+    poses = body_at(0 * times_s)
+    poses[..., 1] += 0.3 * np.cos(2 * np.pi * times_s)[:, None]  # highest on each beat, of which there is one a second
+    anchors_s = np.arange(12.0)
+    unit = units.windows(units.to_beat_time(poses, anchors_s), units.cut(len(anchors_s))[2:3])[0]
+    (axis,) = showcase.strip({"a unit": unit}, "", every).axes
+    heights = np.array([line.get_ydata()[0] for line in axis.lines if line.get_marker() == "o"])
+    named = [label.get_text() for label in axis.get_xticklabels()]
+    assert named.count("beat") == 4 and len(named) == len(heights)
+    highest = np.flatnonzero(heights > heights.max() - 0.02)
+    assert [number for number, name in enumerate(named) if name == "beat"] == list(highest)
 
 
 def test_a_style_that_no_unseen_dance_has_shows_nothing(tiny_run, monkeypatch):
