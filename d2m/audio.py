@@ -1,5 +1,6 @@
 """Sound from any file: one decoder (PyAV) for analysis and for videos, so that a codec's padding cancels between."""
 
+import os
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -140,9 +141,9 @@ def _silence(count: int, rate: int, channels: int) -> Iterator[np.ndarray]:
 
 def _check_file(path: Path) -> None:
     """Raise `MediaError` for what is seen to be no whole file before it is decoded."""
-    if not path.is_file():
-        kind = "is a folder" if path.is_dir() else "is no file"
-        raise MediaError(f"{path} {kind}" if path.exists() else f"there is no file {path}", "an audio file")
+    if not os.path.isfile(path):  # which knows, unlike `Path`, that a name too long for a file is none
+        kind = "is a folder" if os.path.isdir(path) else "is no file"
+        raise MediaError(f"{path} {kind}" if os.path.exists(path) else f"there is no file {path}", "an audio file")
     if path.stat().st_size == 0:
         raise MediaError(f"{path} is empty", "an audio file", "copy or download it again")
     _check_riff(path)

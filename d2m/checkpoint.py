@@ -7,6 +7,7 @@ edited.
 
 import dataclasses
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -51,7 +52,7 @@ def provenance(path: Path, kind: str) -> dict:
 
 
 def _read(path: Path, kind: str, whole: bool) -> tuple[dict[str, torch.Tensor], dict, dict]:
-    if not path.is_file():
+    if not os.path.isfile(path):  # which knows, unlike `Path`, that a name too long for a file is none
         raise CheckpointError(f"there are no weights at {path}", "a file made by the training notebooks", "train first")
     try:
         with safe_open(path, framework="pt") as file:

@@ -58,6 +58,8 @@ def read_npz(path: Path) -> Dance:
     expected = f"a dance: an npz with {', '.join(names)}"
     held = read_arrays(path, names, PoseError, expected)
     try:
+        if any(map(np.iscomplexobj, held.values())):  # NumPy would drop the half of them with no more than a warning
+            raise TypeError("it holds complex numbers")
         fps, start_s, seed, style = float(held["fps"]), float(held["start_s"]), int(held["seed"]), str(held["style"])
         if seed != held["seed"]:
             raise ValueError(f"the seed {held['seed']} is no whole number")

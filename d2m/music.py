@@ -230,7 +230,7 @@ def _compiled_for() -> str:
 
 def _digest(path: Path) -> str:
     """Hash of a file's content; a missing one is left to `load` to explain."""
-    if not path.is_file():
+    if not os.path.isfile(path):
         load(path)
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:24]

@@ -8,15 +8,25 @@ from pathlib import Path
 
 from filelock import lock_descriptor
 
-from d2m.errors import OutputError
+from d2m.errors import OutputError, ParameterError
 
 ROOT = Path(__file__).resolve().parent.parent  # relative paths mean this folder, wherever a notebook was started
 BEGUN = ".d2m-"  # how the names of files begin that are not whole yet
 
 
 def resolve(path) -> Path:
-    """An absolute path: as given when absolute (or in the home folder, `~`), else below the repository's root."""
-    return (ROOT / Path(path).expanduser()).absolute()
+    """An absolute path: as given when absolute (or in the home folder, `~`), else below the repository's root.
+
+    Raises `ParameterError` for what no file or folder can be called, or nobody may look at.
+    """
+    try:
+        found = (ROOT / Path(path).expanduser()).absolute()
+        with suppress(FileNotFoundError, NotADirectoryError):  # it need not be there
+            found.lstat()
+        return found
+    except (OSError, ValueError, RuntimeError) as error:  # the last of a home folder that nobody has
+        reason = getattr(error, "strerror", None) or error
+        raise ParameterError(f"{str(path)!r} is no path ({reason})", "a file or a folder") from error
 
 
 def cache_folder(name: str) -> Path:

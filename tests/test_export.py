@@ -31,6 +31,15 @@ def test_npz_comes_back_bit_by_bit(tmp_path, dimensions):
     assert read.poses.dtype == np.float32 and read.duration_s == pytest.approx(20 / 30)
 
 
+@pytest.mark.parametrize("name", ["poses", "fps", "beats_s", "seed"])
+def test_complex_numbers_are_refused_and_not_halved(tmp_path, name):
+    with np.load(export.write_npz(dance(), tmp_path / "a.npz")) as file:
+        held = dict(file)
+    np.savez(tmp_path / "a.npz", **held | {name: held[name] + 1j})
+    with pytest.raises(PoseError, match=r"a\.npz is no dance \(it holds complex numbers\)"):
+        export.read_npz(tmp_path / "a.npz")
+
+
 def test_npz_holds_the_promised_arrays_and_nothing_pickled(tmp_path):
     with np.load(export.write_npz(dance(), tmp_path / "a.npz"), allow_pickle=False) as file:
         assert {name: file[name].shape for name in file} == {

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from d2m import paths
-from d2m.errors import OutputError
+from d2m.errors import OutputError, ParameterError
 
 
 def disk_full(*_, **__):
@@ -29,6 +29,12 @@ def test_absolute_and_home_paths_stay(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     assert paths.resolve(tmp_path / "song.mp3") == tmp_path / "song.mp3"
     assert paths.resolve("~/song.mp3") == tmp_path / "song.mp3"
+
+
+@pytest.mark.parametrize("path", ["a" * 300, "a\0b", "\ud800", "~nobody at all/song.mp3"])
+def test_what_no_file_can_be_called_is_refused(path):
+    with pytest.raises(ParameterError, match=r"is no path \(.+\); expected a file or a folder"):
+        paths.resolve(path)
 
 
 def test_the_cache_is_made_where_the_environment_says(tmp_path, monkeypatch):
