@@ -11,21 +11,16 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from made_up import JSON, QUICK
 
-from d2m import audio, corpus, export, files, given_beats, parameters, sources
+from d2m import audio, bvh, checkpoint, corpus, export, files, given_beats, parameters, sources
 from d2m.dance import Dance
 from d2m.errors import CorpusError, D2MError, MediaError, ParameterError, PoseError
 
 NAMES = ("a", "b")
-QUICK = settings(
-    max_examples=50, deadline=None, derandomize=True, database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)  # fmt: skip
-PLAIN = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
-JSON = st.recursive(PLAIN, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20)
 
 
 def arrays_in(path):
@@ -204,7 +199,7 @@ def test_a_file_that_would_take_a_gigabyte_of_memory_is_refused_unread(tmp_path,
 READS = {
     "npz": arrays_in, "dance": export.read_npz, "npy": lambda path: files.read_array(path, PoseError, "an array"),
     "json": lambda path: files.read_json(path, PoseError, "JSON"), "song": audio.load,
-    "beats": given_beats.read,
+    "beats": given_beats.read, "BVH": bvh.read, "weights": lambda path: checkpoint.read(path, "vae"),
 }  # fmt: skip
 
 
@@ -214,7 +209,7 @@ def test_what_is_no_file_is_refused_and_not_read_for_ever(tmp_path, read):
     (tmp_path / "endless").symlink_to("/dev/zero")
     (tmp_path / "circle").symlink_to(tmp_path / "circle")
     (tmp_path / "nowhere").symlink_to(tmp_path / "gone")
-    for name in ("pipe", "endless", "circle", "nowhere", "gone", "."):
+    for name in ("pipe", "endless", "circle", "nowhere", "gone", ".", "a" * 300, "a\0b", "\ud800"):
         with pytest.raises(D2MError, match=str(tmp_path)):
             read(tmp_path / name)
 
