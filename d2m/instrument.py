@@ -3,6 +3,8 @@
 Plain functions, called by the notebook, by its widgets and by the tests alike.
 """
 
+import hashlib
+import os
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -13,7 +15,7 @@ from matplotlib.figure import Figure
 
 from d2m import alignment, export, generate, kinematics, music, parameters, physics, plot, render
 from d2m.dance import Dance
-from d2m.errors import MediaError, ParameterError
+from d2m.errors import MediaError, ParameterError, PoseError
 from d2m.experiment import Experiment
 from d2m.generate import Dancer
 from d2m.paths import replacing
@@ -178,13 +180,27 @@ def hit_rate(dance: Dance) -> float:
 def save(dances: list[Dance], folder: Path, endings=tuple(SAVERS), asked: str = "") -> list[Path]:
     """Keep each dance in `folder` in each of the formats `endings`, keys of `SAVERS`; return the paths.
 
-    `asked` is the `name` of the request that they answer: dances on other beats do not replace each other. A 2D dance
-    is not kept in formats of 3D. Raises `OutputError`, `MediaError`.
+    `asked` is the `name` of the request that they answer: dances on other beats do not replace each other. Nor do those
+    to two songs of one name, where one was kept as npz. A 2D dance is not kept in formats of 3D. Raises `OutputError`,
+    `MediaError`.
     """
-    stems = [export.file_stem(dance.song, dance.style, dance.seed, asked) for dance in dances]
+    stems = [_own_stem(dance, folder, asked) for dance in dances]
     return [
         SAVERS[ending](dance, folder / f"{stem}{ending}")
         for dance, stem in zip(dances, stems, strict=True)
         for ending in endings
         if dance.poses.shape[2] == 3 or ending not in IN_SPACE
     ]
+
+
+def _own_stem(dance: Dance, folder: Path, asked: str) -> str:
+    """The name of a dance's files, with a mark of its song's path where a dance to other beats has that name."""
+    stem = export.file_stem(dance.song, dance.style, dance.seed, asked)
+    try:
+        kept = export.read_npz(folder / f"{stem}.npz")
+    except PoseError:  # there is none that anybody could want
+        return stem
+    if kept.start_s == dance.start_s and np.array_equal(kept.beats_s, dance.beats_s):
+        return stem
+    mark = hashlib.sha256(os.fsencode(Path(dance.song).absolute())).hexdigest()[:8]
+    return export.file_stem(dance.song, dance.style, dance.seed, f"{asked}_{mark}")

@@ -217,6 +217,18 @@ def test_dances_of_one_seed_on_other_beats_do_not_replace_each_other(danced, tmp
     assert [path.name for path in paths] == expected and len(list(tmp_path.iterdir())) == 3
 
 
+def test_dances_to_two_songs_of_one_name_do_not_replace_each_other(danced, tmp_path):
+    other = replace(danced, song=danced.song.with_suffix(".wav"), beats_s=danced.beats_s + 0.1)
+    (first,), (second,) = (instrument.save([dance], tmp_path, [".npz"]) for dance in (danced, other))
+    for dance, path in ((other, second), (danced, first)):  # again, as when a notebook runs again
+        assert instrument.save([dance], tmp_path, [".npz"]) == [path] and len(list(tmp_path.iterdir())) == 2
+    for dance, path in ((danced, first), (other, second)):
+        np.testing.assert_array_equal(export.read_npz(path).beats_s, dance.beats_s)
+        assert path.stem.endswith(f"_{dance.style}_{dance.seed}")
+    first.write_bytes(b"damaged")
+    assert instrument.save([danced], tmp_path, [".npz"]) == [first]
+
+
 def test_only_the_formats_that_are_chosen_are_saved(danced, tmp_path):
     paths = instrument.save([danced, danced], tmp_path, [".npz"])
     assert len(paths) == 2 and [path.suffix for path in tmp_path.iterdir()] == [".npz"]
