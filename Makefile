@@ -1,4 +1,4 @@
-# make setup | dance | test | test-browser | soak | study | figures; `make` alone says what they do.
+# make setup | dance | test | test-browser | soak | mutants | study | figures; `make` alone says what they do.
 # Another Python than the python3 of the PATH: make setup PYTHON=python3.12
 
 PYTHON ?= python3
@@ -38,7 +38,7 @@ PARAMETERS = $(if $(value SONG),-r song "$$D2M_SONG") $(if $(value STYLE),-r sty
 	$(if $(value DEVICE),-r device "$$D2M_DEVICE")
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dance test test-browser soak study figures
+.PHONY: help setup dance test test-browser soak mutants study figures
 
 help:
 	@echo 'make dance     a dance to a built-in song; trains first what is not trained yet'
@@ -47,6 +47,7 @@ help:
 	@echo 'make test      unit tests; the five notebooks run again and checked'
 	@echo 'make test-browser   notebook 5 in JupyterLab in Chromium: run, pressed, seen, heard (installs Chromium if root)'
 	@echo 'make soak      what takes too long for make test: kills, damaged files, long runs, the commands of the README (an hour and more)'
+	@echo 'make mutants   small changes to the modules that cut, warp and measure: which of them no test sees (half an hour)'
 	@echo 'make study     trains and scores d2m, its baselines and d2m without each part (hours; goes on where it stopped)'
 	@echo '               CORPUS=folder PRESET=demo DEVICE=auto STEPS=0, each optional'
 	@echo 'make figures   runs the five notebooks in place and refreshes figures/'
@@ -120,6 +121,11 @@ test-browser: setup
 
 soak: setup
 	@$(VENV)/bin/python -m pytest -s $(sort $(wildcard tests/soak/soak_*.py))
+
+mutants: setup
+	@$(VENV)/bin/python -c 'import mutmut' 2>/dev/null || \
+		$(VENV)/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[mutants]'
+	@$(VENV)/bin/python tests/soak/mutants.py
 
 study: setup
 	@$(VENV)/bin/python -c 'from d2m import study; study.main()'

@@ -17,7 +17,11 @@ from d2m.paths import ROOT
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 RUN = [Requirement(line) for line in PYPROJECT["project"]["dependencies"]]
 DEV = [Requirement(line) for line in PYPROJECT["project"]["optional-dependencies"]["dev"]]
-BROWSER = [Requirement(line) for line in PYPROJECT["project"]["optional-dependencies"]["browser"]]
+LATER = [  # which the targets that need them install
+    Requirement(line)
+    for extra in ("browser", "mutants")
+    for line in PYPROJECT["project"]["optional-dependencies"][extra]
+]
 IMPORT_NAMES = {"lightning-fabric": "lightning_fabric"}  # where it is not the package's name
 TOOLS = {  # which no module of d2m imports, and why they are here all the same
     "jupyterlab": "opens the notebooks, and brings nbconvert for `make figures`",
@@ -31,6 +35,7 @@ TOOLS = {  # which no module of d2m imports, and why they are here all the same
     "bvhio": "reads in a test the BVH files that d2m writes",
     "tensorboard": "shows what torch.utils.tensorboard writes, which needs it to write",
     "playwright": "drives the browser of tests/browser",
+    "mutmut": "makes and tries the mutants of tests/soak/mutants.py",
 }
 BROUGHT = {
     "PIL": "matplotlib",
@@ -59,12 +64,12 @@ def imported() -> set[str]:
     return names - set(sys.stdlib_module_names) - {"d2m"}
 
 
-@pytest.mark.parametrize("requirement", [*RUN, *DEV, *BROWSER], ids=lambda requirement: requirement.name)
+@pytest.mark.parametrize("requirement", [*RUN, *DEV, *LATER], ids=lambda requirement: requirement.name)
 def test_a_dependency_is_pinned_at_a_version_that_pyproject_allows(requirement):
     assert requirement.specifier.contains(pins()[canonicalize_name(requirement.name)])
 
 
-@pytest.mark.parametrize("requirement", [*RUN, *DEV, *BROWSER], ids=lambda requirement: requirement.name)
+@pytest.mark.parametrize("requirement", [*RUN, *DEV, *LATER], ids=lambda requirement: requirement.name)
 def test_a_dependency_says_what_it_is_for_and_is_used(requirement):
     listed = re.search(rf'^ +"{re.escape(str(requirement))}",(.*)$', (ROOT / "pyproject.toml").read_text(), re.M)
     assert listed and re.fullmatch(r" +# \w.{3,}", listed[1]), "its line should end with the reason"
@@ -95,17 +100,17 @@ def licences_told() -> dict[str, str]:
 
 
 def test_the_readme_tells_the_licence_of_every_dependency():
-    assert list(licences_told()) == [requirement.name for requirement in [*RUN, *DEV, *BROWSER]]
+    assert list(licences_told()) == [requirement.name for requirement in [*RUN, *DEV, *LATER]]
 
 
-@pytest.mark.parametrize("name", [requirement.name for requirement in [*RUN, *DEV, *BROWSER]])
+@pytest.mark.parametrize("name", [requirement.name for requirement in [*RUN, *DEV, *LATER]])
 def test_a_licence_is_what_the_package_says_and_asks_no_more_than_ours(name):
     families = {family for family in FAMILIES if re.search(rf"\b{family}", licences_told()[name])}
     assert families, f"the README calls the licence of {name} by no name that is known here"
     try:
         told = licence(name)
     except metadata.PackageNotFoundError:
-        assert name in {requirement.name for requirement in BROWSER}  # `make test-browser` alone installs those
+        assert name in {requirement.name for requirement in LATER}
         return
     for family in families if name != "torch" else {"BSD"}:
         assert re.search(FAMILIES[family], told), told
@@ -141,7 +146,7 @@ def test_constraints_are_plain_pins_in_order_without_what_suits_one_machine_only
 
 def test_all_that_the_dependencies_bring_is_pinned():
     here = {"python_version": "3.11", "sys_platform": "linux", "platform_system": "Linux", "extra": ""}
-    waiting, seen = [(r.name, r.extras) for r in [*RUN, *DEV, *BROWSER]], set()
+    waiting, seen = [(r.name, r.extras) for r in [*RUN, *DEV, *LATER]], set()
     while waiting:
         name, extras = waiting.pop()
         if (name, *extras) in seen or re.match("nvidia|cuda|triton", name):
