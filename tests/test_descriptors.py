@@ -121,6 +121,14 @@ def test_fast_is_in_metres_a_second_at_every_frame_rate():
     poses[:, pose.L_WRIST, 0] += 0.08 * np.arange(9)  # 1.2 m/s at 15 frames a second, 2.4 at 30
     column = SHAPES.index("left hand fast")
     assert not descriptors.geometric(poses)[:, column].any() and descriptors.geometric(poses, 30)[:, column].all()
+    assert [descriptors.describe(poses, fps)[0, 42 + column] for fps in (15, 30)] == [0, 1]
+
+
+def test_a_limb_that_is_folded_in_any_direction_is_bent():
+    poses = np.tile(BODY, (1000, 1, 1))
+    poses[:, pose.R_WRIST] = poses[:, pose.R_SHOULDER]  # by rounding the cosine is more than 1 in some of them
+    poses[:, pose.R_ELBOW] += np.random.default_rng(0).normal(size=(1000, 3))
+    assert descriptors.geometric(poses)[:, SHAPES.index("right elbow")].all()
 
 
 @pytest.mark.parametrize("dimensions", [2, 3])

@@ -71,9 +71,10 @@ def test_without_a_kind_movements_are_placed_by_the_cubic_map():
     assert not np.allclose(linear, cubic)
 
 
-def test_steps_inside_a_beat_are_equal_in_time():
-    clock = np.arange(200.0)[:, None, None] * np.ones((14, 3)) / FPS  # poses that tell the time
-    rows = units.to_beat_time(clock, np.array([0.31, 1.11, 1.51]))[:, 0, 0]
+@pytest.mark.parametrize("fps", [FPS, 30.0])
+def test_steps_inside_a_beat_are_equal_in_time_at_any_frame_rate(fps):
+    clock = np.arange(200.0)[:, None, None] * np.ones((14, 3)) / fps  # poses that tell the time
+    rows = units.to_beat_time(clock, np.array([0.31, 1.11, 1.51]), fps)[:, 0, 0]
     np.testing.assert_allclose(np.diff(rows), np.repeat([0.1, 0.05], 8), atol=1e-12)
 
 
@@ -83,7 +84,7 @@ def test_steps_inside_a_beat_are_equal_in_time():
 def test_a_gap_is_divided_into_the_nearest_number_of_music_beats(gap, parts):
     found = units.anchors([1.0, 1.0 + gap], np.arange(0, 8, 0.5))
     np.testing.assert_allclose(found.times_s, 1.0 + gap * np.arange(parts + 1) / parts, atol=1e-12)
-    assert found.detected.tolist() == [True, *[False] * (parts - 1), True]
+    assert found.detected.tolist() == [True, *[False] * (parts - 1), True] and found.detected.dtype == bool
 
 
 def test_the_length_of_a_music_beat_is_the_local_one():
@@ -92,6 +93,21 @@ def test_the_length_of_a_music_beat_is_the_local_one():
     assert len(units.anchors([8.0, 10.0], slowing).times_s) == 3
     assert len(units.anchors([3.0, 4.0], slowing).times_s) == 3  # the last gap that is all before the change
     assert len(units.anchors([6.0, 8.0], slowing).times_s) == 3  # and one soon after it
+
+
+def test_seconds_may_be_whole_numbers_of_a_small_type():
+    slowing, beats_s = np.r_[np.arange(0, 120, 2), np.arange(120, 240, 4)], np.array([30, 200, 201, 212])
+    found = units.anchors(beats_s.astype(np.uint8), slowing.astype(np.uint8), [1, 1, 2, 1])  # 200 - 201 would be 255
+    expected = units.anchors(beats_s.astype(float), slowing.astype(float), [1, 1, 2, 1])
+    np.testing.assert_array_equal(found.times_s, expected.times_s)
+    assert 201 in found.times_s and 200 not in found.times_s
+
+
+def test_of_two_beats_as_strong_the_earlier_one_stays_however_many_there_are():
+    every_s = np.arange(1.0, 21.0)
+    beats_s = np.stack([every_s, every_s + 0.2, every_s + 0.6], axis=1)  # two that are too near, and one alone
+    found = units.anchors(beats_s.ravel(), np.arange(0, 24, 0.5), np.tile([2, 2, 1], 20))
+    np.testing.assert_array_equal(found.times_s, beats_s[:, [0, 2]].ravel())
 
 
 def test_two_beats_just_half_a_music_beat_apart_both_stay():
