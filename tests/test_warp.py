@@ -91,6 +91,14 @@ def test_resample_is_exact_on_whole_frames():
     np.testing.assert_allclose(warp.resample(poses, np.arange(20)), poses, atol=1e-14)
 
 
+def test_poses_of_single_precision_are_read_in_double():
+    poses = np.random.default_rng(0).normal(size=(20, 14, 3)).astype(np.float32)
+    positions = np.linspace(0, 19, 100)
+    found = warp.resample(poses, positions)
+    assert found.dtype == np.float64
+    np.testing.assert_array_equal(found, warp.resample(poses.astype(np.float64), positions))
+
+
 def test_resample_is_exact_for_even_acceleration():
     # Central differences of a parabola are its slopes, and a cubic through them is the parabola; the two frames at
     # either end have one-sided differences.
