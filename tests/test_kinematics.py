@@ -190,3 +190,51 @@ def test_a_beat_is_the_top_of_the_parabola_through_its_peak_or_the_middle_of_a_f
     times_s, found = kinematics.kinematic_beats(body(3, 4.0))
     np.testing.assert_allclose(times_s * FPS, [10.3, 29.6, 45.0], atol=1e-9)
     np.testing.assert_array_equal(found, strength[[10, 30, 45]])
+
+
+@pytest.mark.parametrize("smoothing_s", [0.0, 0.2])
+def test_poses_of_single_precision_move_as_in_double(smoothing_s):
+    poses = np.cumsum(np.random.default_rng(3).normal(0, 0.05, (50, 14, 3)), axis=0).astype(np.float32)
+    for found, expected in zip(
+        kinematics.joint_motion(poses, smoothing_s=smoothing_s),
+        kinematics.joint_motion(poses.astype(np.float64), smoothing_s=smoothing_s),
+        strict=True,
+    ):
+        assert found.dtype == np.float64
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("fps", [30.0, 60.0])
+def test_smoothing_is_in_seconds_at_any_frame_rate(fps):
+    step = moved((np.arange(round(4 * fps)) >= 2 * fps).astype(float), 3, fps)  # a metre in no time
+    speed, _ = kinematics.joint_motion(step, fps, smoothing_s=0.2)
+    assert speed.max() == pytest.approx(1 / (np.sqrt(2 * np.pi) * 0.2), rel=0.02)  # the top of the Gaussian
+
+
+def test_a_configuration_says_how_much_jitter_is_taken_out():
+    walking = moved(1.2 * frame_times(100), 3) + np.random.default_rng(1).normal(0, 0.02, (100, 14, 3))
+    rough, smooth = (
+        kinematics.beat_strength(walking, FPS, replace(kinematics.KinematicBeatConfig(), smoothing_s=smoothing_s))
+        for smoothing_s in (0.0, 0.2)
+    )
+    assert smooth.mean() < 0.5 * rough.mean()
+
+
+def test_beats_have_the_strength_that_the_configuration_gives_them():
+    swinging = moved(0.3 * np.cos(2 * np.pi * frame_times(150)), 3)
+    given = replace(kinematics.KinematicBeatConfig(), stillness=0.5)
+    _, found = kinematics.kinematic_beats(swinging, FPS, given)
+    assert len(found) and set(found) <= set(kinematics.beat_strength(swinging, FPS, given))
+
+
+def test_beats_stand_out_by_a_height_a_prominence_and_a_distance_in_seconds(monkeypatch):
+    strength = np.zeros(120)
+    strength[[10, 20]] = 0.46, 0.44  # the threshold is 0.45
+    strength[30:40] = 1.0
+    strength[[33, 36]] = 1.39, 1.41  # the prominence 0.40
+    strength[[50, 54]] = 1.0, 0.9  # 0.27 s apart at 15 frames a second, 0.13 s at 30; the least is 0.2 s
+    strength[[80, 82]] = 1.0, 0.9
+    monkeypatch.setattr(kinematics, "beat_strength", lambda poses, fps, config: strength)
+    for fps, expected in ((15.0, [10, 36, 50, 54, 80]), (30.0, [10, 36, 50, 80])):
+        times_s, _ = kinematics.kinematic_beats(body(3, 120 / fps, fps), fps)
+        assert np.round(times_s * fps).tolist() == expected
