@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.d2m-ready
 # JupyterLab drops the connection at an upload of more than 10 MB, a song of five minutes, without a word: here 1 GB.
-SETTINGS := $(VENV)/etc/jupyter
+SETTINGS := $(VENV)/etc/jupyter/jupyter_server_config.json
 UPLOADS := {"ServerApp": {"tornado_settings": {"websocket_max_message_size": 1000000000}}}
 PAPERMILL := $(VENV)/bin/python -m papermill --log-output --no-progress-bar
 NOTEBOOKS := $(addprefix notebooks/,01_beat_analysis.ipynb 02_train_vae.ipynb 03_train_mmgan.ipynb 04_evaluate.ipynb \
@@ -53,7 +53,10 @@ help:
 	@echo 'make figures   runs the five notebooks in place and refreshes figures/'
 	@echo 'make setup     installs into .venv what these need; they call it themselves'
 
-setup: $(READY)
+setup: $(READY) $(SETTINGS)
+
+$(SETTINGS): Makefile | $(READY)
+	@mkdir -p $(@D) && echo '$(UPLOADS)' > $@
 
 # The stamp is made last: after a failed or broken-off installation there is none, and the next call goes on.
 $(READY): pyproject.toml constraints.txt
@@ -70,7 +73,6 @@ $(READY): pyproject.toml constraints.txt
 	@echo 'Installing the packages into .venv (some minutes, by the network) ...'
 	@$(VENV)/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[dev]' || { \
 		echo 'The installation failed, for the reason above; make setup goes on from here.' >&2; exit 1; }
-	@mkdir -p $(SETTINGS) && echo '$(UPLOADS)' > $(SETTINGS)/jupyter_server_config.json
 	@echo 'Compiling what the beat tracker needs, once (half a minute) ...'
 	@$(VENV)/bin/python -c 'from d2m import music; music.warm()'
 	@touch $@
@@ -130,7 +132,7 @@ mutants: setup
 study: setup
 	@$(VENV)/bin/python -c 'from d2m import study; study.main()'
 
-# Nothing else writes into figures/. Times, progress and the names of controls are not kept: they differ each time.
+# Nothing else writes into figures/. Times, progress and the state of controls are not kept: they differ each time.
 figures: setup $(NOTEBOOKS)
 	@for notebook in $(NOTEBOOKS); do \
 		D2M_PROGRESS=none $(VENV)/bin/python -m nbconvert --to notebook --execute --inplace \

@@ -27,12 +27,8 @@ def load(path: Path) -> tuple[list[Joint], np.ndarray, float]:
     Raises `PoseError` that names the file and the line.
     """
     path = Path(path)
+    size = _size(path)
     try:
-        size = path.stat().st_size
-        if not path.is_file():  # a pipe could be read for ever
-            raise PoseError(f"{path} cannot be read (it is no file)", "a BVH file")
-        if size > LARGEST_FILE:
-            raise PoseError(f"{path} has {size / 2**20:.0f} MB", f"{LARGEST_FILE / 2**20:.0f} at most", "cut it")
         with path.open(encoding="utf-8", errors="replace") as file:
             lines = _Lines(path, file)
             joints = _hierarchy(lines)
@@ -45,8 +41,22 @@ def load(path: Path) -> tuple[list[Joint], np.ndarray, float]:
                     f"a whole file of {MOST_FRAMES} frames at most that moves",
                 )
             return joints, _values(lines, frames, width), fps
+    except OSError as error:
+        raise PoseError(f"{path} cannot be read ({error.strerror or error})", "a BVH file") from error
+
+
+def _size(path: Path) -> int:
+    """The bytes of a file. Raises `PoseError` for what is none, and for one that is too large."""
+    try:
+        size = path.stat().st_size
     except (OSError, ValueError) as error:  # the latter of what can be no file's name
-        raise PoseError(f"{path} cannot be read ({getattr(error, 'strerror', error)})", "a BVH file") from error
+        reason = getattr(error, "strerror", None) or error
+        raise PoseError(f"{path} cannot be read ({reason})", "a BVH file") from error
+    if not path.is_file():  # a pipe could be read for ever
+        raise PoseError(f"{path} cannot be read (it is no file)", "a BVH file")
+    if size > LARGEST_FILE:
+        raise PoseError(f"{path} has {size / 2**20:.0f} MB", f"{LARGEST_FILE / 2**20:.0f} at most", "cut it")
+    return size
 
 
 def as_text(joints: list[Joint], values: np.ndarray, fps: float) -> str:

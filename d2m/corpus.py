@@ -128,7 +128,7 @@ def open_corpus(source: str, jobs: int = -1) -> Corpus:
         return _built_once(folder, build_builtin)
     from d2m import sources
 
-    path = resolve(source)
+    path = resolve(source, "corpus")
     found, unknown = sources.find(path)
     if (path / "corpus.json").is_file():
         if found:  # they would be left out without a word

@@ -62,8 +62,8 @@ class Experiment:
     @cached_property
     def folder(self) -> Path:
         """The folder of the run."""
-        name = "builtin" if self.source == "builtin" else resolve(self.source).name
-        return resolve(self.run or f"runs/{name}-{self.preset_name}")
+        name = "builtin" if self.source == "builtin" else resolve(self.source, "corpus").name
+        return resolve(self.run or f"runs/{name}-{self.preset_name}", "run")
 
     @cached_property
     def preset(self) -> Preset:

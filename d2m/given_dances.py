@@ -23,14 +23,15 @@ def read_dances(experiment: Experiment, folder: str) -> list[Dance] | None:
     """
     if not folder:
         return None
-    if not resolve(folder).is_dir():
+    place = resolve(folder, "dances")
+    if not place.is_dir():
         raise PoseError(
-            f"dances is {folder!r}, and there is no folder {resolve(folder)}",
+            f"dances is {folder!r}, and there is no folder {place}",
             "a folder of dances as npz files (see d2m.export)",
         )
-    paths = sorted(path for path in resolve(folder).iterdir() if path.suffix.lower() == ".npz")
+    paths = sorted(path for path in place.iterdir() if path.suffix.lower() == ".npz")
     if not paths:
-        raise PoseError(f"the folder {resolve(folder)} holds no dance", "npz files as d2m writes them (see d2m.export)")
+        raise PoseError(f"the folder {place} holds no dance", "npz files as d2m writes them (see d2m.export)")
     beats_of: dict[str, np.ndarray] = {}
     return [_read(experiment, path, beats_of) for path in paths]
 

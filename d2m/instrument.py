@@ -4,7 +4,6 @@ Plain functions, called by the notebook, by its widgets and by the tests alike.
 """
 
 import hashlib
-import os
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -180,21 +179,20 @@ def hit_rate(dance: Dance) -> float:
 def save(dances: list[Dance], folder: Path, endings=tuple(SAVERS), asked: str = "") -> list[Path]:
     """Keep each dance in `folder` in each of the formats `endings`, keys of `SAVERS`; return the paths.
 
-    `asked` is the `name` of the request that they answer: dances on other beats do not replace each other. Nor do those
-    to two songs of one name, where one was kept as npz. A 2D dance is not kept in formats of 3D. Raises `OutputError`,
-    `MediaError`.
+    `asked` is the `name` of the request that they answer. A dance replaces the one of its name that is on the same
+    beats; where another is kept there as npz (to a second song of that name, or to other beats), it gets a mark of its
+    beats. A 2D dance is not kept in formats of 3D. Raises `OutputError`, `MediaError`.
     """
-    stems = [_own_stem(dance, folder, asked) for dance in dances]
-    return [
-        SAVERS[ending](dance, folder / f"{stem}{ending}")
-        for dance, stem in zip(dances, stems, strict=True)
-        for ending in endings
-        if dance.poses.shape[2] == 3 or ending not in IN_SPACE
-    ]
+    paths = []
+    for dance in dances:
+        stem = _own_stem(dance, folder, asked)
+        kept = [ending for ending in endings if dance.poses.shape[2] == 3 or ending not in IN_SPACE]
+        paths += [SAVERS[ending](dance, folder / f"{stem}{ending}") for ending in kept]
+    return paths
 
 
 def _own_stem(dance: Dance, folder: Path, asked: str) -> str:
-    """The name of a dance's files, with a mark of its song's path where a dance to other beats has that name."""
+    """The name of a dance's files, with a mark of its beats where a dance to other beats has that name."""
     stem = export.file_stem(dance.song, dance.style, dance.seed, asked)
     try:
         kept = export.read_npz(folder / f"{stem}.npz")
@@ -202,5 +200,5 @@ def _own_stem(dance: Dance, folder: Path, asked: str) -> str:
         return stem
     if kept.start_s == dance.start_s and np.array_equal(kept.beats_s, dance.beats_s):
         return stem
-    mark = hashlib.sha256(os.fsencode(Path(dance.song).absolute())).hexdigest()[:8]
-    return export.file_stem(dance.song, dance.style, dance.seed, f"{asked}_{mark}")
+    mark = hashlib.sha256(np.r_[dance.start_s, dance.beats_s].tobytes()).hexdigest()[:8]
+    return export.file_stem(dance.song, dance.style, dance.seed, "_".join(filter(None, (asked, mark))))

@@ -124,7 +124,7 @@ def find_song(song: str) -> Path:
         from d2m import builtin
 
         return builtin.example_song()
-    path = resolve(song)
+    path = resolve(song, "song")
     if not path.is_file():
         raise ParameterError(
             f"song is {song!r}, and there is no file {path}", "an audio or video file",
@@ -140,8 +140,9 @@ def listen(path: Path, bpm: float = 0, beats: str = "") -> music.Music:
     """
     if not beats:
         return music.analyse(path, bpm or None)
+    given = resolve(beats, "beats")
     try:
-        return music.analyse(path, bpm or None, given_beats.read(resolve(beats)))
+        return music.analyse(path, bpm or None, given_beats.read(given))
     except ParameterError as error:
         raise ParameterError(f"beats is {beats!r}: {error.problem}", error.expected, error.remedy) from error
 
@@ -159,7 +160,7 @@ def read_pose(start_pose: str) -> np.ndarray | None:
     """
     if not start_pose:
         return None
-    path = resolve(start_pose)
+    path = resolve(start_pose, "start_pose")
     if path.suffix == ".npz":
         return read_npz(path).poses[-1]
     found = read_array(path, ParameterError, f"as start_pose {OWN['start_pose'].meaning}")

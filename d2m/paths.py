@@ -14,10 +14,11 @@ ROOT = Path(__file__).resolve().parent.parent  # relative paths mean this folder
 BEGUN = ".d2m-"  # how the names of files begin that are not whole yet
 
 
-def resolve(path) -> Path:
+def resolve(path, name: str = "") -> Path:
     """An absolute path: as given when absolute (or in the home folder, `~`), else below the repository's root.
 
-    Raises `ParameterError` for what no file or folder can be called, or nobody may look at.
+    Raises `ParameterError`, which says of which parameter `name`, for what no file or folder can be called and for what
+    this user may not look at.
     """
     try:
         found = (ROOT / Path(path).expanduser()).absolute()
@@ -26,12 +27,13 @@ def resolve(path) -> Path:
         return found
     except (OSError, ValueError, RuntimeError) as error:  # the last of a home folder that nobody has
         reason = getattr(error, "strerror", None) or error
-        raise ParameterError(f"{str(path)!r} is no path ({reason})", "a file or a folder") from error
+        what = f"{name} is {str(path)!r}, and that" if name else repr(str(path))
+        raise ParameterError(f"{what} cannot be used ({reason})", "a file or a folder") from error
 
 
 def cache_folder(name: str) -> Path:
     """The folder `name` of the cache, made when missing (`D2M_CACHE` in the environment moves the cache)."""
-    folder = resolve(os.environ.get("D2M_CACHE", ".cache")) / name
+    folder = resolve(os.environ.get("D2M_CACHE", ".cache"), "D2M_CACHE") / name
     make_folder(folder)
     return folder
 

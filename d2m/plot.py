@@ -98,11 +98,11 @@ def limbs(joints: np.ndarray) -> np.ndarray:
 
 
 def pose_strip(
-    dances: dict[str, np.ndarray], frames, title: str = "", labels=None, spacing: float = 1.1, view: float = 0.5
-) -> Figure:
+    dances: dict[str, np.ndarray], frames, labels, title: str = "", spacing: float = 1.1, view: float = 0.5
+) -> Picture:
     """Stick figures at `frames`, one row a dance (T, 14, D), 3D seen from `view` radians to the side of its facing.
 
-    `labels` stand below the figures, one each: text, or times in seconds; without them the numbers of the frames.
+    `labels` stand below the figures, one each: text, or times in seconds.
     """
     size, drawn = (min(14, 0.75 * len(frames) + 1), 1.9 * len(dances) + 0.3), f"{len(frames)} stick figures a row"
     made, axes = figure(*size, len(dances), 1, drawn=drawn, squeeze=False)
@@ -116,12 +116,9 @@ def pose_strip(
         axis.set_title(name, loc="left")
         axis.grid(False)
         axis.set_xticks([])
-    below = [str(frame) for frame in frames] if labels is None else labels
-    texts = [label if isinstance(label, str) else f"{label:.1f}" for label in below]
+    texts = [label if isinstance(label, str) else f"{label:.1f}" for label in labels]
     axes[-1, 0].set_xticks(np.arange(len(frames)) * spacing, texts)
-    if labels is None:
-        axes[-1, 0].set_xlabel("frame")
-    elif not any(isinstance(label, str) for label in labels):
+    if not any(isinstance(label, str) for label in labels):
         axes[-1, 0].set_xlabel("time (s)")
     if title:
         made.suptitle(title)

@@ -29,7 +29,9 @@ def strip(movements: dict[str, np.ndarray], title: str = "", every: int = 2, spa
     """Every `every`-th pose of movements in beat time, (LEAD + 32 * units, 14, D) each, a row each, beats named."""
     frames = range(1, len(next(iter(movements.values()))), every)
     beats = ["beat" if (frame - LEAD) % POSES_PER_BEAT == FIRST_BEAT else "" for frame in frames]
-    return plot.pose_strip(movements, frames, title, beats, spacing)
+    figure = plot.pose_strip(movements, frames, beats, title, spacing)
+    figure.axes[-1].set_xlabel(f"time (a figure every {every} poses, {POSES_PER_BEAT} poses a beat)")
+    return figure
 
 
 def rebuilt(experiment: Experiment, style: str) -> dict[str, np.ndarray]:

@@ -64,7 +64,7 @@ def pick_device(name: str) -> str:
 
 def seed_all(seed: int, step: int = 0) -> None:
     """Seed torch's generators for one step."""
-    torch.manual_seed(seed * 1_000_003 + step)
+    torch.manual_seed(_of_step(seed, step))
 
 
 def fit(
@@ -103,7 +103,7 @@ def fit(
     saved_at, warned = time.monotonic(), ""
     steps = range(first, config.steps)
     for step in progress(steps, label, config.steps, first) if fabric.global_rank == 0 else steps:
-        share = _share(draw(config.batch, _generator(seed, step)), fabric, config.accumulate)
+        share = _share(draw(config.batch, _generator(seed, step)), fabric, config)
         logging = step % config.log_every == 0 or step == config.steps - 1
         saving = fabric.global_rank == 0 and time.monotonic() - saved_at > config.save_every_s
         for turn, (name, optimiser) in enumerate(turns.items()):
@@ -192,7 +192,11 @@ def _pieces(fabric, config: TrainConfig) -> int:
 
 def _generator(seed: int, step: int) -> torch.Generator:
     """The randomness that one step's batch is drawn with."""
-    return torch.Generator().manual_seed(seed * 1_000_003 + step)
+    return torch.Generator().manual_seed(_of_step(seed, step))
+
+
+def _of_step(seed: int, step: int) -> int:
+    return seed * 1_000_003 + step
 
 
 def _backward(
@@ -215,10 +219,10 @@ def _backward(
     return losses
 
 
-def _share(batch: dict[str, Tensor], fabric, accumulate: int) -> dict[int, dict[str, Tensor]]:
+def _share(batch: dict[str, Tensor], fabric, config: TrainConfig) -> dict[int, dict[str, Tensor]]:
     """This process's pieces of a batch by their number among all, on its device."""
-    pieces = fabric.world_size * accumulate
-    own = range(fabric.global_rank * accumulate, (fabric.global_rank + 1) * accumulate)
+    pieces = _pieces(fabric, config)
+    own = range(fabric.global_rank * config.accumulate, (fabric.global_rank + 1) * config.accumulate)
     return {number: {name: rows[number::pieces].to(fabric.device) for name, rows in batch.items()} for number in own}
 
 

@@ -97,7 +97,9 @@ def fill(place: Path) -> None:
 def assert_refused_and_nothing_else(place: Path, name: str, write) -> None:
     """Writing raises one `OutputError`; the files that were there are as they were, and no other is there."""
     before = {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
-    with pytest.raises(OutputError, match=r"cannot be (written|made) \(.*(No space left|Read-only)") as caught:
+    with pytest.raises(
+        OutputError, match=r"cannot be (written|made) \(.*(No space left|Read-only|File too large)"
+    ) as caught:
         write(place / name)
     assert str(place) in str(caught.value)
     after = {path: path.read_bytes() for path in place.rglob("*") if path.is_file() and path.name != ".lock"}
@@ -147,6 +149,20 @@ def test_whichever_call_the_disk_fails_at_the_error_is_one(kind, call, writers, 
 
     monkeypatch.setattr(call, fail)
     assert_refused_and_nothing_else(place, name, write)
+
+
+@pytest.mark.parametrize("kind", NAMES)
+def test_where_no_file_may_grow_each_write_fails_and_the_error_is_one(kind, writers, tmp_path):
+    resource = pytest.importorskip("resource")
+    place, (name, write) = tmp_path / "place", writers[kind]
+    place.mkdir()
+    (place / "other").write_bytes(b"what was there before")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))  # the system's own refusal, for any user
+    try:
+        assert_refused_and_nothing_else(place, name, write)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_every_module_writes_by_replacing():

@@ -229,6 +229,15 @@ def test_dances_to_two_songs_of_one_name_do_not_replace_each_other(danced, tmp_p
     assert instrument.save([danced], tmp_path, [".npz"]) == [first]
 
 
+def test_no_dance_to_beats_that_are_edited_again_and_again_is_lost(danced, tmp_path):
+    edited = [replace(danced, beats_s=danced.beats_s + 0.1 * number) for number in range(4)]
+    paths = [*instrument.save(edited[:2], tmp_path, [".npz"], "beats")]
+    paths += [path for dance in edited[2:] for path in instrument.save([dance], tmp_path, [".npz"], "beats")]
+    assert len(set(paths)) == 4
+    for dance, path in zip(edited, paths, strict=True):
+        np.testing.assert_array_equal(export.read_npz(path).beats_s, dance.beats_s)
+
+
 def test_only_the_formats_that_are_chosen_are_saved(danced, tmp_path):
     paths = instrument.save([danced, danced], tmp_path, [".npz"])
     assert len(paths) == 2 and [path.suffix for path in tmp_path.iterdir()] == [".npz"]

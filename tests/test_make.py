@@ -71,6 +71,13 @@ def test_all_targets_are_there():
         assert "No rule to make target '" + target not in done.stderr
 
 
+def test_jupyterlab_is_set_up_for_uploads_of_songs(clone):
+    settings = ".venv/etc/jupyter/jupyter_server_config.json"
+    assert make(clone, "-o", ".venv/.d2m-ready", settings).returncode == 0
+    limit = json.loads((clone / settings).read_text())["ServerApp"]["tornado_settings"]["websocket_max_message_size"]
+    assert limit == 1e9
+
+
 def test_without_options_a_dance_takes_the_notebooks_own_parameters(clone):
     given, last = dance(clone)
     assert given == {} and last == "The dance: runs/builtin-demo/dances/a song.mp4"

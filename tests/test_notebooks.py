@@ -112,6 +112,13 @@ def test_the_first_cell_leads_to_all_others_and_headings_make_a_table_of_content
     assert listed == list(zip(headings, anchors, strict=True))
 
 
+def test_the_first_notebook_and_the_readme_show_the_same_picture_of_the_method():
+    pictures = [re.findall(r"```mermaid\n.*?```", text, re.S) for text in (
+        notebook(NAMES[0]).cells[0].source, (ROOT / "README.md").read_text(),
+    )]  # fmt: skip
+    assert pictures[0] == pictures[1] and len(pictures[0]) == 1
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_the_common_parameters_have_their_defaults(name):
     found = parameters(name)

@@ -187,7 +187,7 @@ def test_any_value_of_a_parameter_is_taken_or_refused_by_name(name, value):
     try:
         assert isinstance(parameters.check(PARAMETERS | {name: value}, *own), Experiment)
     except D2MError as error:
-        assert name in str(error) or str(value) in str(error) or repr(value) in str(error)
+        assert name in str(error)
 
 
 def readers(change) -> pytest.MarkDecorator:

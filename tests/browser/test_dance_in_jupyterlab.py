@@ -79,9 +79,10 @@ def test_a_song_of_20_mb_can_be_uploaded(notebook, write_sound, tmp_path):
     chooser.value.set_files(song)
     listed = chosen(notebook, "song").locator("select option:checked", has_text=song.name)
     listed.wait_for(state="attached", timeout=SHOWN_MS)
-    kept = ROOT / "runs" / "builtin-demo" / "songs" / song.name
-    assert kept.read_bytes() == song.read_bytes()
-    kept.unlink()
+    arrived = ROOT / "runs" / "builtin-demo" / "songs" / song.name
+    content = arrived.read_bytes()
+    arrived.unlink()
+    assert content == song.read_bytes()
 
 
 def test_a_dance_of_another_style_is_danced_seen_and_heard(notebook, artefacts):

@@ -5,12 +5,15 @@ prints how many the tests killed, and shows those that survived. Fewer than 80 %
 stands outside of functions, and functions that are decorated, mutmut leaves as they are.
 """
 
+import ast
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections import Counter
+from pathlib import Path
 
 from d2m.paths import ROOT
 
@@ -31,14 +34,14 @@ def mutmut(*arguments: str, shown: bool = False) -> str:
 
 def told(mutant: str, module: str, function: str, became: str) -> str:
     """A mutant that lives: its file and line, and what was put in place of what."""
-    source = (ROOT / "d2m" / f"{module}.py").read_text().splitlines()
-    name = function.split("ǁ")[-1]  # of a method "ǁClassǁmethod"
-    defined = next(number for number, line in enumerate(source, 1) if line.lstrip().startswith(f"def {name}("))
+    node = ast.parse((ROOT / "d2m" / f"{module}.py").read_text())
+    for name in function.strip("ǁ").split("ǁ"):  # of a method "ǁClassǁmethod"
+        node = next(inner for inner in node.body if getattr(inner, "name", "") == name)
     hunk = mutmut("show", mutant).partition("@@ -")[2]
     first, _, changed = hunk.partition("\n")
     lines = changed.splitlines()
     before = next(number for number, line in enumerate(lines) if line.startswith(("-", "+")))
-    number = defined + int(first.split(",")[0]) - 1 + before
+    number = node.lineno + int(first.split(",")[0]) - 1 + before
     return "\n".join(
         [f"d2m/{module}.py:{number} {became}", *(f"  {line}" for line in lines if line.startswith(("-", "+")))]
     )
@@ -55,8 +58,11 @@ def main() -> None:
     for module in made:
         share = killed[module] / made[module]
         print(f"| {module} | {made[module]} | {killed[module]} ({share:.0%}) | {made[module] - killed[module]} |")
-    weak = [module for module in made if killed[module] < LEAST * made[module]]
-    sys.exit(f"fewer than {LEAST:.0%} are killed in {', '.join(weak)}" if weak or not made else 0)
+    asked = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mutmut"]["only_mutate"]
+    if missing := {Path(path).stem for path in asked} - made.keys():
+        sys.exit(f"mutmut made no mutants of {', '.join(sorted(missing))}")
+    if weak := [module for module in made if killed[module] < LEAST * made[module]]:
+        sys.exit(f"fewer than {LEAST:.0%} are killed in {', '.join(weak)}")
 
 
 if __name__ == "__main__":
