@@ -304,8 +304,11 @@ def test_diversity_is_the_distance_between_songs_and_multimodality_that_within_o
 
 def test_multimodality_is_the_mean_over_songs_of_the_distances_between_their_dances():
     given = [("a", 0), ("a", 3), ("a", 6), ("b", 0), ("b", 10), ("c", 50)]
-    found = scored([with_features(song, [(at, 0)] * 2) for song, at in given], [with_features("x", UNITS)])
-    assert found["multimodality (motion)"].value == pytest.approx(((3 + 3 + 6) / 3 + 10) / 2)
+    given, reference = [with_features(song, [(at, 0)] * 2) for song, at in given], [with_features("x", UNITS)]
+    first, again, other = (scored(given, reference, seed)["multimodality (motion)"] for seed in (1, 1, 2))
+    assert first.value == pytest.approx(((3 + 3 + 6) / 3 + 10) / 2) and first.n == 6
+    np.testing.assert_array_equal(first.draws, again.draws)
+    assert not np.array_equal(first.draws, other.draws)
 
 
 def test_every_song_weighs_alike_however_many_dance_to_it():
