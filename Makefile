@@ -1,4 +1,4 @@
-# make setup | dance | test | test-browser | soak | mutants | study | figures; `make` alone says what they do.
+# make setup | dance | test | test-browser | coverage | soak | mutants | study | figures; `make` alone says what they do.
 # Another Python than the python3 of the PATH: make setup PYTHON=python3.12
 
 PYTHON ?= python3
@@ -38,7 +38,7 @@ PARAMETERS = $(if $(value SONG),-r song "$$D2M_SONG") $(if $(value STYLE),-r sty
 	$(if $(value DEVICE),-r device "$$D2M_DEVICE")
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dance test test-browser soak mutants study figures
+.PHONY: help setup dance test test-browser coverage soak mutants study figures
 
 help:
 	@echo 'make dance     a dance to a built-in song; trains first what is not trained yet'
@@ -46,6 +46,7 @@ help:
 	@echo '               each optional'
 	@echo 'make test      unit tests; the five notebooks run again and checked'
 	@echo 'make test-browser   notebook 5 in JupyterLab in Chromium: run, pressed, seen, heard (installs Chromium if root)'
+	@echo 'make coverage  which lines of d2m the unit tests run (a quarter of an hour)'
 	@echo 'make soak      what takes too long for make test: kills, damaged files, long runs, the commands of the README (two hours)'
 	@echo 'make mutants   small changes to the modules that cut, warp and measure: which of them no test sees (an hour)'
 	@echo 'make study     trains and scores d2m, its baselines and d2m without each part (hours; goes on where it stopped)'
@@ -120,6 +121,11 @@ test-browser: setup
 	$(VENV)/bin/python -c 'import playwright' 2>/dev/null || \
 		$(VENV)/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[browser]' || exit 1; \
 	$(VENV)/bin/python -m pytest tests/browser
+
+coverage: setup
+	@$(VENV)/bin/python -m coverage erase
+	@$(VENV)/bin/python -m coverage run -m pytest -o addopts= -p no:nbval tests
+	@$(VENV)/bin/python -m coverage combine -q && $(VENV)/bin/python -m coverage report --skip-covered
 
 soak: setup
 	@$(VENV)/bin/python -m pytest -s $(sort $(wildcard tests/soak/soak_*.py))

@@ -29,6 +29,7 @@ TOOLS = {  # which no module of d2m imports, and why they are here all the same
     "ipywidgets": "what the notebooks' controls are made of",
     "pytest": "runs the tests",
     "hypothesis": "makes up inputs for tests",
+    "coverage": "counts the lines that the tests run",
     "nbval": "runs the notebooks as tests",
     "distributed": "joblib's backend for a cluster",
     "ruff": "checks the style",

@@ -56,6 +56,7 @@ def test_make_alone_says_what_there_is(clone):
         "make test ",
         "make test-browser",
         "make soak",
+        "make coverage",
         "make mutants",
         "make setup",
         "make study",
@@ -66,7 +67,7 @@ def test_make_alone_says_what_there_is(clone):
 
 
 def test_all_targets_are_there():
-    for target in ("setup", "dance", "test", "test-browser", "soak", "mutants", "study", "figures", "help"):
+    for target in ("setup", "dance", "test", "test-browser", "coverage", "soak", "mutants", "study", "figures", "help"):
         done = make(ROOT, "--dry-run", "--question", target)
         assert "No rule to make target '" + target not in done.stderr
 

@@ -23,7 +23,7 @@ HANGS_S = 4 * 3600  # nothing here takes as long, on a busy machine too
 SERVES_S = 60  # after which a server that still runs has been started
 SERVERS = ("jupyter", "tensorboard")
 NOT_HERE = {
-    r"make test|make soak|make mutants|\.ci": "is what runs this, or as long",
+    r"make test|make coverage|make soak|make mutants|\.ci": "is what runs this, or as long",
     r"^conda": "needs conda",
 }  # fmt: skip
 SMALLER = {
