@@ -132,6 +132,16 @@ def test_each_parameter_of_each_notebook_misspelt_of_a_wrong_type_or_out_of_rang
             run_until_the_check(name, injected)
 
 
+def run_until_training(name: str, injected: str) -> None:
+    """Run a notebook's cells, what papermill injects among them, up to the first that may train."""
+    cells = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4).cells
+    given, *others = (cell.source for cell in cells if cell.cell_type == "code")
+    first = next(number for number, cell in enumerate(others) if any(words in cell for words in TRAINS))
+    held: dict = {"In": []}
+    for cell in (given, injected, *others[:first]):
+        exec(cell, held)
+
+
 @pytest.mark.parametrize(("name", "parameter"), [
     (name, own) for name in NAMES for own in sorted(REFUSED_LATER.intersection(own_parameters(name)))
 ])  # fmt: skip
@@ -139,14 +149,16 @@ def test_what_only_a_song_or_a_corpus_can_tell_is_refused_before_anything_is_tra
     name, parameter, small_corpus, monkeypatch
 ):
     monkeypatch.setattr(Experiment, "_train", None)
-    cells = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4).cells
-    given, *others = (cell.source for cell in cells if cell.cell_type == "code")
-    first = next(number for number, cell in enumerate(others) if any(words in cell for words in TRAINS))
-    injected = f"corpus = '{small_corpus.folder}'\n{parameter} = {OUT_OF_RANGE[parameter]}"
-    held: dict = {"In": []}
     with pytest.raises(D2MError, match=rf"{parameter} .*expected"):
-        for cell in (given, injected, *others[:first]):
-            exec(cell, held)
+        run_until_training(name, f"corpus = '{small_corpus.folder}'\n{parameter} = {OUT_OF_RANGE[parameter]}")
+
+
+def test_a_tempo_and_beats_at_once_are_refused_before_anything_is_trained(small_corpus, monkeypatch, tmp_path):
+    monkeypatch.setattr(Experiment, "_train", None)
+    (tmp_path / "beats.txt").write_text("\n".join(map(str, range(1, 30))))
+    both = f"corpus = '{small_corpus.folder}'\nbpm = 120\nbeats = '{tmp_path}/beats.txt'"
+    with pytest.raises(D2MError, match=r"bpm .*beats|beats .*bpm"):
+        run_until_training("05_dance", both)
 
 
 def test_parameters_that_contradict_each_other_are_refused(tmp_path, body_at):
