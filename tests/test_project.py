@@ -80,7 +80,7 @@ def test_the_package_itself_holds_its_docstring_its_version_and_how_threads_wait
     docstring, os_alone, version, waiting = tree(ROOT / "d2m" / "__init__.py").body
     assert isinstance(docstring.value.value, str) and ast.unparse(os_alone) == "import os"
     assert [target.id for target in version.targets] == ["__version__"]
-    assert ast.unparse(waiting.body[0]) == "os.environ.setdefault('GOMP_SPINCOUNT', '100000')" and not waiting.orelse
+    assert ast.unparse(waiting.body[0]) == "os.environ.setdefault('GOMP_SPINCOUNT', '1000')" and not waiting.orelse
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -170,7 +170,7 @@ def tracked_figures() -> list[Path]:
 
 
 @pytest.mark.parametrize(
-    ("given", "found"), [({}, "100000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "None")]
+    ("given", "found"), [({}, "1000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "None")]
 )
 def test_threads_do_not_wait_for_each_other_in_endless_loops_unless_they_are_told_to(given, found):
     ours = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
