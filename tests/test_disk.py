@@ -94,7 +94,7 @@ def fill(place: Path) -> None:
             assert error.errno == errno.ENOSPC
 
 
-def assert_refused_and_nothing_else(place: Path, name: str, write) -> None:
+def assert_refused_and_nothing_else(place: Path, name: str, write, reason: str) -> None:
     """Writing raises one `OutputError`; the files that were there are as they were, and no other is there."""
     before = {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
     with pytest.raises(
@@ -112,7 +112,7 @@ def test_on_a_full_disk_nothing_is_half_written(disk, writers, kind):
     if kind not in ("corpus", "music", "lock"):
         (place / name).write_bytes(b"what was there before")
     fill(place)
-    assert_refused_and_nothing_else(place, name, write)
+    assert_refused_and_nothing_else(place, name, write, "No space left")
 
 
 @pytest.mark.parametrize("kind", NAMES)
@@ -120,7 +120,7 @@ def test_on_a_disk_that_is_read_only_nothing_is_written(disk, writers, kind):
     place, (name, write) = disk(), writers[kind]
     (place / "other").write_bytes(b"what was there before")
     disk("remount", "ro")
-    assert_refused_and_nothing_else(place, name, write)
+    assert_refused_and_nothing_else(place, name, write, "Read-only")
 
 
 def test_a_training_whose_disk_fills_up_keeps_its_last_good_state(disk):
@@ -148,7 +148,7 @@ def test_whichever_call_the_disk_fails_at_the_error_is_one(kind, call, writers, 
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(call, fail)
-    assert_refused_and_nothing_else(place, name, write)
+    assert_refused_and_nothing_else(place, name, write, "No space left")
 
 
 @pytest.mark.parametrize("kind", NAMES)
@@ -160,7 +160,7 @@ def test_where_no_file_may_grow_each_write_fails_and_the_error_is_one(kind, writ
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))  # the system's own refusal, for any user
     try:
-        assert_refused_and_nothing_else(place, name, write)
+        assert_refused_and_nothing_else(place, name, write, "File too large")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
