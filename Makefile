@@ -1,4 +1,4 @@
-# make setup | dance | test | test-browser | coverage | soak | mutants | study | figures; `make` alone says what they do.
+# make setup | dance | keypoints | test | test-browser | coverage | soak | mutants | study | figures; `make` alone says what they do.
 # Another Python than the python3 of the PATH: make setup PYTHON=python3.12
 
 PYTHON ?= python3
@@ -7,6 +7,7 @@ READY := $(VENV)/.d2m-ready
 # JupyterLab drops the connection at an upload of more than 10 MB, a song of five minutes, without a word: here 1 GB.
 SETTINGS := $(VENV)/etc/jupyter/jupyter_server_config.json
 UPLOADS := {"ServerApp": {"tornado_settings": {"websocket_max_message_size": 1000000000}}}
+MEDIAPIPE := .venv-mediapipe
 PAPERMILL := $(VENV)/bin/python -m papermill --log-output --no-progress-bar
 NOTEBOOKS := $(addprefix notebooks/,01_beat_analysis.ipynb 02_train_vae.ipynb 03_train_mmgan.ipynb 04_evaluate.ipynb \
 	05_dance.ipynb)
@@ -17,7 +18,7 @@ export JUPYTER_PATH := $(CURDIR)/$(VENV)/share/jupyter
 unexport JPY_SESSION_NAME
 
 # Values reach the shell through the environment and unexpanded, so that $$, quotes and blanks in a name survive.
-unexport SONG STYLE SEED N BPM BEATS ENERGY PRESET CORPUS DEVICE STEPS
+unexport SONG STYLE SEED N BPM BEATS ENERGY PRESET CORPUS DEVICE STEPS VIDEO
 export D2M_SONG = $(value SONG)
 export D2M_STYLE = $(value STYLE)
 export D2M_SEED = $(value SEED)
@@ -29,6 +30,7 @@ export D2M_PRESET = $(value PRESET)
 export D2M_CORPUS = $(value CORPUS)
 export D2M_DEVICE = $(value DEVICE)
 export D2M_STEPS = $(value STEPS)
+export D2M_VIDEO = $(value VIDEO)
 # papermill -r gives a string whatever it looks like ("007"), -p a number where it looks like one.
 PARAMETERS = $(if $(value SONG),-r song "$$D2M_SONG") $(if $(value STYLE),-r style "$$D2M_STYLE") \
 	$(if $(value SEED),-p seed "$$D2M_SEED") $(if $(value N),-p n "$$D2M_N") \
@@ -38,12 +40,13 @@ PARAMETERS = $(if $(value SONG),-r song "$$D2M_SONG") $(if $(value STYLE),-r sty
 	$(if $(value DEVICE),-r device "$$D2M_DEVICE")
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dance test test-browser coverage soak mutants study figures
+.PHONY: help setup dance keypoints test test-browser coverage soak mutants study figures
 
 help:
 	@echo 'make dance     a dance to a built-in song; trains first what is not trained yet'
 	@echo '               SONG=file STYLE=name SEED=0 N=1 BPM=0 BEATS=file ENERGY=calm PRESET=demo CORPUS=folder DEVICE=auto,'
 	@echo '               each optional'
+	@echo 'make keypoints VIDEO=film   who dances in it, as keypoints beside it: a corpus (a folder of films: each in it)'
 	@echo 'make test      unit tests; the five notebooks run again and checked'
 	@echo 'make test-browser   notebook 5 in JupyterLab in Chromium: run, pressed, seen, heard (installs Chromium if root)'
 	@echo 'make coverage  which lines of d2m the unit tests run (a quarter of an hour)'
@@ -93,9 +96,9 @@ endef
 
 # A name that make does not know would be ignored: STLYE=ballet would dance in another style without a word. It is told
 # before anything is installed.
-KNOWN := SONG STYLE SEED N BPM BEATS ENERGY PRESET CORPUS DEVICE STEPS PYTHON PAPERMILL
+KNOWN := SONG STYLE SEED N BPM BEATS ENERGY PRESET CORPUS DEVICE STEPS VIDEO PYTHON PAPERMILL
 GIVEN = $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
-ifneq ($(filter dance study,$(MAKECMDGOALS)),)
+ifneq ($(filter dance study keypoints,$(MAKECMDGOALS)),)
 $(foreach name,$(filter-out $(KNOWN) MAKEFLAGS,$(GIVEN)),$(error There is no $(name): make knows $(KNOWN)))
 endif
 
@@ -104,6 +107,30 @@ dance: setup notebooks/05_dance.ipynb
 	@$(PAPERMILL) $(PARAMETERS) notebooks/05_dance.ipynb runs/05_dance.ipynb || { \
 		echo 'There is no dance: the reason is the last line of the error above.' >&2; exit 1; }
 	@find runs/*/dances -name '*.mp4' -newer runs/.begun | sort | sed 's/^/The dance: /'
+
+keypoints: $(MEDIAPIPE)/.d2m-ready
+	@$(MEDIAPIPE)/bin/python -m d2m.video_keypoints "$$D2M_VIDEO"
+
+# MediaPipe's last version with its models inside needs NumPy 1 and a Python of its time, and so an environment of its
+# own. It brings OpenCV, which does not load without a library for windows.
+$(MEDIAPIPE)/.d2m-ready:
+	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' 2>/dev/null || { \
+		echo "MediaPipe needs Python 3.11 or 3.12, and $(PYTHON) is $$("$(PYTHON)" -V 2>&1):" \
+			'name one (make keypoints VIDEO=... PYTHON=python3.12).' >&2; \
+		exit 1; }
+	@$(ensurepip) && "$(PYTHON)" -m venv --clear $(MEDIAPIPE)
+	@echo 'Installing MediaPipe into $(MEDIAPIPE) (1 GB, some minutes, by the network) ...'
+	@$(MEDIAPIPE)/bin/python -m pip install -qq --disable-pip-version-check mediapipe==0.10.21 'numpy<2' filelock tqdm || { \
+		echo 'The installation failed, for the reason above; make keypoints goes on from here.' >&2; exit 1; }
+	@$(MEDIAPIPE)/bin/python -c 'import cv2' || { \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			echo 'Installing libgl1 and libglib2.0-0 ...'; \
+			{ apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y libgl1 libglib2.0-0; } >/dev/null; \
+		fi; \
+		$(MEDIAPIPE)/bin/python -c 'import cv2' || { \
+			echo 'OpenCV lacks the library named above: install it (Debian, Ubuntu: libgl1 and libglib2.0-0).' >&2; \
+			exit 1; }; }
+	@touch $@
 
 test: setup
 	@$(VENV)/bin/python -m pytest

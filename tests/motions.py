@@ -35,6 +35,11 @@ def keypoints(joints: np.ndarray, layout: str) -> np.ndarray:
     return points
 
 
+def world_landmarks(joints: np.ndarray) -> np.ndarray:
+    """MediaPipe's (T, 33, 3) of joints (T, 14, 3): about the middle of the hips, y down, z away from the camera."""
+    return keypoints((joints - pose.pelvis(joints)[:, None]) * (1, -1, -1), "MediaPipe")
+
+
 def in_picture(joints: np.ndarray) -> np.ndarray:
     """Pixels (T, 14, 2), y down, of joints (T, 14, 3) seen from the front."""
     return joints[..., :2] * (200, -200) + (960, 800)

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import subprocess
 import sys
 import tomllib
 from importlib import metadata
@@ -45,6 +46,7 @@ BROUGHT = {
     "numba": "librosa",
     "llvmlite": "librosa",
 }  # imported, and brought by what is named
+APART = {"cv2", "mediapipe"}  # imported by `video_keypoints` alone, in the environment that `make keypoints` makes
 
 
 def pins() -> dict[str, str]:
@@ -53,10 +55,10 @@ def pins() -> dict[str, str]:
     return {canonicalize_name(name): version for name, version in (line.split("==") for line in lines)}
 
 
-def imported() -> set[str]:
+def imported(modules: str = "*") -> set[str]:
     """Names of the packages that modules of d2m import, wherever in them."""
     names = set()
-    for path in (ROOT / "d2m").glob("*.py"):
+    for path in (ROOT / "d2m").glob(f"{modules}.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Import):
                 names |= {alias.name.partition(".")[0] for alias in node.names}
@@ -133,8 +135,29 @@ def test_nothing_that_is_brought_along_has_a_licence_that_binds_its_users():
 
 def test_no_module_imports_what_pyproject_does_not_name():
     named = {IMPORT_NAMES.get(requirement.name, requirement.name) for requirement in RUN}
-    assert imported() - named <= set(BROUGHT)
+    assert imported() - named <= set(BROUGHT) | APART
     assert set(BROUGHT.values()) <= named
+
+
+def test_what_needs_an_environment_of_its_own_finds_in_it_what_it_imports():
+    assert imported("video_keypoints") == APART
+    (line,) = re.findall(r"pip install .* (mediapipe==\S+ .*) \|\|", (ROOT / "Makefile").read_text())
+    there = {Requirement(word.strip("'")).name for word in line.split()}
+    assert there == {"mediapipe", "numpy", "filelock", "tqdm"}  # MediaPipe brings OpenCV
+    importing = """
+import sys
+from importlib.abc import MetaPathFinder
+
+class Bare(MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name.partition(".")[0] not in {*sys.stdlib_module_names, "d2m", *sys.argv[1:]}:
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Bare())
+import d2m.video_keypoints
+"""
+    done = subprocess.run([sys.executable, "-c", importing, *there], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_constraints_are_plain_pins_in_order_without_what_suits_one_machine_only():

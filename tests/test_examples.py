@@ -1,6 +1,6 @@
 """Every example of Python in README.md, FORMATS.md and SCALE.md runs as it is written, and every link leads somewhere.
 
-Names of folders alone are replaced by those of small ones. What OpenCV and MediaPipe do is in `test_formats`.
+Names of folders alone are replaced by those of small ones.
 """
 
 import re
@@ -15,7 +15,7 @@ from d2m.paths import ROOT
 
 # Examples that `test_formats` runs.
 ELSEWHERE = (
-    '"fps": 29.97', "mediapipe.solutions.pose", "data/melody", '"pose_keypoints_2d"', 'Path("aist")', "bvh.read",
+    '"fps": 29.97', "data/melody", '"pose_keypoints_2d"', 'Path("aist")', "bvh.read",
     "export.read_npz",
 )  # fmt: skip
 

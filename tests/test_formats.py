@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from dolls import dance
 
-from d2m import bvh, corpus, export, files, keypoint_json, openpose, sources
+from d2m import bvh, corpus, export, keypoint_json, openpose, sources
 from d2m.clock import frame_times
 from d2m.paths import ROOT
 
@@ -115,61 +115,6 @@ def test_the_example_of_keypoint_json_is_read(tmp_path, printed):
     joints, fps = keypoint_json.read(tmp_path / "take1.json")
     assert joints.shape == (2, 14, 2) and fps == 29.97
     assert (joints[0] == (960, -474)).all() and np.isnan(joints[1]).all()
-
-
-# What the recipe uses of OpenCV and MediaPipe: a video of three pictures, in the second of which nobody is found.
-OPENCV = """
-CAP_PROP_FPS, COLOR_BGR2RGB = "fps", None
-class VideoCapture:
-    def __init__(self, path): self.pictures = [0, 1, 2]
-    def get(self, what): return {"fps": 30.0}[what]
-    def read(self): return (True, self.pictures.pop(0)) if self.pictures else (False, None)
-def cvtColor(picture, how): return picture
-"""
-MEDIAPIPE = """
-from types import SimpleNamespace as Simple
-class Pose:
-    def __init__(self, model_complexity): pass
-    def __enter__(self): return self
-    def __exit__(self, *error): pass
-    def process(self, picture):
-        mark = Simple(x=-0.512345678, y=-0.223456789, z=-0.10123456789, visibility=0.987654321)
-        found = None if picture == 1 else Simple(landmark=[mark] * 33)
-        return Simple(pose_landmarks=found, pose_world_landmarks=found)
-solutions = Simple(pose=Simple(Pose=Pose))
-"""
-
-
-@pytest.fixture
-def recorded(tmp_path) -> Path:
-    """The keypoint JSON that the recipe writes of that video."""
-    (tmp_path / "cv2.py").write_text(OPENCV)
-    (tmp_path / "mediapipe.py").write_text(MEDIAPIPE)
-    said = run(tmp_path, code("mediapipe.solutions.pose"), "dance.mp4", "dance.json")
-    assert said.strip() == "dance.json: 3 frames, somebody in 2"
-    return tmp_path / "dance.json"
-
-
-def test_the_recipe_for_a_video_writes_what_is_read(recorded):
-    content = json.loads(recorded.read_text())
-    assert content["confidence"] == [[0.988] * 33, None, [0.988] * 33]
-    joints, fps = keypoint_json.read(recorded)
-    assert joints.shape == (3, 14, 3) and fps == 30.0
-    np.testing.assert_allclose(joints[0, 0], (-0.5123, 0.0, 0.1012))  # upright, and on the floor
-    assert np.isnan(joints[1]).all()
-
-
-def test_as_many_minutes_of_the_recipe_are_read_as_the_page_says(recorded):
-    assert "64 MB: half an hour at 30, a quarter at 60" in PAGE and files.LARGEST_JSON == 64 * 2**20
-    content = json.loads(recorded.read_text())
-    frames = 10 * 60 * 30  # of a third of the half hour
-    for name in ("world_landmarks", "confidence"):  # of the most digits that numbers below 1 have, all with a sign
-        content[name] = content[name][:1] * frames
-    text = json.dumps(content | {"frames": frames})
-    assert 3 * len(text) < files.LARGEST_JSON and 3 * files.memory_of(text) < files.LARGEST_PARSED
-    recorded.write_text(text)
-    joints, _ = keypoint_json.read(recorded)
-    assert joints.shape == (frames, 14, 3) and np.isfinite(joints).all()
 
 
 def test_the_page_names_all_that_is_in_the_npz_and_the_json_of_a_dance(tmp_path):

@@ -31,16 +31,11 @@ def test_keypoints_in_space_are_read_as_they_are(tmp_path, body):
     np.testing.assert_allclose(keypoint_json.read(path)[0], body)
 
 
-def as_mediapipe(body: np.ndarray) -> np.ndarray:
-    """World landmarks: about the middle of the hips, y down, z away from the camera."""
-    return motions.keypoints((body - pose.pelvis(body)[:, None]) * (1, -1, -1), "MediaPipe")
-
-
 def test_world_landmarks_are_turned_upright_and_stand_on_the_floor(tmp_path, body):
     body[10:, :, 1] += 0.1  # a leap, which world landmarks cannot tell
     path = motions.write_json(
         tmp_path / "a.json", fps=25, keypoints=motions.keypoints(motions.in_picture(body), "MediaPipe"),
-        world_landmarks=as_mediapipe(body),
+        world_landmarks=motions.world_landmarks(body),
     )  # fmt: skip
     joints, _ = keypoint_json.read(path)
     np.testing.assert_allclose(joints[:, (pose.R_ANKLE, pose.L_ANKLE), 1], 0, atol=1e-12)
@@ -52,7 +47,9 @@ def test_world_landmarks_are_turned_upright_and_stand_on_the_floor(tmp_path, bod
 def test_the_floor_is_under_the_foot_that_is_seen(tmp_path, body):
     confidence = np.ones((20, 33))
     confidence[5, 27] = 0  # the left ankle
-    path = motions.write_json(tmp_path / "a.json", fps=25, world_landmarks=as_mediapipe(body), confidence=confidence)
+    path = motions.write_json(
+        tmp_path / "a.json", fps=25, world_landmarks=motions.world_landmarks(body), confidence=confidence
+    )
     joints, _ = keypoint_json.read(path)
     assert np.argwhere(np.isnan(joints).any(axis=2)).tolist() == [[5, pose.L_ANKLE]]
     assert joints[5, pose.R_ANKLE, 1] == 0

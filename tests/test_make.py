@@ -53,6 +53,7 @@ def test_make_alone_says_what_there_is(clone):
     said = make(clone).stdout
     for target in (
         "make dance",
+        "make keypoints",
         "make test ",
         "make test-browser",
         "make soak",
@@ -67,7 +68,19 @@ def test_make_alone_says_what_there_is(clone):
 
 
 def test_all_targets_are_there():
-    for target in ("setup", "dance", "test", "test-browser", "coverage", "soak", "mutants", "study", "figures", "help"):
+    for target in (
+        "setup",
+        "dance",
+        "keypoints",
+        "test",
+        "test-browser",
+        "coverage",
+        "soak",
+        "mutants",
+        "study",
+        "figures",
+        "help",
+    ):
         done = make(ROOT, "--dry-run", "--question", target)
         assert "No rule to make target '" + target not in done.stderr
 
@@ -108,7 +121,7 @@ def test_every_option_has_its_parameter_and_numbers_stay_numbers(clone):
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("target", ["dance", "study"])
+@pytest.mark.parametrize("target", ["dance", "study", "keypoints"])
 def test_a_name_that_make_does_not_know_is_refused(clone, target):
     done = make(clone, target, "STLYE=ballet", "SONG=two words.mp3")
     assert done.returncode != 0 and "There is no STLYE: make knows SONG STYLE SEED" in done.stderr
@@ -130,6 +143,23 @@ def test_setup_refuses_an_old_python_and_leaves_no_stamp(clone):
         done = make(clone, "setup", f"PYTHON={python}")
         assert done.returncode != 0 and said in done.stderr and "3.11 or newer" in done.stderr
     assert not (clone / ".venv").exists()
+
+
+def test_keypoints_refuses_a_python_that_mediapipe_is_not_for_and_leaves_no_stamp(clone):
+    (clone / "new").write_text('#!/bin/sh\n[ "$1" = -V ] && echo Python 3.13.1\nexit 1\n')
+    (clone / "new").chmod(0o755)
+    done = make(clone, "keypoints", "VIDEO=a film.mp4", "PYTHON=./new")
+    assert done.returncode != 0 and "needs Python 3.11 or 3.12, and ./new is Python 3.13.1" in done.stderr
+    assert not (clone / ".venv-mediapipe").exists()
+
+
+def test_keypoints_are_looked_for_in_what_is_named_however_it_is_called(clone):
+    python = clone / ".venv-mediapipe/bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\nfor word in "$@"; do echo "<$word>"; done\n')
+    python.chmod(0o755)
+    done = make(clone, "-o", ".venv-mediapipe/.d2m-ready", "keypoints", "VIDEO=two words $5 'a'.mp4")
+    assert done.stdout.splitlines() == ["<-m>", "<d2m.video_keypoints>", "<two words $5 'a'.mp4>"]
 
 
 def run_browser_tests(clone: Path, user: int, *commands: str) -> subprocess.CompletedProcess:

@@ -265,7 +265,7 @@ def test_mutated_files_of_every_format_end_in_a_dance_or_in_our_own_error_that_n
     body = body_at(frame_times(12))
     picture = motions.in_picture(body)
     confidence = np.full((12, 33), 0.9)
-    world = motions.keypoints((body - pose.pelvis(body)[:, None]) * (1, -1, -1), "MediaPipe")
+    world = motions.world_landmarks(body)
     motions.write_json(tmp_path / "a" / "clip.json", fps=30, frames=12, world_landmarks=world, confidence=confidence)
     motions.write_json(tmp_path / "b" / "clip.json", fps=30, keypoints=motions.keypoints(picture, "COCO"))
     motions.write_aist(tmp_path / "c", body, name="clip")

@@ -10,11 +10,12 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import motions
 import numpy as np
 import pytest
 import test_fetch
 
-from d2m import builtin, corpus, songs
+from d2m import audio, builtin, corpus, songs
 from d2m.export import read_npz
 from d2m.fetch import MELODY_URL
 from d2m.paths import ROOT
@@ -57,6 +58,12 @@ def clone(tmp_path_factory, write_sound, readers) -> Path:
         write_sound(folder / "path/to" / name, track.samples, 22050)
     (folder / "beats.txt").write_text("\n".join(map(str, track.beats_s[::2])))
     corpus.build("small", readers(clips), folder / "path/to/corpus", jobs=1)
+    for clip in clips:  # videos that have been looked at: `make keypoints` installs, starts, and finds no other
+        video = folder / "path/to/videos" / clip.style / f"{clip.name}.mp4"
+        video.parent.mkdir(parents=True, exist_ok=True)
+        write_sound(video, *audio.load(clip.song))
+        found = motions.world_landmarks(clip.poses)
+        motions.write_json(video.with_suffix(".json"), fps=15, world_landmarks=found)
     return folder
 
 
