@@ -8,7 +8,9 @@ READY := $(VENV)/.d2m-ready
 SETTINGS := $(VENV)/etc/jupyter/jupyter_server_config.json
 UPLOADS := {"ServerApp": {"tornado_settings": {"websocket_max_message_size": 1000000000}}}
 MEDIAPIPE := .venv-mediapipe
-PAPERMILL := $(VENV)/bin/python -m papermill --log-output --no-progress-bar
+# Where papermill itself was when a notebook failed is not shown: it hides the reason.
+PAPERMILL := $(VENV)/bin/python -c 'import sys; from papermill.cli import papermill; sys.tracebacklimit = 0; papermill()' \
+	--log-output --no-progress-bar
 NOTEBOOKS := $(addprefix notebooks/,01_beat_analysis.ipynb 02_train_vae.ipynb 03_train_mmgan.ipynb 04_evaluate.ipynb \
 	05_dance.ipynb)
 

@@ -20,6 +20,10 @@ class D2MError(Exception):
         # joblib carries errors between processes; without this only the joined message would arrive.
         return type(self), (self.problem, self.expected, self.remedy)
 
+    def _render_traceback_(self) -> list[str]:
+        # What notebooks show, by IPython's rule: the sentence. Through which functions it came tells a user nothing.
+        return [f"{type(self).__name__}: {self}"]
+
 
 class MediaError(D2MError):
     """An audio or video file that cannot be used."""

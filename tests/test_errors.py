@@ -3,6 +3,7 @@
 import pickle
 
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
 
 from d2m import errors
 from d2m.errors import D2MError
@@ -44,3 +45,12 @@ def test_an_error_survives_the_way_between_processes(kind):
     assert type(error) is kind
     assert (error.problem, error.expected, error.remedy) == ("song.mp3 is silent", "music", "choose another")
     assert str(error) == "song.mp3 is silent; expected music; choose another."
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_notebook_shows_the_sentence_and_not_through_which_functions_it_came(kind, capsys):
+    shell = InteractiveShell()
+    shell.push({"kind": kind})
+    done = shell.run_cell("def inner():\n    raise kind('song.mp3 is silent', 'music')\n\ninner()")
+    assert type(done.error_in_exec) is kind
+    assert capsys.readouterr().out == f"{kind.__name__}: song.mp3 is silent; expected music.\n"

@@ -134,6 +134,19 @@ def test_a_dance_that_fails_ends_make_and_says_so(clone):
     assert done.returncode != 0 and "There is no dance" in done.stderr and "The dance:" not in done.stdout
 
 
+def test_the_reason_that_there_is_no_dance_stands_alone(clone):
+    """With papermill itself: of its error and of the notebook's the reason is all that is left."""
+    (clone / ".venv").symlink_to(sys.prefix)
+    shutil.copy(ROOT / "notebooks/05_dance.ipynb", clone / "notebooks")
+    shutil.copytree(ROOT / "d2m", clone / "d2m", ignore=shutil.ignore_patterns("__pycache__"))
+    done = make(clone, "-o", "setup", "dance", "SONG=nothere.mp3")
+    assert done.returncode != 0 and "Traceback" not in done.stderr and "There is no dance" in done.stderr
+    _, said = done.stderr.split("PapermillExecutionError")
+    lines = [line for line in said.splitlines() if line.strip(" -:")]
+    assert lines[0].startswith("Exception encountered at") and lines[2].startswith("There is no dance"), said
+    assert lines[1].startswith("ParameterError: ") and "nothere.mp3" in lines[1]
+
+
 def test_setup_refuses_an_old_python_and_leaves_no_stamp(clone):
     for name in ("pyproject.toml", "constraints.txt"):
         (clone / name).touch()
