@@ -42,13 +42,13 @@ PARAMETERS = $(if $(value SONG),-r song "$$D2M_SONG") $(if $(value STYLE),-r sty
 	$(if $(value DEVICE),-r device "$$D2M_DEVICE")
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dance keypoints test test-browser coverage soak mutants study figures
+.PHONY: help setup dance keypoints named test test-browser coverage soak mutants study figures
 
 help:
 	@echo 'make dance     a dance to a built-in song; trains first what is not trained yet'
 	@echo '               SONG=file STYLE=name SEED=0 N=1 BPM=0 BEATS=file ENERGY=calm PRESET=demo CORPUS=folder DEVICE=auto,'
 	@echo '               each optional'
-	@echo 'make keypoints VIDEO=film   who dances in it, as keypoints beside it: a corpus (a folder of films: each in it)'
+	@echo 'make keypoints VIDEO=file   who dances in a video, or in each of a folder, as keypoints beside it: for CORPUS='
 	@echo 'make test      unit tests; the five notebooks run again and checked'
 	@echo 'make test-browser   notebook 5 in JupyterLab in Chromium: run, pressed, seen, heard (installs Chromium if root)'
 	@echo 'make coverage  which lines of d2m the unit tests run (a quarter of an hour)'
@@ -98,10 +98,15 @@ endef
 
 # A name that make does not know would be ignored: STLYE=ballet would dance in another style without a word. It is told
 # before anything is installed.
-KNOWN := SONG STYLE SEED N BPM BEATS ENERGY PRESET CORPUS DEVICE STEPS VIDEO PYTHON PAPERMILL
+DANCING := $(filter dance study,$(MAKECMDGOALS))
+LOOKING := $(filter keypoints,$(MAKECMDGOALS))
+KNOWN := $(if $(DANCING),SONG STYLE SEED N BPM BEATS ENERGY PRESET CORPUS DEVICE STEPS PAPERMILL) $(if $(LOOKING),VIDEO) PYTHON
 GIVEN = $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
-ifneq ($(filter dance study keypoints,$(MAKECMDGOALS)),)
-$(foreach name,$(filter-out $(KNOWN) MAKEFLAGS,$(GIVEN)),$(error There is no $(name): make knows $(KNOWN)))
+ifneq ($(DANCING)$(LOOKING),)
+$(foreach name,$(filter-out $(KNOWN) MAKEFLAGS,$(GIVEN)),$(error There is no $(name): make knows $(strip $(KNOWN))))
+endif
+ifneq ($(LOOKING),)
+$(if $(value VIDEO),,$(error There is no VIDEO: name a video or a folder of videos (make keypoints VIDEO=path/to/take1.mp4)))
 endif
 
 dance: setup notebooks/05_dance.ipynb
@@ -110,19 +115,27 @@ dance: setup notebooks/05_dance.ipynb
 		echo 'There is no dance: the reason is the last line of the error above.' >&2; exit 1; }
 	@find runs/*/dances -name '*.mp4' -newer runs/.begun | sort | sed 's/^/The dance: /'
 
-keypoints: $(MEDIAPIPE)/.d2m-ready
-	@$(MEDIAPIPE)/bin/python -m d2m.video_keypoints "$$D2M_VIDEO"
+keypoints: named $(MEDIAPIPE)/.d2m-ready
+	@$(MEDIAPIPE)/bin/python -m d2m.video_keypoints -- "$$D2M_VIDEO"
 
-# MediaPipe's last version with its models inside needs NumPy 1 and a Python of its time, and so an environment of its
-# own. It brings OpenCV, which does not load without a library for windows.
-$(MEDIAPIPE)/.d2m-ready:
+named:
+	@case "$$D2M_VIDEO" in "~"*) ;; *) [ -e "$$D2M_VIDEO" ] || { \
+		echo "There is no $$D2M_VIDEO: VIDEO names a video or a folder of videos." >&2; exit 1; } ;; esac
+
+# MediaPipe's last version with its models inside, and what it was tried with. It needs NumPy 1, a Python of its time, and so an
+# environment of its own; it brings OpenCV, which does not load without a library for windows.
+KEYPOINTS := mediapipe==0.10.21 numpy==1.26.4 opencv-contrib-python==4.11.0.86 protobuf==4.25.9 jax==0.7.1 \
+	jaxlib==0.7.1 filelock==4.3.1 tqdm==4.70.1
+$(MEDIAPIPE)/.d2m-ready: Makefile
+	@rm -f $@
 	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' 2>/dev/null || { \
 		echo "MediaPipe needs Python 3.11 or 3.12, and $(PYTHON) is $$("$(PYTHON)" -V 2>&1):" \
 			'name one (make keypoints VIDEO=... PYTHON=python3.12).' >&2; \
 		exit 1; }
-	@$(ensurepip) && "$(PYTHON)" -m venv --clear $(MEDIAPIPE)
+	@$(MEDIAPIPE)/bin/python -c 'import pip' 2>/dev/null || { \
+		$(ensurepip) && "$(PYTHON)" -m venv --clear $(MEDIAPIPE); }
 	@echo 'Installing MediaPipe into $(MEDIAPIPE) (1 GB, some minutes, by the network) ...'
-	@$(MEDIAPIPE)/bin/python -m pip install -qq --disable-pip-version-check mediapipe==0.10.21 'numpy<2' filelock tqdm || { \
+	@$(MEDIAPIPE)/bin/python -m pip install -qq --disable-pip-version-check $(KEYPOINTS) || { \
 		echo 'The installation failed, for the reason above; make keypoints goes on from here.' >&2; exit 1; }
 	@$(MEDIAPIPE)/bin/python -c 'import cv2' || { \
 		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \

@@ -3,6 +3,9 @@
 Every message says what was wrong, what was expected, and what to do.
 """
 
+import os
+import traceback
+
 
 class D2MError(Exception):
     """Base of every error that d2m raises for bad input.
@@ -21,8 +24,11 @@ class D2MError(Exception):
         return type(self), (self.problem, self.expected, self.remedy)
 
     def _render_traceback_(self) -> list[str]:
-        # What notebooks show, by IPython's rule: the sentence. Through which functions it came tells a user nothing.
-        return [f"{type(self).__name__}: {self}"]
+        # What notebooks show, by IPython's rule: the lines of cells, which are in no file, and the sentence. What lies
+        # between tells a user nothing; `traceback.print_exception(sys.last_value)` shows it to who looks for a bug.
+        frames = traceback.extract_tb(self.__traceback__)
+        cells = [f"line {frame.lineno}: {frame.line}" for frame in frames if not os.path.exists(frame.filename)]
+        return [*cells, f"{type(self).__name__}: {self}"]
 
 
 class MediaError(D2MError):

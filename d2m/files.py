@@ -14,7 +14,7 @@ import numpy as np
 from d2m.errors import CorpusError, D2MError
 
 HEAD = 4096  # bytes that tell what a file is
-LARGEST_JSON = 64 * 2**20  # bytes: half an hour of keypoints as the recipe of FORMATS.md writes them, 30 a second
+LARGEST_JSON = 64 * 2**20  # bytes: half an hour of keypoints as `video_keypoints` writes them, 31 a second
 LARGEST_PARSED = 768 * 2**20  # bytes of memory: that half hour takes 550 MB, and brackets alone 45 times their bytes
 # Bytes that a mark of JSON stands for at most, once it is read: a list and its first places, an object, a member and
 # its place, a value and its place, half a text beside its letters.

@@ -8,101 +8,139 @@ about the hips. It needs NumPy 1, so this runs in an environment of its own, and
 import argparse
 import json
 import math
-import os
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
+
+import numpy as np
 
 from d2m.errors import D2MError, MediaError, OutputError, ParameterError, PoseError
 from d2m.paths import replacing, resolve
 from d2m.placement import VIDEO
 from d2m.progress import progress
 
-ENOUGH_FPS = 30  # looked at, about: of a video of 60 pictures a second every second one
+MOST_FPS = 31  # pictures a second that are looked at: of 60 every second one
 LONGEST_S = 30 * 60  # of which the keypoints fit the largest JSON that is read
-EARLY = 0.1  # of a frame that a picture may come early, since its time may be rounded
-QUIET = {"GLOG_minloglevel": "2", "TF_CPP_MIN_LOG_LEVEL": "2"}  # of what MediaPipe says of itself errors are enough
+ROUNDED_S = 0.001  # by which the time of a picture may be off
+GAP_S = 0.5  # between two pictures a body is taken to move evenly for so long, as where a joint is missing
+WHOLE = 0.8  # of the time that a video tells: it has pictures for so much, or it is damaged
 
 
 def videos(path: Path) -> list[Path]:
     """The videos to look at: `path` itself, or those in it and below that have no JSON yet.
 
-    Raises `ParameterError` where there is none, `OutputError` where `path` has its JSON.
+    Raises `ParameterError` where there is none, `OutputError` where the JSON of `path` is there, or two would have one.
     """
     if path.is_file():
+        if path.suffix.lower() not in VIDEO:
+            raise ParameterError(f"{path} is no video by its name", f"an ending of {', '.join(sorted(VIDEO))}")
         if _json_of(path).exists():
             raise OutputError(f"{_json_of(path)} is there already", "", "delete or move it to look once more")
         return [path]
     if not path.is_dir():
         raise ParameterError(f"there is no {path}", "VIDEO: a video, or a folder of videos")
-    names = sorted(found for found in path.rglob("*") if found.suffix.lower() in VIDEO and found.is_file())
-    visible = [found for found in names if not any(part.startswith(".") for part in found.relative_to(path).parts)]
+    named = sorted(found for found in path.rglob("*") if found.suffix.lower() in VIDEO and found.is_file())
+    visible = [found for found in named if not any(part.startswith(".") for part in found.relative_to(path).parts)]
     if not visible:
         raise ParameterError(f"{path} holds no video", f"files such as take1.mp4 ({', '.join(sorted(VIDEO))})")
-    return [found for found in visible if not _json_of(found).exists()]
+    new = [found for found in visible if not _json_of(found).exists()]
+    for target, times in Counter(map(_json_of, new)).items():
+        if times > 1:
+            raise OutputError(f"{target} would be of {times} videos", "one of a name", "rename or remove the others")
+    return new
 
 
 def find(video: Path) -> dict:
-    """Keypoints of a video as `keypoint_json` has them, at a constant frame rate whatever the video's.
+    """Keypoints of a video as `keypoint_json` has them, at a constant frame rate of at most `MOST_FPS`.
 
-    A frame in which nobody is found, or that has no picture, is null. Raises `MediaError` for what is no video or lasts
-    more than half an hour, `PoseError` where nobody is found in it.
+    A frame in which nobody is found, or about which there is no picture for `GAP_S`, is null. Raises `MediaError` for
+    what is no video, is damaged or lasts more than half an hour, `PoseError` where nobody is found in it.
     """
-    os.environ.update(QUIET)
+    import cv2
     import mediapipe
 
     fps, pictures = _pictures(video)
-    world, confidence = [], []
-    with mediapipe.solutions.pose.Pose(model_complexity=1) as estimator:
-        for frame, picture in pictures:
-            found = estimator.process(picture)
-            empty = [None] * (frame - len(world))
-            # To 0.1 mm: further digits say nothing and take more than twice the room.
-            world += [*empty, _rows(found.pose_world_landmarks, ("x", "y", "z"), 4)]
-            confidence += [*empty, _rows(found.pose_landmarks, ("visibility",), 3)]
-    if not any(world):
+    times_s, found = [], []
+    try:
+        with mediapipe.solutions.pose.Pose(model_complexity=1) as estimator:
+            for seconds, picture in pictures:
+                times_s.append(seconds)
+                found.append(_row(estimator.process(picture)))
+    except (cv2.error, RuntimeError, ValueError) as error:
+        raise MediaError(f"{video} cannot be looked at ({error})", "a film that MediaPipe takes") from error
+    rows = at_constant_rate(np.array(times_s), np.array(found), fps)
+    # To 0.1 mm: further digits say nothing and take more than twice the room.
+    seen = [None if np.isnan(row).any() else row.tolist() for row in rows.round(4)]
+    if not any(seen):
         raise PoseError(f"nobody is found in {video}", "one person, seen from head to foot")
-    flat = [row and [value for (value,) in row] for row in confidence]
-    return {"fps": fps, "frames": len(world), "world_landmarks": world, "confidence": flat}
+    world = [row and [point[:3] for point in row] for row in seen]
+    confidence = [row and [round(point[3], 3) for point in row] for row in seen]
+    return {"fps": fps, "frames": len(seen), "world_landmarks": world, "confidence": confidence}
 
 
-def _rows(landmarks, names: tuple[str, ...], digits: int) -> list[list[float]] | None:
-    """Landmarks as lists of rounded numbers; None where there are none."""
-    if landmarks is None:
-        return None
-    return [[round(getattr(point, name), digits) for name in names] for point in landmarks.landmark]
+def at_constant_rate(times_s: np.ndarray, rows: np.ndarray, fps: float) -> np.ndarray:
+    """Rows (n, ...) seen at increasing `times_s` (n,), as they are at 0, 1 / fps, ... seconds: (frames, ...).
+
+    A frame at a row's time, as all are in a video of a constant rate, is that row; else it lies on the straight line
+    between two, and is NaN where one of them is or where they are more than `GAP_S` apart.
+    """
+    at_s = np.arange(math.floor((times_s[-1] + ROUNDED_S) * fps) + 1) / fps
+    before = np.maximum(np.searchsorted(times_s, at_s + ROUNDED_S, side="right") - 1, 0)
+    after = np.minimum(np.searchsorted(times_s, at_s - ROUNDED_S), len(times_s) - 1)
+    apart_s = times_s[after] - times_s[before]
+    share = (at_s - times_s[before]) / np.where(apart_s > 0, apart_s, 1.0)
+    share = share.reshape(-1, *[1] * (rows.ndim - 1))
+    between = (1 - share) * rows[before] + share * rows[after]
+    between[apart_s > GAP_S] = np.nan
+    return between
+
+
+def _row(found) -> np.ndarray:
+    """x, y, z in metres and visibility (33, 4) of what MediaPipe finds in a picture; NaN where that is nobody."""
+    if found.pose_world_landmarks is None:
+        return np.full((33, 4), np.nan)
+    points = zip(found.pose_world_landmarks.landmark, found.pose_landmarks.landmark, strict=True)
+    return np.array([(point.x, point.y, point.z, flat.visibility) for point, flat in points])
 
 
 def _pictures(video: Path) -> tuple[float, Iterator]:
-    """Frames a second, and (frame number, RGB picture) of each frame that has a picture."""
+    """Frames a second, and of each picture that is to be looked at its time in seconds and its RGB values."""
     import cv2
 
     opened = cv2.VideoCapture(str(video))  # it turns what a telephone has filmed upright
-    rate = opened.get(cv2.CAP_PROP_FPS)
-    if not opened.isOpened() or not (math.isfinite(rate) and 1 <= rate <= 1000):
+    rate, told = opened.get(cv2.CAP_PROP_FPS), opened.get(cv2.CAP_PROP_FRAME_COUNT)  # some files do not tell how many
+    if not opened.isOpened() or not 1 <= rate <= 1000:
         raise MediaError(f"{video} cannot be read as a video", "a film that OpenCV decodes, such as an mp4")
-    fps = rate / max(1, round(rate / ENOUGH_FPS))
-    told = int(opened.get(cv2.CAP_PROP_FRAME_COUNT))  # about; some files do not tell
-    total = told if told > 0 else int(LONGEST_S * rate)
+    told_s = max(0.0, told / rate)
+    _check_length(video, told_s)
 
     def shown() -> Iterator:
-        awaited = 0
-        for number in progress(count(), video.name, total, unit="picture"):
+        looked_s, seconds = -1.0, 0.0
+        for number in progress(count(), video.name, int(told) if told > 0 else round(LONGEST_S * rate), unit="picture"):
             there, picture = opened.read()
             if not there:
                 break
             # A telephone's pictures come when they come; a file that tells no times has them evenly.
             seconds = opened.get(cv2.CAP_PROP_POS_MSEC) / 1000 or number / rate
-            frame = math.floor(seconds * fps + EARLY)
-            if frame > LONGEST_S * fps:
-                raise MediaError(f"{video} lasts more than {LONGEST_S // 60} minutes", "less", "cut it in two")
-            if frame >= awaited:
-                awaited = frame + 1
-                yield frame, cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+            if seconds - looked_s >= 1 / MOST_FPS - ROUNDED_S:
+                looked_s = seconds
+                _check_length(video, seconds)
+                yield seconds, cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
         opened.release()
+        if looked_s < 0 or seconds + 1 / rate < WHOLE * told_s:
+            raise MediaError(
+                f"{video} is damaged: of {told_s:.1f} seconds there are pictures for {max(0.0, seconds):.1f}",
+                "a whole film", "copy or convert it anew",
+            )  # fmt: skip
 
-    return fps, shown()
+    return rate / math.ceil(rate / MOST_FPS), shown()
+
+
+def _check_length(video: Path, seconds: float) -> None:
+    if seconds > LONGEST_S:
+        raise MediaError(f"{video} lasts more than {LONGEST_S // 60} minutes", "at most as much", "cut it in two")
 
 
 def _json_of(video: Path) -> Path:

@@ -1,12 +1,14 @@
 """errors: one base, messages that say what was wrong, what was expected and what to do, in one process or several."""
 
 import pickle
+import sys
 
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
 from d2m import errors
 from d2m.errors import D2MError
+from d2m.paths import resolve
 
 KINDS = [
     errors.MediaError, errors.PoseError, errors.CorpusError, errors.ParameterError, errors.CheckpointError,
@@ -48,9 +50,17 @@ def test_an_error_survives_the_way_between_processes(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_notebook_shows_the_sentence_and_not_through_which_functions_it_came(kind, capsys):
+def test_a_notebook_shows_the_lines_of_its_cells_and_the_sentence_and_not_the_way_through_d2m(kind, capsys):
     shell = InteractiveShell()
-    shell.push({"kind": kind})
-    done = shell.run_cell("def inner():\n    raise kind('song.mp3 is silent', 'music')\n\ninner()")
+    shell.push({"kind": kind, "resolve": resolve})
+    message = f"{kind.__name__}: song.mp3 is silent; expected music.\n"
+    shell.run_cell("def one():\n    raise kind('song.mp3 is silent', 'music')")
+    done = shell.run_cell("for number in range(3):\n    one()")
     assert type(done.error_in_exec) is kind
-    assert capsys.readouterr().out == f"{kind.__name__}: song.mp3 is silent; expected music.\n"
+    assert capsys.readouterr().out == "line 2: one()\nline 2: raise kind('song.mp3 is silent', 'music')\n" + message
+    shell.run_cell("resolve('\\0', 'song')")
+    shown = capsys.readouterr().out.splitlines()
+    assert (
+        len(shown) == 2 and shown[0] == "line 1: resolve('\\0', 'song')" and shown[1].startswith("ParameterError: song")
+    )
+    assert type(sys.last_value) is errors.ParameterError  # with which a bug can be looked for

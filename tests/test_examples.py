@@ -15,7 +15,7 @@ from d2m.paths import ROOT
 
 # Examples that `test_formats` runs.
 ELSEWHERE = (
-    '"fps": 29.97', "data/melody", '"pose_keypoints_2d"', 'Path("aist")', "bvh.read",
+    '"fps": 29.97', '"world_landmarks": [[', "data/melody", '"pose_keypoints_2d"', 'Path("aist")', "bvh.read",
     "export.read_npz",
 )  # fmt: skip
 

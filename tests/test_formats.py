@@ -117,6 +117,14 @@ def test_the_example_of_keypoint_json_is_read(tmp_path, printed):
     assert (joints[0] == (960, -474)).all() and np.isnan(joints[1]).all()
 
 
+def test_the_example_of_world_landmarks_is_read(tmp_path, printed):
+    assert printed(code('"world_landmarks": [[')) == []
+    joints, fps = keypoint_json.read(tmp_path / "take2.json")
+    assert joints.shape == (2, 14, 3) and fps == 30
+    np.testing.assert_allclose(joints[0], np.tile((0.1, 0.0, 0.0), (14, 1)))  # the floor is under the ankles
+    assert np.isnan(joints[1]).all()
+
+
 def test_the_page_names_all_that_is_in_the_npz_and_the_json_of_a_dance(tmp_path):
     danced = dance()
     letters = {len(danced.poses): "T", 3: "D", len(danced.beats_s): "m", len(danced.units_s): "u"}

@@ -121,10 +121,13 @@ def test_every_option_has_its_parameter_and_numbers_stay_numbers(clone):
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("target", ["dance", "study", "keypoints"])
-def test_a_name_that_make_does_not_know_is_refused(clone, target):
-    done = make(clone, target, "STLYE=ballet", "SONG=two words.mp3")
-    assert done.returncode != 0 and "There is no STLYE: make knows SONG STYLE SEED" in done.stderr
+@pytest.mark.parametrize("target, wrong, known", [
+    ("dance", "STLYE", "SONG STYLE SEED"), ("study", "STLYE", "SONG STYLE SEED"), ("dance", "VIDEO", "SONG STYLE SEED"),
+    ("keypoints", "CORPUS", "VIDEO PYTHON"),
+])  # fmt: skip
+def test_a_name_that_make_does_not_know_is_refused(clone, target, wrong, known):
+    done = make(clone, target, f"{wrong}=two words.mp3")
+    assert done.returncode != 0 and f"There is no {wrong}: make knows {known}" in done.stderr
     assert not (clone / "runs" / ".begun").exists() and done.stdout == ""  # nor anything installed
 
 
@@ -143,8 +146,9 @@ def test_the_reason_that_there_is_no_dance_stands_alone(clone):
     assert done.returncode != 0 and "Traceback" not in done.stderr and "There is no dance" in done.stderr
     _, said = done.stderr.split("PapermillExecutionError")
     lines = [line for line in said.splitlines() if line.strip(" -:")]
-    assert lines[0].startswith("Exception encountered at") and lines[2].startswith("There is no dance"), said
-    assert lines[1].startswith("ParameterError: ") and "nothere.mp3" in lines[1]
+    assert lines[0].startswith("Exception encountered at") and lines[1].startswith("line 1: path, pose = "), said
+    assert lines[2].startswith("ParameterError: ") and "nothere.mp3" in lines[2]
+    assert lines[3].startswith("There is no dance"), said
 
 
 def test_setup_refuses_an_old_python_and_leaves_no_stamp(clone):
@@ -158,21 +162,72 @@ def test_setup_refuses_an_old_python_and_leaves_no_stamp(clone):
     assert not (clone / ".venv").exists()
 
 
-def test_keypoints_refuses_a_python_that_mediapipe_is_not_for_and_leaves_no_stamp(clone):
-    (clone / "new").write_text('#!/bin/sh\n[ "$1" = -V ] && echo Python 3.13.1\nexit 1\n')
-    (clone / "new").chmod(0o755)
-    done = make(clone, "keypoints", "VIDEO=a film.mp4", "PYTHON=./new")
-    assert done.returncode != 0 and "needs Python 3.11 or 3.12, and ./new is Python 3.13.1" in done.stderr
+@pytest.fixture
+def keypoints(clone):
+    """`keypoints(...)`: make keypoints of a video that is there, with a python of ours, whose calls are in `calls`.
+
+    `fails`: what of "pip install" and "import cv2" fails. The python makes environments with itself inside.
+    """
+    (clone / "a film.mp4").touch()
+    (clone / "python").write_text(f"""#!/bin/sh
+echo "$*" >> {clone}/calls
+case "$*" in
+    -V) cat {clone}/version;;
+    *"$(cat {clone}/fails)"*) exit 1;;
+    "-m venv"*) mkdir -p .venv-mediapipe/bin && cp {clone}/python .venv-mediapipe/bin/python;;
+    *d2m.video_keypoints*) for word in "$@"; do echo "<$word>"; done;;
+esac
+""")
+    (clone / "python").chmod(0o755)
+    (clone / "version").write_text("Python 3.13.1\n")
+
+    def run(*arguments: str, fails: str = "nothing") -> tuple[subprocess.CompletedProcess, list[str]]:
+        (clone / "fails").write_text(fails)
+        (clone / "calls").write_text("")
+        video = () if any(word.startswith("VIDEO=") for word in arguments) else ("VIDEO=a film.mp4",)
+        done = make(clone, "keypoints", "PYTHON=./python", *arguments, *video)
+        return done, (clone / "calls").read_text().splitlines()
+
+    return run
+
+
+def test_keypoints_installs_mediapipe_once_and_goes_on_where_that_failed(clone, keypoints):
+    done, calls = keypoints(fails="pip install")
+    assert done.returncode != 0 and "make keypoints goes on from here" in done.stderr
+    assert sum("-m venv" in call for call in calls) == 1
+    done, calls = keypoints(fails="import cv2")
+    assert done.returncode != 0 and "OpenCV lacks the library" in done.stderr
+    assert sum("-m venv" in call for call in calls) == 0 and sum("pip install" in call for call in calls) == 1
+    assert not (clone / ".venv-mediapipe/.d2m-ready").exists()
+    done, calls = keypoints()
+    assert done.returncode == 0 and done.stdout.splitlines()[-4:] == [
+        "<-m>",
+        "<d2m.video_keypoints>",
+        "<-->",
+        "<a film.mp4>",
+    ]
+    done, calls = keypoints()
+    assert calls == ["-m d2m.video_keypoints -- a film.mp4"]
+
+
+def test_keypoints_refuses_a_python_that_mediapipe_is_not_for_and_leaves_no_stamp(clone, keypoints):
+    done, _ = keypoints(fails="sys.version_info")
+    assert done.returncode != 0 and "needs Python 3.11 or 3.12, and ./python is Python 3.13.1" in done.stderr
     assert not (clone / ".venv-mediapipe").exists()
 
 
-def test_keypoints_are_looked_for_in_what_is_named_however_it_is_called(clone):
-    python = clone / ".venv-mediapipe/bin/python"
-    python.parent.mkdir(parents=True)
-    python.write_text('#!/bin/sh\nfor word in "$@"; do echo "<$word>"; done\n')
-    python.chmod(0o755)
-    done = make(clone, "-o", ".venv-mediapipe/.d2m-ready", "keypoints", "VIDEO=two words $5 'a'.mp4")
-    assert done.stdout.splitlines() == ["<-m>", "<d2m.video_keypoints>", "<two words $5 'a'.mp4>"]
+@pytest.mark.parametrize("video, said", [
+    ("VIDEO=", "There is no VIDEO"), ("VIDEO=no film.mp4", "There is no no film.mp4: VIDEO names a video"),
+])  # fmt: skip
+def test_without_a_video_nothing_is_installed(clone, keypoints, video, said):
+    done, calls = keypoints(video)
+    assert done.returncode != 0 and said in done.stderr and calls == []
+
+
+def test_keypoints_are_looked_for_in_what_is_named_however_it_is_called(clone, keypoints):
+    (clone / "two words $5 'a'.mp4").touch()
+    done, _ = keypoints("VIDEO=two words $5 'a'.mp4")
+    assert done.stdout.splitlines()[-1] == "<two words $5 'a'.mp4>"
 
 
 def run_browser_tests(clone: Path, user: int, *commands: str) -> subprocess.CompletedProcess:

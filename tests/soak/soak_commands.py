@@ -81,6 +81,7 @@ def environment(clone, outside) -> dict[str, str]:
     ours = ("D2M_", "MAKE", "MFLAGS", "PYTEST", "VIRTUAL_ENV", "OMP_")
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)} | {
         "CLONE": str(clone),
+        "OUTSIDE": str(outside),
         "JUPYTER_CONFIG_DIR": str(outside),
         "GIT_CONFIG_COUNT": "1",
         "GIT_CONFIG_KEY_0": f"url.file://{outside}/published.insteadOf",
@@ -113,7 +114,9 @@ def script(block: str) -> str:
                 line = line.replace(much, little)
             lines.append(f"begin {line}" if re.search(HOURS, line) else line)
     if block.startswith("pip"):
-        lines.insert(1, ". .venv/bin/activate")  # "into an environment of your own"
+        lines.insert(
+            1, 'python3 -m venv "$OUTSIDE/own" && . "$OUTSIDE/own/bin/activate"'
+        )  # "an environment of your own"
     return "\n".join(lines)
 
 
@@ -138,3 +141,14 @@ def test_commands_do_what_they_say(block, clone, environment, request):
         danced = read_npz(path).beats_s
         np.testing.assert_allclose(danced[np.searchsorted(danced, given - 0.01)], given, atol=1e-6)
         assert np.median(np.diff(danced)) > 1  # half as many as are heard
+
+
+def test_mediapipe_looks_at_a_film_and_finds_nobody_where_there_is_nobody(clone, environment, write_sound):
+    film = write_sound(clone / "path/to/empty.mp4", np.zeros(3 * 22050, np.float32), 22050)
+    done = subprocess.run(
+        ["make", "keypoints", f"VIDEO={film.relative_to(clone)}"], cwd=clone, env=environment, timeout=HANGS_S,
+        text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    assert done.returncode != 0 and f"nobody is found in {film}" in done.stdout, done.stdout[-5000:]
+    assert "| 45/45 [" in done.stdout  # its pictures, each of which was looked at
+    assert not film.with_suffix(".json").exists()
