@@ -7,7 +7,7 @@
      "world_landmarks": (T, 33, 3) optional, MediaPipe's: metres about the middle of the hips, y down, z away}
 
 A frame in which nobody is found is null. World landmarks, where there are any, are read instead of keypoints. They do
-not tell where the body is: it dances on the spot, with the lower foot on the floor in every frame.
+not tell where the body is: it stands with the lower foot on the floor in every frame, and is carried by it (`travel`).
 """
 
 from pathlib import Path
@@ -18,6 +18,7 @@ from d2m import pose
 from d2m.errors import PoseError
 from d2m.files import read_object
 from d2m.keypoints import to_joints
+from d2m.travel import carried
 
 
 def recognises(path: Path, head: bytes) -> bool:
@@ -43,8 +44,9 @@ def read(path: Path) -> tuple[np.ndarray, float | None]:
     joints = to_joints(keypoints, confidence, f"{name} of {path}")
     if world:
         joints *= (1, -1, -1)
-        ankles = joints[:, (pose.R_ANKLE, pose.L_ANKLE), 1]
-        joints[..., 1] -= np.fmin(ankles[:, 0], ankles[:, 1])[:, None]  # fmin: the one that is seen
+        ankles = joints[:, (pose.R_ANKLE, pose.L_ANKLE)]
+        joints[..., ::2] += carried(ankles)[:, None]
+        joints[..., 1] -= np.fmin(ankles[:, 0, 1], ankles[:, 1, 1])[:, None]  # fmin: the one that is seen
     elif joints.shape[2] == 2:
         joints *= (1, -1)
     return joints, content.get("fps")

@@ -23,7 +23,7 @@ from d2m.files import head
 
 RECIPE = (
     "sources", "placement", "recording", "files", "melody", "keypoints", "openpose", "keypoint_json", "aist", "pickled",
-    "bvh", "bvh_file", "skeleton",
+    "bvh", "bvh_file", "skeleton", "travel",
 )  # fmt: skip
 
 LONGEST_NAME = 200  # bytes: file systems take 255, and a number and an ending follow
