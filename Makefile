@@ -5,12 +5,15 @@ PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.d2m-ready
 # JupyterLab drops the connection at an upload of more than 10 MB, a song of five minutes, without a word: here 1 GB.
-SETTINGS := $(VENV)/etc/jupyter/jupyter_server_config.json
+SERVER := $(VENV)/etc/jupyter/jupyter_server_config.json
 UPLOADS := {"ServerApp": {"tornado_settings": {"websocket_max_message_size": 1000000000}}}
+# A kernel begins with a warning that others on this machine may listen, as in every Jupyter: here errors are enough.
+KERNEL := $(VENV)/etc/ipython/ipython_kernel_config.json
+ERRORS := {"IPKernelApp": {"log_level": 40}}
 MEDIAPIPE := .venv-mediapipe
-# Where papermill itself was when a notebook failed is not shown: it hides the reason.
+# Shown are what a notebook prints and why it failed: not which cell is run, nor where papermill was when one failed.
 PAPERMILL := $(VENV)/bin/python -c 'import sys; from papermill.cli import papermill; sys.tracebacklimit = 0; papermill()' \
-	--log-output --no-progress-bar
+	--no-progress-bar --log-level WARNING --stdout-file - --stderr-file -
 NOTEBOOKS := $(addprefix notebooks/,01_beat_analysis.ipynb 02_train_vae.ipynb 03_train_mmgan.ipynb 04_evaluate.ipynb \
 	05_dance.ipynb)
 
@@ -46,8 +49,8 @@ PARAMETERS = $(if $(value SONG),-r song "$$D2M_SONG") $(if $(value STYLE),-r sty
 
 help:
 	@echo 'make dance     a dance to a built-in song; trains first what is not trained yet'
-	@echo '               SONG=file STYLE=name SEED=0 N=1 BPM=0 BEATS=file ENERGY=calm PRESET=demo CORPUS=folder DEVICE=auto,'
-	@echo '               each optional'
+	@echo '               SONG=file STYLE=name SEED=0 N=1 BPM=0 BEATS=file ENERGY=calm|lively PRESET=demo CORPUS=folder'
+	@echo '               DEVICE=auto, each optional'
 	@echo 'make keypoints VIDEO=file   who dances in a video, or in each of a folder, as keypoints beside it: for CORPUS='
 	@echo 'make test      unit tests; the five notebooks run again and checked'
 	@echo 'make test-browser   notebook 5 in JupyterLab in Chromium: run, pressed, seen, heard (installs Chromium if root)'
@@ -59,10 +62,13 @@ help:
 	@echo 'make figures   runs the five notebooks in place and refreshes figures/'
 	@echo 'make setup     installs into .venv what these need; they call it themselves'
 
-setup: $(READY) $(SETTINGS)
+setup: $(READY) $(SERVER) $(KERNEL)
 
-$(SETTINGS): Makefile | $(READY)
+$(SERVER): Makefile | $(READY)
 	@mkdir -p $(@D) && echo '$(UPLOADS)' > $@
+
+$(KERNEL): Makefile | $(READY)
+	@mkdir -p $(@D) && echo '$(ERRORS)' > $@
 
 # The stamp is made last: after a failed or broken-off installation there is none, and the next call goes on.
 $(READY): pyproject.toml constraints.txt
@@ -98,14 +104,17 @@ endef
 
 # A name that make does not know would be ignored: STLYE=ballet would dance in another style without a word. It is told
 # before anything is installed.
-DANCING := $(filter dance study,$(MAKECMDGOALS))
-LOOKING := $(filter keypoints,$(MAKECMDGOALS))
-KNOWN := $(if $(DANCING),SONG STYLE SEED N BPM BEATS ENERGY PRESET CORPUS DEVICE STEPS PAPERMILL) $(if $(LOOKING),VIDEO) PYTHON
+DANCE := SONG STYLE SEED N BPM BEATS ENERGY PRESET CORPUS DEVICE PAPERMILL
+STUDY := CORPUS PRESET DEVICE STEPS
+LOOK := VIDEO
+ASKED := $(if $(filter dance,$(MAKECMDGOALS)),$(DANCE)) $(if $(filter study,$(MAKECMDGOALS)),$(STUDY)) \
+	$(if $(filter keypoints,$(MAKECMDGOALS)),$(LOOK))
+KNOWN := $(strip $(ASKED)) PYTHON
 GIVEN = $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
-ifneq ($(DANCING)$(LOOKING),)
-$(foreach name,$(filter-out $(KNOWN) MAKEFLAGS,$(GIVEN)),$(error There is no $(name): make knows $(strip $(KNOWN))))
+ifneq ($(strip $(ASKED)),)
+$(foreach name,$(filter-out $(KNOWN) MAKEFLAGS,$(GIVEN)),$(error There is no $(name): make $(MAKECMDGOALS) knows $(KNOWN)))
 endif
-ifneq ($(LOOKING),)
+ifneq ($(filter keypoints,$(MAKECMDGOALS)),)
 $(if $(value VIDEO),,$(error There is no VIDEO: name a video or a folder of videos (make keypoints VIDEO=path/to/take1.mp4)))
 endif
 

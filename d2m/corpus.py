@@ -141,7 +141,7 @@ def open_corpus(source: str, jobs: int = -1) -> Corpus:
         raise CorpusError(
             f"{path} is no corpus" if path.exists() else f"there is no folder {path}",
             f'"builtin", a folder with clips of {", ".join(sources.FORMATS)}, or one with a corpus.json',
-            "check the parameter corpus, and FORMATS.md for what each format looks like",
+            f"{_videos_in(path)}check the parameter corpus, and d2m/FORMATS.md for what each format looks like",
         )
     folder = _cached(path.name, (*sources.RECIPE, *ANALYSIS), json.dumps([str(path), sources.state(found)]))
 
@@ -151,6 +151,14 @@ def open_corpus(source: str, jobs: int = -1) -> Corpus:
         print(f"corpus {path.name}: {told}", file=sys.stderr)
 
     return _built_once(folder, build_found)
+
+
+def _videos_in(folder: Path) -> str:
+    """What to do where a folder holds videos and nothing that tells who dances in them."""
+    from d2m.placement import VIDEO
+
+    count = sum(path.suffix.lower() in VIDEO for path in folder.rglob("*")) if folder.is_dir() else 0
+    return f"make keypoints VIDEO={folder} finds who dances in its {count} videos; else " if count else ""
 
 
 def build(name: str, readers: dict[str, Callable[[], Clip]], folder: Path, jobs: int = -1) -> None:

@@ -4,6 +4,7 @@ What a notebook needs and an earlier one would have made is made here when it is
 """
 
 import os
+from collections import Counter
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,7 +15,7 @@ import torch
 from d2m import checkpoint, dataset, repertoire, style, train
 from d2m.corpus import Corpus, open_corpus
 from d2m.dataset import Balanced, Dances, balanced
-from d2m.errors import CheckpointError
+from d2m.errors import CheckpointError, CorpusError
 from d2m.gan import MMGAN
 from d2m.generate import Dancer
 from d2m.layers import PRINCIPAL_ROWS
@@ -27,6 +28,7 @@ from d2m.style import WINDOW_FRAMES, Classifier, StyleClassifier, StyleConfig
 from d2m.vae import DUVAE
 from d2m.variants import VARIANTS
 
+FEWEST = 2  # clips to train on
 # What each model of a run is saved as.
 KINDS = {"vae": "vae", "mmgan": "mmgan", "lstm": "lstm", **{f"style/{view}": "style" for view in style.VIEWS}}
 
@@ -261,7 +263,19 @@ class Experiment:
             if path.exists():
                 self._check_provenance(path, kind, checkpoint.provenance(path, kind))
 
+    def _check_enough(self) -> None:
+        """Raise `CorpusError` where there is one clip or none to train on: of that nothing could be told apart."""
+        trained = self.corpus.split("train")
+        if len(trained) < FEWEST:
+            songs = Counter(entry.style for entry in self.corpus.entries)
+            has = ", ".join(f"{count} of {name}" for name, count in sorted(songs.items()))
+            raise CorpusError(
+                f"the corpus {self.corpus.name} has {len(trained)} clips to train on (it holds {has})",
+                f"{FEWEST} at least, and four songs of each style, of which two are held out", "add more songs",
+            )  # fmt: skip
+
     def _train(self, name, kind, model, draw, config, label) -> None:
+        self._check_enough()
         folder, several = self._home(name), int(os.environ.get("WORLD_SIZE", 1)) > 1
         # Of several processes that train one model together the first keeps the folder for all; it cannot wait while
         # the others go on.

@@ -7,6 +7,7 @@ are looked at before a file is opened, and whatever is raised then becomes one `
 import json
 import sys
 from codecs import BOM_UTF8
+from hashlib import file_digest
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,12 @@ LARGEST_ARRAYS = 256 * 2**20  # bytes of all arrays of a file, unpacked: a dance
 
 class TooLarge(ValueError):
     """A file that takes more room than any that is read may take."""
+
+
+def content_of(path: Path) -> str:
+    """A hash of what is in a file, by which two of one content are known."""
+    with open(path, "rb") as file:
+        return file_digest(file, "sha256").hexdigest()[:24]
 
 
 def head(path: Path, count: int = HEAD) -> bytes:

@@ -57,9 +57,9 @@ def dance(
     """`count` dances, with seeds seed, seed + 1, ..., that last as long as `song` (5 s to 3 hours).
 
     `wanted` names a style ("": the song's own, as heard in the minute about each run); `start_pose` (14, D) is the pose
-    to start from (None: one of the training dances'); `bpm` overrules the tempo that is heard, `beats_s` the beats (see
-    `music.analyse`). The same seed gives the same dance, alone or in a batch. Raises `MediaError`, `ParameterError`,
-    `PoseError`.
+    to start from (None: one of the training dances'); `bpm` is about the song's tempo, where another one is heard, and
+    `beats_s` its beats (see `music.analyse`). The same seed gives the same dance, alone or in a batch. Raises
+    `MediaError`, `ParameterError`, `PoseError`.
     """
     check(dancer, wanted, count)
     return dance_to(dancer, music.analyse(song, bpm, beats_s), Path(song), seed, wanted, count, start_pose)

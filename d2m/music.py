@@ -16,6 +16,7 @@ from d2m.audio import MIN_SONG_S, load
 from d2m.beat_tracker import ONSET_FPS, ONSET_HOP, BeatConfig, beats
 from d2m.clock import FPS, SAMPLE_RATE, frame_count, samples_per_frame, to_frames
 from d2m.errors import D2MError, MediaError, OutputError, ParameterError
+from d2m.files import content_of
 from d2m.paths import cache_folder, make_folder, replacing
 
 # numba compiles librosa's tracker for some 20 s; with a folder of ours it does so once on a machine.
@@ -59,9 +60,9 @@ class Music:
 def analyse(path, bpm: float | None = None, beats_s: np.ndarray | None = None) -> Music:
     """Beats and features of the song at `path`, cached by the content of the file.
 
-    `bpm` overrules the tempo that is heard; `beats_s` (n,), see `given_beats.check`, are taken in place of the beats.
-    Raises `MediaError` (see `load`; also where no beat is heard), and `ParameterError` for a `bpm` outside 30 to 300,
-    for wrong beats, and for both given.
+    `bpm` is about the song's tempo, where another one is heard: beats are where its onsets repeat near that. `beats_s`
+    (n,), see `given_beats.check`, are taken in place of the beats. Raises `MediaError` (see `load`; also where no beat
+    is heard), and `ParameterError` for a `bpm` outside 30 to 300, for wrong beats, and for both given.
     """
     if bpm is not None and not SLOWEST_BPM <= bpm <= FASTEST_BPM:
         raise ParameterError(f"bpm is {bpm}", f"a tempo from {SLOWEST_BPM:g} to {FASTEST_BPM:g}, or none")
@@ -232,5 +233,4 @@ def _digest(path: Path) -> str:
     """Hash of a file's content; a missing one is left to `load` to explain."""
     if not os.path.isfile(path):
         load(path)
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:24]
+    return content_of(path)

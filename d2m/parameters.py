@@ -7,8 +7,10 @@ it is an error. What papermill injects, and the notebook's own parameters, are c
 import ast
 import difflib
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import UnionType
 
@@ -27,6 +29,7 @@ MARK = "# Parameters"  # the first line of a cell of parameters, ours and paperm
 MOST_DANCES = 64  # of one notebook run: each becomes a video
 LARGEST_SEED = 2**31 - 1
 ENERGIES = ("", "calm", "lively")
+NOT_ASKED = 0.05  # by which a tempo may differ from the one asked for without a word
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ OWN = {
     "song": Parameter(str, 'an audio file, or ""'),
     "style": Parameter(str, 'a style of the corpus, or ""'),
     "n": Parameter(int, "a number of dances", _within("n", 1, MOST_DANCES)),
-    "bpm": Parameter(int | float, "beats a minute, 0 for what is heard", _tempo),
+    "bpm": Parameter(int | float, "beats a minute, about, 0 for what is heard", _tempo),
     "beats": Parameter(str, 'a text file of seconds, one beat a line, or ""'),
     "energy": Parameter(str, '"calm", "lively", or "" for dances as they come', _of_dances),
     "start_pose": Parameter(str, 'a .npy file of one pose or a .npz dance, or ""'),
@@ -126,25 +129,39 @@ def find_song(song: str) -> Path:
         return builtin.example_song()
     path = resolve(song, "song")
     if not path.is_file():
+        problem = f"{path} is a folder" if path.is_dir() else f"there is no file {path}"
         raise ParameterError(
-            f"song is {song!r}, and there is no file {path}", "an audio or video file",
-            "a relative path begins at the repository's root",
+            f"song is {song!r}, and {problem}", "an audio or video file",
+            "a relative path begins at the repository's root, and one with blanks needs quotes in a shell",
         )  # fmt: skip
     return path
 
 
 def listen(path: Path, bpm: float = 0, beats: str = "") -> music.Music:
-    """What is heard in the song at `path`: in the tempo `bpm` (0: the one heard), or on the beats in the file `beats`.
+    """What is heard in the song at `path`: at about the tempo `bpm` (0: the one heard), or on the beats in the file
+    `beats`. Where the song's onsets repeat at another tempo than `bpm`, that is told on stderr.
 
     Raises `MediaError` for a song, and `ParameterError` for a file of beats, that cannot be used, and for both given.
     """
     if not beats:
-        return music.analyse(path, bpm or None)
+        heard = music.analyse(path, bpm or None)
+        if bpm and abs(heard.tempo / bpm - 1) > NOT_ASKED:
+            _tell(
+                f"asked for {bpm:g} beats a minute; near that the onsets of {path.name} repeat {heard.tempo:.1f} times "
+                "a minute, and so the beats are (a file of beats is taken as it is)"
+            )
+        return heard
     given = resolve(beats, "beats")
     try:
         return music.analyse(path, bpm or None, given_beats.read(given))
     except ParameterError as error:
         raise ParameterError(f"beats is {beats!r}: {error.problem}", error.expected, error.remedy) from error
+
+
+@cache
+def _tell(message: str) -> None:
+    """Say something on stderr, once: a song is listened to more often."""
+    print(message, file=sys.stderr, flush=True)
 
 
 def check_style(style: str, styles: tuple[str, ...]) -> None:
@@ -201,5 +218,6 @@ def _check_names(cell: str, allowed: dict[str, Parameter]) -> None:
 def _check_type(name: str, value, parameter: Parameter) -> None:
     if not isinstance(value, parameter.kind) or isinstance(value, bool):
         as_text = f"pass it as text: papermill -r {name} TEXT"
-        remedy = as_text if parameter.kind is str else f"give a number: papermill -p {name} NUMBER"
+        as_number = f"give a number: make {name.upper()}=NUMBER, or papermill -p {name} NUMBER"
+        remedy = as_text if parameter.kind is str else as_number
         raise ParameterError(f"{name} is {value!r} ({type(value).__name__})", parameter.meaning, remedy)

@@ -19,7 +19,7 @@ from d2m import aist, bvh, keypoint_json, melody, openpose, placement, recording
 from d2m.clip import Clip
 from d2m.clock import frame_count
 from d2m.errors import CorpusError
-from d2m.files import head
+from d2m.files import content_of, head
 
 RECIPE = (
     "sources", "placement", "recording", "files", "melody", "keypoints", "openpose", "keypoint_json", "aist", "pickled",
@@ -78,6 +78,7 @@ class Found:
     files: tuple[Path, ...]
     song: Path | None
     root: Path
+    group: str = ""  # of the song: files of one content are one
 
 
 def find(folder: Path) -> tuple[list[Found], list[Path]]:
@@ -100,8 +101,9 @@ def find(folder: Path) -> tuple[list[Found], list[Path]]:
     keys = sorted(clips, key=lambda key: (key[0].parts, key[1]))
     names = _names([path.relative_to(root) for path, _ in keys])
     songs = [placement.song_of(path, FORMATS[format].songs(path), media, root) for path, format in keys]
+    groups = _one_a_content({song for song in songs if song}, root)
     found = [
-        Found(name, format, path, tuple(clips[path, format]), song, root)
+        Found(name, format, path, tuple(clips[path, format]), song, root, groups.get(song, ""))
         for name, song, (path, format) in zip(names, songs, keys, strict=True)
     ]
     return found, unknown
@@ -123,7 +125,7 @@ def read(found: Found) -> Clip:
     fps = recording.check_fps(placement.fps_of(found.path, found.song, found.root) if fps is None else fps, source)
     poses, start_s = recording.danced(joints, fps, source)
     style = format.style(found.path) or placement.style_of(found.path, found.song, found.root)
-    return Clip(found.name, style, found.song, poses, start_s, group=str(found.song.relative_to(found.root)))
+    return Clip(found.name, style, found.song, poses, start_s, found.group)
 
 
 def read_pair(folder: Path) -> Clip:
@@ -175,6 +177,20 @@ def _files(root: Path) -> Iterable[Path]:
             path = Path(folder) / name
             if not name.startswith(".") and path.is_file():  # no pipe, at which reading would wait
                 yield path
+
+
+def _one_a_content(songs: set[Path], root: Path) -> dict[Path, str]:
+    """Each song's name below `root`; of files of one content that of the first, so that a copy is no song unseen."""
+    of_size: dict[int, list[Path]] = {}
+    for song in sorted(songs):
+        of_size.setdefault(song.stat().st_size, []).append(song)
+    first: dict[tuple[int, str], str] = {}
+    groups = {}
+    for size, alike in of_size.items():
+        for song in alike:
+            content = content_of(song) if len(alike) > 1 else ""
+            groups[song] = first.setdefault((size, content), str(song.relative_to(root)))
+    return groups
 
 
 def _names(paths: list[Path]) -> list[str]:

@@ -29,16 +29,14 @@ WHOLE = 0.8  # of the time that a video tells: it has pictures for so much, or i
 
 
 def videos(path: Path) -> list[Path]:
-    """The videos to look at: `path` itself, or those in it and below that have no JSON yet.
+    """The videos to look at: `path` itself, or those in it and below, but none that has its JSON already.
 
-    Raises `ParameterError` where there is none, `OutputError` where the JSON of `path` is there, or two would have one.
+    Raises `ParameterError` where there is no video, `OutputError` where two would have one JSON.
     """
     if path.is_file():
         if path.suffix.lower() not in VIDEO:
             raise ParameterError(f"{path} is no video by its name", f"an ending of {', '.join(sorted(VIDEO))}")
-        if _json_of(path).exists():
-            raise OutputError(f"{_json_of(path)} is there already", "", "delete or move it to look once more")
-        return [path]
+        return [] if _json_of(path).exists() else [path]
     if not path.is_dir():
         raise ParameterError(f"there is no {path}", "VIDEO: a video, or a folder of videos")
     named = sorted(found for found in path.rglob("*") if found.suffix.lower() in VIDEO and found.is_file())
@@ -112,7 +110,7 @@ def _pictures(video: Path) -> tuple[float, Iterator]:
     opened = cv2.VideoCapture(str(video))  # it turns what a telephone has filmed upright
     rate, told = opened.get(cv2.CAP_PROP_FPS), opened.get(cv2.CAP_PROP_FRAME_COUNT)  # some files do not tell how many
     if not opened.isOpened() or not 1 <= rate <= 1000:
-        raise MediaError(f"{video} cannot be read as a video", "a film that OpenCV decodes, such as an mp4")
+        raise MediaError(f"{video} cannot be read as a video", "a whole film that OpenCV decodes, such as an mp4")
     told_s = max(0.0, told / rate)
     _check_length(video, told_s)
 
@@ -148,10 +146,13 @@ def _json_of(video: Path) -> Path:
 
 
 def main(words: list[str] | None = None) -> int:
-    """`python -m d2m.video_keypoints path`: look at a video, or at all in a folder; 1 where one of them failed."""
+    """`python -m d2m.video_keypoints path`: look at a video, or at all in a folder; 1 where one of them failed.
+
+    What failed is told once more at the end, where MediaPipe's own words do not hide it.
+    """
     parser = argparse.ArgumentParser(prog="python -m d2m.video_keypoints", description=__doc__.splitlines()[0])
     parser.add_argument("path", help="a video, or a folder of videos")
-    path, failed = parser.parse_args(words).path, False
+    path, failed = parser.parse_args(words).path, []
     try:
         if not path:
             raise ParameterError("VIDEO is not given", "a video or a folder: make keypoints VIDEO=path/to/take1.mp4")
@@ -159,7 +160,7 @@ def main(words: list[str] | None = None) -> int:
     except D2MError as error:
         sys.exit(str(error))
     if not found:
-        print(f"all videos in {path} have been looked at: each has its JSON")
+        print(f"{path} has been looked at: beside each video is its JSON; delete one to look once more")
     for video in found:
         try:
             clip = find(video)
@@ -168,9 +169,10 @@ def main(words: list[str] | None = None) -> int:
             seen = sum(row is not None for row in clip["confidence"])
             print(f"{_json_of(video)}: {clip['frames']} frames, somebody in {seen}", flush=True)
         except D2MError as error:
-            print(error, file=sys.stderr, flush=True)
-            failed = True
-    return int(failed)
+            failed.append(str(error))
+    for reason in failed:
+        print(reason, file=sys.stderr)
+    return int(bool(failed))
 
 
 if __name__ == "__main__":

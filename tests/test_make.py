@@ -1,6 +1,7 @@
 """make and .ci/run: the targets are there, and what is asked for reaches the notebook as it was written."""
 
 import json
+import logging
 import os
 import shutil
 import subprocess
@@ -92,6 +93,12 @@ def test_jupyterlab_is_set_up_for_uploads_of_songs(clone):
     assert limit == 1e9
 
 
+def test_kernels_are_set_up_to_begin_without_a_warning(clone):
+    settings = ".venv/etc/ipython/ipython_kernel_config.json"
+    assert make(clone, "-o", ".venv/.d2m-ready", settings).returncode == 0
+    assert json.loads((clone / settings).read_text()) == {"IPKernelApp": {"log_level": logging.ERROR}}
+
+
 def test_without_options_a_dance_takes_the_notebooks_own_parameters(clone):
     given, last = dance(clone)
     assert given == {} and last == "The dance: runs/builtin-demo/dances/a song.mp4"
@@ -122,12 +129,12 @@ def test_every_option_has_its_parameter_and_numbers_stay_numbers(clone):
 
 
 @pytest.mark.parametrize("target, wrong, known", [
-    ("dance", "STLYE", "SONG STYLE SEED"), ("study", "STLYE", "SONG STYLE SEED"), ("dance", "VIDEO", "SONG STYLE SEED"),
-    ("keypoints", "CORPUS", "VIDEO PYTHON"),
+    ("dance", "STLYE", "SONG STYLE SEED"), ("dance", "STEPS", "SONG STYLE SEED"), ("dance", "VIDEO", "SONG STYLE SEED"),
+    ("study", "SONG", "CORPUS PRESET DEVICE STEPS PYTHON"), ("keypoints", "CORPUS", "VIDEO PYTHON"),
 ])  # fmt: skip
 def test_a_name_that_make_does_not_know_is_refused(clone, target, wrong, known):
     done = make(clone, target, f"{wrong}=two words.mp3")
-    assert done.returncode != 0 and f"There is no {wrong}: make knows {known}" in done.stderr
+    assert done.returncode != 0 and f"There is no {wrong}: make {target} knows {known}" in done.stderr
     assert not (clone / "runs" / ".begun").exists() and done.stdout == ""  # nor anything installed
 
 

@@ -92,6 +92,14 @@ def test_a_built_corpus_in_a_folder_is_no_clip_of_that_folder(small_corpus, tmp_
         corpus.open_corpus(str(tmp_path))
 
 
+def test_videos_in_which_nobody_was_looked_for_yet_are_told_with_what_to_do(tmp_path):
+    (tmp_path / "salsa").mkdir()
+    for name in ("one.mp4", "two.MOV", "three.mp3"):
+        (tmp_path / "salsa" / name).touch()
+    with pytest.raises(CorpusError, match=rf"make keypoints VIDEO={tmp_path} finds who dances in its 2 videos"):
+        corpus.open_corpus(str(tmp_path))
+
+
 @pytest.mark.parametrize("name", ["missing", "empty", "file.txt"])
 def test_a_folder_that_is_no_corpus_is_refused_by_name(tmp_path, name):
     (tmp_path / "empty").mkdir()

@@ -80,7 +80,7 @@ def test_a_run_that_cannot_be_written_is_refused(tmp_path, monkeypatch):
     ("run", Path("runs/a"), r"run is .*Path.*expected the folder of the run"),
     ("preset", "big", "the preset 'big' is unknown; expected one of demo, full, paper"),
     ("preset", 1, r'preset is 1 \(int\); expected "demo", "full" or "paper"'),
-    ("seed", "0", r"seed is '0' \(str\); expected a whole number; give a number: papermill -p seed NUMBER"),
+    ("seed", "0", r"seed is '0' \(str\); expected a whole number; give a number: make SEED=NUMBER, or "),
     ("seed", True, r"seed is True \(bool\); expected a whole number"),
     ("seed", 1.0, r"seed is 1\.0 \(float\); expected a whole number"),
     ("seed", -1, "seed is -1; expected a number from 0 to 2147483647"),
@@ -96,7 +96,7 @@ def test_a_run_that_cannot_be_written_is_refused(tmp_path, monkeypatch):
     ("n", 0, "n is 0; expected a number from 1 to 64"),
     ("n", 65, "n is 65; expected a number from 1 to 64"),
     ("n", "1", r"n is '1' \(str\); expected a number of dances"),
-    ("bpm", "120", r"bpm is '120' \(str\); expected beats a minute, 0 .*; give a number: papermill -p bpm NUMBER"),
+    ("bpm", "120", r"bpm is '120' \(str\); expected beats a minute, about, 0 .*; give a number: make BPM=NUMBER, or "),
     ("bpm", True, r"bpm is True \(bool\)"), ("bpm", None, r"bpm is None \(NoneType\)"),
     *(("bpm", value, rf"bpm is {value}; expected a tempo from 30 to 300, or 0 for the one heard")
       for value in (-120, 29.9, 301, float("nan"), float("inf"))),
@@ -147,9 +147,10 @@ def test_a_song_is_found_from_the_root_of_the_repository(monkeypatch, tmp_path):
     assert parameters.find_song(str(tmp_path / "it's a song.mp3")) == tmp_path / "it's a song.mp3"
 
 
-@pytest.mark.parametrize("song", ["not there.mp3", "tests"])
-def test_a_song_that_is_no_file_is_refused(song):
-    told = rf"song is '{song}', and there is no file {re.escape(str(ROOT / song))}; .*begins at the repository's root"
+@pytest.mark.parametrize("song, problem", [("not there.mp3", "there is no file {}"), ("tests", "{} is a folder")])
+def test_a_song_that_is_no_file_is_refused(song, problem):
+    problem = problem.format(re.escape(str(ROOT / song)))
+    told = rf"song is '{song}', and {problem}; .*begins at the repository's root, and one with blanks needs quotes"
     with pytest.raises(ParameterError, match=told):
         parameters.find_song(song)
 
@@ -162,11 +163,17 @@ def test_without_a_song_there_is_one_of_our_own(own_cache):
     assert path.is_relative_to(own_cache)
 
 
-def test_a_song_is_heard_in_the_tempo_or_on_the_beats_that_are_given(tmp_path, own_cache, write_sound):
+def test_a_song_is_heard_in_the_tempo_or_on_the_beats_that_are_given(tmp_path, own_cache, write_sound, capsys):
     song = write_sound(tmp_path / "song.wav", songs.drum_track(120, 12.0).samples, 22050)
     (tmp_path / "beats.txt").write_text("1\n2\n3\n4\n5\n")
     assert parameters.listen(song).tempo == pytest.approx(120, rel=0.02)
     assert parameters.listen(song, 60).tempo == pytest.approx(60, rel=0.02)
+    assert capsys.readouterr().err == ""
+    for _ in range(2):
+        other = parameters.listen(song, 100).tempo  # near that the onsets have none
+    assert abs(other / 100 - 1) > parameters.NOT_ASKED
+    (told,) = capsys.readouterr().err.splitlines()
+    assert told.startswith(f"asked for 100 beats a minute; near that the onsets of song.wav repeat {other:.1f} times")
     assert parameters.listen(song, beats=str(tmp_path / "beats.txt")).beats_s.tolist() == [1, 2, 3, 4, 5]
 
 
