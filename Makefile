@@ -1,4 +1,5 @@
-# make setup | dance | keypoints | test | test-browser | coverage | soak | mutants | study | figures; `make` alone says what they do.
+# make setup | dance | keypoints | test | test-browser | coverage | soak | mutants | study | figures; `make` alone says
+# what they do.
 # Another Python than the python3 of the PATH: make setup PYTHON=python3.12
 
 PYTHON ?= python3
@@ -131,8 +132,8 @@ named:
 	@case "$$D2M_VIDEO" in "~"*) ;; *) [ -e "$$D2M_VIDEO" ] || { \
 		echo "There is no $$D2M_VIDEO: VIDEO names a video or a folder of videos." >&2; exit 1; } ;; esac
 
-# MediaPipe's last version with its models inside, and what it was tried with. It needs NumPy 1, a Python of its time, and so an
-# environment of its own; it brings OpenCV, which does not load without a library for windows.
+# MediaPipe's last version with its models inside, and what it was tried with. It needs NumPy 1, a Python of its time,
+# and so an environment of its own; it brings OpenCV, which does not load without a library for windows.
 KEYPOINTS := mediapipe==0.10.21 numpy==1.26.4 opencv-contrib-python==4.11.0.86 protobuf==4.25.9 jax==0.7.1 \
 	jaxlib==0.7.1 filelock==4.3.1 tqdm==4.70.1
 $(MEDIAPIPE)/.d2m-ready: Makefile

@@ -27,8 +27,8 @@ class D2MError(Exception):
         # What notebooks show, by IPython's rule: the lines of cells, which are in no file, and the sentence. What lies
         # between tells a user nothing; `traceback.print_exception(sys.last_value)` shows it to who looks for a bug.
         frames = traceback.extract_tb(self.__traceback__)
-        cells = [f"line {frame.lineno}: {frame.line}" for frame in frames if not os.path.exists(frame.filename)]
-        return [*cells, f"{type(self).__name__}: {self}"]
+        of_cells = [frame for frame in frames if frame.line and not os.path.exists(frame.filename)]
+        return [*(f"line {frame.lineno}: {frame.line}" for frame in of_cells), f"{type(self).__name__}: {self}"]
 
 
 class MediaError(D2MError):

@@ -188,9 +188,17 @@ def _one_a_content(songs: set[Path], root: Path) -> dict[Path, str]:
     groups = {}
     for size, alike in of_size.items():
         for song in alike:
-            content = content_of(song) if len(alike) > 1 else ""
+            content = _content(song) if len(alike) > 1 else ""
             groups[song] = first.setdefault((size, content), str(song.relative_to(root)))
     return groups
+
+
+def _content(song: Path) -> str:
+    """What is in a song; of one that cannot be opened, which is told when it is read, its path."""
+    try:
+        return content_of(song)
+    except OSError:
+        return str(song)
 
 
 def _names(paths: list[Path]) -> list[str]:
