@@ -105,18 +105,14 @@ endef
 
 # A name that make does not know would be ignored: STLYE=ballet would dance in another style without a word. It is told
 # before anything is installed.
-DANCE := SONG STYLE SEED N BPM BEATS ENERGY PRESET CORPUS DEVICE PAPERMILL
-STUDY := CORPUS PRESET DEVICE STEPS
-LOOK := VIDEO
-ASKED := $(if $(filter dance,$(MAKECMDGOALS)),$(DANCE)) $(if $(filter study,$(MAKECMDGOALS)),$(STUDY)) \
-	$(if $(filter keypoints,$(MAKECMDGOALS)),$(LOOK))
-KNOWN := $(strip $(ASKED)) PYTHON
+KNOWN_dance := SONG STYLE SEED N BPM BEATS ENERGY PRESET CORPUS DEVICE PAPERMILL
+KNOWN_study := CORPUS PRESET DEVICE STEPS
+KNOWN_keypoints := VIDEO
+KNOWN := $(strip $(foreach target,$(MAKECMDGOALS),$(KNOWN_$(target))))
 GIVEN = $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
-ifneq ($(strip $(ASKED)),)
-$(foreach name,$(filter-out $(KNOWN) MAKEFLAGS,$(GIVEN)),$(error There is no $(name): make $(MAKECMDGOALS) knows $(KNOWN)))
-endif
-ifneq ($(filter keypoints,$(MAKECMDGOALS)),)
-$(if $(value VIDEO),,$(error There is no VIDEO: name a video or a folder of videos (make keypoints VIDEO=path/to/take1.mp4)))
+ifneq ($(KNOWN),)
+$(foreach name,$(filter-out $(KNOWN) PYTHON MAKEFLAGS,$(GIVEN)),$(error There is no $(name): make $(MAKECMDGOALS) knows \
+	$(KNOWN) PYTHON))
 endif
 
 dance: setup notebooks/05_dance.ipynb
@@ -130,7 +126,7 @@ keypoints: named $(MEDIAPIPE)/.d2m-ready
 
 named:
 	@case "$$D2M_VIDEO" in "~"*) ;; *) [ -e "$$D2M_VIDEO" ] || { \
-		echo "There is no $$D2M_VIDEO: VIDEO names a video or a folder of videos." >&2; exit 1; } ;; esac
+		echo "VIDEO is '$$D2M_VIDEO': it must name a video, or a folder of videos, that is there." >&2; exit 1; } ;; esac
 
 # MediaPipe's last version with its models inside, and what it was tried with. It needs NumPy 1, a Python of its time,
 # and so an environment of its own; it brings OpenCV, which does not load without a library for windows.

@@ -26,7 +26,7 @@ from d2m.clip import Clip
 from d2m.clock import FPS, frame_times, to_frames
 from d2m.corpus_rules import check_arrays, check_digest, check_entry, digest
 from d2m.errors import CorpusError, MediaError, PoseError
-from d2m.files import read_arrays, read_json
+from d2m.files import content_of, read_arrays, read_json
 from d2m.lock import alone_in
 from d2m.paths import ROOT, cache_folder, make_folder, replacing, resolve
 from d2m.progress import progress
@@ -126,7 +126,7 @@ def open_corpus(source: str, jobs: int = -1) -> Corpus:
             build("builtin", {clip.name: partial(_same, clip) for clip in clips}, folder, jobs)
 
         return _built_once(folder, build_builtin)
-    from d2m import sources
+    from d2m import placement, sources
 
     path = resolve(source, "corpus")
     found, unknown = sources.find(path)
@@ -138,10 +138,12 @@ def open_corpus(source: str, jobs: int = -1) -> Corpus:
             )  # fmt: skip
         return read(path)
     if not found:
+        videos = len(placement.videos_in(path))
+        look = f"make keypoints VIDEO={path} finds who dances in its {videos} videos; else " if videos else ""
         raise CorpusError(
             f"{path} is no corpus" if path.exists() else f"there is no folder {path}",
             f'"builtin", a folder with clips of {", ".join(sources.FORMATS)}, or one with a corpus.json',
-            f"{_videos_in(path)}check the parameter corpus, and d2m/FORMATS.md for what each format looks like",
+            f"{look}check the parameter corpus, and d2m/FORMATS.md for what each format looks like",
         )
     folder = _cached(path.name, (*sources.RECIPE, *ANALYSIS), json.dumps([str(path), sources.state(found)]))
 
@@ -151,14 +153,6 @@ def open_corpus(source: str, jobs: int = -1) -> Corpus:
         print(f"corpus {path.name}: {told}", file=sys.stderr)
 
     return _built_once(folder, build_found)
-
-
-def _videos_in(folder: Path) -> str:
-    """What to do where a folder holds videos and nothing that tells who dances in them."""
-    from d2m.placement import VIDEO
-
-    count = sum(path.suffix.lower() in VIDEO for path in folder.rglob("*")) if folder.is_dir() else 0
-    return f"make keypoints VIDEO={folder} finds who dances in its {count} videos; else " if count else ""
 
 
 def build(name: str, readers: dict[str, Callable[[], Clip]], folder: Path, jobs: int = -1) -> None:
@@ -272,8 +266,8 @@ def _prepare(name: str, reader: Callable[[], Clip], folder: Path) -> Entry | tup
     with replacing(folder / f"{clip.name}.npz") as temporary, temporary.open("wb") as file:
         np.savez(file, **arrays)
     return Entry(
-        clip.name, clip.style, str(clip.song), float(clip.start_s), clip.group or clip.name, clip.split, count,
-        digest(arrays),
+        clip.name, clip.style, str(clip.song), float(clip.start_s), clip.group or content_of(clip.song), clip.split,
+        count, digest(arrays),
     )  # fmt: skip
 
 

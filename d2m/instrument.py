@@ -4,6 +4,7 @@ Plain functions, called by the notebook, by its widgets and by the tests alike.
 """
 
 import hashlib
+import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -21,6 +22,7 @@ from d2m.paths import replacing
 
 SHOWN_S = 20.0  # of a dance, drawn and shown at once; saving draws all of it
 GIF_S = 5.0  # of a dance, kept as a GIF
+NOT_ASKED = 0.05  # by which a tempo may differ from the one asked for without a word
 TRIED = 8  # dances among which the calmest or the liveliest are looked for
 FIRST_POSES = ("", "last", "file")  # one of training; where the dance before ended; of a file
 # How a dance is kept, by the ending of the file.
@@ -115,10 +117,19 @@ def read_tempo(text: str) -> float:
 
 
 def dances(dancer: Dancer, request: Request) -> list[Dance]:
-    """The dances that were asked for. Raises `MediaError`, `ParameterError`, `PoseError`."""
+    """The dances that were asked for; where the beats have another tempo than `bpm`, that is told on stderr.
+
+    Raises `MediaError`, `ParameterError`, `PoseError`.
+    """
     parameters.OWN["energy"].check(request.energy)
     generate.check(dancer, request.style, request.count)
     heard = parameters.listen(request.song, request.bpm, request.beats)
+    if request.bpm and abs(heard.tempo / request.bpm - 1) > NOT_ASKED:
+        print(
+            f"asked for {request.bpm:g} beats a minute; near that the onsets of {request.song.name} repeat "
+            f"{heard.tempo:.1f} times a minute, and so the beats are (a file of beats is taken as it is)",
+            file=sys.stderr,
+        )  # fmt: skip
     asked = (request.seed, request.style, request.tried, request.first_pose)
     drawn = generate.dance_to(dancer, heard, request.song, *asked)
     if request.energy:

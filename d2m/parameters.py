@@ -7,10 +7,8 @@ it is an error. What papermill injects, and the notebook's own parameters, are c
 import ast
 import difflib
 import os
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from types import UnionType
 
@@ -29,7 +27,6 @@ MARK = "# Parameters"  # the first line of a cell of parameters, ours and paperm
 MOST_DANCES = 64  # of one notebook run: each becomes a video
 LARGEST_SEED = 2**31 - 1
 ENERGIES = ("", "calm", "lively")
-NOT_ASKED = 0.05  # by which a tempo may differ from the one asked for without a word
 
 
 @dataclass(frozen=True)
@@ -139,29 +136,17 @@ def find_song(song: str) -> Path:
 
 def listen(path: Path, bpm: float = 0, beats: str = "") -> music.Music:
     """What is heard in the song at `path`: at about the tempo `bpm` (0: the one heard), or on the beats in the file
-    `beats`. Where the song's onsets repeat at another tempo than `bpm`, that is told on stderr.
+    `beats`.
 
     Raises `MediaError` for a song, and `ParameterError` for a file of beats, that cannot be used, and for both given.
     """
     if not beats:
-        heard = music.analyse(path, bpm or None)
-        if bpm and abs(heard.tempo / bpm - 1) > NOT_ASKED:
-            _tell(
-                f"asked for {bpm:g} beats a minute; near that the onsets of {path.name} repeat {heard.tempo:.1f} times "
-                "a minute, and so the beats are (a file of beats is taken as it is)"
-            )
-        return heard
+        return music.analyse(path, bpm or None)
     given = resolve(beats, "beats")
     try:
         return music.analyse(path, bpm or None, given_beats.read(given))
     except ParameterError as error:
         raise ParameterError(f"beats is {beats!r}: {error.problem}", error.expected, error.remedy) from error
-
-
-@cache
-def _tell(message: str) -> None:
-    """Say something on stderr, once: a song is listened to more often."""
-    print(message, file=sys.stderr, flush=True)
 
 
 def check_style(style: str, styles: tuple[str, ...]) -> None:

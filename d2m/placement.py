@@ -7,8 +7,10 @@ style       the name of the nearest folder above that says more than what kind o
 frame rate  the number in `fps.txt` beside the clip or in a folder above; else that of the song, where it is a video
 """
 
+import os
 import re
 import unicodedata
+from collections.abc import Iterator
 from pathlib import Path
 
 from d2m.audio import frame_rate
@@ -36,6 +38,21 @@ FPS_FILE = "fps.txt"
 def is_media(path: Path) -> bool:
     """Whether a file's ending is one of sound or video."""
     return path.suffix.lower() in SOUND | VIDEO
+
+
+def files_in(root: Path) -> Iterator[Path]:
+    """Every regular file below `root`, in order; what is hidden (".name") and links to folders are passed over."""
+    for folder, folders, names in os.walk(root):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            path = Path(folder) / name
+            if not name.startswith(".") and path.is_file():  # no pipe, at which reading would wait
+                yield path
+
+
+def videos_in(root: Path) -> list[Path]:
+    """The videos below `root`."""
+    return [path for path in files_in(root) if path.suffix.lower() in VIDEO]
 
 
 def key(stem: str) -> str:

@@ -6,7 +6,6 @@ fps frames a second (None: see `placement`). Song and style are told by `placeme
 A new format is one line of `FORMATS`, and its module one word of `RECIPE`.
 """
 
-import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -19,7 +18,7 @@ from d2m import aist, bvh, keypoint_json, melody, openpose, placement, recording
 from d2m.clip import Clip
 from d2m.clock import frame_count
 from d2m.errors import CorpusError
-from d2m.files import content_of, head
+from d2m.files import head
 
 RECIPE = (
     "sources", "placement", "recording", "files", "melody", "keypoints", "openpose", "keypoint_json", "aist", "pickled",
@@ -78,7 +77,6 @@ class Found:
     files: tuple[Path, ...]
     song: Path | None
     root: Path
-    group: str = ""  # of the song: files of one content are one
 
 
 def find(folder: Path) -> tuple[list[Found], list[Path]]:
@@ -88,7 +86,7 @@ def find(folder: Path) -> tuple[list[Found], list[Path]]:
     """
     root = Path(folder)
     clips, media, unknown = {}, {}, []
-    for path in _files(root):
+    for path in placement.files_in(root):
         if placement.is_media(path):
             media.setdefault(placement.key(path.stem), []).append(path)
             continue
@@ -101,9 +99,8 @@ def find(folder: Path) -> tuple[list[Found], list[Path]]:
     keys = sorted(clips, key=lambda key: (key[0].parts, key[1]))
     names = _names([path.relative_to(root) for path, _ in keys])
     songs = [placement.song_of(path, FORMATS[format].songs(path), media, root) for path, format in keys]
-    groups = _one_a_content({song for song in songs if song}, root)
     found = [
-        Found(name, format, path, tuple(clips[path, format]), song, root, groups.get(song, ""))
+        Found(name, format, path, tuple(clips[path, format]), song, root)
         for name, song, (path, format) in zip(names, songs, keys, strict=True)
     ]
     return found, unknown
@@ -125,7 +122,7 @@ def read(found: Found) -> Clip:
     fps = recording.check_fps(placement.fps_of(found.path, found.song, found.root) if fps is None else fps, source)
     poses, start_s = recording.danced(joints, fps, source)
     style = format.style(found.path) or placement.style_of(found.path, found.song, found.root)
-    return Clip(found.name, style, found.song, poses, start_s, found.group)
+    return Clip(found.name, style, found.song, poses, start_s)
 
 
 def read_pair(folder: Path) -> Clip:
@@ -167,38 +164,6 @@ def told_apart(found: list[Found], unknown: list[Path], refused: Iterable[tuple[
         names = ", ".join([*(str(path) for path in unknown[:3]), *["..."][: len(unknown) - 3]])
         lines.append(f"left alone, of no known format: {len(unknown)} files ({names})")
     return "\n".join(lines)
-
-
-def _files(root: Path) -> Iterable[Path]:
-    """Every regular file below `root`, in order."""
-    for folder, folders, names in os.walk(root):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            path = Path(folder) / name
-            if not name.startswith(".") and path.is_file():  # no pipe, at which reading would wait
-                yield path
-
-
-def _one_a_content(songs: set[Path], root: Path) -> dict[Path, str]:
-    """Each song's name below `root`; of files of one content that of the first, so that a copy is no song unseen."""
-    of_size: dict[int, list[Path]] = {}
-    for song in sorted(songs):
-        of_size.setdefault(song.stat().st_size, []).append(song)
-    first: dict[tuple[int, str], str] = {}
-    groups = {}
-    for size, alike in of_size.items():
-        for song in alike:
-            content = _content(song) if len(alike) > 1 else ""
-            groups[song] = first.setdefault((size, content), str(song.relative_to(root)))
-    return groups
-
-
-def _content(song: Path) -> str:
-    """What is in a song; of one that cannot be opened, which is told when it is read, its path."""
-    try:
-        return content_of(song)
-    except OSError:
-        return str(song)
 
 
 def _names(paths: list[Path]) -> list[str]:

@@ -18,7 +18,7 @@ import numpy as np
 
 from d2m.errors import D2MError, MediaError, OutputError, ParameterError, PoseError
 from d2m.paths import replacing, resolve
-from d2m.placement import VIDEO
+from d2m.placement import VIDEO, videos_in
 from d2m.progress import progress
 
 MOST_FPS = 31  # pictures a second that are looked at: of 60 every second one
@@ -39,11 +39,10 @@ def videos(path: Path) -> list[Path]:
         return [] if _json_of(path).exists() else [path]
     if not path.is_dir():
         raise ParameterError(f"there is no {path}", "VIDEO: a video, or a folder of videos")
-    named = sorted(found for found in path.rglob("*") if found.suffix.lower() in VIDEO and found.is_file())
-    visible = [found for found in named if not any(part.startswith(".") for part in found.relative_to(path).parts)]
-    if not visible:
+    all_videos = videos_in(path)
+    if not all_videos:
         raise ParameterError(f"{path} holds no video", f"files such as take1.mp4 ({', '.join(sorted(VIDEO))})")
-    new = [found for found in visible if not _json_of(found).exists()]
+    new = [found for found in all_videos if not _json_of(found).exists()]
     for target, times in Counter(map(_json_of, new)).items():
         if times > 1:
             raise OutputError(f"{target} would be of {times} videos", "one of a name", "rename or remove the others")

@@ -1,6 +1,7 @@
 """`d2m.corpus`: built, read, split by song, what is broken is named, skipped and counted."""
 
 import hashlib
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -127,6 +128,17 @@ def test_groups_without_a_split_are_shared_out_whole(tmp_path, small_clips, read
     built = corpus.read(tmp_path)
     assert [len(built.split(name)) for name in corpus.SPLITS] == [28, 6, 6]  # 70, 15 and 15 %
     assert len({(entry.group, entry.split) for entry in built.entries}) == 20
+
+
+def test_clips_to_one_song_and_to_copies_of_it_are_one_group(tmp_path, small_clips, readers):
+    copy = shutil.copy(small_clips[0].song, tmp_path / "copy.flac")
+    songs = {"one": small_clips[0].song, "again": small_clips[0].song, "copy": copy, "other": small_clips[1].song}
+    clips = [replace(small_clips[0], name=name, song=song, group="", split="") for name, song in songs.items()]
+    corpus.build("copies", readers(clips), tmp_path / "built", jobs=1)
+    found = {entry.name: entry for entry in corpus.read(tmp_path / "built").entries}
+    assert len({found[name].group for name in ("one", "again", "copy")}) == 1
+    assert len({found[name].split for name in ("one", "again", "copy")}) == 1
+    assert found["other"].group != found["one"].group and found["other"].split != found["one"].split
 
 
 @pytest.mark.parametrize("error", [CorpusError("no song"), MediaError("silent"), PoseError("lost")], ids=str)

@@ -76,6 +76,14 @@ def test_what_cannot_be_danced_is_told(dancer, asked, told):
         instrument.dances(dancer, Request(Path("a.mp3"), **asked))
 
 
+@pytest.mark.parametrize("tempo, told", [(100, False), (104, False), (94, True), (107, True)])
+def test_beats_of_another_tempo_than_was_asked_for_are_told(drawn, monkeypatch, capsys, tempo, told):
+    monkeypatch.setattr(parameters, "listen", lambda song, bpm, beats: SimpleNamespace(tempo=float(tempo)))
+    assert len(instrument.dances("the dancer", Request(Path("a.mp3"), bpm=100))) == 1
+    said = f"asked for 100 beats a minute; near that the onsets of a.mp3 repeat {tempo:.1f} times a minute"
+    assert capsys.readouterr().err.startswith(said) == told
+
+
 def test_a_song_is_danced_in_the_tempo_or_on_the_beats_that_are_given(dancer, melody_song, tmp_path):
     (asked,) = instrument.dances(dancer, Request(melody_song, bpm=50))  # it is heard at 100
     assert np.median(np.diff(asked.beats_s)) == pytest.approx(1.2, abs=0.01)

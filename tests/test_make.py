@@ -224,7 +224,8 @@ def test_keypoints_refuses_a_python_that_mediapipe_is_not_for_and_leaves_no_stam
 
 
 @pytest.mark.parametrize("video, said", [
-    ("VIDEO=", "There is no VIDEO"), ("VIDEO=no film.mp4", "There is no no film.mp4: VIDEO names a video"),
+    ("VIDEO=", "VIDEO is '': it must name a video"),
+    ("VIDEO=no film.mp4", "VIDEO is 'no film.mp4': it must name a video"),
 ])  # fmt: skip
 def test_without_a_video_nothing_is_installed(clone, keypoints, video, said):
     done, calls = keypoints(video)

@@ -5,7 +5,6 @@ import shutil
 from codecs import BOM_UTF8
 from dataclasses import replace
 from pathlib import Path
-from unittest.mock import Mock
 
 import motions
 import numpy as np
@@ -86,29 +85,6 @@ def test_every_format_gives_the_same_dance_at_15_poses_a_second(mixed, body_at):
         assert flat.shape == (150, 14, 2)
         np.testing.assert_allclose(flat - flat[:1, :1], (whole - whole[:1, :1])[..., :2], atol=1e-3)
     assert {clip.style for clip in clips.values()} == {"salsa", "swing", "break", "cha-cha", "zumba"}
-
-
-def test_clips_to_one_song_and_to_copies_of_it_are_one_group(tmp_path, body_at, song):
-    body = body_at(frame_times(30 * SECONDS, 30.0))
-    for name in ("a/one", "a/two", "b/three", "b/four"):
-        motions.write_json(tmp_path / f"{name}.json", fps=30, keypoints=motions.keypoints(body, "COCO"))
-        song(tmp_path / f"{name}.mp3")
-    whole = (tmp_path / "b/four.mp3").read_bytes()
-    (tmp_path / "b/four.mp3").write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))  # of the same size
-    (tmp_path / "b/three.mp3").write_bytes(whole + b"TAG" + bytes(125))  # the same sound, and a title
-    groups = {clip.name: sources.read(clip).group for clip in sources.find(tmp_path)[0]}
-    one, three, four = (os.path.join(*parts) for parts in (("a", "one.mp3"), ("b", "three.mp3"), ("b", "four.mp3")))
-    assert groups == {"a_one": one, "a_two": one, "b_three": three, "b_four": four}
-
-
-def test_a_song_that_cannot_be_opened_is_a_group_of_its_own(tmp_path, body_at, song, monkeypatch):
-    for name in ("one", "two"):
-        motions.write_json(
-            tmp_path / f"{name}.json", fps=30, keypoints=motions.keypoints(body_at(frame_times(9)), "COCO")
-        )
-        song(tmp_path / f"{name}.mp3")
-    monkeypatch.setattr(sources, "content_of", Mock(side_effect=PermissionError("no")))
-    assert [clip.group for clip in sources.find(tmp_path)[0]] == ["one.mp3", "two.mp3"]
 
 
 def test_texts_that_begin_with_a_mark_of_utf_8_are_read_as_without(mixed):
