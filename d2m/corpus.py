@@ -28,7 +28,7 @@ from d2m.corpus_rules import check_arrays, check_digest, check_entry, digest
 from d2m.errors import CorpusError, MediaError, PoseError
 from d2m.files import content_of, read_arrays, read_json
 from d2m.lock import alone_in
-from d2m.paths import ROOT, cache_folder, make_folder, replacing, resolve
+from d2m.paths import cache_folder, make_folder, replacing, resolve
 from d2m.progress import progress
 
 FORMAT = 2
@@ -38,9 +38,7 @@ LATEST_END_S = 1.0  # after the end of its song, that a dance may last
 FOLDS = 4  # by song, for the study
 SHARES = (0.7, 0.15, 0.15)  # of the groups of a style, where the source fixes no split
 ARRAYS = ("poses", "music_features", "music_beats_s", "kinematic_beats_s", "kinematic_strength", "known_beats_s")
-# A change in any of these makes a cached corpus stale: their text is part of its name.
-ANALYSIS = ("music", "beat_tracker", "spectrum", "audio", "kinematics", "pose", "clock", "corpus", "corpus_rules")
-BUILTIN_RECIPE = ("songs", "moves", "dancers", "builtin", *ANALYSIS)
+VERSION = 1  # of readers, built-in dances, music analysis and kinematic beats: a change makes cached corpora stale
 
 
 @dataclass(frozen=True)
@@ -119,7 +117,7 @@ def open_corpus(source: str, jobs: int = -1) -> Corpus:
     if source == "builtin":
         from d2m import builtin
 
-        folder = _cached("builtin", BUILTIN_RECIPE)
+        folder = _cached("builtin")
 
         def build_builtin() -> None:
             clips = builtin.make(cache_folder("songs") / folder.name, jobs=jobs)
@@ -145,7 +143,7 @@ def open_corpus(source: str, jobs: int = -1) -> Corpus:
             f'"builtin", a folder with clips of {", ".join(sources.FORMATS)}, or one with a corpus.json',
             f"{look}check the parameter corpus, and d2m/FORMATS.md for what each format looks like",
         )
-    folder = _cached(path.name, (*sources.RECIPE, *ANALYSIS), json.dumps([str(path), sources.state(found)]))
+    folder = _cached(path.name, json.dumps([str(path), sources.state(found)]))
 
     def build_found() -> None:
         build(path.name, {clip.name: partial(sources.read, clip) for clip in found}, folder, jobs)
@@ -218,12 +216,9 @@ def _built_once(folder: Path, build_it: Callable[[], None]) -> Corpus:
     return read(folder)
 
 
-def _cached(name: str, recipe: tuple[str, ...], source: str = "") -> Path:
-    """The cache folder of a corpus, named by its source and by the modules that make it."""
-    digest = hashlib.sha256(source.encode())
-    for module in recipe:
-        file = ROOT / "d2m" / f"{module}.py"
-        digest.update(file.read_bytes() if file.exists() else b"")
+def _cached(name: str, source: str = "") -> Path:
+    """The cache folder of a corpus, named by its source and the `VERSION` of the code that builds it."""
+    digest = hashlib.sha256(f"{VERSION} {source}".encode())
     return cache_folder("corpora") / f"{name}-{digest.hexdigest()[:12]}"
 
 

@@ -3,7 +3,7 @@
 Each gives clips (`clip.Clip`), or says which file does not fit and why. Dance with Melody brings its songs and splits;
 of the others a reader gives `(joints, fps)`: joints (T, 14, 2 or 3), y up, NaN where missing, in any unit of length, at
 fps frames a second (None: see `placement`). Song and style are told by `placement`, and the dance begins with the song.
-A new format is one line of `FORMATS`, and its module one word of `RECIPE`.
+A new format is one line of `FORMATS`.
 """
 
 import re
@@ -19,11 +19,6 @@ from d2m.clip import Clip
 from d2m.clock import frame_count
 from d2m.errors import CorpusError
 from d2m.files import head
-
-RECIPE = (
-    "sources", "placement", "recording", "files", "melody", "keypoints", "openpose", "keypoint_json", "aist", "pickled",
-    "bvh", "bvh_file", "skeleton", "travel",
-)  # fmt: skip
 
 LONGEST_NAME = 200  # bytes: file systems take 255, and a number and an ending follow
 MOST_TOLD = 10  # refused clips are told one a line

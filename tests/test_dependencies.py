@@ -58,7 +58,7 @@ def pins() -> dict[str, str]:
 def imported(modules: str = "*") -> set[str]:
     """Names of the packages that modules of d2m import, wherever in them."""
     names = set()
-    for path in (ROOT / "d2m").glob(f"{modules}.py"):
+    for path in (ROOT / "d2m").rglob(f"{modules}.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Import):
                 names |= {alias.name.partition(".")[0] for alias in node.names}

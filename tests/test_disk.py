@@ -167,7 +167,7 @@ def test_where_no_file_may_grow_each_write_fails_and_the_error_is_one(kind, writ
 
 def test_every_module_writes_by_replacing():
     found = []
-    for path in sorted((ROOT / "d2m").glob("*.py")):
+    for path in sorted((ROOT / "d2m").rglob("*.py")):
         tree = ast.parse(path.read_text())
         safe = {
             id(node)

@@ -13,7 +13,7 @@ import running_code
 
 from d2m.paths import ROOT
 
-MODULES = {path.stem: path for path in sorted((ROOT / "d2m").glob("*.py")) if path.stem != "__init__"}
+MODULES = {path.stem: path for path in sorted((ROOT / "d2m").rglob("*.py")) if path.stem != "__init__"}
 MACHINE = re.compile(r"(?<![\w.~)}<])/(?:work|home|root|tmp|Users|opt)(?=/)")  # a folder of one machine
 REGISTRY = re.compile(r"pypi|pythonhosted|npmjs|registry|artifactory|nexus|mirror|proxy|anaconda|download\.pytorch")
 BASE64 = re.compile(r"[A-Za-z0-9+/=]{60,}")  # pictures in notebooks; by chance it reads as anything
