@@ -6,7 +6,6 @@ hours. A program that no check is known for fails.
 
 import ast
 import importlib
-import inspect
 import re
 import shlex
 import tomllib
@@ -101,22 +100,8 @@ def check_python(words: list[str]) -> None:
     kind, *rest = words
     if kind == "-m":
         check_module(rest)
-    elif kind == "-c":
-        check_code(*rest)
     else:
         assert f"`{kind}`" in PAGES["d2m/FORMATS.md"]  # which shows that script
-
-
-def check_code(code: str) -> None:
-    """A line of imports and one call: the names are there and the call fits the function."""
-    *imports, last = ast.parse(code).body
-    names = {}
-    for line in imports:
-        module = importlib.import_module(line.module)
-        names |= {alias.name: getattr(module, alias.name) for alias in line.names}
-    call = last.value
-    given = [ast.literal_eval(argument) for argument in call.args]
-    inspect.signature(names[call.func.id]).bind(*given)
 
 
 def check_pip(words: list[str]) -> None:
@@ -147,6 +132,13 @@ def check_tensorboard(words: list[str]) -> None:
     assert brought("tensorboard") and words == ["--logdir", "runs"]
 
 
+def check_git(words: list[str]) -> None:
+    *options, url, folder = words
+    assert options == ["clone", "--depth", "1"] and url.startswith("https://github.com/")
+    taken = rf"(CORPUS=|corpus ){re.escape(folder)}$"  # by the command that stands after it
+    assert all(re.search(taken, block, re.M) for block in blocks("sh") if url in block)
+
+
 def check_cd(words: list[str]) -> None:
     assert (ROOT / words[0]).is_dir()
 
@@ -158,7 +150,7 @@ def check_source(words: list[str]) -> None:
 CHECKS = {
     "make": check_make, "papermill": check_papermill, "torchrun": check_torchrun, "python": check_python,
     "pip": check_pip, "conda": check_conda, "cd": check_cd, ".": check_source,
-    "jupyter": check_jupyter, "tensorboard": check_tensorboard,
+    "jupyter": check_jupyter, "tensorboard": check_tensorboard, "git": check_git,
     "srun": lambda words: CHECKS[words[0]](words[1:]),
 }  # fmt: skip
 
@@ -186,8 +178,8 @@ def test_a_command_names_what_there_is_and_gives_it_what_it_takes(command, on_a_
     "papermill 06_sing.ipynb out.ipynb", "papermill 05_dance.ipynb out.ipynb -r sonng a.mp3",
     "papermill 05_dance.ipynb out.ipynb -r n 3", "papermill 05_dance.ipynb out.ipynb -p song 007",
     "torchrun -m d2m.train_models --run path", "python -m d2m.train_models --presett demo", "python -m d2m.nothing",
-    'python -c "from d2m.fetch import melody; melody()"', "pip install mediapipe", "tensorbored --logdir runs",
-    'python -c "from d2m.fetch import dance_with_melody; dance_with_melody()"', "jupyter labb notebooks",
+    "pip install mediapipe", "tensorbored --logdir runs", "jupyter labb notebooks", "git clone --depth 1 data/melody",
+    "git clone --depth 1 https://github.com/Music-to-dance-motion-synthesis/dataset melody",
 ])  # fmt: skip
 def test_a_command_that_is_wrong_is_found(command, on_a_gpu):
     with pytest.raises(

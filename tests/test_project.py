@@ -16,6 +16,7 @@ from d2m.paths import ROOT
 MODULES = {path.stem: path for path in sorted((ROOT / "d2m").rglob("*.py")) if path.stem != "__init__"}
 MACHINE = re.compile(r"(?<![\w.~)}<])/(?:work|home|root|tmp|Users|opt)(?=/)")  # a folder of one machine
 REGISTRY = re.compile(r"pypi|pythonhosted|npmjs|registry|artifactory|nexus|mirror|proxy|anaconda|download\.pytorch")
+NETWORK = "socket|ssl|urllib3?|http|requests|ftplib|aiohttp|httpx|pooch"  # packages
 BASE64 = re.compile(r"[A-Za-z0-9+/=]{60,}")  # pictures in notebooks; by chance it reads as anything
 LARGEST_BYTES = 1_000_000  # of a notebook or a figure
 
@@ -86,6 +87,15 @@ def test_the_package_itself_holds_its_docstring_its_version_and_how_threads_wait
 @pytest.mark.parametrize("name", MODULES)
 def test_a_module_runs_no_code_that_it_reads(name):
     assert running_code.found(tree(MODULES[name])) == []
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_does_not_use_the_network(name):
+    text = MODULES[name].read_text()
+    assert not re.search(r"\b(https?|ftp)://", text)
+    assert not re.search(rf"^\s*(import|from) ({NETWORK})\b", text, re.M)
+    programs = set(re.findall(r"""["'](git|curl|wget)\b""", text))
+    assert programs == ({"git"} if name == "checkpoint" else set())  # which asks for the commit of its own code
 
 
 @pytest.mark.parametrize("path", notebooks(), ids=lambda path: path.stem)
