@@ -1,4 +1,4 @@
-# make setup | dance | keypoints | test | test-browser | coverage | soak | mutants | study | figures; `make` alone says
+# make setup | dance | keypoints | test | test-browser | bench | coverage | soak | mutants | study | figures; `make` alone says
 # what they do.
 # Another Python than the python3 of the PATH: make setup PYTHON=python3.12
 
@@ -37,6 +37,8 @@ export D2M_CORPUS = $(value CORPUS)
 export D2M_DEVICE = $(value DEVICE)
 export D2M_STEPS = $(value STEPS)
 export D2M_VIDEO = $(value VIDEO)
+OPTIONS = $(if $(value CORPUS),--corpus "$$D2M_CORPUS") $(if $(value PRESET),--preset "$$D2M_PRESET") \
+	$(if $(value DEVICE),--device "$$D2M_DEVICE") $(if $(value STEPS),--steps "$$D2M_STEPS")
 # papermill -r gives a string whatever it looks like ("007"), -p a number where it looks like one.
 PARAMETERS = $(if $(value SONG),-r song "$$D2M_SONG") $(if $(value STYLE),-r style "$$D2M_STYLE") \
 	$(if $(value SEED),-p seed "$$D2M_SEED") $(if $(value N),-p n "$$D2M_N") \
@@ -46,7 +48,7 @@ PARAMETERS = $(if $(value SONG),-r song "$$D2M_SONG") $(if $(value STYLE),-r sty
 	$(if $(value DEVICE),-r device "$$D2M_DEVICE")
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dance keypoints named test test-browser coverage soak mutants study figures
+.PHONY: help setup dance keypoints named test test-browser bench coverage soak mutants study figures
 
 help:
 	@echo 'make dance     a dance to a built-in song; trains first what is not trained yet'
@@ -55,6 +57,7 @@ help:
 	@echo 'make keypoints VIDEO=file   who dances in a video, or in each of a folder, as keypoints beside it: for CORPUS='
 	@echo 'make test      unit tests; the five notebooks run again and checked'
 	@echo 'make test-browser   notebook 5 in JupyterLab in Chromium: run, pressed, seen, heard (installs Chromium if root)'
+	@echo 'make bench     how long each stage takes, and on which machine (ten minutes)'
 	@echo 'make coverage  which lines of d2m the unit tests run (a quarter of an hour)'
 	@echo 'make soak      what takes too long for make test: kills, damaged files, long runs, the commands of the README (hours)'
 	@echo 'make mutants   small changes to the modules that cut, warp and measure: which of them no test sees (long)'
@@ -87,7 +90,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(VENV)/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[dev]' || { \
 		echo 'The installation failed, for the reason above; make setup goes on from here.' >&2; exit 1; }
 	@echo 'Compiling what the beat tracker needs, once (half a minute) ...'
-	@$(VENV)/bin/python -c 'from d2m import music; music.warm()'
+	@$(VENV)/bin/python -c 'from d2m.music.analysis import warm; warm()'
 	@touch $@
 	@echo 'Ready.'
 
@@ -122,7 +125,7 @@ dance: setup notebooks/05_dance.ipynb
 	@find runs/*/dances -name '*.mp4' -newer runs/.begun | sort | sed 's/^/The dance: /'
 
 keypoints: named $(MEDIAPIPE)/.d2m-ready
-	@$(MEDIAPIPE)/bin/python -m d2m.video_keypoints -- "$$D2M_VIDEO"
+	@$(MEDIAPIPE)/bin/python -m d2m keypoints -- "$$D2M_VIDEO"
 
 named:
 	@case "$$D2M_VIDEO" in "~"*) ;; *) [ -e "$$D2M_VIDEO" ] || { \
@@ -170,6 +173,9 @@ test-browser: setup
 		$(VENV)/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[browser]' || exit 1; \
 	$(VENV)/bin/python -m pytest tests/browser
 
+bench: setup
+	@$(VENV)/bin/python tests/bench/bench.py
+
 coverage: setup
 	@$(VENV)/bin/python -m coverage erase
 	@$(VENV)/bin/python -m coverage run -m pytest -o addopts= -p no:nbval tests
@@ -184,7 +190,7 @@ mutants: setup
 	@$(VENV)/bin/python tests/soak/mutants.py
 
 study: setup
-	@$(VENV)/bin/python -c 'from d2m import study; study.main()'
+	@$(VENV)/bin/python -m d2m study $(OPTIONS)
 
 # Nothing else writes into figures/. Times, progress and the state of controls are not kept: they differ each time.
 figures: setup $(NOTEBOOKS)

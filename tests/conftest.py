@@ -3,7 +3,7 @@
 `tiny_run` is a whole run, from corpus to MM-GAN, with networks so small and trained so little that it takes seconds.
 
 The cache is the project's own; `own_cache` gives a test an empty one. numba's compiled code is found in either case,
-for `d2m.music` fixes its folder when it is imported here.
+for `d2m.music.analysis` fixes its folder when it is imported here.
 """
 
 import json
@@ -19,10 +19,14 @@ import pytest
 import torch
 import toys
 
-from d2m import builtin, corpus, experiment, music, pose, presets, songs  # noqa: F401
-from d2m.clip import Clip
-from d2m.paths import ROOT
-from d2m.train import TrainConfig
+from d2m.data import corpus
+from d2m.data.builtin import clips as builtin_clips
+from d2m.data.builtin import songs
+from d2m.experiments import experiment, presets
+from d2m.files import ROOT
+from d2m.models.train import TrainConfig
+from d2m.motion import pose
+from d2m.motion.dance import Clip
 
 # PyAV's wheel has no libvorbis; FFmpeg's own encoder makes the same format, in stereo, and must be asked twice.
 CODECS = {
@@ -113,7 +117,7 @@ def readers() -> Callable[[list[Clip]], dict]:
 @pytest.fixture(scope="session")
 def small_clips(tmp_path_factory) -> list[Clip]:
     """Nine built-in clips of 20 s: in each of three styles one that trains, one that validates and one that tests."""
-    return builtin.make(tmp_path_factory.mktemp("songs"), songs_per_style=3, duration_s=20.0, jobs=1)
+    return builtin_clips.make(tmp_path_factory.mktemp("songs"), songs_per_style=3, duration_s=20.0, jobs=1)
 
 
 @pytest.fixture(scope="session")

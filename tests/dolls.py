@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from d2m import dancers
 from d2m.clock import frame_times
-from d2m.dance import Dance
-from d2m.samples import Sample
+from d2m.data.builtin import dancers
+from d2m.metrics.samples import Sample
+from d2m.motion.dance import Dance
 
 SECONDS = 20.0
 MUSIC = 0.5 * np.arange(1, 40)  # seconds: the beats of every sample made by hand

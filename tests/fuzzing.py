@@ -26,31 +26,19 @@ import torch
 from conftest import MARKERS, _write_sound, turning_body
 from toys import VAE, Toy, ToyConfig, new_vae
 
-from d2m import (
-    aist,
-    audio,
-    bvh,
-    checkpoint,
-    corpus,
-    corpus_rules,
-    export,
-    given_beats,
-    keypoint_json,
-    openpose,
-    parameters,
-    pose,
-    recording,
-    rows,
-    songs,
-    sources,
-    train,
-    train_state,
-)  # fmt: skip
 from d2m.clock import frame_times
-from d2m.dance import Dance
+from d2m.data import corpus, retarget, sources
+from d2m.data.builtin import songs
+from d2m.data.formats import aist, bvh, keypoints
 from d2m.errors import D2MError
-from d2m.estimates import Estimate
-from d2m.experiment import Experiment
+from d2m.experiments import report
+from d2m.experiments.experiment import Experiment
+from d2m.metrics.bootstrap import Estimate
+from d2m.models import checkpoint, train
+from d2m.motion import dance, pose
+from d2m.motion.dance import Dance
+from d2m.music import audio, beats
+from d2m.notebook import parameters  # fmt: skip
 
 HANGS_S = 120  # far longer than any file here takes; nobody waits for it but where something hangs
 MEMORY = 1 << 30  # bytes that reading may take beside the packages that are loaded
@@ -196,7 +184,7 @@ def _song(suffix: str) -> Callable[[Path], Path]:
 
 def _dance(folder: Path) -> Path:
     poses, times = turning_body(frame_times(60)).astype(np.float32), np.arange(0.1, 4, 0.5)
-    return export.write_npz(Dance(poses, times, times[::4], "zumba", 3, None), folder / "dance.npz")
+    return dance.write_npz(Dance(poses, times, times[::4], "zumba", 3, None), folder / "dance.npz")
 
 
 def _pose(folder: Path) -> Path:
@@ -217,7 +205,7 @@ def _corpus(file: str) -> Callable[[Path], Path]:
             name: times for name in ("music_beats_s", "kinematic_beats_s", "kinematic_strength", "known_beats_s")
         }
         np.savez(folder / "clip.npz", **arrays)
-        entry = corpus.Entry("clip", "zumba", "song.flac", 0.0, "clip", "train", 60, corpus_rules.digest(arrays))
+        entry = corpus.Entry("clip", "zumba", "song.flac", 0.0, "clip", "train", 60, corpus.digest(arrays))
         manifest = {"format": corpus.FORMAT, "name": "one", "styles": ["zumba"], "entries": [vars(entry)]}
         (folder / "corpus.json").write_text(json.dumps(manifest | {"refused": [["other", "no song"]]}))
         return folder / file
@@ -257,7 +245,7 @@ def _body(fps: float = 30.0) -> np.ndarray:
 
 def _bvh(folder: Path) -> Path:
     joints = turning_body(frame_times(60)).astype(np.float32)
-    return export.write_bvh(Dance(joints, np.arange(4.0), np.arange(2.0), "zumba", 3, None), folder / "dance.bvh")
+    return dance.write_bvh(Dance(joints, np.arange(4.0), np.arange(2.0), "zumba", 3, None), folder / "dance.bvh")
 
 
 def _openpose(folder: Path) -> Path:
@@ -275,7 +263,7 @@ def _as_clip(read: Callable[[Path], tuple]) -> Callable[[Path], object]:
 
     def read_clip(path: Path) -> object:
         joints, fps = read(path)
-        return recording.danced(joints, recording.check_fps(30.0 if fps is None else fps, str(path)), str(path))
+        return retarget.danced(joints, retarget.check_fps(30.0 if fps is None else fps, str(path)), str(path))
 
     return read_clip
 
@@ -295,7 +283,7 @@ def _load_weights(path: Path) -> torch.nn.Module:
 def _training() -> tuple:
     toy = Toy()
     optimisers = {name: torch.optim.Adam(weights) for name, weights in toy.players().items()}
-    return toy, optimisers, train_state.State(train.TrainConfig(9), 0, ToyConfig(), "corpus")
+    return toy, optimisers, train.State(train.TrainConfig(9), 0, ToyConfig(), "corpus")
 
 
 def _state(folder: Path) -> Path:
@@ -303,13 +291,13 @@ def _state(folder: Path) -> Path:
     for name, optimiser in optimisers.items():
         toy({"x": torch.ones(2, 3)}, 0, name)["total"].backward()
         optimiser.step()
-    train_state.keep(folder / "training.safetensors", toy, optimisers, {"error one": ([0, 1], [0.5, 0.4])}, agreed, 2)
+    train.keep(folder / "training.safetensors", toy, optimisers, {"error one": ([0, 1], [0.5, 0.4])}, agreed, 2)
     return folder / "training.safetensors"
 
 
 def _resume(path: Path) -> int:
     toy, optimisers, agreed = _training()
-    step = train_state.resume(path, toy, optimisers, {}, agreed)
+    step = train.resume(path, toy, optimisers, {}, agreed)
     for name, optimiser in optimisers.items():  # moments that do not fit show here
         toy({"x": torch.ones(2, 3)}, step, name)["total"].backward()
         optimiser.step()
@@ -323,28 +311,28 @@ def _losses(folder: Path) -> Path:
 
 
 def _scores(folder: Path) -> Path:
-    rows.write(folder / "scores.json", {"ours": {"speed": Estimate(1.0, np.array([0.9, 1.1]), 2)}})
+    report.write_scores(folder / "scores.json", {"ours": {"speed": Estimate(1.0, np.array([0.9, 1.1]), 2)}})
     return folder / "scores.json"
 
 
 READERS = (
     *(Reader(kind, _song(kind), audio.load) for kind in (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".mp4")),
-    Reader("dance npz", _dance, export.read_npz, (of_bytes, of_arrays, of_arrays)),
+    Reader("dance npz", _dance, dance.read_npz, (of_bytes, of_arrays, of_arrays)),
     Reader("pose npy", _pose, lambda path: parameters.read_pose(str(path)), (of_bytes, of_arrays)),
-    Reader("beats", _beats, given_beats.read),
+    Reader("beats", _beats, beats.read_beats),
     Reader("clip npz", _corpus("clip.npz"), _clip, (of_bytes, of_arrays, of_arrays)),
     Reader("manifest", _corpus("corpus.json"), _clip, (of_bytes, of_json, of_json), ("entry",)),
     Reader("motion JSON", _pair("skeletons.json"), lambda path: sources.read_pair(path.parent), (of_bytes, of_json)),
     Reader("config JSON", _pair("config.json"), lambda path: sources.read_pair(path.parent), (of_bytes, of_json)),
     Reader("BVH", _bvh, _as_clip(bvh.read)),
     Reader("pickle", lambda folder: motions.write_aist(folder, _body(60.0)), _as_clip(aist.read)),
-    Reader("OpenPose", _openpose, _as_clip(lambda path: openpose.read(sorted(path.parent.iterdir()))),
+    Reader("OpenPose", _openpose, _as_clip(lambda path: keypoints.read_openpose(sorted(path.parent.iterdir()))),
            (of_bytes, of_json)),
-    Reader("keypoint JSON", _keypoints, _as_clip(keypoint_json.read), (of_bytes, of_json)),
+    Reader("keypoint JSON", _keypoints, _as_clip(keypoints.read_keypoint_json), (of_bytes, of_json)),
     Reader("weights", _weights, _load_weights, (of_bytes, of_header)),
     Reader("training state", _state, _resume, (of_bytes, of_header)),
     Reader("losses", _losses, lambda path: Experiment(run=str(path.parent.parent)).losses("vae"), (of_bytes, of_json)),
-    Reader("scores", _scores, rows.read, (of_bytes, of_json)),
+    Reader("scores", _scores, report.read_scores, (of_bytes, of_json)),
 )  # fmt: skip
 
 

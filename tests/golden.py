@@ -11,8 +11,12 @@ import torch
 from conftest import turning_body
 from toys import music_of, new_dancer, new_vae
 
-from d2m import dancers, generate, kinematics, music, pose, songs, units, warp
 from d2m.clock import frame_count
+from d2m.data.builtin import dancers, songs
+from d2m.generation import generate
+from d2m.motion import kinematics, pose, units, warp
+from d2m.music import beats
+from d2m.music import features as music_features
 
 FILE = Path(__file__).with_suffix(".json")
 DECIMALS = 5
@@ -22,11 +26,11 @@ def numbers() -> dict[str, list]:
     """Step -> a few of its numbers, rounded."""
     torch.set_num_threads(1)
     song = songs.song("zumba", 8.0, seed=1)
-    strength, drums = music.onset_strength(song.samples)
-    features = music.features(song.samples)
+    strength, drums = music_features.onset_strength(song.samples)
+    features = music_features.features(song.samples)
     poses, known_s = dancers.dance("zumba", song.beats_s, song.metre, 8.0, 1)
     beats_s, beat_strength = kinematics.kinematic_beats(poses)
-    music_beats_s = music.extend_beats(song.beats_s, 8.0)
+    music_beats_s = beats.extend_beats(song.beats_s, 8.0)
     anchors = units.anchors(beats_s, music_beats_s, beat_strength)
     in_beat_time = units.to_beat_time(poses, anchors.times_s)
     times_s = np.linspace(0, 3, 7)
@@ -41,8 +45,8 @@ def numbers() -> dict[str, list]:
         "onset strength": strength[100:104],
         "drums": drums[100:104],
         "music features": features[[10, 60], :5],
-        "music beats": music.beats(strength, drums)[:6],
-        "beat rows": music.beat_rows(features, music_beats_s)[[1, 5], :3],
+        "music beats": beats.track_beats(strength, drums)[:6],
+        "beat rows": music_features.beat_rows(features, music_beats_s)[[1, 5], :3],
         "poses of a built-in dancer": poses[[0, 40, 110], 4],
         "known beats": known_s[:5],
         "kinematic beats": beats_s[:6],

@@ -23,9 +23,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from d2m import builtin, checkpoint, corpus, export, generate, presets, render, songs, train
-from d2m.experiment import Experiment
-from d2m.paths import BEGUN
+from d2m.data import corpus
+from d2m.data.builtin import clips as builtin_clips
+from d2m.data.builtin import songs
+from d2m.experiments import presets
+from d2m.experiments.experiment import Experiment
+from d2m.files import BEGUN
+from d2m.generation import generate
+from d2m.models import checkpoint, train
+from d2m.motion import dance as dance_files
+from d2m.visual import render
 
 PATIENCE_S = 600  # for one process; it takes seconds
 TRIES = 10  # for every kill that is wanted: some come after the job has ended
@@ -58,7 +65,7 @@ class Whole:
 def build_corpus(folder: Path, given: Path, size: Size) -> None:
     """Three songs are written, analysed and made a corpus of."""
     os.environ["D2M_CACHE"] = str(folder / "cache")
-    clips = builtin.make(folder / "songs", songs_per_style=1, duration_s=8.0, jobs=1)
+    clips = builtin_clips.make(folder / "songs", songs_per_style=1, duration_s=8.0, jobs=1)
     corpus.build("killed", {clip.name: partial(replace, clip) for clip in clips}, folder / "corpus", jobs=1)
 
 
@@ -76,11 +83,11 @@ def dance_long(folder: Path, given: Path, size: Size) -> None:
     """A long song is heard, danced to by the models of the run in `given`, and the dance is written in every form."""
     os.environ["D2M_CACHE"] = str(folder / "cache")
     song = folder / "song.flac"
-    builtin.write_flac(song, songs.drum_track(120, size.song_s).samples)
+    builtin_clips.write_flac(song, songs.drum_track(120, size.song_s).samples)
     (dance,) = generate.dance(_experiment(given / "run", given, size).dancer, song, seed=5)
-    export.write_npz(dance, folder / "dances" / "dance.npz")
-    export.write_json(dance, folder / "dances" / "dance.json")
-    export.write_bvh(dance, folder / "dances" / "dance.bvh")
+    dance_files.write_npz(dance, folder / "dances" / "dance.npz")
+    dance_files.write_json(dance, folder / "dances" / "dance.json")
+    dance_files.write_bvh(dance, folder / "dances" / "dance.bvh")
     render.render_video(dance, folder / "dances" / "dance.mp4", 64, (0.0, 2.0))
     render.render_gif(dance, folder / "dances" / "dance.gif", (0.0, 0.5), 64)
 

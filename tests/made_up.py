@@ -5,7 +5,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from d2m.dance import Dance
+from d2m.motion.dance import Dance
 
 QUICK = settings(
     max_examples=50, deadline=None, derandomize=True, database=None,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from d2m import pose
+from d2m.motion import pose
 
 
 def _pairs(parts: str) -> list[str]:

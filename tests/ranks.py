@@ -15,8 +15,10 @@ import toys
 from safetensors.torch import save_file
 from torch import nn
 
-from d2m import checkpoint, presets, train, train_models
-from d2m.train import TrainConfig
+from d2m import __main__, errors
+from d2m.experiments import presets
+from d2m.models import checkpoint, train
+from d2m.models.train import TrainConfig
 
 CONFIG = replace(toys.OFTEN, save_every_s=1e6)
 BRIEF = TrainConfig(steps=2, batch=8)
@@ -82,10 +84,10 @@ def main(out: Path, corpus: str) -> None:
     failure = ""
     try:
         toys.fit(OneBad(), toys.draw_toy, out / "bad", config=CONFIG)
-    except train.TrainingError as error:
+    except errors.TrainingError as error:
         failure = str(error)
     presets.PRESETS[TINY.name] = TINY
-    train_models.main(["--corpus", corpus, "--run", str(out / "run"), "--preset", TINY.name, "--device", "cpu"])
+    __main__.train(["--corpus", corpus, "--run", str(out / "run"), "--preset", TINY.name, "--device", "cpu"])
     said = {"histories": histories, "written": written, "failure": failure}
     (out / f"{fabric.global_rank}.json").write_text(json.dumps(said))
 

@@ -11,7 +11,8 @@ import torch
 from conftest import turning_body
 from toys import new_dancer
 
-from d2m import export, generate
+from d2m.generation import generate
+from d2m.motion import dance as dance_files
 
 
 def main(song: Path, folder: Path) -> None:
@@ -19,7 +20,7 @@ def main(song: Path, folder: Path) -> None:
     for threads in (1, 2):
         torch.set_num_threads(threads)
         (dance,) = generate.dance(new_dancer(turning_body(np.arange(34) / 15)), song, seed=11)
-        export.write_npz(dance, folder / f"{threads}.npz")
+        dance_files.write_npz(dance, folder / f"{threads}.npz")
 
 
 if __name__ == "__main__":

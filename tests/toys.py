@@ -7,15 +7,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from d2m import music, pose, train
 from d2m.clock import frame_count
-from d2m.gan import MMGAN, GANConfig
-from d2m.generate import Dancer
-from d2m.music_style import MusicStyleClassifier, MusicStyleConfig
-from d2m.style import Classifier
-from d2m.train import TrainConfig
-from d2m.units import LEAD
-from d2m.vae import DUVAE, VAEConfig
+from d2m.generation.generate import Dancer
+from d2m.models import train
+from d2m.models.gan import MMGAN, GANConfig
+from d2m.models.style import Classifier, MusicStyleClassifier, MusicStyleConfig
+from d2m.models.train import TrainConfig
+from d2m.models.vae import DUVAE, VAEConfig
+from d2m.motion import pose
+from d2m.motion.units import LEAD
+from d2m.music import analysis, beats
 
 VAE = VAEConfig(movement_size=8, hidden=32)
 PAPER_VAE = VAEConfig(
@@ -78,10 +79,19 @@ def new_dancer(
     return Dancer(mmgan.eval(), hears.eval(), warp)
 
 
-def music_of(beats_s: np.ndarray, duration_s: float) -> music.Music:
+def music_of(beats_s: np.ndarray, duration_s: float) -> analysis.Music:
     """Music of known beats whose features are noise."""
     features = np.random.default_rng(0).normal(size=(frame_count(duration_s), 28)).astype(np.float32)
-    return music.Music(duration_s, music.tempo(beats_s), beats_s, np.empty(0), features)
+    return analysis.Music(duration_s, beats.tempo(beats_s), beats_s, np.empty(0), features)
+
+
+@dataclass(frozen=True)
+class Config:
+    """A configuration, as a checkpoint keeps it."""
+
+    size: int = 3
+    rate: float = 2e-4
+    styles: tuple[str, ...] = ("ballet", "zumba")
 
 
 @dataclass(frozen=True)

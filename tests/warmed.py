@@ -5,10 +5,8 @@ import lightning_fabric  # noqa: F401
 import matplotlib.pyplot  # noqa: F401
 import torch
 
-import d2m.experiment
-import d2m.render  # noqa: F401
-from d2m import music
+from d2m.music import analysis
 
 torch.set_num_threads(1)
-music.warm()
-music.hear_noise()  # where it was compiled before, warm() reads none of it
+analysis.warm()
+analysis.hear_noise()  # where it was compiled before, warm() reads none of it

@@ -16,7 +16,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from d2m.paths import ROOT
+from d2m.files import ROOT
 
 ARTEFACTS = ROOT / "runs" / "browser"  # screenshots and the server's log
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")

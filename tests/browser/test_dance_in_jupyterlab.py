@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from d2m import audio, builtin
 from d2m.clock import SAMPLE_RATE
-from d2m.paths import ROOT
+from d2m.data.builtin import clips
+from d2m.files import ROOT
+from d2m.music import audio
 
 pytest.importorskip("playwright")
 
@@ -100,7 +101,7 @@ def test_a_dance_of_another_style_is_danced_seen_and_heard(notebook, artefacts):
     assert page.get_by_text("ballet, seed 1:").is_visible()
     assert page.locator(".widget-html-content img[alt]").count() == 2
     heard = np.array(video.evaluate(DECODED, [SAMPLE_RATE, HEARD_S]))
-    song = audio.load(builtin.example_song())[0][: len(heard)]
+    song = audio.load(clips.example_song())[0][: len(heard)]
     assert np.abs(heard[:SAMPLE_RATE]).max() > 0.05  # from the first second on
     assert abs(lag_s(heard, song)) < TOGETHER_S
     page.screenshot(path=artefacts / "05_dance.png")

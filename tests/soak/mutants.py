@@ -15,7 +15,7 @@ import tomllib
 from collections import Counter
 from pathlib import Path
 
-from d2m.paths import ROOT
+from d2m.files import ROOT
 
 LEAST = 0.8  # of a module's mutants
 KILLED = ("killed", "timeout")  # a test that never ends sees that something is wrong

@@ -14,9 +14,12 @@ import motions
 import numpy as np
 import pytest
 
-from d2m import audio, builtin, corpus, songs
-from d2m.export import read_npz
-from d2m.paths import ROOT
+from d2m.data import corpus
+from d2m.data.builtin import clips as builtin_clips
+from d2m.data.builtin import songs
+from d2m.files import ROOT
+from d2m.motion.dance import read_npz
+from d2m.music import audio
 
 HANGS_S = 4 * 3600  # nothing here takes as long, on a busy machine too
 SERVES_S = 60  # after which a server that still runs has been started
@@ -52,7 +55,7 @@ def clone(tmp_path_factory, write_sound, readers) -> Path:
     subprocess.run(["git", "-c", "safe.directory=*", "clone", "--quiet", str(ROOT), str(folder)], check=True)
     (folder / "path/to").mkdir(parents=True)
     track = songs.drum_track(96, 20.0)
-    clips = builtin.make(tmp_path_factory.mktemp("songs"), songs_per_style=corpus.FOLDS, duration_s=20.0, jobs=1)
+    clips = builtin_clips.make(tmp_path_factory.mktemp("songs"), songs_per_style=corpus.FOLDS, duration_s=20.0, jobs=1)
     for name in ("song.mp3", "film.mp4", "my song.m4a"):
         write_sound(folder / "path/to" / name, track.samples, 22050)
     (folder / "beats.txt").write_text("\n".join(map(str, track.beats_s[::2])))

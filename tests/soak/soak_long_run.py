@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 from joblib import Parallel, delayed
 
-from d2m import export, generate, render, songs
+from d2m.data.builtin import songs
+from d2m.generation import generate
+from d2m.motion import dance as dance_files
+from d2m.visual import render
 
 SONGS, WARM = 200, 50
 SLOPE_MB = 0.05  # a song, of the memory that is in use: 10 MB over all
@@ -28,7 +31,7 @@ def test_memory_and_open_files_stay_flat_over_two_hundred_songs(dancer, write_so
     for number in range(SONGS):
         song = write_sound(tmp_path / "song.wav", songs.drum_track(80 + number % 80, 6.0, seed=number).samples, 22050)
         (dance,) = generate.dance(dancer, song, seed=number)
-        export.write_npz(dance, tmp_path / "dance.npz")
+        dance_files.write_npz(dance, tmp_path / "dance.npz")
         render.render_video(dance, tmp_path / "dance.mp4", 64, (0.0, 2.0))
         gc.collect()
         held_mb.append(memory_mb())

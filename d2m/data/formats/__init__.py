@@ -1,0 +1,7 @@
+"""Readers of other people's formats, one a module; d2m/FORMATS.md describes each.
+
+dance_with_melody   pairs of Dance with Melody as published
+keypoints           OpenPose, COCO and MediaPipe keypoints
+aist                AIST++ keypoints
+bvh                 BVH files of any dancer
+"""

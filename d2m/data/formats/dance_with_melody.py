@@ -1,0 +1,90 @@
+"""Dance with Melody (Tang, Jia and Mao, ACM Multimedia 2018): folders `DANCE_<style>_<n>` with
+
+audio.mp3        the song
+config.json      start_position, end_position: the danced part of the song, frames at 25 fps
+skeletons.json   length T, center (T, 3): the body's place in cm, y up; skeletons (T, 23, 3): joints about it, cm
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from d2m.errors import CorpusError, PoseError
+from d2m.files import read_object
+from d2m.motion import pose
+
+FPS = 25.0
+SONG = "audio.mp3"
+STYLES = {"C": "cha-cha", "R": "rumba", "T": "tango", "W": "waltz"}
+# Markers whose mean is each of the 14 joints; found by measuring, for there is no published table.
+JOINTS = ((0, 1), (3, 12), (3,), (4,), (6,), (12,), (13,), (15,), (7,), (8,), (9,), (16,), (17,), (18,))
+MARKERS = 23
+# Waltzes are takes of one routine and so are tangos: a song held out is no dance unseen, so they only train.
+# Of cha-chas and rumbas, validation and test hold songs that training never saw, about a sixth of the minutes each.
+VALIDATION = ("DANCE_C_4", "DANCE_R_4")
+TEST = ("DANCE_C_6", "DANCE_C_7", "DANCE_R_2", "DANCE_R_7")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A song and a dance to it, as they were recorded."""
+
+    song: Path
+    style: str
+    start_s: float  # where in the song the dance begins
+    end_s: float
+    joints: np.ndarray  # (T, 14, 3) metres, y up, the first at start_s, the last at end_s
+    group: str
+    split: str
+
+
+def recognises(path: Path, head: bytes) -> bool:
+    """Whether a file is part of a pair: the layout is what tells it."""
+    return path.parent.name.startswith("DANCE_") and path.name in ("config.json", "skeletons.json")
+
+
+def read(folder: Path) -> Pair:
+    """One pair of Dance with Melody. Raises `CorpusError` or `PoseError` that names the file and the reason."""
+    letter = folder.name.split("_")[1] if folder.name.count("_") == 2 else ""
+    if letter not in STYLES:
+        raise CorpusError(f"{folder.name} names no known style", f"DANCE_<{', '.join(STYLES)}>_<number>")
+    song, motion = folder / SONG, folder / "skeletons.json"
+    if not song.is_file():
+        raise CorpusError(f"{song} is missing", "the song of the pair")
+    start_s, end_s = _span(folder / "config.json")
+    markers = _markers(motion, (end_s - start_s) * FPS)
+    joints = np.stack([markers[:, list(members)].mean(axis=1) for members in JOINTS], axis=1) / 100  # metres
+    style, routine = STYLES[letter], letter in "TW"
+    split = "validation" if folder.name in VALIDATION else "test" if folder.name in TEST else "train"
+    group = f"the {style} routine" if routine else folder.name
+    return Pair(song, style, start_s, end_s, pose.fill(joints, source=str(motion)), group, split)
+
+
+def _span(path: Path) -> tuple[float, float]:
+    """Seconds of the song at which the dance starts and ends."""
+    config = read_object(path)
+    try:
+        start, end = (float(config[name]) / FPS for name in ("start_position", "end_position"))
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise CorpusError(f"{path} lacks a position", "numbers start_position and end_position") from error
+    if not 0 <= start < end < 24 * 3600:
+        raise CorpusError(f"{path} spans {start:g} s to {end:g} s of the song", "0 <= start < end")
+    return start, end
+
+
+def _markers(path: Path, expected: float) -> np.ndarray:
+    """Markers (T, 23, 3) in the room, cm; T within 5 % of `expected`."""
+    content = read_object(path)
+    try:
+        centre = np.asarray(content["center"], dtype=np.float64)
+        markers = np.asarray(content["skeletons"], dtype=np.float64)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise PoseError(f"{path} holds no motion", "arrays center (T, 3) and skeletons (T, 23, 3)") from error
+    if markers.ndim != 3 or len(markers) < 2 or markers.shape[1:] != (MARKERS, 3) or centre.shape != (len(markers), 3):
+        raise PoseError(
+            f"{path} holds skeletons {markers.shape} and center {centre.shape}", f"(T, {MARKERS}, 3) and (T, 3)"
+        )
+    if abs(len(markers) - expected) > max(2, 0.05 * expected):
+        raise PoseError(f"{path} has {len(markers)} frames", f"{expected:.0f}, as config.json says, within 5 %")
+    return markers + centre[:, None]

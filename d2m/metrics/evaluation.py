@@ -1,0 +1,193 @@
+"""`evaluate`: any dances, to any songs, against real ones; every score beside its controls and with its interval.
+
+How dances are measured stands in `samples`, what is scored in `scores`, the controls that need no model in `controls`.
+"""
+
+from dataclasses import dataclass
+from numbers import Integral
+
+import numpy as np
+
+from d2m.clock import FPS
+from d2m.errors import D2MError
+from d2m.metrics import controls
+from d2m.metrics.bootstrap import Estimate
+from d2m.metrics.descriptors import HOP_FRAMES, WINDOW_FRAMES
+from d2m.metrics.samples import Judge, Sample, Space, Yardstick, at_random, beside, measure, measure_each
+from d2m.metrics.scores import HIGHER, LOWER, kind, score
+from d2m.motion.dance import Dance
+
+RESERVED = {"ours", "dances", "reference", "shuffled", "random", "mean_pose", "copy", "real_shuffled", "real_random"}
+# Controls whose motion is not a real dance's; those of `compositions` are there where a run is evaluated.
+MADE = ("mean_pose", "untrained", "prior", "codes", "style_codes", "runs", "pasted")
+BEATS = "beat"  # scores whose names begin so are of beats: true pairings are compared with shuffled and random ones
+# Sets that hold the dances of another one beside other beats: all that is no score of beats is the other's.
+SAME_DANCES = {"shuffled": "ours", "random": "ours", "real_shuffled": "real", "real_random": "real"}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A set of dances and its controls, measured, and what they are measured by."""
+
+    ours: list[Sample]
+    others: dict[str, list[Sample]]
+    yardstick: Yardstick
+
+    def scores(self, seed: int = 0) -> dict[str, dict[str, Estimate]]:
+        """{set: {score: estimate}}: "ours" and the others."""
+        found: dict[str, dict[str, Estimate]] = {}
+        for name, samples in {"ours": self.ours, **self.others}.items():
+            known = found.get(SAME_DANCES.get(name, ""), {})
+            known = {of: estimate for of, estimate in known.items() if not of.startswith(BEATS)}
+            found[name] = score(samples, self.yardstick, seed, known)
+        return found
+
+    def table(self, seed: int = 0) -> dict:
+        """The table of `evaluate`."""
+        return table(self.scores(seed))
+
+
+def evaluate(
+    dances: list[Dance], songs: dict[str, np.ndarray], reference: list[Dance],
+    others: dict[str, list[Dance]] | None = None, spaces: dict[str, Space] | None = None, judge: Judge | None = None,
+    seed: int = 0,
+) -> dict:  # fmt: skip
+    """The table {score: {value, low, high, n, better, unit, controls: {name: {value, low, high, n}}, as good as real}}.
+
+    `dances` are scored against `reference`, real training dances; `songs` gives the beats in seconds from pose 0 by
+    `str(dance.song)`. `others` are further sets to score in the same way; of these "real", unseen real dances, is what
+    scores are read by: `as good as real` lists controls that a score does not tell from real dances. `spaces` adds
+    feature spaces to the "motion" descriptors; without a `judge` there is no style consistency.
+
+    Raises `D2MError` that names the dance and the rule: no or too few dances, values that are no numbers, another frame
+    rate than `clock.FPS`, a body that is not told in metres, a song without beats, a style that no dance of the
+    reference has, or of which all dances together are too short for a distance.
+    """
+    return compare(dances, songs, reference, others, spaces, judge, seed).table(seed)
+
+
+def compare(
+    dances: list[Dance], songs: dict[str, np.ndarray], reference: list[Dance],
+    others: dict[str, list[Dance]] | None = None, spaces: dict[str, Space] | None = None, judge: Judge | None = None,
+    seed: int = 0,
+) -> Measured:  # fmt: skip
+    """As `evaluate`, but what is measured, for figures of it."""
+    others = others or {}
+    _check_kinds(dances, songs, reference, others, seed)
+    if not dances or not reference:
+        raise D2MError(f"{len(dances)} dances and {len(reference)} real ones", "one of each at least")
+    measured = lambda some: measure(some, songs, spaces, judge)  # noqa: E731
+    ours = measured(dances)
+    real = measure_each(reference, spaces)
+    sets = {name: measured(some) for name, some in others.items() if some}
+    if len({sample.poses.shape[2] for some in (ours, real, *sets.values()) for sample in some}) > 1:
+        raise D2MError(
+            "some dances are 2D and others 3D", "all of one kind", "take the front view (see d2m.motion.pose)"
+        )
+    _check_styles(ours, real)
+    alone = controls.songs_of(dances) < 2
+    found = {"real": sets.pop("real")} if "real" in sets else {}
+    found |= {} if alone else {"shuffled": beside(ours, controls.shuffled(dances, songs))}
+    found |= {
+        "random": at_random(ours, seed),
+        "mean_pose": measured(controls.mean_pose(dances, reference)),
+        "copy": measured(controls.copies(dances, reference, seed)),
+    }
+    found |= sets
+    if "real" in found:
+        if controls.songs_of(others["real"]) > 1:
+            found["real_shuffled"] = beside(found["real"], controls.shuffled(others["real"], songs))
+        found["real_random"] = at_random(found["real"], seed)
+    return Measured(ours, found, Yardstick.of(real))
+
+
+def table(scores: dict[str, dict[str, Estimate]]) -> dict:
+    """The table of `evaluate` from the scores of each set: "ours" and the controls."""
+    found = {}
+    for name, estimate in scores["ours"].items():
+        row = estimate.cell() | {"better": kind(name).better, "unit": kind(name).unit}
+        row["controls"] = {other: of[name].cell() for other, of in scores.items() if other != "ours"}
+        row["as good as real"] = _as_good_as_real(name, row["controls"])
+        found[name] = row
+    return found
+
+
+def as_markdown(table: dict, names=None, columns=None, ours: str = "ours") -> str:
+    """The table in Markdown: value, interval, controls, and those of them that score as well as real dances.
+
+    Scores `names` (None: all that have a value somewhere) beside the controls `columns` (None: all); `ours` heads the
+    column of the dances that were scored.
+    """
+    names = list(names or filter(lambda name: _told(table[name]), table))
+    there = next(iter(table.values()))["controls"]
+    columns = [column for column in columns or there if column in there]
+    head = ["score", "better", ours, "95 %", *(column.replace("_", " ") for column in columns), "as good as real"]
+    lines = [head, ["---"] * len(head)]
+    for name in names:
+        row = table[name]
+        interval = "–" if row["value"] is None else f"{digits(row['low'])} to {digits(row['high'])}"
+        cells = [digits(row["controls"].get(column, {"value": None})["value"]) for column in columns]
+        told = ", ".join(row["as good as real"]).replace("_", " ")
+        lines.append([name, row["better"], f"**{digits(row['value'])}**", interval, *cells, told])
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _told(row: dict) -> bool:
+    return any(cell["value"] is not None for cell in (row, *row["controls"].values()))
+
+
+def digits(value: float | None) -> str:
+    """Three digits, or a dash where a score has no meaning."""
+    if value is None:
+        return "–"
+    return f"{value:.0f}" if abs(value) >= 999.5 else f"{value:.3g}" if abs(value) >= 5e-4 else "0"
+
+
+def _check_kinds(dances, songs, reference, others, seed) -> None:
+    """Raise `D2MError` where what is given is not of the kind that `evaluate` takes."""
+    for name, given in {"songs": songs, "others": others}.items():
+        if not isinstance(given, dict):
+            what = "each song's beats in seconds" if name == "songs" else "lists of dances"
+            raise D2MError(f"{name} is a {type(given).__name__}", f"a dict of {what}, by name")
+    if taken := sorted(set(others) & RESERVED):
+        raise D2MError(f"a set of others is named {taken[0]!r}", f"other names than {', '.join(sorted(RESERVED))}")
+    for name, given in {"dances": dances, "reference": reference, **others}.items():
+        if not isinstance(given, list | tuple) or not all(isinstance(dance, Dance) for dance in given):
+            raise D2MError(f"{name} is no list of dances", "a list of d2m.motion.dance.Dance")
+    for dance in reference:
+        if not isinstance(dance.style, str):
+            raise D2MError(f"the real dance to {dance.song} has the style {dance.style!r}", "the name of a style")
+    if not isinstance(seed, Integral) or isinstance(seed, bool) or seed < 0:
+        raise D2MError(f"seed is {seed!r}", "a whole number from 0")
+
+
+def _check_styles(ours: list[Sample], real: list[Sample]) -> None:
+    """Raise `D2MError` for a style that cannot be compared: no real dance has it, or ours are too short for it."""
+    known = sorted({sample.style for sample in real})
+    for style in sorted({sample.style for sample in ours}, key=str):
+        of_style = [sample for sample in ours if sample.style == style]
+        if style not in known:
+            raise D2MError(f"the dance to {of_style[0].song} has the style {style!r}", f"one of {', '.join(known)}")
+        songs = {
+            sample.song: len(sample.features["motion"]) for sample in reversed(of_style)
+        }  # the first dance to each
+        if sum(songs.values()) < 2:
+            frames, enough = len(of_style[0].poses), WINDOW_FRAMES + HOP_FRAMES
+            raise D2MError(
+                f"the dances of {style} are to one song, {of_style[0].song}, and the first has {frames} frames",
+                f"{enough} frames ({enough / FPS:.2f} s) at least, or dances to more songs",
+            )
+
+
+def _as_good_as_real(name: str, cells: dict[str, dict]) -> list[str]:
+    """Controls that are not real dances to their own music and yet score as well: within the interval of `real`, or on
+    the better side of it where a score has one."""
+    real = cells.get("real", {"value": None})
+    of_beats = ("real_shuffled", "real_random") if name.startswith(BEATS) else ()
+    names = [other for other in (*of_beats, *MADE) if other in cells]
+    if real["value"] is None:
+        return []
+    way = kind(name).better
+    low = -np.inf if way == LOWER else real["low"]
+    high = np.inf if way == HIGHER else real["high"]
+    return [other for other in names if cells[other]["value"] is not None and low <= cells[other]["value"] <= high]

@@ -1,0 +1,81 @@
+"""Memory: whether a movement was danced before, in a dance that was trained on.
+
+A movement is seen as `POSES` poses, `STEP_FRAMES` apart, each told from its own hips and facing. It is compared with
+the training dances from every one of their frames, as it is and mirrored, and at nine speeds from 0.7 to 1.4 times its
+own: a copy is found wherever it was cut, and whatever beats it was put on.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from d2m.errors import D2MError
+from d2m.motion import pose, warp
+
+POSES, STEP_FRAMES = 8, 2  # of a movement: 0.9 s at 15 a second, about two beats: most lie within one unit
+HOP_FRAMES = 15  # between two movements of a dance that is looked up
+SPEEDS = 2.0 ** (np.arange(-4, 5) / 8)  # steps of 9 %: at the worst a copy is 20 ms off at its ends
+DIRECTIONS = 48  # principal ones, in which the nearest movement is searched; the distance to it is then exact
+PIECE = 1024  # movements in memory that are looked at together: what is compared stays in the processor's cache
+SPAN = (POSES - 1) * STEP_FRAMES  # frames from the first pose of a movement to its last
+
+
+@dataclass(frozen=True)
+class Memory:
+    """The movements of the training dances, ready to be searched."""
+
+    movements: np.ndarray  # (N, POSES * 14 * D) float32
+    middle: np.ndarray  # (POSES * 14 * D,) their mean
+    directions: np.ndarray  # (POSES * 14 * D, at most DIRECTIONS)
+    places: np.ndarray  # (N, at most DIRECTIONS) of the movements along these
+    squares: np.ndarray  # (N,) of their lengths
+
+    @classmethod
+    def of(cls, dances: list[np.ndarray]) -> "Memory":
+        """The memory of poses (T, 14, D) of each training dance. Raises `D2MError` where all are shorter than 1 s."""
+        long = [pose.body_frame(poses) for poses in dances if len(poses) > SPAN]
+        if not long:
+            raise D2MError(f"no training dance has {SPAN + 1} poses", "1 s of dance at least", "give longer dances")
+        seen = [_windows(body, np.arange(len(body) - SPAN)) for body in long]
+        movements = np.concatenate(seen).astype(np.float32)
+        middle = movements.mean(axis=0)
+        away = movements - middle
+        _, vectors = np.linalg.eigh(away.T @ away)
+        directions = np.ascontiguousarray(vectors[:, ::-1][:, :DIRECTIONS])
+        places = away @ directions
+        return cls(movements, middle, directions, places, np.square(places).sum(axis=1))
+
+    def distances(self, poses: np.ndarray) -> np.ndarray:
+        """Distance (n,) in metres of the movements of a dance (T, 14, D), one every second, to the nearest in memory.
+
+        Root mean square over poses and joints. A dance shorter than 1 s has none.
+        """
+        centres = np.arange(SPAN / 2, len(poses) - SPAN / 2, HOP_FRAMES)
+        if not len(centres):
+            return np.empty(0)
+        seen = [pose.body_frame(view) for view in (poses, pose.mirror(poses))]
+        speeds, centres = np.repeat(SPEEDS, len(centres)), np.tile(centres, len(SPEEDS))
+        views = np.concatenate([_windows(body, centres - SPAN / 2 * speeds, speeds) for body in seen])
+        found = self._nearest(views).reshape(len(seen) * len(SPEEDS), -1).min(axis=0)
+        return found * np.sqrt(poses.shape[2])  # the mean was over coordinates, of which a joint has D
+
+    def _nearest(self, movements: np.ndarray) -> np.ndarray:
+        """Root mean square difference (n,) of each of `movements` to the nearest one in memory."""
+        movements = movements.astype(np.float32)
+        places = (movements - self.middle) @ self.directions
+        best, index = np.full(len(places), np.inf, dtype=np.float32), np.zeros(len(places), dtype=int)
+        for first in range(0, len(self.places), PIECE):
+            piece = slice(first, first + PIECE)
+            apart = self.squares[piece] - 2 * places @ self.places[piece].T  # from |a - b|^2, less what all share
+            nearest = apart.argmin(axis=1)
+            apart = apart[np.arange(len(apart)), nearest]
+            index[apart < best] = first + nearest[apart < best]
+            best = np.minimum(best, apart)
+        return np.sqrt(np.square(movements - self.movements[index]).mean(axis=1, dtype=np.float64))
+
+
+def _windows(body: np.ndarray, first_frames: np.ndarray, speeds=1.0) -> np.ndarray:
+    """Movements of a body (T, 14, D) as it sees itself, from `first_frames` (n,) on, each one of `speeds` times as
+    fast: (n, POSES * 14 * D); the ends are held."""
+    steps = first_frames[:, None] + np.arange(POSES) * STEP_FRAMES * np.reshape(speeds, (-1, 1))  # (n, POSES)
+    return warp.resample(body, steps.ravel()).reshape(len(first_frames), -1)

@@ -1,0 +1,199 @@
+"""The format of BVH files (Biovision hierarchy): a tree of joints, and how they are turned in every frame.
+
+HIERARCHY  ROOT <name> { OFFSET x y z  CHANNELS n <channel> ...  JOINT <name> { ... }  End Site { OFFSET x y z } }
+MOTION     Frames: <n>  Frame Time: <s>  a line of numbers a frame: the values of all channels, angles in degrees
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from d2m.errors import PoseError
+from d2m.motion.skeleton import Joint
+
+LARGEST_FILE = 128 * 2**20  # bytes: an hour of 60 joints at 30 frames a second
+MOST_JOINTS = 512
+MOST_FRAMES = 500_000  # three hours at 46 frames a second
+MOST_VALUES = 30_000_000  # numbers of a motion: 0.24 GB
+LARGEST_VALUE = 1e7  # of an offset, a position, an angle
+FASTEST_FPS = 1000.0
+CHANNELS = tuple(f"{axis}{kind}" for kind in ("position", "rotation") for axis in "XYZ")
+
+
+def load(path: Path) -> tuple[list[Joint], np.ndarray, float]:
+    """The joints of a BVH file, the values (T, C) of all their channels in their order, T >= 2, and the frame rate.
+
+    Raises `PoseError` that names the file and the line.
+    """
+    path = Path(path)
+    size = _size(path)
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            lines = _Lines(path, file)
+            joints = _hierarchy(lines)
+            frames, fps = _motion_head(lines)
+            width = sum(len(joint.channels) for joint in joints)
+            # Two bytes a number at least: what a head promises is not made room for before the file can hold it.
+            if not 0 < frames * width <= min(MOST_VALUES, size) or frames > MOST_FRAMES:
+                raise lines.wrong(
+                    f"promises {frames} frames of {width} numbers",
+                    f"a whole file of {MOST_FRAMES} frames at most that moves",
+                )
+            return joints, _values(lines, frames, width), fps
+    except OSError as error:
+        raise PoseError(f"{path} cannot be read ({error.strerror or error})", "a BVH file") from error
+
+
+def _size(path: Path) -> int:
+    """The bytes of a file. Raises `PoseError` for what is none, and for one that is too large."""
+    try:
+        size = path.stat().st_size
+    except (OSError, ValueError) as error:  # the latter of what can be no file's name
+        reason = getattr(error, "strerror", None) or error
+        raise PoseError(f"{path} cannot be read ({reason})", "a BVH file") from error
+    if not path.is_file():  # a pipe could be read for ever
+        raise PoseError(f"{path} cannot be read (it is no file)", "a BVH file")
+    if size > LARGEST_FILE:
+        raise PoseError(f"{path} has {size / 2**20:.0f} MB", f"{LARGEST_FILE / 2**20:.0f} at most", "cut it")
+    return size
+
+
+def as_text(joints: list[Joint], values: np.ndarray, fps: float) -> str:
+    """What a BVH file of joints, parents first, and the values (T, C) of all their channels holds."""
+    rows = [f"Frames: {len(values)}", f"Frame Time: {1 / fps:.8f}"]
+    rows += [" ".join(f"{value:.5f}" for value in row) for row in values.tolist()]
+    return "\n".join(["HIERARCHY", *_branch(joints, 0, ""), "MOTION", *rows, ""])
+
+
+def _branch(joints: list[Joint], number: int, indent: str) -> list[str]:
+    """The lines of a joint and all that hangs on it."""
+    joint = joints[number]
+    within = indent + "\t"
+    lines = [f"{indent}{'JOINT' if indent else 'ROOT'} {joint.name}", f"{indent}{{"]
+    lines += [f"{within}OFFSET {_triple(joint.offset)}"]
+    lines += [f"{within}CHANNELS {len(joint.channels)} {' '.join(joint.channels)}"]
+    for child, other in enumerate(joints):
+        if other.parent == number:
+            lines += _branch(joints, child, within)
+    if joint.end is not None:
+        lines += [f"{within}End Site", f"{within}{{", f"{within}\tOFFSET {_triple(joint.end)}", f"{within}}}"]
+    return [*lines, f"{indent}}}"]
+
+
+def _triple(values) -> str:
+    return " ".join(f"{value:.6f}" for value in values)
+
+
+class _Lines:
+    """The lines of a file that say something, one after the other, with braces on lines of their own."""
+
+    def __init__(self, path: Path, file):
+        self.path, self.number, self._file = path, 0, file
+        self._waiting: list[str] = []
+
+    def next(self) -> str:
+        """The next line, "" at the end."""
+        while not self._waiting:
+            line = self._file.readline()
+            if not line:
+                return ""
+            self.number += 1
+            spread = line.lstrip("\ufeff").replace("{", "\n{\n").replace("}", "\n}\n")
+            self._waiting = [part for part in map(str.strip, spread.split("\n")) if part][::-1]
+        return self._waiting.pop()
+
+    def words(self, first: str, least: int = 0) -> list[str]:
+        """The words that follow `first` on the next line, `least` at least."""
+        line = self.next()
+        words = line[len(first) :].split()
+        if line[: len(first)].upper() != first.upper() or len(words) < least:
+            raise self.wrong(f"has {line[:40]!r}" if line else "ends", f"{first} ...")
+        return words
+
+    def alone(self, word: str) -> None:
+        """The next line, which must be `word`."""
+        line = self.next()
+        if line.upper() != word:
+            raise self.wrong(f"has {line[:40]!r}" if line else "ends", word)
+
+    def numbers(self, words: list[str], count: int) -> list[float]:
+        """`words` as so many numbers, finite and not huge."""
+        try:
+            numbers = [float(word) for word in words]
+        except ValueError:
+            numbers = []
+        if len(numbers) != count or not all(abs(number) <= LARGEST_VALUE for number in numbers):
+            raise self.wrong(f"has {' '.join(words)[:40]!r}", f"{count} numbers")
+        return numbers
+
+    def wrong(self, problem: str, expected: str) -> PoseError:
+        return PoseError(f"{self.path} {problem} in line {self.number}", expected, "export the BVH file again")
+
+
+def _hierarchy(lines: _Lines) -> list[Joint]:
+    """The joints between HIERARCHY and MOTION, parents first."""
+    lines.alone("HIERARCHY")
+    joints = [_joint(lines, lines.words("ROOT", 1), -1)]
+    open_joints = [0]
+    while open_joints:
+        line = lines.next()
+        word, _, name = line.partition(" ")
+        if word.upper() == "JOINT" and name.strip():
+            if len(joints) == MOST_JOINTS:
+                raise lines.wrong("has too many joints", f"{MOST_JOINTS} at most")
+            joints.append(_joint(lines, name.split(), open_joints[-1]))
+            open_joints.append(len(joints) - 1)
+        elif line.upper() == "END SITE":
+            lines.alone("{")
+            end = tuple(lines.numbers(lines.words("OFFSET"), 3))
+            lines.alone("}")
+            last = open_joints[-1]
+            joints[last] = replace(joints[last], end=end)
+        elif line == "}":
+            open_joints.pop()
+        else:
+            raise lines.wrong(f"has {line[:40]!r}" if line else "ends", "JOINT <name>, End Site or }")
+    return joints
+
+
+def _joint(lines: _Lines, name: list[str], parent: int) -> Joint:
+    """What stands between a joint's { and its children."""
+    lines.alone("{")
+    offset = tuple(lines.numbers(lines.words("OFFSET"), 3))
+    count, *channels = lines.words("CHANNELS", 1)
+    known = {channel.lower(): channel for channel in CHANNELS}
+    channels = tuple(known.get(channel.lower(), "") for channel in channels)
+    if count != str(len(channels)) or "" in channels or len(set(channels)) < len(channels):
+        raise lines.wrong(f"has {count} channels {' '.join(channels)}", f"a count and as many of {', '.join(CHANNELS)}")
+    return Joint(" ".join(name), parent, offset, channels)
+
+
+def _motion_head(lines: _Lines) -> tuple[int, float]:
+    """How many frames there are, and how many a second."""
+    lines.alone("MOTION")
+    (frames,) = lines.numbers(lines.words("Frames:"), 1)
+    (frame_s,) = lines.numbers(lines.words("Frame Time:"), 1)
+    if frames != int(frames) or frames < 2:
+        raise lines.wrong(f"has {frames:g} frames", "2 at least")
+    if not 1 / FASTEST_FPS <= frame_s <= 1:
+        raise lines.wrong(f"has a frame time of {frame_s:g} s", f"1 to {FASTEST_FPS:g} frames a second")
+    # Times are rounded in files: 0.033333 is 30 a second.
+    fps = 1 / frame_s
+    return int(frames), float(round(fps)) if abs(fps - round(fps)) < 1e-4 * fps else fps
+
+
+def _values(lines: _Lines, frames: int, width: int) -> np.ndarray:
+    """The numbers (frames, width) of the motion."""
+    values = np.empty((frames, width))
+    for number in range(frames):
+        words = lines.next().split()
+        try:
+            values[number] = np.array(words, dtype=np.float64) if len(words) == width else np.nan
+        except ValueError:
+            values[number] = np.nan
+        if not (np.abs(values[number]) <= LARGEST_VALUE).all():
+            raise lines.wrong(f"has {len(words)} words for frame {number + 1} of {frames}", f"{width} numbers")
+    if lines.next():
+        raise lines.wrong(f"goes on after its {frames} frames", "as many frames as it says")
+    return values

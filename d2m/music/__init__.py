@@ -1,0 +1,11 @@
+"""Music: sound, features, beats, and the analysis of a song that joins them.
+
+audio        sound from any file, by one decoder
+features     spectra, onset strength, the 28 features of a song
+beats        the beat tracker, and beats that a user gives
+analysis     a song's beats, tempo and features, cached
+"""
+
+from d2m.music.audio import load
+
+__all__ = ["load"]

@@ -1,0 +1,210 @@
+"""The parameters of the notebooks: which there are, what each may be, and the check before anything is trained.
+
+Papermill only warns at a misspelt name and goes on with the default, hours of training later than one would like; here
+it is an error. What papermill injects, and the notebook's own parameters, are cells that begin with `# Parameters`.
+"""
+
+import ast
+import difflib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import UnionType
+
+import numpy as np
+
+from d2m.errors import ParameterError
+from d2m.experiments.experiment import Experiment
+from d2m.experiments.presets import preset
+from d2m.files import read_array, resolve
+from d2m.models.train import PRECISIONS, pick_device
+from d2m.motion import pose
+from d2m.motion.dance import read_npz
+from d2m.music import analysis
+from d2m.music import beats as music_beats
+
+MARK = "# Parameters"  # the first line of a cell of parameters, ours and papermill's
+MOST_DANCES = 64  # of one notebook run: each becomes a video
+LARGEST_SEED = 2**31 - 1
+ENERGIES = ("", "calm", "lively")
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """What a parameter may be: a type, and a check that raises `ParameterError` for a wrong value."""
+
+    kind: type | UnionType
+    meaning: str
+    check: Callable = lambda value: None
+
+
+def _within(name: str, least: int, most: int) -> Callable[[int], None]:
+    def check(value: int) -> None:
+        if not least <= value <= most:
+            raise ParameterError(f"{name} is {value}", f"a number from {least} to {most}")
+
+    return check
+
+
+def _filled(corpus: str) -> None:
+    if not corpus.strip():
+        raise ParameterError("corpus is empty", '"builtin" or a folder')
+
+
+def _tempo(bpm: float) -> None:
+    if bpm and not music_beats.SLOWEST_BPM <= bpm <= music_beats.FASTEST_BPM:
+        raise ParameterError(
+            f"bpm is {bpm}",
+            f"a tempo from {music_beats.SLOWEST_BPM:g} to {music_beats.FASTEST_BPM:g}, or 0 for the one heard",
+        )
+
+
+def _of_training(precision: str) -> None:
+    if precision not in PRECISIONS:
+        raise ParameterError(f"precision is {precision!r}", OWN["precision"].meaning)
+
+
+def _of_dances(energy: str) -> None:
+    if energy not in ENERGIES:
+        raise ParameterError(f"energy is {energy!r}", OWN["energy"].meaning)
+
+
+COMMON = {
+    "corpus": Parameter(str, '"builtin", or a folder of a corpus', _filled),
+    "run": Parameter(str, 'the folder of the run, or ""'),
+    "preset": Parameter(str, '"demo", "full" or "paper"', preset),
+    "seed": Parameter(int, "a whole number", _within("seed", 0, LARGEST_SEED)),
+    "device": Parameter(str, '"auto", "cpu", "cuda" or "mps"', pick_device),
+}
+OWN = {
+    "steps": Parameter(int, "training steps, 0 for the preset's", _within("steps", 0, 10_000_000)),
+    "batch": Parameter(int, "units or runs a training step, 0 for the preset's", _within("batch", 0, 10_000_000)),
+    "accumulate": Parameter(
+        int, "pieces that a process takes its share of a batch in, 0 for the preset's", _within("accumulate", 0, 10_000)
+    ),
+    "precision": Parameter(str, '"bf16-mixed", "32-true", or "" for the device\'s own', _of_training),
+    "dances": Parameter(str, 'a folder of npz dances, or ""'),
+    "song": Parameter(str, 'an audio file, or ""'),
+    "style": Parameter(str, 'a style of the corpus, or ""'),
+    "n": Parameter(int, "a number of dances", _within("n", 1, MOST_DANCES)),
+    "bpm": Parameter(int | float, "beats a minute, about, 0 for what is heard", _tempo),
+    "beats": Parameter(str, 'a text file of seconds, one beat a line, or ""'),
+    "energy": Parameter(str, '"calm", "lively", or "" for dances as they come', _of_dances),
+    "start_pose": Parameter(str, 'a .npy file of one pose or a .npz dance, or ""'),
+}
+
+
+def check(namespace: dict, *own: str) -> Experiment:
+    """The experiment that a notebook's parameters describe; `own` are its parameters besides the common ones.
+
+    `namespace` is the notebook's `globals()`. Raises `ParameterError` that names the parameter and what it may be, for
+    an unknown name in a cell of parameters, a wrong type or a wrong value.
+    """
+    allowed = COMMON | {name: OWN[name] for name in own}
+    # The last such cell counts: what papermill injected, or what the user corrected.
+    for cell in [cell for cell in namespace.get("In", []) if cell.startswith(MARK)][-1:]:
+        _check_names(cell, allowed)
+    for name, parameter in allowed.items():
+        if name not in namespace:
+            raise ParameterError(f"the parameter {name} is missing", parameter.meaning, "restore the parameters cell")
+        _check_type(name, namespace[name], parameter)
+        parameter.check(namespace[name])
+    values = {name: namespace[name] for name in allowed}
+    training = {name: values[name] for name in ("steps", "batch", "accumulate", "precision") if name in values}
+    experiment = Experiment(
+        values["corpus"], values["run"], values["preset"], values["seed"], values["device"], **training
+    )
+    _check_writable(experiment.folder)
+    _check_dimensions(values.get("start_pose", ""), values["preset"])
+    return experiment
+
+
+def find_song(song: str) -> Path:
+    """The file `song`; for "" a song of our own. Raises `ParameterError` where there is no such file."""
+    if not song:
+        from d2m.data.builtin import clips
+
+        return clips.example_song()
+    path = resolve(song, "song")
+    if not path.is_file():
+        problem = f"{path} is a folder" if path.is_dir() else f"there is no file {path}"
+        raise ParameterError(
+            f"song is {song!r}, and {problem}", "an audio or video file",
+            "a relative path begins at the repository's root, and one with blanks needs quotes in a shell",
+        )  # fmt: skip
+    return path
+
+
+def listen(path: Path, bpm: float = 0, beats: str = "") -> analysis.Music:
+    """What is heard in the song at `path`: at about the tempo `bpm` (0: the one heard), or on the beats in the file
+    `beats`.
+
+    Raises `MediaError` for a song, and `ParameterError` for a file of beats, that cannot be used, and for both given.
+    """
+    if not beats:
+        return analysis.analyse(path, bpm or None)
+    given = resolve(beats, "beats")
+    try:
+        return analysis.analyse(path, bpm or None, music_beats.read_beats(given))
+    except ParameterError as error:
+        raise ParameterError(f"beats is {beats!r}: {error.problem}", error.expected, error.remedy) from error
+
+
+def check_style(style: str, styles: tuple[str, ...]) -> None:
+    """Raise `ParameterError` for a style that the corpus has not; "" is the song's own."""
+    if style and style not in styles:
+        raise ParameterError(f"style is {style!r}", f"one of {', '.join(styles)}, or '' for the song's own")
+
+
+def read_pose(start_pose: str) -> np.ndarray | None:
+    """The pose (14, D) in a .npy file, or the last one of a d2m dance (.npz); None for "".
+
+    Raises `ParameterError` or `PoseError` that names the file.
+    """
+    if not start_pose:
+        return None
+    path = resolve(start_pose, "start_pose")
+    if path.suffix == ".npz":
+        return read_npz(path).poses[-1]
+    found = read_array(path, ParameterError, f"as start_pose {OWN['start_pose'].meaning}")
+    return pose.validate(np.stack([found, found]), str(path))[0]
+
+
+def _check_writable(folder: Path) -> None:
+    """Raise `ParameterError` where a run cannot be written to `folder`: hours of training would end there."""
+    nearest = next(place for place in (folder, *folder.parents) if place.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        why = "cannot be written" if nearest.is_dir() else "is no folder"
+        raise ParameterError(f"run is the folder {folder}, and {nearest} {why}", "a folder that can be written")
+
+
+def _check_dimensions(start_pose: str, name: str) -> None:
+    """Raise `ParameterError` where a pose to start from has more or fewer dimensions than dances of the preset."""
+    given, wanted = read_pose(start_pose), preset(name).vae.dimensions
+    if given is not None and given.shape[1] != wanted:
+        raise ParameterError(
+            f"start_pose has {given.shape[1]} dimensions", f"{wanted}, as the dances of the preset {name} have"
+        )
+
+
+def _check_names(cell: str, allowed: dict[str, Parameter]) -> None:
+    assigned = {
+        target.id
+        for node in ast.walk(ast.parse(cell))
+        if isinstance(node, ast.Assign | ast.AnnAssign)
+        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+        if isinstance(target, ast.Name)
+    }
+    for name in sorted(assigned - allowed.keys()):
+        near = difflib.get_close_matches(name, allowed, 1)
+        hint = f"did you mean {near[0]}?" if near else "leave it out"
+        raise ParameterError(f"this notebook has no parameter {name}", f"one of {', '.join(allowed)}", hint)
+
+
+def _check_type(name: str, value, parameter: Parameter) -> None:
+    if not isinstance(value, parameter.kind) or isinstance(value, bool):
+        as_text = f"pass it as text: papermill -r {name} TEXT"
+        as_number = f"give a number: make {name.upper()}=NUMBER, or papermill -p {name} NUMBER"
+        remedy = as_text if parameter.kind is str else as_number
+        raise ParameterError(f"{name} is {value!r} ({type(value).__name__})", parameter.meaning, remedy)

@@ -1,0 +1,279 @@
+"""The stages that the bench times, a function each: material and repeats in, a row out."""
+
+import copy
+import subprocess
+import sys
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import naive
+import numpy as np
+import torch
+from stopwatch import REAL_TIME, Material, Row, empty_cache, fastest_precision, timed, timed_training
+from torch.utils.flop_counter import FlopCounterMode
+
+from d2m.data import corpus, dataset
+from d2m.experiments.run_evaluation import excerpt
+from d2m.files import ROOT
+from d2m.generation import generate
+from d2m.metrics import evaluation
+from d2m.models.train import pick_device
+from d2m.motion import kinematics, units
+from d2m.music import analysis, audio, beats, features
+from d2m.visual import render
+
+DANCES_A_SONG, EVALUATED_S = 10, 10.0  # that are evaluated
+NAIVE = "naive"
+FEW = 4  # of many, that a naive form does
+
+
+def decode(material: Material, repeats: int) -> Row:
+    """From an audio file to samples."""
+    work = partial(audio.load, material.dance.song)
+    return timed(f"decode {material.song_s:g} s", work, material.song_s, REAL_TIME, repeats)
+
+
+def music_beats(material: Material, repeats: int) -> Row:
+    """Onset strength, and beats from it."""
+    samples, _ = audio.load(material.dance.song)
+    work = lambda: beats.track_beats(*features.onset_strength(samples))  # noqa: E731
+    return timed("onset strength and beats", work, material.song_s, REAL_TIME, repeats)
+
+
+def music_features(material: Material, repeats: int) -> Row:
+    """The 28 features a frame."""
+    samples, _ = audio.load(material.dance.song)
+    return timed("features", lambda: features.features(samples), material.song_s, REAL_TIME, repeats)
+
+
+def listen(material: Material, repeats: int) -> Row:
+    """From an audio file to beats and features, on one core."""
+
+    def work() -> None:
+        samples, _ = audio.load(material.dance.song)
+        beats.track_beats(*features.onset_strength(samples))
+        features.features(samples)
+
+    return timed("song to beats and features", work, material.song_s, REAL_TIME, repeats, "100 x real time")
+
+
+def kinematic_beats(material: Material, repeats: int) -> Row:
+    """Kinematic beats of a dance as long as the song."""
+    work = partial(kinematics.kinematic_beats, material.dance.poses)
+    return timed("kinematic beats", work, material.song_s, REAL_TIME, repeats)
+
+
+def cut(material: Material, repeats: int) -> Row:
+    """From a dance and the beats of both to units."""
+    arrays = material.arrays
+
+    def work() -> np.ndarray:
+        anchors = units.anchors(arrays["kinematic_beats_s"], arrays["music_beats_s"], arrays["kinematic_strength"])
+        rows = units.to_beat_time(arrays["poses"], anchors.times_s)
+        return units.windows(rows, units.cut(len(anchors.times_s)))
+
+    return timed("cut to units", work, len(work()), "units/s", repeats)
+
+
+def corpus_from_files(material: Material, repeats: int) -> Row:
+    """From songs and dances to units, nothing of it known."""
+    clips = material.many_clips
+
+    def work() -> None:
+        with empty_cache(material.folder) as folder:
+            material.build(folder, clips)
+            dataset.load(corpus.read(folder), "train")
+
+    amount = material.song_s * len(clips)
+    return timed(f"{amount / 60:.0f} min of corpus from files to units", work, amount, REAL_TIME, repeats, "40 s")
+
+
+def corpus_from_cache(material: Material, repeats: int) -> Row:
+    """The same, built before."""
+    folder, clips = material.folder / "many", material.many_clips
+    material.build(folder, clips)
+    work = lambda: dataset.load(corpus.read(folder), "train")  # noqa: E731
+    return timed("  from cache to units", work, material.song_s * len(clips), REAL_TIME, repeats, "2 s")
+
+
+def train_vae(material: Material, repeats: int) -> Row:
+    """A training step of the DU-VAE."""
+    return timed_training(material.experiment(material.preset), "vae", "DU-VAE step", 1, repeats)
+
+
+def train_paper_vae(material: Material, repeats: int) -> Row:
+    """The same at the paper's sizes."""
+    experiment = material.experiment(material.paper)
+    return timed_training(experiment, "vae", "DU-VAE step, paper's", 1, repeats, "300 units/s", fastest_precision())
+
+
+def products_of_paper_vae(material: Material, repeats: int) -> Row:
+    """As much arithmetic as a step of it, in large matrix products and nothing else."""
+    experiment = material.experiment(material.paper)
+    model = copy.deepcopy(experiment.vae)
+    draw, config = experiment.trainings["vae"]
+    with FlopCounterMode(display=False) as counter:
+        model(draw(config.batch, torch.Generator().manual_seed(0)), 0)["total"].backward()
+    device = pick_device("auto")
+    kind = torch.bfloat16 if fastest_precision() or device == "cuda" else torch.float32  # as the step trains there
+    left, right = (torch.randn(*size, dtype=kind, device=device) for size in ((8192, 1024), (1024, 3072)))
+    # Many, since a processor is faster for the first tenth of a second than it can stay.
+    count = max(1, round(counter.get_total_flops() / (2 * left.numel() * right.shape[1])))
+    work = lambda: sum((left @ right)[0, 0] for _ in range(count)).item()  # noqa: E731 (a GPU is waited for)
+    label = f"  its arithmetic alone{', bf16' * bool(fastest_precision())}, batch {config.batch}"
+    return timed(label, work, config.batch, "units/s", repeats, "what no step can exceed")
+
+
+def train_reference_vae(material: Material, repeats: int) -> Row:
+    """A step in the form of the reference implementation."""
+    experiment = material.experiment(material.paper)
+    model = copy.deepcopy(experiment.vae)
+    draw, config = experiment.trainings["vae"]
+    step = naive.reference_step(model, draw(config.batch, torch.Generator().manual_seed(0))["unit"])
+
+    def work() -> None:
+        with torch.autocast("cpu", torch.bfloat16, enabled=bool(fastest_precision())):
+            step()
+
+    label = f"  two encodes, four decodes{', bf16' * bool(fastest_precision())}, batch {config.batch}"
+    return timed(label, work, config.batch, "units/s", repeats, f"{NAIVE}; 110 units/s")
+
+
+def train_mmgan(material: Material, repeats: int) -> Row:
+    """A training step of the MM-GAN."""
+    experiment = material.experiment(material.preset)
+    run = experiment.mmgan.config.run
+    return timed_training(experiment, "mmgan", "MM-GAN step", run, repeats, "5 x the loop below")
+
+
+def train_naive_mmgan(material: Material, repeats: int) -> Row:
+    """The same in a plain loop over a DataLoader of files."""
+    experiment = material.experiment(material.preset)
+    model = copy.deepcopy(experiment.mmgan)
+    draw, config = experiment.trainings["mmgan"]
+    count = FEW * config.batch
+    files = naive.RunFiles(material.folder / "runs", draw(count, torch.Generator().manual_seed(0)))
+    work = naive.eager_epoch(model, files, config.batch)
+    label = f"  a loop over a DataLoader, batch {config.batch}"
+    return timed(label, work, count * model.config.run, "units/s", repeats, NAIVE)
+
+
+def on_gpu(material: Material, repeats: int) -> Row:
+    """The DU-VAE's step on a GPU, end to end with data."""
+    label, target = "DU-VAE step, full, on a GPU", "50,000 units/s on an H200"
+    if not torch.cuda.is_available():
+        return Row(label, None, 0, None, "units/s", f"{target}: needs a GPU")
+    return timed_training(material.experiment(material.full), "vae", label, 1, repeats, target)
+
+
+def _generate(material: Material, repeats: int, preset: str, seconds: float, count: int, target: str) -> Row:
+    """From music that has been listened to, to dances."""
+    song = material.song(seconds)
+    work = partial(generate.dance_to, material.experiment(preset).dancer, analysis.analyse(song), song, count=count)
+    some = f"generate {seconds:g} s, {preset}" + (f", {count} at once" if count > 1 else "")
+    return timed(some, work, seconds * count, REAL_TIME, repeats, target)
+
+
+def generate_dance(material: Material, repeats: int) -> Row:
+    """One dance."""
+    return _generate(material, repeats, material.preset, material.dance_s, 1, "0.06 s")
+
+
+def generate_full(material: Material, repeats: int) -> Row:
+    """One dance by larger networks."""
+    return _generate(material, repeats, material.full, material.dance_s, 1, "0.4 s")
+
+
+def generate_long(material: Material, repeats: int) -> Row:
+    """One dance to a long song."""
+    return _generate(material, repeats, material.preset, material.long_s, 1, "as many x real time as one")
+
+
+def generate_many(material: Material, repeats: int) -> Row:
+    """Dances to one song at once."""
+    return _generate(material, repeats, material.preset, material.dance_s, material.together, "10 x the seconds of one")
+
+
+def generate_one_by_one(material: Material, repeats: int) -> Row:
+    """A few of the same in a Python loop."""
+    dancer, heard = material.experiment(material.preset).dancer, analysis.analyse(material.song(material.dance_s))
+    work = partial(naive.dances_one_by_one, dancer, heard, FEW)
+    return timed(f"  a loop over {FEW} dances", work, FEW * material.dance_s, REAL_TIME, repeats, NAIVE)
+
+
+def song_to_video(material: Material, repeats: int) -> Row:
+    """From an audio file that was never heard to a video with its sound."""
+    song, dancer = material.song(material.dance_s), material.experiment(material.preset).dancer
+    path = material.folder / "song.mp4"
+
+    def work() -> None:
+        with empty_cache(material.folder):
+            render.render_video(generate.dance(dancer, song)[0], path)
+
+    row = timed(f"song to mp4, {material.dance_s:g} s, 512 x 512", work, material.dance_s, REAL_TIME, repeats)
+    return replace(row, target=f"8 s, 4 MB (has {path.stat().st_size / 1e6:.1f})")
+
+
+def render_mp4(material: Material, repeats: int) -> Row:
+    """From a dance to a video with its sound."""
+    span_s = (0.0, material.video_s)
+    work = partial(render.render_video, material.dance, material.folder / "dance.mp4", 512, span_s)
+    frames = int(span_s[1] * render.VIDEO_FPS)
+    return timed(f"render {span_s[1]:g} s, mp4, 512 x 512", work, frames, "frames/s", repeats)
+
+
+def animate(material: Material, repeats: int) -> Row:
+    """A little of the same by FuncAnimation."""
+    seconds = material.video_s / FEW
+    work = partial(naive.animate, material.dance, material.folder / "naive.gif", seconds)
+    frames = max(1, int(seconds * render.VIDEO_FPS))
+    return timed("  FuncAnimation, GIF, 512 x 512", work, frames, "frames/s", repeats, NAIVE)
+
+
+def render_gif(material: Material, repeats: int) -> Row:
+    """From a dance to a GIF."""
+    span_s, fps = (0.0, material.video_s), 12.5
+    work = partial(render.render_gif, material.dance, material.folder / "dance.gif", span_s, 256, fps)
+    return timed(f"render {span_s[1]:g} s, GIF, 256 x 256", work, int(span_s[1] * fps), "frames/s", repeats)
+
+
+def evaluate(material: Material, repeats: int) -> Row:
+    """All scores of dances, and of their controls that need no model, in the space that nobody trained."""
+    whole = material.dance
+    real = [replace(whole, song=Path(f"real {number}")) for number in range(12)]
+    begins_s = np.linspace(0, max(0.0, whole.duration_s - EVALUATED_S), material.evaluated)
+    dances = [excerpt(whole, begin_s, begin_s + EVALUATED_S) for begin_s in begins_s]
+    dances = [replace(dance, song=Path(str(number // DANCES_A_SONG))) for number, dance in enumerate(dances)]
+    songs = {str(dance.song): dance.beats_s for dance in reversed(dances)}
+    work = partial(evaluation.evaluate, dances, songs, real)
+    return timed(f"evaluate {len(dances)} dances", work, len(dances), "dances/s", repeats, "50 dances/s")
+
+
+def _in_a_new_process(code: str, *arguments: str) -> None:
+    subprocess.run([sys.executable, "-c", code, *arguments], cwd=ROOT, check=True, capture_output=True)
+
+
+def import_package(material: Material, repeats: int) -> Row:
+    """The package in a new process, and what Python itself takes."""
+    return timed("import d2m", partial(_in_a_new_process, "import d2m"), 1, "imports/s", repeats, "0.3 s")
+
+
+def first_dance(material: Material, repeats: int) -> Row:
+    """From the start of a process to a dance, with a song that was heard before."""
+    experiment, song = material.experiment(material.preset), material.song(material.dance_s)
+    generate.dance(experiment.dancer, song)
+    code = (
+        "import sys; from d2m import generate; from d2m.experiments.experiment import Experiment; "
+        "generate.dance(Experiment(*sys.argv[1:4]).dancer, sys.argv[4])"
+    )
+    work = partial(_in_a_new_process, code, experiment.source, experiment.run, experiment.preset_name, str(song))
+    return timed("process start to dance", work, material.dance_s, REAL_TIME, repeats, "8 s")
+
+
+STAGES = (
+    decode, music_beats, music_features, listen, kinematic_beats, cut, corpus_from_files, corpus_from_cache, train_vae,
+    train_paper_vae, products_of_paper_vae, train_reference_vae, train_mmgan, train_naive_mmgan, on_gpu, generate_dance,
+    generate_full, generate_long, generate_many, generate_one_by_one, song_to_video, render_mp4, animate, render_gif,
+    evaluate, import_package, first_dance,
+)  # fmt: skip

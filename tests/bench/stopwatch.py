@@ -1,0 +1,193 @@
+"""How the bench times: a median of runs after one that warms up, and the rows and material that its stages share."""
+
+import copy
+import itertools
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import contextmanager, redirect_stderr
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+import torch
+from joblib.externals.loky import get_reusable_executor
+
+from d2m.data import corpus
+from d2m.data.builtin import clips as builtin_clips
+from d2m.data.builtin import songs
+from d2m.experiments.experiment import Experiment
+from d2m.generation.beat_warp import unit_times
+from d2m.models import train
+from d2m.motion.dance import Dance
+
+REPEATS, SLOW_REPEATS, SLOW_S = 5, 3, 2.0  # a run that takes longer than SLOW_S is repeated less often
+# Steps of training in one run: a GPU works ahead, and is waited for only at the ends of a run.
+STEPS = 5 if torch.accelerator.is_available() else 1
+REAL_TIME = "x real time"
+PROCESSOR = Path("/proc/cpuinfo")  # where Linux tells of it
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the table; without seconds, `target` says what it would need."""
+
+    stage: str
+    seconds: float | None  # the median run (of training: the median run's mean step)
+    repeats: int
+    rate: float | None  # how much of `unit` is done in a second
+    unit: str
+    target: str = ""  # what is wanted of it, or that it is the naive form of the row above
+
+
+class Untrained(Experiment):
+    """An experiment that trains nothing, but keeps its models as if it had, and how it would have trained each."""
+
+    @cached_property
+    def trainings(self) -> dict[str, tuple[train.Draw, train.TrainConfig]]:
+        """The batches and the configuration of each training, by the model's name."""
+        return {}
+
+    def _train(self, name, kind, model, draw, config, label) -> None:
+        self.trainings[name] = draw, config
+        provenance = {"corpus": self.corpus.fingerprint(), "seed": self.seed, "steps": config.steps}
+        train.finish(model.eval(), kind, self._home(name), {}, provenance)
+
+
+@dataclass(frozen=True)
+class Material:
+    """What the stages work on, made in `folder` when it is asked for."""
+
+    folder: Path
+    preset: str = "demo"
+    full: str = "full"
+    paper: str = "paper"
+    song_s: float = builtin_clips.DURATION_S
+    dance_s: float = 60.0  # that are generated
+    long_s: float = 3600.0  # the same of a long song
+    together: int = 64  # dances that are generated at once
+    video_s: float = 10.0  # that are rendered
+    evaluated: int = 1000  # dances of 10 s
+    corpus_songs: int = 17  # a style, in the corpus that is built: 36 minutes
+    jobs: int = -1  # processes that build a corpus
+
+    def experiment(self, preset: str) -> Untrained:
+        """A run of a preset on the corpus of `clips`, all to train on, with weights that nobody trained."""
+        kept = self.__dict__.setdefault("_experiments", {})
+        if preset not in kept:
+            self.build(self.folder / "corpus")
+            kept[preset] = Untrained(str(self.folder / "corpus"), str(self.folder / f"run-{preset}"), preset)
+        return kept[preset]
+
+    @cached_property
+    def clips(self) -> list:
+        """One built-in song and dance a style."""
+        return builtin_clips.make(self.folder / "songs", songs_per_style=1, duration_s=self.song_s, jobs=1)
+
+    @cached_property
+    def many_clips(self) -> list:
+        """The songs and dances of which a corpus is built."""
+        return builtin_clips.make(self.folder / "many songs", 0, self.corpus_songs, self.song_s, self.jobs)
+
+    def build(self, folder: Path, clips: list | None = None) -> None:
+        """Build the corpus of `clips`, those of the material, in `folder`, if it is not there."""
+        if not (folder / "corpus.json").exists():
+            readers = {clip.name: partial(replace, clip, split="train") for clip in clips or self.clips}
+            with redirect_stderr(StringIO()):  # a bar would tear the table
+                corpus.build("bench", readers, folder, self.jobs)
+
+    @cached_property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The first clip as the corpus holds it (see `corpus`)."""
+        opened = self.experiment(self.preset).corpus
+        return opened.load(opened.entries[0])
+
+    @cached_property
+    def dance(self) -> Dance:
+        """The first clip as a dance, with seams as a generated one has them."""
+        entry, beats_s = self.experiment(self.preset).corpus.entries[0], self.arrays["music_beats_s"]
+        seams_s = unit_times(np.arange(len(beats_s)), beats_s)
+        return Dance(self.arrays["poses"], beats_s[beats_s >= 0], seams_s, entry.style, 0, Path(entry.song))
+
+    def song(self, duration_s: float) -> Path:
+        """A song of so many seconds; a long one repeats its first minutes."""
+        path = self.folder / f"song-{duration_s:g}.flac"
+        if not path.exists():
+            samples = songs.song("zumba", min(duration_s, 120.0)).samples
+            builtin_clips.write_flac(
+                path, np.resize(samples, round(duration_s * len(samples) / min(duration_s, 120.0)))
+            )
+        return path
+
+
+@contextmanager
+def empty_cache(folder: Path):
+    """Give d2m an empty cache, a new folder in `folder`, and processes of its own, for as long as the block lasts."""
+    before = os.environ.get("D2M_CACHE")
+    with tempfile.TemporaryDirectory(dir=folder) as fresh:
+        os.environ["D2M_CACHE"] = fresh
+        end_workers()
+        try:
+            yield Path(fresh)
+        finally:
+            del os.environ["D2M_CACHE"]
+            os.environ.update({"D2M_CACHE": before} if before else {})
+            end_workers()
+
+
+def end_workers() -> None:
+    """End joblib's processes, which keep the cache of the environment that they were started in."""
+    get_reusable_executor().shutdown(wait=True)
+
+
+def timed(
+    stage: str, work: Callable[[], object], amount: float, unit: str, repeats: int, target: str = ""
+) -> Row:  # fmt: skip
+    """The row of a stage whose `work()` does `amount` of what `unit` counts."""
+    work()
+    seconds: list[float] = []
+    while len(seconds) < (min(repeats, SLOW_REPEATS) if seconds and seconds[0] > SLOW_S else repeats):
+        begun = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - begun)
+    median = statistics.median(seconds)
+    return Row(stage, median, len(seconds), amount / median, unit, target)
+
+
+def fastest_precision() -> str:
+    """In which large networks train fastest (see `train.PRECISIONS`): bf16 where the processor has matrix units for it,
+    else the device's own."""
+    has_units = PROCESSOR.exists() and "amx_bf16" in PROCESSOR.read_text()
+    return "bf16-mixed" if has_units and not torch.accelerator.is_available() else ""
+
+
+def timed_training(
+    experiment: Untrained, name: str, label: str, units_a_draw: int, repeats: int, target: str = "", precision: str = ""
+) -> Row:  # fmt: skip
+    """The row of a step of a model's training in a `precision`: `train.fit` as it is, whose calls for batches
+    are a clock's ticks.
+
+    So a step is all that the loop does: batch, forward, backward, gradient clip and optimiser of every player.
+    """
+    model = copy.deepcopy(getattr(experiment, name))
+    draw, config = experiment.trainings[name]
+    number, ticks = itertools.count(), []
+
+    def ticking(count: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
+        if next(number) % STEPS == 0:
+            if torch.accelerator.is_available():
+                torch.accelerator.synchronize()  # of CUDA or MPS
+            ticks.append(time.perf_counter())
+        return draw(count, generator)
+
+    # The first run warms up, and one step more ends the last run. Nothing is kept on the way.
+    brief = replace(config, steps=(repeats + 1) * STEPS + 1, save_every_s=float("inf"), precision=precision)
+    with redirect_stderr(StringIO()):
+        train.fit(model, ticking, brief, experiment.folder / "training", seed=0)
+    median = statistics.median(np.diff(ticks)[1:].tolist()) / STEPS
+    units = config.batch * units_a_draw / median
+    return Row(f"{label}{', bf16' * bool(precision)}, batch {config.batch}", median, repeats, units, "units/s", target)

@@ -1,0 +1,53 @@
+"""`d2m.data.builtin.clips`: songs on disk with their dances, from a seed, split by song."""
+
+import itertools
+
+import numpy as np
+
+from d2m.data.builtin import clips, songs
+from d2m.music import audio
+
+ONE_STEP = 1.5 / 32767  # 16 bits round by half a step, and 1 is written as 32767 and read as 32767 / 32768
+
+
+def test_the_corpus_has_sixty_songs_and_forty_minutes():
+    count = clips.SONGS_PER_STYLE * len(songs.STYLES)
+    assert count >= 60 and count * clips.DURATION_S / 60 >= 40
+
+
+def test_of_twenty_songs_of_a_style_fourteen_train_three_validate_and_three_test(tmp_path):
+    splits = [clips.make_clip(tmp_path, "zumba", number, duration_s=2.0).split for number in range(20)]
+    assert sorted(splits, key=("train", "validation", "test").index) == splits
+    assert [splits.count(split) for split in ("train", "validation", "test")] == [14, 3, 3]
+
+
+def test_clips_are_songs_on_disk_with_their_dances_and_every_split_has_every_style(small_clips):
+    assert {(clip.style, clip.split) for clip in small_clips} == set(
+        itertools.product(songs.STYLES, ("train", "validation", "test"))
+    )
+    assert len({clip.name for clip in small_clips}) == len({clip.group for clip in small_clips}) == len(small_clips)
+    for clip in small_clips:
+        samples, rate = audio.load(clip.song)
+        assert len(samples) / rate == 20.0 and len(clip.poses) == 300 and len(clip.beats_s) > 10
+
+
+def test_a_written_song_is_the_song(tmp_path):
+    song = songs.song("ballet", 6.0, 0)
+    clips.write_flac(tmp_path / "song.flac", song.samples)
+    np.testing.assert_allclose(audio.load(tmp_path / "song.flac")[0], song.samples, atol=ONE_STEP)
+
+
+def test_the_same_seed_makes_the_same_bytes_and_another_seed_others(tmp_path):
+    first, again, other = (
+        clips.make_clip(tmp_path / folder, "hip-hop", 1, seed, duration_s=6.0)
+        for folder, seed in (("a", 0), ("b", 0), ("c", 1))
+    )
+    assert first.song.read_bytes() == again.song.read_bytes() != other.song.read_bytes()
+    assert first.poses.tobytes() == again.poses.tobytes() != other.poses.tobytes()
+
+
+def test_another_seed_in_the_same_folder_does_not_leave_the_old_song_beside_the_new_dance(tmp_path):
+    clips.make_clip(tmp_path, "zumba", 0, seed=0, duration_s=6.0)
+    clip = clips.make_clip(tmp_path, "zumba", 0, seed=1, duration_s=6.0)
+    expected = songs.song("zumba", 6.0, 10_000).samples
+    np.testing.assert_allclose(audio.load(clip.song)[0], expected, atol=ONE_STEP)

@@ -1,0 +1,165 @@
+"""`d2m.data.corpus`: a manifest or a clip that is damaged is refused by name; a corpus that was moved is not."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from d2m.data import corpus, dataset
+from d2m.errors import CorpusError, PoseError
+from d2m.files import ROOT
+
+
+@pytest.fixture
+def copied(tmp_path, small_corpus) -> Path:
+    """A copy of the small corpus that a test may damage."""
+    return Path(shutil.copytree(small_corpus.folder, tmp_path / "copy"))
+
+
+def test_a_corpus_travels_without_its_songs_and_without_what_would_hear_them(copied, small_corpus):
+    script = (
+        "import sys; sys.modules['librosa'] = sys.modules['av'] = None  # as on a machine that has torch alone\n"
+        "from d2m.data import corpus, dataset\n"
+        f"moved = corpus.open_corpus({str(copied)!r})\n"
+        "print(moved.fingerprint(), len(dataset.load(moved, 'train').unit_rows))"
+    )
+    moved = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert moved.returncode == 0, moved.stderr
+    here = [small_corpus.fingerprint(), str(len(dataset.load(small_corpus, "train").unit_rows))]
+    assert moved.stdout.split() == here
+
+
+def change(**values) -> Callable[[dict], dict]:
+    """Change values of the first entry of a manifest, and drop the others."""
+    return lambda manifest: manifest | {"entries": [manifest["entries"][0] | values]}
+
+
+DAMAGED = {
+    **{f"the name {name!r}": change(name=name) for name in ("../outside", "/etc/passwd", "sub/clip", 5)},
+    **{
+        f"{name} = {value!r}": change(**{name: value})
+        for name, value in {"frames": 1.5, "start_s": float("nan"), "song": None, "style": [], "group": 3}.items()
+    },
+    **{f"the digest {digest!r}": change(digest=digest) for digest in (None, "", 16 * 7, 15 * "0", "0" * 17, 16 * "G")},
+    "less than no start": change(start_s=-1),
+    "a frame": change(frames=1),
+    "two of one name": lambda manifest: manifest | {"entries": manifest["entries"][:1] * 2},
+    "an unknown field": change(unknown=1),
+    "an unknown split": change(split="hold-out"),
+    "an unlisted style": change(style="polka"),
+    "a lacking field": lambda manifest: manifest | {"entries": [{"name": "clip"}]},
+    "another format": lambda manifest: manifest | {"format": 99},
+    "no entries": lambda manifest: manifest | {"entries": []},
+    "null entries": lambda manifest: manifest | {"entries": None},
+    "nothing but a format": lambda manifest: {"format": corpus.FORMAT},
+    "a list": lambda manifest: [manifest],
+    "null": lambda manifest: None,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED.values(), ids=DAMAGED)
+def test_a_damaged_manifest_is_refused(copied, damage):
+    path = copied / "corpus.json"
+    path.write_text(json.dumps(damage(json.loads(path.read_text()))))
+    with pytest.raises(CorpusError, match=r"corpus\.json is not a manifest"):
+        corpus.read(copied)
+
+
+def test_a_corpus_of_the_format_before_is_refused_for_that(copied):
+    path = copied / "corpus.json"
+    manifest = json.loads(path.read_text())
+    for entry in manifest["entries"]:
+        del entry["digest"]
+    path.write_text(json.dumps(manifest | {"format": 1}))
+    with pytest.raises(CorpusError, match=r"corpus\.json has format 1, of an earlier d2m.*expected format 2; build"):
+        corpus.open_corpus(str(copied))
+
+
+@pytest.mark.parametrize("damage", [lambda whole: b"", lambda whole: whole[: len(whole) // 2], lambda whole: b"\xff\0"])
+def test_a_half_written_manifest_is_refused(copied, damage):
+    path = copied / "corpus.json"
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(CorpusError, match=r"corpus\.json cannot be read"):
+        corpus.read(copied)
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda whole: b"", lambda whole: whole[:-300], lambda whole: b"text", lambda w: None]
+)
+def test_a_damaged_clip_is_refused_by_name(copied, damage):
+    built = corpus.read(copied)
+    path = copied / f"{built.entries[0].name}.npz"
+    left = damage(path.read_bytes())
+    path.unlink() if left is None else path.write_bytes(left)
+    with pytest.raises(CorpusError, match=rf"{built.entries[0].name}\.npz cannot be read"):
+        built.load(built.entries[0])
+
+
+def test_where_a_clip_is_not_found_the_manifest_that_lists_it_is_named(copied):
+    path = copied / "corpus.json"
+    path.write_text(json.dumps(change(name="not there")(json.loads(path.read_text()))))
+    built = corpus.read(copied)
+    with pytest.raises(CorpusError, match=r"not there\.npz cannot be read .*an entry of corpus\.json"):
+        built.load(built.entries[0])
+
+
+@pytest.mark.parametrize("poses", [np.full((300, 14, 3), np.nan), np.zeros((300, 13, 3)), np.array([{}], dtype=object)])
+def test_a_clip_whose_arrays_are_no_dance_is_refused_by_name(copied, poses):
+    built = corpus.read(copied)
+    path = copied / f"{built.entries[0].name}.npz"
+    arrays = built.load(built.entries[0]) | {"poses": poses}
+    np.savez(path, **arrays)
+    with pytest.raises((CorpusError, PoseError), match=rf"{built.entries[0].name}\.npz"):
+        built.load(built.entries[0])
+
+
+def test_a_clip_that_was_changed_after_its_corpus_was_built_is_refused_by_name(copied):
+    built = corpus.read(copied)
+    first, second = built.entries[:2]
+    shutil.copy(copied / f"{second.name}.npz", copied / f"{first.name}.npz")  # whole, and a dance
+    assert built.load(second)
+    with pytest.raises(CorpusError, match=rf"{first.name}\.npz was changed .*{second.digest}.*{first.digest}"):
+        built.load(first)
+
+
+WRONG = {
+    "backwards": ("music_beats_s", lambda whole: whole[::-1]),
+    "twice": ("kinematic_beats_s", lambda whole: np.repeat(whole, 2)),
+    "a beat that is not a number": ("known_beats_s", lambda whole: np.r_[whole[:-1], np.nan]),
+    "complex": ("music_beats_s", lambda whole: whole + 1j),
+    "text": ("music_beats_s", lambda whole: whole.astype(str)),
+    "no beats": ("music_beats_s", lambda whole: whole[:0]),
+    "a row too few": ("music_features", lambda whole: whole[:-1]),
+    "flat": ("music_features", lambda whole: whole.ravel()),
+    "whole numbers": ("music_features", lambda whole: whole.astype(int)),
+    "infinite": ("music_features", lambda whole: whole / 0),
+    "without strength": ("kinematic_strength", lambda whole: whole[:-1]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "spoil"), WRONG.values(), ids=WRONG)
+@pytest.mark.filterwarnings("ignore:(divide|invalid)")
+def test_arrays_that_do_not_belong_together_are_refused_by_the_name_of_their_file(copied, name, spoil):
+    built = corpus.read(copied)
+    entry = built.entries[0]
+    arrays = built.load(entry)
+    np.savez(copied / f"{entry.name}.npz", **arrays | {name: spoil(arrays[name])})
+    with pytest.raises(
+        CorpusError, match=rf"{entry.name}\.npz has .*{name}|{entry.name}\.npz has fewer than two music"
+    ):
+        built.load(entry)
+
+
+def test_arrays_in_fortran_order_are_as_good(copied):
+    built = corpus.read(copied)
+    entry = built.entries[0]
+    arrays = built.load(entry)
+    turned = {name: np.asfortranarray(values) for name, values in arrays.items()}
+    np.savez(copied / f"{entry.name}.npz", **turned)
+    for name, values in built.load(entry).items():
+        np.testing.assert_array_equal(values, arrays[name])

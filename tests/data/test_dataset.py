@@ -1,0 +1,171 @@
+"""`d2m.data.dataset`: units and runs of a dance whose every pose, beat and note is known."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from d2m.clock import FPS, frame_times
+from d2m.data import corpus, dataset
+from d2m.errors import CorpusError
+from d2m.motion import pose
+
+FRAMES, BEAT_S = 300, 0.5
+# Kinematic beats; gaps of two and three music beats are divided, so anchors stand at 1.0, 1.5, ..., 18.0.
+DETECTED_S = np.array([1.0, 1.5, 2.5, 3.0, 4.5, *np.arange(5.0, 18.1, 0.5)])
+ANCHORS_S = np.arange(1.0, 18.1, BEAT_S)
+
+
+def write_corpus(folder: Path, poses: np.ndarray, count: int = 1) -> corpus.Corpus:
+    """A corpus of `count` equal dances, all in training; its music says the time and twice the time."""
+    arrays = {
+        "poses": poses, "music_features": frame_times(len(poses))[:, None] * ([1, 2] + [0] * 26),
+        "music_beats_s": np.arange(-0.25, 20.5, BEAT_S), "kinematic_beats_s": DETECTED_S,
+        "kinematic_strength": np.ones(len(DETECTED_S)), "known_beats_s": np.empty(0),
+    }  # fmt: skip
+    entries, told = [], corpus.digest(arrays)
+    for number in range(count):
+        np.savez(folder / f"dance{number}.npz", **arrays)
+        style = "tango" if number % 2 else "rumba"
+        entries.append(corpus.Entry(f"dance{number}", style, "", 0.0, f"dance{number}", "train", len(poses), told))
+    return corpus.Corpus("written", folder, ("rumba", "tango"), tuple(entries), ())
+
+
+@pytest.fixture
+def turning(tmp_path, body_at) -> corpus.Corpus:
+    """One dance of `body_at`: it walks along x at 0.3 m/s and turns at 0.5 rad/s."""
+    return write_corpus(tmp_path, body_at(frame_times(FRAMES)))
+
+
+def all_units(dances: dataset.Dances) -> torch.Tensor:
+    return dances.units(torch.arange(len(dances.unit_rows)))
+
+
+def times_of(first_beat: int, count: int) -> np.ndarray:
+    """Seconds of `count` rows of a unit or run, from its first lead pose, 5/8 of a beat before anchor `first_beat`."""
+    return ANCHORS_S[first_beat] + (np.arange(count) - 5) / 8 * BEAT_S
+
+
+def test_a_unit_begins_at_every_anchor_that_has_one_before_and_one_after_it(turning):
+    dances = dataset.load(turning, "train", run=3)
+    assert len(dances.unit_rows) == len(ANCHORS_S) - 5  # 4 beats, one anchor before and one after
+    assert len(dances.run_rows) == len(ANCHORS_S) - 13
+    assert all_units(dances).shape == (len(ANCHORS_S) - 5, 34, 46)
+
+
+def test_a_unit_travels_and_turns_as_the_body_did_since_its_second_lead_pose(turning):
+    dances = dataset.load(turning, "train")
+    for number, unit in enumerate(all_units(dances).numpy()):
+        times_s = times_of(number + 1, 34)
+        since_s, facing = times_s - times_s[1], 0.5 * times_s[1]
+        # It walks along the room's x; seen by a body that faces `facing` from +z, that is (cos, sin) of it.
+        expected = [
+            0.3 * since_s * np.cos(facing),
+            0.3 * since_s * np.sin(facing),
+            np.cos(0.5 * since_s),
+            np.sin(0.5 * since_s),
+        ]
+        # A foot 0.2 m from the axis is 1e-5 m off its arc between frames; rows are kept in float32.
+        np.testing.assert_allclose(unit[:, :4].T, expected, atol=1e-4)
+
+
+def test_a_run_holds_the_poses_of_its_units_one_after_another(turning):
+    dances = dataset.load(turning, "train", run=3)
+    features, _ = dances.runs(torch.arange(len(dances.run_rows)))
+    assert features.shape == (len(ANCHORS_S) - 13, 2 + 96, 46)
+    for number in (0, len(features) - 1):
+        turned = np.unwrap(np.arctan2(*features[number, :, [3, 2]].numpy().T))
+        np.testing.assert_allclose(np.diff(turned), 0.5 * BEAT_S / 8, atol=1e-4)
+        for unit in range(3):
+            alone = all_units(dances)[number + 4 * unit]
+            of_run = pose.rebase(features[number, 32 * unit : 32 * unit + 34], 1)
+            torch.testing.assert_close(of_run, alone, atol=1e-5, rtol=0)
+
+
+def test_music_stands_beside_the_beats_at_which_it_is_heard(turning):
+    dances = dataset.load(turning, "train", run=3)
+    _, audio = dances.runs(torch.arange(len(dances.run_rows)))
+    assert audio.shape == (len(ANCHORS_S) - 13, 12, 28)
+    # The first feature is the time: told in the mean and deviation of the song's beats, off by a frame at most.
+    told = (ANCHORS_S - ANCHORS_S.mean()) / ANCHORS_S.std()
+    for number, rows in enumerate(audio):
+        np.testing.assert_allclose(rows[:, 0], told[number + 1 : number + 13], atol=1 / FPS / ANCHORS_S.std())
+        np.testing.assert_allclose(rows[:, 1], rows[:, 0], atol=1e-5)  # twice as much, and so the same
+
+
+def test_a_run_says_when_it_is_danced_and_to_which_song(tmp_path, body_at):
+    dances = dataset.load(write_corpus(tmp_path, body_at(frame_times(FRAMES)), 2), "train", run=3)
+    each = len(ANCHORS_S) - 13
+    assert dances.names == ("dance0", "dance1")
+    assert dances.run_songs.tolist() == dances.run_styles.tolist() == [0] * each + [1] * each
+    assert dances.unit_styles.tolist() == [0] * (each + 8) + [1] * (each + 8)
+    for first_s, ends in ((0, ANCHORS_S[1 : each + 1]), (1, ANCHORS_S[12 : each + 12])):
+        late_s = dances.run_s[:, first_s].numpy() - np.tile(ends, 2)
+        assert (late_s >= -1e-6).all() and (late_s <= BEAT_S / 2).all()  # a unit ends half a beat after its last beat
+
+
+def test_detected_beats_are_told_from_divisions(turning):
+    dances = dataset.load(turning, "train")
+    is_detected = np.isin(np.round(ANCHORS_S, 6), np.round(DETECTED_S, 6))
+    expected = np.lib.stride_tricks.sliding_window_view(is_detected[1:-1], 4)
+    np.testing.assert_array_equal(dances.detected, expected)
+    assert not dances.detected.all() and dances.detected.any()
+
+
+def test_a_mirror_doubles_the_dances_and_exchanges_left_and_right(turning):
+    single, double = (dataset.load(turning, "train", mirror=mirror) for mirror in (False, True))
+    count = len(single.unit_rows)
+    assert len(double.unit_rows) == 2 * count and len(double.run_rows) == 2 * len(single.run_rows)
+    assert double.names == single.names
+    seen, mirrored = (rows.numpy() for rows in all_units(double).split(count))
+    np.testing.assert_array_equal(seen, all_units(single))
+    for unit, image in zip(seen, mirrored, strict=True):
+        np.testing.assert_allclose(pose.from_features(image), pose.mirror(pose.from_features(unit)), atol=1e-5)
+    heard, heard_again = double.runs(torch.arange(len(double.run_rows)))[1].chunk(2)
+    torch.testing.assert_close(heard, heard_again)
+
+
+def test_a_dance_in_3d_is_seen_in_2d_at_its_true_height(turning):
+    deep, flat = (all_units(dataset.load(turning, "train", dimensions)) for dimensions in (3, 2))
+    assert flat.shape == (*deep.shape[:2], 29)
+    torch.testing.assert_close(flat[..., 2::2], deep[..., 5::3], atol=1e-5, rtol=0)
+
+
+def test_a_dance_in_2d_cannot_be_had_in_3d(tmp_path, body_at):
+    flat = write_corpus(tmp_path, pose.front_view(body_at(frame_times(FRAMES))))
+    assert len(dataset.load(flat, "train", 2).unit_rows) == len(ANCHORS_S) - 5
+    with pytest.raises(CorpusError, match="dance0 is 2D"):
+        dataset.load(flat, "train", 3)
+
+
+def test_a_split_without_a_run_is_refused(turning):
+    with pytest.raises(CorpusError, match="the train split of the corpus written has no run of 9 units"):
+        dataset.load(turning, "train", run=9)
+
+
+def test_the_middle_of_a_dance_and_the_length_of_its_beats_are_told_run_by_run(small_corpus):
+    data = dataset.load(small_corpus, "train")
+    lengths_s = {entry.name: entry.frames / FPS for entry in small_corpus.entries}
+    some = 0
+    for song, name in enumerate(data.names):
+        of_song = data.run_songs == song
+        first_s, last_s = data.run_s[of_song].T
+        middle = (first_s >= dataset.ENDS_S) & (last_s <= lengths_s[name] - dataset.ENDS_S)
+        some += bool(middle.any()) and not bool(middle.all())
+        expected = middle if middle.any() else torch.ones_like(middle)  # a dance so short that it has no middle
+        assert torch.equal(data.run_inside[of_song], expected), name
+    assert some > 0
+    torch.testing.assert_close(data.beat_s() * 11, data.run_s[:, 1] - data.run_s[:, 0])  # twelve beats
+
+
+@pytest.mark.parametrize("take", [
+    lambda known: dataset.load(known, "validation"),
+    lambda known: dataset.style_windows(known, "validation", 3, "dance"),
+])  # fmt: skip
+def test_a_split_without_clips_is_refused_with_the_songs_that_it_takes(small_corpus, take):
+    known = replace(small_corpus, entries=tuple(small_corpus.split("train")))
+    told = "no clip of the corpus small is in its validation split; expected a style with four songs at least"
+    with pytest.raises(CorpusError, match=told):
+        take(known)

@@ -1,0 +1,99 @@
+"""`d2m.data.folders`: a clip's song, style and frame rate by where its file lies."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from d2m.data import folders
+from d2m.errors import D2MError
+from d2m.music import audio
+
+ROOT = Path("/corpus")
+RATE = 44100  # of written songs: not every codec takes lower ones
+
+
+def song_of(clip: str, names: str, *media: str):
+    """The song of a clip, by paths below the corpus."""
+    found = {}
+    for path in media:
+        found.setdefault(folders.key(Path(path).stem), []).append(ROOT / path)
+    song = folders.song_of(ROOT / clip, tuple(names.split()), found, ROOT)
+    return song and str(song.relative_to(ROOT))
+
+
+@pytest.mark.parametrize(
+    ("clip", "names", "media", "song"),
+    [
+        ("a", "a", ["a.mp3"], "a.mp3"),
+        ("a", "a", ["A.WAV"], "A.WAV"),
+        ("zumba/a", "a", ["a.mp3", "zumba/a.mp4"], "zumba/a.mp4"),  # the nearest
+        ("zumba/a", "a", ["zumba/a.mp4", "zumba/a.m4a"], "zumba/a.m4a"),  # sound before video
+        ("zumba/a", "a", ["zumba/a.mp3", "zumba/a.flac"], "zumba/a.flac"),  # then by name
+        ("zumba/a", "a", ["music/a.mp3"], "music/a.mp3"),
+        ("zumba/a", "a", ["zumba/Audio/a.mp3", "a.mp3"], "zumba/Audio/a.mp3"),
+        ("zumba/a", "a", ["ballet/a.mp3"], None),  # another style's
+        ("zumba/a", "a", ["zumba/music/deep/a.mp3"], None),
+        ("keypoints3d/a", "a mBR0", ["music/mBR0.mp3"], "music/mBR0.mp3"),
+        ("keypoints3d/a", "a mBR0", ["music/mBR0.mp3", "a.mp4"], "a.mp4"),  # its own before the music's
+        ("frames/clip", "clip frames", ["frames.mp4"], "frames.mp4"),
+        ("a\u0301", "a\u0301", ["\u00e1.mp3"], "\u00e1.mp3"),  # the accent apart, and joined to its letter
+        ("a", "a", ["b.mp3"], None),
+    ],
+)
+def test_the_song_has_the_clips_name_and_is_near_it(clip, names, media, song):
+    assert song_of(clip, names, *media) == song
+
+
+@pytest.mark.parametrize(
+    ("clip", "style"),
+    [("zumba/a", "zumba"), ("Zumba/openpose/a", "zumba"), ("a", "corpus"), ("json/a", "corpus"),
+     ("hip-hop/keypoints3d/a", "hip-hop"), ("zumba/a/a", "zumba"), ("zumba/Song/a", "zumba"), ("zumba/late/a", "late")],
+)  # fmt: skip
+def test_the_style_is_the_nearest_folder_that_says_more_than_which_files_it_holds(clip, style):
+    assert folders.style_of(ROOT / clip, ROOT / "song.mp3", ROOT) == style
+
+
+def test_the_frame_rate_is_told_by_the_nearest_file_then_by_the_video(tmp_path, write_sound):
+    clip, video = tmp_path / "a" / "clip", tmp_path / "clip.mp4"
+    clip.parent.mkdir()
+    write_sound(video, np.zeros(22050, dtype=np.float32), 22050)  # a video of 15 pictures a second
+    assert folders.fps_of(clip, video, tmp_path) == 15.0
+    (tmp_path / "fps.txt").write_text("30\n")
+    assert folders.fps_of(clip, video, tmp_path) == 30.0
+    (tmp_path / "a" / "fps.txt").write_text("29.97")
+    assert folders.fps_of(clip, video, tmp_path) == 29.97
+
+
+@pytest.mark.parametrize("ending", [".mka", ".m4b", ".mp2", ".ac3", ".caf", ".3gp", ".flv", ".m2ts", ".vob"])
+def test_a_song_of_a_rarer_ending_is_known_and_decoded_and_a_film_tells_its_frame_rate(tmp_path, write_sound, ending):
+    tone = np.sin(np.arange(6 * RATE) / 10).astype(np.float32)
+    song = write_sound(tmp_path / f"clip{ending}", tone, RATE)
+    assert folders.is_media(song.with_suffix(ending.upper()))
+    samples, rate = audio.load(song)
+    assert len(samples) / rate == pytest.approx(6, abs=0.1)
+    if ending in folders.VIDEO:
+        assert folders.fps_of(tmp_path / "clip", song, tmp_path) == 15.0
+
+
+def test_sound_and_video_share_no_ending_and_have_none_that_clips_have():
+    assert not folders.SOUND & folders.VIDEO
+    assert not any(folders.is_media(Path(f"a{ending}")) for ending in (".json", ".bvh", ".pkl", ".npz", ".txt", ""))
+
+
+def test_without_either_it_is_not_guessed(tmp_path):
+    with pytest.raises(D2MError, match=r"nothing tells the frame rate of .*clip; expected a file fps\.txt"):
+        folders.fps_of(tmp_path / "clip", tmp_path / "clip.mp3", tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "thirty", "-30", "30 fps", "1e9", "99999", "\x00", "30,5"])
+def test_an_fps_file_that_holds_no_number_is_refused_by_name(tmp_path, text):
+    (tmp_path / "fps.txt").write_text(text)
+    with pytest.raises(D2MError, match=r"fps\.txt holds"):
+        folders.fps_of(tmp_path / "clip", tmp_path / "clip.mp3", tmp_path)
+
+
+def test_a_video_that_cannot_be_read_is_refused_by_name(tmp_path):
+    (tmp_path / "clip.mp4").write_bytes(b"no video")
+    with pytest.raises(D2MError, match=r"clip\.mp4 cannot be decoded"):
+        folders.fps_of(tmp_path / "clip", tmp_path / "clip.mp4", tmp_path)

@@ -1,0 +1,105 @@
+"""`open_corpus`: built once from what is named, then read from the cache; what is no corpus is refused."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from d2m.data import corpus
+from d2m.data.builtin import clips
+from d2m.errors import CorpusError
+from d2m.music import analysis
+
+
+@pytest.fixture
+def melody(tmp_path, own_cache, write_pair) -> Path:
+    """A folder of two whole pairs and a broken one, which no cache knows."""
+    for name in ("DANCE_C_1", "DANCE_C_4", "DANCE_R_1"):
+        write_pair(tmp_path / "melody", name, start_s=2.0)
+    (tmp_path / "melody" / "DANCE_R_1" / "skeletons.json").write_text("{")
+    return tmp_path / "melody"
+
+
+def forbid_building(monkeypatch) -> None:
+    def fail(*arguments, **named):
+        raise AssertionError("the corpus was built again")
+
+    monkeypatch.setattr(corpus, "build", fail)
+
+
+def test_music_stands_beside_the_poses_that_are_danced_to_it(tmp_path, write_pair, own_cache):
+    pair = write_pair(tmp_path, start_s=2.0)
+    built = corpus.open_corpus(str(pair.parent), jobs=1)
+    arrays, song = built.load(built.entries[0]), analysis.analyse(pair / "audio.mp3")
+    assert built.entries[0].start_s == 2.0
+    np.testing.assert_allclose(arrays["music_features"], song.features[30:210], rtol=1e-5)
+    inside = (song.beats_s >= 2.0) & (song.beats_s < 14.0)
+    assert np.isin(np.round(song.beats_s[inside] - 2.0, 9), np.round(arrays["music_beats_s"], 9)).all()
+
+
+def test_a_folder_of_pairs_is_built_once_and_then_found_in_the_cache(melody, own_cache, monkeypatch):
+    built = corpus.open_corpus(str(melody), jobs=1)
+    assert [(entry.name, entry.split) for entry in built.entries] == [
+        ("DANCE_C_1", "train"),
+        ("DANCE_C_4", "validation"),
+    ]
+    ((name, reason),) = built.refused
+    assert name == "DANCE_R_1" and "skeletons.json" in reason
+    assert own_cache in built.folder.parents and not (melody / "corpus.json").exists()
+    forbid_building(monkeypatch)
+    assert corpus.open_corpus(str(melody), jobs=1) == built
+    assert corpus.open_corpus(str(built.folder)) == built  # what d2m built is a corpus itself
+
+
+def test_a_pair_that_was_mended_is_read_again(melody):
+    assert len(corpus.open_corpus(str(melody), jobs=1).refused) == 1
+    shutil.copy(melody / "DANCE_C_1" / "skeletons.json", melody / "DANCE_R_1" / "skeletons.json")
+    assert corpus.open_corpus(str(melody), jobs=1).refused == ()
+
+
+def test_the_built_in_corpus_is_made_once(own_cache, monkeypatch):
+    make = clips.make
+    monkeypatch.setattr(clips, "make", lambda folder, jobs: make(folder, 0, 3, 8.0, jobs))
+    built = corpus.open_corpus("builtin", jobs=1)
+    assert built.name == "builtin" and len(built.entries) == 9
+    forbid_building(monkeypatch)
+    assert corpus.open_corpus("builtin", jobs=1) == built
+
+
+def test_a_cached_corpus_is_built_again_where_the_version_of_the_code_changed(melody, monkeypatch):
+    first = corpus.open_corpus(str(melody), jobs=1)
+    assert corpus.open_corpus(str(melody), jobs=1).folder == first.folder
+    monkeypatch.setattr(corpus, "VERSION", corpus.VERSION + 1)
+    assert corpus.open_corpus(str(melody), jobs=1).folder != first.folder
+
+
+def test_a_built_corpus_with_other_clips_beside_it_is_refused_and_names_one(small_corpus, tmp_path, write_pair):
+    folder = tmp_path / "small"
+    shutil.copytree(small_corpus.folder, folder)
+    assert corpus.open_corpus(str(folder)).entries == small_corpus.entries
+    write_pair(folder / "more")
+    with pytest.raises(CorpusError, match=r"small holds a corpus that d2m built and other clips .*config\.json"):
+        corpus.open_corpus(str(folder))
+
+
+def test_a_built_corpus_in_a_folder_is_no_clip_of_that_folder(small_corpus, tmp_path):
+    shutil.copytree(small_corpus.folder, tmp_path / "small")
+    with pytest.raises(CorpusError, match="is no corpus"):
+        corpus.open_corpus(str(tmp_path))
+
+
+def test_videos_in_which_nobody_was_looked_for_yet_are_told_with_what_to_do(tmp_path):
+    (tmp_path / "salsa").mkdir()
+    for name in ("one.mp4", "two.MOV", "three.mp3"):
+        (tmp_path / "salsa" / name).touch()
+    with pytest.raises(CorpusError, match=rf"make keypoints VIDEO={tmp_path} finds who dances in its 2 videos"):
+        corpus.open_corpus(str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["missing", "empty", "file.txt"])
+def test_a_folder_that_is_no_corpus_is_refused_by_name(tmp_path, name):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file.txt").touch()
+    with pytest.raises(CorpusError, match=name):
+        corpus.open_corpus(str(tmp_path / name))

@@ -1,0 +1,359 @@
+"""A run: what is missing is trained once and then found, and what belongs to another run is refused."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from d2m.data import corpus, dataset
+from d2m.errors import CheckpointError, CorpusError, ParameterError
+from d2m.experiments import presets
+from d2m.experiments.experiment import Experiment
+from d2m.files import ROOT
+from d2m.models import checkpoint, train
+from d2m.models.layers import PRINCIPAL_ROWS, Principal
+from d2m.models.style import MusicStyleClassifier
+from d2m.motion.units import LEAD
+
+pytestmark = pytest.mark.usefixtures("one_thread", "tiny_presets")
+
+MADE = ("vae", "mmgan", "lstm", "style/music", "style/dance", "style/motion")
+
+
+@pytest.fixture
+def copied(tiny_run, tmp_path) -> Experiment:
+    """The tiny run, copied into a folder of this test's own."""
+    shutil.copytree(tiny_run.folder, tmp_path / "run")
+    return replace(tiny_run, run=str(tmp_path / "run"))
+
+
+def use(experiment: Experiment, name: str) -> torch.nn.Module:
+    """The model `name` of `MADE`."""
+    if name.startswith("style/"):
+        return experiment.classifier(name.removeprefix("style/"))
+    return getattr(experiment, name)
+
+
+def no_training(*_, **__):
+    raise AssertionError("nothing may be trained here")
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_a_model_that_was_trained_is_found_and_not_trained_again(copied, tiny_run, name, monkeypatch):
+    monkeypatch.setattr(train, "fit", no_training)
+    found, trained = use(copied, name), use(tiny_run, name)
+    assert not found.training
+    for key, value in found.state_dict().items():
+        assert torch.equal(value, trained.state_dict()[key]), key
+
+
+def test_each_model_is_there_with_its_losses_and_where_it_came_from(tiny_run):
+    for name in MADE:
+        folder = tiny_run.folder / name
+        assert {path.name for path in folder.iterdir()} == {"model.safetensors", "losses.json", "tensorboard"}
+        kind = name.partition("/")[0]
+        _, _, provenance = checkpoint.read(folder / "model.safetensors", kind)
+        assert provenance["corpus"] == tiny_run.corpus.fingerprint() and provenance["seed"] == 3
+        assert provenance["steps"] == 2 and provenance["commit"] == checkpoint.commit()
+        losses = tiny_run.losses(name)
+        assert all(len(steps) == len(values) and steps[-1] == 1 for steps, values in losses.values())
+    assert {"recon^u", "KL^u", "total vae"} <= tiny_run.losses("vae").keys()
+    assert {"recon^m", "total critic", "total generator"} <= tiny_run.losses("mmgan").keys()
+
+
+@pytest.mark.parametrize("name", ["vae", "mmgan", "lstm", "style/dance"])
+def test_a_model_of_another_seed_is_refused(copied, name):
+    with pytest.raises(
+        CheckpointError, match=rf"{name}/model\.safetensors was made with the seed 3; expected 4; choose"
+    ):
+        use(replace(copied, seed=4), name)
+
+
+@pytest.mark.parametrize("missing", ["style/music", "mmgan"])
+def test_nothing_is_trained_in_a_run_that_holds_a_model_of_another_seed(copied, missing, monkeypatch):
+    shutil.rmtree(copied.folder / missing)
+    monkeypatch.setattr(train, "fit", no_training)
+    with pytest.raises(CheckpointError, match=r"model\.safetensors was made with the seed 3; expected 4; choose"):
+        use(replace(copied, seed=4), missing)
+
+
+@pytest.mark.parametrize("key", ["seed", "steps"])
+def test_a_model_that_does_not_say_how_it_was_trained_is_refused(copied, key):
+    path = copied.folder / "mmgan" / "model.safetensors"
+    tensors, _, provenance = checkpoint.read(path, "mmgan")
+    checkpoint.save(path, "mmgan", tensors, copied.mmgan.config, {**provenance, key: "many"})
+    with pytest.raises(CheckpointError, match=rf"mmgan/model\.safetensors does not say its {key}"):
+        copied.as_trained() if key == "seed" else copied.trained_steps()
+
+
+@pytest.mark.parametrize(
+    "losses", ["[]", '{"a": 1}', '{"a": [[0], ["low"]]}', '{"a": [[0], [1, 2]]}', '{"a": [[0], [NaN]]}']
+)
+def test_losses_that_are_none_are_refused_by_name(copied, losses):
+    (copied.folder / "vae" / "losses.json").write_text(losses)
+    with pytest.raises(CheckpointError, match=r"vae/losses\.json holds something else"):
+        copied.losses("vae")
+
+
+@pytest.mark.parametrize(
+    ("name", "named"), [("vae", "hidden = 32; expected 48"), ("mmgan", "dance_size = 8; expected 6")]
+)
+def test_a_model_of_another_config_is_refused(copied, name, named, monkeypatch):
+    tiny = presets.PRESETS["tiny"]
+    other = replace(tiny, vae=replace(tiny.vae, hidden=48), gan=replace(tiny.gan, dance_size=6))
+    monkeypatch.setitem(presets.PRESETS, "tiny", other)
+    with pytest.raises(CheckpointError, match=rf"{name}/model\.safetensors was made with {named}.*delete this one"):
+        use(copied, name)
+
+
+@pytest.fixture
+def other_corpus(small_corpus, tmp_path) -> Path:
+    """The small corpus without one of its dances."""
+    folder = tmp_path / "other"
+    shutil.copytree(small_corpus.folder, folder)
+    manifest = json.loads((folder / "corpus.json").read_text())
+    manifest["entries"] = [entry for entry in manifest["entries"] if entry["name"] != "zumba_02"]
+    (folder / "corpus.json").write_text(json.dumps(manifest))
+    return folder
+
+
+@pytest.fixture
+def mended_corpus(small_corpus, tmp_path) -> Path:
+    """The small corpus, one pose of one dance moved: what a build of it leaves after that dance was mended."""
+    folder = tmp_path / "mended"
+    shutil.copytree(small_corpus.folder, folder)
+    manifest = json.loads((folder / "corpus.json").read_text())
+    arrays = small_corpus.load(small_corpus.entries[0])
+    arrays["poses"][150, 0] += 1e-3
+    np.savez(folder / f"{small_corpus.entries[0].name}.npz", **arrays)
+    manifest["entries"][0]["digest"] = corpus.digest(arrays)
+    (folder / "corpus.json").write_text(json.dumps(manifest))
+    return folder
+
+
+@pytest.mark.parametrize("name", ["vae", "mmgan", "lstm"])
+def test_a_model_of_the_corpus_before_a_dance_was_mended_is_refused(copied, mended_corpus, name):
+    with pytest.raises(
+        CheckpointError, match=rf"{name}/model\.safetensors was made with the corpus .*take the folder of the"
+    ):
+        use(replace(copied, source=str(mended_corpus)), name)
+
+
+@pytest.mark.parametrize("name", ["vae", "mmgan", "lstm"])
+def test_a_model_of_another_corpus_is_refused(copied, other_corpus, name):
+    with pytest.raises(
+        CheckpointError, match=rf"{name}/model\.safetensors was made with the corpus .*choose another run"
+    ):
+        use(replace(copied, source=str(other_corpus)), name)
+
+
+def test_a_model_of_another_fold_is_refused(copied):
+    fold = replace(copied, fold=0)
+    assert {entry.split for entry in fold.corpus.entries} == {"train"}  # three songs a style are too few for folds
+    with pytest.raises(CheckpointError, match=r"vae/model\.safetensors was made with the corpus"):
+        assert fold.vae
+
+
+@pytest.mark.parametrize("changed", ["other_corpus", "mended_corpus"])
+def test_a_training_that_was_stopped_is_not_gone_on_with_on_another_corpus(copied, changed, request, monkeypatch):
+    shutil.rmtree(copied.folder)
+    tiny = presets.PRESETS["tiny"]
+    often = replace(tiny, vae_training=replace(tiny.vae_training, steps=4, save_every_s=0.0))
+    monkeypatch.setitem(presets.PRESETS, "tiny", often)
+    monkeypatch.setattr(train, "finish", lambda *_: None)  # the machine stops before the training is finished
+    assert replace(copied).vae and (copied.folder / "vae" / "training.safetensors").is_file()
+    with pytest.raises(CheckpointError, match=r"vae/training\.safetensors"):
+        assert replace(copied, source=str(request.getfixturevalue(changed))).vae
+
+
+def test_a_run_has_a_folder_of_its_own_unless_one_is_named(tmp_path):
+    assert Experiment().folder == ROOT / "runs" / "builtin-demo"
+    assert Experiment(str(tmp_path / "my dances"), preset_name="paper").folder == ROOT / "runs" / "my dances-paper"
+    assert Experiment("../shared/data/dance-with-melody/").folder == ROOT / "runs" / "dance-with-melody-demo"
+    assert Experiment(run="runs/mine").folder == ROOT / "runs" / "mine"
+    assert Experiment(run=str(tmp_path)).folder == tmp_path
+
+
+def test_steps_overrule_those_of_the_preset(small_corpus):
+    run = Experiment(str(small_corpus.folder), preset_name="tiny", steps=7)
+    assert (run.preset.vae_training.steps, run.preset.gan_training.steps, run.preset.style_training.steps) == (7, 7, 2)
+    assert replace(run, steps=0).preset.vae_training.steps == 2
+
+
+def test_sizes_are_fitted_to_the_corpus(tiny_run):
+    assert tiny_run.preset.gan.styles == len(tiny_run.corpus.styles) == 3
+    assert tiny_run.mmgan.config.movement_size == tiny_run.vae.config.movement_size == 8
+
+
+def test_what_the_networks_see_is_standardised_by_the_training_split(tiny_run):
+    data = tiny_run.dances("train")
+    mean, deviation = data.statistics()
+    assert torch.equal(tiny_run.vae.feature_mean, mean) and torch.equal(tiny_run.vae.feature_deviation, deviation)
+    scale, importance = tiny_run.mmgan.code_scale, tiny_run.vae.importance()
+    torch.testing.assert_close(scale / scale[0], importance / importance[0])
+    codes = tiny_run.mmgan.movements(data.runs(torch.arange(len(data.run_rows)))[0]) * scale
+    torch.testing.assert_close(codes.flatten(0, 1).var(0).mean(), torch.tensor(1.0), rtol=0.01, atol=0)
+
+
+def test_the_repertoire_holds_training_runs_of_every_style_alike(tiny_run):
+    data, mmgan = tiny_run.dances("train"), tiny_run.mmgan
+    codes = mmgan.movements(data.runs(torch.arange(len(data.run_rows)))[0])
+    apart = torch.cdist(mmgan.repertoire.flatten(1), codes.flatten(1))
+    assert apart.min(dim=1).values.max() < 0.01  # rounding of distances of about 10, in float32
+    shares = torch.bincount(data.run_styles[apart.argmin(dim=1)], minlength=3) / len(mmgan.repertoire)
+    assert (shares > 0.08).all()  # of 24 draws 8 each on average; fewer than 2 of one: once in 1,300 seeds
+
+
+@pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
+def test_training_begins_with_the_principal_components_of_units_and_runs_of_every_style_alike(
+    tiny_run, tmp_path, monkeypatch
+):
+    begun, begin_with = [], Principal.begin_with
+    monkeypatch.setattr(Principal, "begin_with", lambda self, rows: begun.append(rows) or begin_with(self, rows))
+    monkeypatch.setattr(train, "fit", lambda *_: {})
+    base = str(tiny_run.folder)
+    run = Experiment(tiny_run.source, str(tmp_path), "tiny", 3, "cpu", variant="one_latent", base=base)
+    data, model = run.dances("train"), run.mmgan
+    units, runs = begun
+    assert len(units) == len(runs) == PRINCIPAL_ROWS
+    known = model.vae.standardise(data.units(torch.arange(len(data.unit_rows)))).flatten(1)
+    codes = model.movements(data.runs(torch.arange(len(data.run_rows)))[0])
+    codes = (codes * model.code_scale).flatten(1)
+    for given, of, styles in ((units, known, data.unit_styles), (runs, codes, data.run_styles)):
+        number = torch.cdist(given[:3000], of).argmin(dim=1)
+        torch.testing.assert_close(of[number], given[:3000], atol=1e-3, rtol=0)
+        # A third of 3,000 draws, give or take five deviations of 0.009.
+        shares = torch.bincount(styles[number], minlength=3) / 3000
+        torch.testing.assert_close(shares, torch.full((3,), 1 / 3), atol=0.045, rtol=0)
+    drawn = model.encode_dance(runs.unflatten(1, (3, 8)) / model.code_scale)[0]
+    torch.testing.assert_close(drawn.var(0), torch.ones(8), atol=0.01, rtol=0)
+
+
+@pytest.mark.parametrize("view", dataset.VIEWS)
+def test_the_music_is_learnt_in_a_way_of_its_own(tiny_run, tmp_path, monkeypatch, view):
+    learnt = []
+    monkeypatch.setattr(train, "fit", lambda *given: learnt.append(given) or {})
+    model = replace(tiny_run, run=str(tmp_path)).classifier(view)
+    (given,) = learnt
+    tiny = tiny_run.preset
+    assert given[2] == (tiny.music_style_training if view == "music" else tiny.style_training)
+    assert isinstance(model, MusicStyleClassifier) == (view == "music")
+    windows, _ = tiny_run.style_windows(view, "train")
+    embedded = model.embed(windows) if view == "music" else (windows - model.mean) / model.deviation
+    assert embedded.flatten(0, -2).mean(dim=0).abs().max() < 1e-3  # by the statistics of the training split
+
+
+@pytest.mark.parametrize("name", ["lstm", "style/music", "style/motion", "vae", "mmgan"])
+def test_a_network_begins_as_the_seed_says_whatever_was_drawn_before(tiny_run, copied, name, monkeypatch):
+    shutil.rmtree(copied.folder / name)
+    monkeypatch.setattr(train, "fit", lambda *_: {})
+    monkeypatch.setattr(train, "finish", lambda *_: None)
+    begun = []
+    for drawn_before in (1, 2):
+        torch.manual_seed(drawn_before)
+        begun.append(use(replace(copied), name).state_dict())
+    assert all(torch.equal(begun[0][key], begun[1][key]) for key in begun[0])
+
+
+def test_the_codes_of_a_run_are_those_of_its_units(tiny_run):
+    data = tiny_run.dances("train")
+    index = torch.arange(0, len(data.run_rows), 7)
+    of_runs = tiny_run.mmgan.movements(data.runs(index)[0])
+    of_units = tiny_run.vae.encode_movement(data.units(data.run_units[index].flatten()))[0]
+    torch.testing.assert_close(of_units.unflatten(0, of_runs.shape[:2]), of_runs, atol=1e-4, rtol=1e-4)
+
+
+def test_the_mmgan_keeps_the_vae_it_was_trained_on_and_poses_to_start_from(tiny_run):
+    for name, value in tiny_run.vae.state_dict().items():
+        assert torch.equal(tiny_run.mmgan.vae.state_dict()[name], value), name
+    data = tiny_run.dances("train")
+    leads = data.units(torch.arange(len(data.unit_rows)))[:, :LEAD]
+    assert len(tiny_run.mmgan.leads) == 9
+    for lead, number in zip(tiny_run.mmgan.leads, tiny_run.mmgan.lead_styles, strict=True):
+        same = (leads == lead).all(dim=2).all(dim=1)
+        assert same.any() and (data.unit_styles[same] == number).all()
+
+
+def test_training_dances_come_with_their_mirror_images_and_others_without(tiny_run, small_corpus):
+    assert len(tiny_run.dances("train").names) == len(small_corpus.split("train")) == 3
+    songs = tiny_run.dances("train").run_songs
+    plain = replace(tiny_run, preset_name="tiny-paper").dances("train")
+    assert len(songs) == 2 * len(plain.run_songs)
+    assert tiny_run.dances("test") is tiny_run.dances("test")  # loaded once
+
+
+def test_the_lstm_is_trained_on_the_steps_of_the_training_dances_as_they_are(tiny_run):
+    loaded = [tiny_run.corpus.load(entry) for entry in tiny_run.corpus.split("train")]
+    steps = np.concatenate([dataset.view_of("dance", arrays["poses"]) for arrays in loaded])
+    heard = np.concatenate([arrays["music_features"] for arrays in loaded])
+    # float32 sums over 900 frames round to 1e-5 of what is summed.
+    for values, mean, deviation in ((steps, tiny_run.lstm.mean, tiny_run.lstm.deviation),
+                                    (heard, tiny_run.lstm.heard_mean, tiny_run.lstm.heard_deviation)):  # fmt: skip
+        np.testing.assert_allclose(mean, values.mean(axis=0), rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(deviation, values.std(axis=0, ddof=1).clip(min=1e-3), rtol=1e-3)
+    assert tiny_run.losses("lstm").keys() == {"total lstm"}
+
+
+def test_the_style_of_a_run_is_a_distribution_of_its_song(tiny_run):
+    heard = tiny_run.run_styles("test")
+    assert heard.shape == (len(tiny_run.dances("test").run_rows), 3)
+    torch.testing.assert_close(heard.sum(dim=1), torch.ones(len(heard)))
+
+
+def test_the_published_form_trains_and_is_found_too(small_corpus, tmp_path, monkeypatch):
+    run = Experiment(str(small_corpus.folder), str(tmp_path / "run"), "tiny-paper", 0, "cpu")
+    weights = {name: value.clone() for name, value in run.mmgan.state_dict().items()}
+    monkeypatch.setattr(train, "fit", no_training)
+    assert all(torch.equal(value, weights[name]) for name, value in replace(run).mmgan.state_dict().items())
+    assert run.dancer.warp == "linear" and run.vae.config.dimensions == 2
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut"])
+def test_losses_that_cannot_be_read_are_refused_by_name(copied, damage):
+    path = copied.folder / "vae" / "losses.json"
+    path.unlink() if damage == "missing" else path.write_bytes(path.read_bytes()[:-5])
+    with pytest.raises(CheckpointError, match=r"vae/losses\.json cannot be read"):
+        copied.losses("vae")
+
+
+def test_an_unknown_corpus_or_preset_makes_no_folder(tmp_path):
+    with pytest.raises(CorpusError, match=r"there is no folder .*nowhere"):
+        assert Experiment(str(tmp_path / "nowhere"), str(tmp_path / "run")).vae
+    with pytest.raises(ParameterError, match="the preset 'big' is unknown"):
+        assert Experiment("builtin", str(tmp_path / "run"), "big").vae
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_too_few_clips_are_refused_before_anything_is_trained(tmp_path, small_clips, readers, monkeypatch):
+    clips = [replace(clip, split="") for clip in small_clips if clip.style == small_clips[0].style]
+    corpus.build("little", readers(clips), tmp_path / "little", jobs=1)
+    monkeypatch.setattr(train, "fit", no_training)
+    with pytest.raises(CorpusError, match=r"little has 1 clips to train on \(it holds 3 of ballet\); expected 2"):
+        assert Experiment(str(tmp_path / "little"), str(tmp_path / "run")).vae
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_corpus_travels_without_its_songs(copied, small_corpus, tmp_path, monkeypatch):
+    folder = tmp_path / "elsewhere"
+    shutil.copytree(small_corpus.folder, folder)
+    manifest = json.loads((folder / "corpus.json").read_text())
+    for entry in manifest["entries"]:
+        entry["song"] = "/songs/of/another/machine.flac"
+    (folder / "corpus.json").write_text(json.dumps(manifest))
+    assert corpus.read(folder).fingerprint() == small_corpus.fingerprint()
+    monkeypatch.setattr(train, "fit", no_training)
+    assert replace(copied, source=str(folder)).mmgan
+
+
+def test_what_is_remembered_is_from_the_middle_of_dances_and_knows_its_tempo(tiny_run):
+    data, mmgan = tiny_run.dances("train"), tiny_run.mmgan
+    codes = mmgan.movements(data.runs(torch.arange(len(data.run_rows)))[0]).flatten(1)
+    exactly = "donot_use_mm_for_euclid_dist"  # by products, distances near 0 are all rounding
+    apart, nearest = torch.cdist(mmgan.repertoire.flatten(1), codes, compute_mode=exactly).min(dim=1)
+    assert apart.max() < 1e-3
+    torch.testing.assert_close(mmgan.repertoire_beat_s, data.beat_s()[nearest])
+    assert data.run_inside[nearest].all() and len(mmgan.repertoire_beat_s.unique()) > 3

@@ -1,0 +1,493 @@
+"""The study: every row trained and scored once by the same code, over folds and seeds, resumable, and what it tells."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from d2m import __main__
+from d2m.data import corpus
+from d2m.errors import CheckpointError, CorpusError
+from d2m.experiments import dances as dance_sets
+from d2m.experiments import presets, report, run_evaluation, study
+from d2m.experiments.experiment import Experiment
+from d2m.experiments.presets import VARIANTS
+from d2m.experiments.report import HEADLINE, ROWS, Row
+from d2m.metrics.bootstrap import DRAWS, Estimate
+from d2m.models import train
+from d2m.models.gan import MMGAN
+from d2m.motion import pose
+
+pytestmark = [
+    pytest.mark.usefixtures("one_thread", "tiny_presets"),
+    pytest.mark.filterwarnings("ignore:Initializing zero-element tensors"),  # the z_ini of one_latent
+]
+
+TRAINED = {
+    "no_gan": {"mmgan"}, "one_latent": {"vae", "mmgan"}, "deaf_critic": {"mmgan"}, "no_recon_m": {"mmgan"},
+    "no_dance_game": {"mmgan"}, "no_recon_s": {"mmgan"}, "unit_warp": set(), "no_warp": set(), "random_dance": set(),
+    "nearest_music": set(), "lstm": set(),
+}  # fmt: skip
+FEW_ROWS = {HEADLINE: replace(ROWS[HEADLINE], seeds=(0,)), "random_dance": ROWS["random_dance"]}
+
+
+@pytest.fixture(scope="module")
+def whole(small_corpus, tiny_presets, tmp_path_factory) -> Experiment:
+    return Experiment(str(small_corpus.folder), str(tmp_path_factory.mktemp("study") / "run"), "tiny", 0, "cpu")
+
+
+def narrow(patch: pytest.MonkeyPatch, folds: tuple, of: dict = ROWS) -> None:
+    """Let every module that knows folds and rows know these alone."""
+    for module in (report, report, study):
+        patch.setattr(module, "folds", lambda source: folds)
+        patch.setattr(module, "ROWS", of, raising=module is not study)
+
+
+def run_it(run: Experiment, folds: tuple, of: dict) -> list[str]:
+    """What a study of these folds and rows says."""
+    threads, told = torch.get_num_threads(), []
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        narrow(patch, folds, of)
+        study.run(run, told.append)
+    torch.set_num_threads(threads)
+    return told
+
+
+@pytest.fixture(scope="module")
+def made_once(whole) -> list[str]:
+    return run_it(whole, (None,), ROWS)
+
+
+@pytest.fixture
+def studied(whole, made_once, monkeypatch) -> tuple[Experiment, list[str]]:
+    """A tiny study on the corpus's own split, and what it said."""
+    narrow(monkeypatch, (None,))
+    return whole, made_once
+
+
+@pytest.fixture(scope="module")
+def foldable(small_corpus, tmp_path_factory) -> Path:
+    """The small corpus with a fourth song in two of its styles: ballet has too few to be tested."""
+    folder = tmp_path_factory.mktemp("foldable")
+    shutil.copytree(small_corpus.folder, folder, dirs_exist_ok=True)
+    manifest = json.loads((folder / "corpus.json").read_text())
+    for style in ("hip-hop", "zumba"):
+        first = next(entry for entry in manifest["entries"] if entry["style"] == style)
+        manifest["entries"].append(first | {"name": f"{style}_more", "group": f"{style}_more"})
+        shutil.copy(folder / f"{first['name']}.npz", folder / f"{style}_more.npz")
+    (folder / "corpus.json").write_text(json.dumps(manifest))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def folds_once(foldable, tiny_presets, tmp_path_factory) -> Experiment:
+    run = Experiment(str(foldable), str(tmp_path_factory.mktemp("folds") / "run"), "tiny", 0, "cpu")
+    run_it(run, (0, 1), FEW_ROWS)
+    return run
+
+
+@pytest.fixture
+def in_folds(folds_once, monkeypatch) -> Experiment:
+    """Two of the four folds of a study of d2m, of one seed, and one baseline."""
+    narrow(monkeypatch, (0, 1), FEW_ROWS)
+    return folds_once
+
+
+@pytest.fixture
+def no_work(monkeypatch):
+    def refused(*_, **__):
+        raise AssertionError("nothing may be made here")
+
+    monkeypatch.setattr(train, "fit", refused)
+    monkeypatch.setattr(study, "scores_of", refused)
+
+
+@pytest.fixture
+def on_paper(tmp_path, monkeypatch) -> Experiment:
+    """A study of two folds, of which d2m has two seeds, that was not begun."""
+    of = {HEADLINE: Row("d2m", lambda run: [], (0, 1)), "lstm": Row("an LSTM", lambda run: [])}
+    narrow(monkeypatch, (0, 1), of)
+    run = Experiment("nowhere", str(tmp_path), "tiny")
+    run.__dict__["corpus"] = SimpleNamespace(name="nowhere")
+    return run
+
+
+def estimate(value: float | None, spread: float = 0.0, n: int = 2) -> Estimate:
+    """An estimate whose draws go evenly from `spread` below its value to `spread` above it."""
+    if value is None:
+        return Estimate(None, reason="none here")
+    return Estimate(value, value + spread * np.linspace(-1, 1, DRAWS), n)
+
+
+def below(folder: Path) -> set[str]:
+    """The models in a folder, by name."""
+    return {path.parent.relative_to(folder).as_posix() for path in folder.rglob("model.safetensors")}
+
+
+def weights_of(run: Experiment, name: str) -> dict[str, torch.Tensor]:
+    return (run.classifier(name.removeprefix("style/")) if "/" in name else getattr(run, name)).state_dict()
+
+
+def test_there_is_a_row_for_d2m_each_baseline_and_each_part_that_is_left_out():
+    assert list(ROWS) == [HEADLINE, "random_dance", "nearest_music", "lstm", *list(VARIANTS)[1:], "in_3d"]
+    assert ROWS[HEADLINE].seeds == (0, 1, 2) and all(ROWS[row].seeds == (0,) for row in ROWS if row != HEADLINE)
+    assert len({row.what for row in ROWS.values()}) == len(ROWS)
+    assert report.folds("builtin") == (None,) and report.folds("/data/mine") == tuple(range(corpus.FOLDS))
+
+
+def test_every_row_and_seed_has_its_scores_and_the_headline_is_told_first(studied):
+    whole, told = studied
+    found = {path.parent.name for path in (whole.folder / "study" / "split").glob("*/scores.json")}
+    assert (
+        found == {f"{row}-{seed}" for row in report.rows_of(whole) for seed in ROWS[row].seeds}
+        and len(told) == len(found) == 15
+    )
+    assert told[0] == "1 of 15: d2m, own split, seed 0" and told[-1] == "15 of 15: d2m, own split, seed 2"
+    assert [line.split(": ")[1].split(",")[0] for line in told[:13]] == list(report.rows_of(whole)) == list(ROWS)[:-1]
+    for row in report.rows_of(whole):
+        scores = report.read_scores(report.result_path(whole, row, None, 0))
+        count = 9 if ROWS[row].dances is report.composed else 3
+        assert scores["ours"]["speed, m/s"].n == count and len(scores["ours"]["speed, m/s"].draws) == DRAWS
+        controls = {"real", "shuffled", "random", "mean_pose", "copy", "prior", "untrained", "real_random"}
+        assert controls < set(scores) if row == HEADLINE else set(scores) == {"ours"}
+    assert "seen" not in report.read_scores(report.result_path(whole, HEADLINE, None, 0))  # every style is tested
+
+
+def test_a_row_borrows_what_it_leaves_as_it_is(studied):
+    whole, _ = studied
+    base = {"vae", "mmgan", "lstm", "style/music", "style/dance", "style/motion"}
+    assert {name for name in below(whole.folder) if not name.startswith("study")} == base
+    for row, trained in TRAINED.items():
+        assert below(whole.folder / "study" / "split" / f"{row}-0") == trained, row
+        run = report.experiment_of(whole, row, None, 0)
+        for name in ("vae", "style/music", "mmgan"):
+            lent, own = weights_of(whole, name), weights_of(run, name)
+            if name not in trained:
+                assert all(torch.equal(own[key], value) for key, value in lent.items()), (row, name)
+    for seed in (1, 2):
+        again = report.experiment_of(whole, HEADLINE, None, seed)
+        assert below(again.folder) == {"vae", "mmgan", "style/music"}  # measured in the spaces of seed 0
+        assert not torch.equal(again.vae.initial_head.linear.weight, whole.vae.initial_head.linear.weight)
+
+
+def test_what_a_row_dances_is_what_was_scored(studied):
+    whole, _ = studied
+    for row in ("no_warp", "lstm", "random_dance"):
+        run = report.experiment_of(whole, row, None, 0)
+        again = study.scores_of(run, whole, row)["ours"]
+        kept = report.read_scores(report.result_path(whole, row, None, 0))["ours"]
+        assert again.keys() == kept.keys()
+        for name, score in again.items():
+            assert (score.value, score.n) == (kept[name].value, kept[name].n), name
+            np.testing.assert_allclose(kept[name].draws, score.draws, atol=5e-7)  # six digits are kept
+    warped, even = (report.experiment_of(whole, row, None, 0).dancer.warp for row in (HEADLINE, "no_warp"))
+    assert (warped, even) == ("kinematic", "none")
+
+
+def test_all_seeds_are_scored_over_the_same_draws_of_songs(studied, monkeypatch):
+    # Else averaging over seeds would average the choice of songs away, and the interval were too narrow.
+    whole, asked = studied[0], []
+    measured = SimpleNamespace(ours=[], yardstick=None)
+    monkeypatch.setattr(run_evaluation, "compare", lambda *given: measured)
+    monkeypatch.setattr(study, "score", lambda samples, yardstick, seed: asked.append(seed) or {})
+    for seed in (1, 2):
+        study.scores_of(report.experiment_of(whole, HEADLINE, None, seed), whole, HEADLINE)
+    assert asked == [0, 0]
+
+
+def test_the_lstm_dances_to_the_features_of_each_test_song(studied):
+    whole, _ = studied
+    made = dance_sets.lstm_dance(whole)
+    for entry, dance in zip(whole.corpus.split("test"), made, strict=True):
+        arrays = whole.corpus.load(entry)
+        np.testing.assert_array_equal(dance.poses, whole.lstm.dance(arrays["music_features"]))
+        assert dance.poses.shape == arrays["poses"].shape and dance.style == entry.style
+
+
+def test_nothing_is_made_twice(studied, no_work):
+    whole, _ = studied
+    before = report.write_report(whole).read_text()
+    told = []
+    study.run(whole, told.append)
+    assert len(told) == 15 and all(line.endswith(": found") for line in told)
+    assert report.write_report(whole).read_text() == before
+
+
+def test_a_killed_study_goes_on_within_the_training_that_it_was_killed_in(studied, tmp_path, monkeypatch):
+    whole = replace(studied[0], run=str(tmp_path / "run"))
+    shutil.copytree(studied[0].folder, whole.folder)
+    (whole.folder / "study" / "protocol.json").unlink()  # the GAN is trained for longer here, so that it can be killed
+    for row in ("no_gan", "no_warp"):
+        shutil.rmtree(whole.folder / "study" / "split" / f"{row}-0")
+    tiny, forward, steps = presets.PRESETS["tiny"], MMGAN.forward, []
+    often = replace(tiny.gan_training, steps=4, save_every_s=0.0)
+    monkeypatch.setitem(presets.PRESETS, "tiny", replace(tiny, gan_training=often))
+
+    def killed(self, batch, step, player):
+        steps.append(step)
+        if len(steps) == 3:
+            raise KeyboardInterrupt
+        return forward(self, batch, step, player)
+
+    monkeypatch.setattr(MMGAN, "forward", killed)
+    with pytest.raises(KeyboardInterrupt):
+        study.run(whole, lambda line: None)
+    assert report.missing(whole) == ["no_gan", "no_warp"] and steps == [0, 1, 2]
+    told = []
+    study.run(whole, told.append)
+    assert steps == [0, 1, 2, 2, 3]  # one player only: there is no game
+    assert [line for line in told if not line.endswith("found")] == [
+        "5 of 15: no_gan, own split, seed 0", "13 of 15: no_warp, own split, seed 0",
+    ]  # fmt: skip
+    assert report.missing(whole) == [] and below(whole.folder / "study" / "split" / "no_gan-0") == {"mmgan"}
+
+
+def test_the_report_and_the_table_hold_every_row_and_every_control(studied):
+    whole, _ = studied
+    content = json.loads(report.write_report(whole).read_text())
+    assert set(report.rows_of(whole)) | {"real", "shuffled", "mean_pose", "untrained"} < content.keys()
+    speeds = [
+        report.read_scores(report.result_path(whole, HEADLINE, None, seed))["ours"]["speed, m/s"] for seed in (0, 1, 2)
+    ]
+    cell = content[HEADLINE]["speed, m/s"]
+    assert cell["value"] == pytest.approx(np.mean([score.value for score in speeds]))
+    assert cell["low"] < cell["value"] < cell["high"]
+    lines = report.as_markdown(whole, ["speed, m/s", "boundary jump"]).splitlines()
+    assert lines[0] == "|  | speed, m/s | boundary jump |" and len(lines) == 2 + len(content)
+    assert "| *mean pose* | 0 (0 to 0) | – |" in lines
+    assert sum(line.startswith("| d2m without ") for line in lines) == 9 and "Not there" not in lines[-1]
+    shown = report.as_markdown(whole, ["speed, m/s"], ["lstm", "real", "polka"]).splitlines()
+    assert [line.split(" | ")[0] for line in shown[2:]] == ["| an LSTM from music to poses", "| *real*"]
+
+
+def test_a_2d_study_has_d2m_in_3d_beside_it_and_no_row_that_is_d2m_itself(whole, monkeypatch):
+    flat = replace(whole, preset_name="tiny-paper", run=str(whole.folder / "flat"))
+    known = set(report.rows_of(flat))
+    assert known == set(ROWS) - {"no_repertoire", "unit_warp"}  # the published form has neither
+    monkeypatch.setitem(presets.PRESETS, "demo", presets.PRESETS["tiny"])
+    seen = ROWS["in_3d"].dances(flat)
+    deep = replace(flat, preset_name="demo", run=str(flat.folder / "in-3d"))
+    assert below(deep.folder) == {"vae", "mmgan", "style/music"}
+    in_2d = SimpleNamespace(entries=whole.corpus.entries, load=lambda entry: {"poses": np.zeros((30, 14, 2))})
+    assert not ROWS["in_3d"].belongs(SimpleNamespace(preset=flat.preset, corpus=in_2d))
+    for dance, made in zip(seen, report.composed(deep), strict=True):
+        assert dance.poses.shape[2] == 2 and dance.song == made.song
+        np.testing.assert_array_equal(dance.poses, pose.front_view(made.poses).astype(np.float32))
+
+
+def test_every_fold_is_a_run_of_its_own_that_never_saw_what_it_is_tested_on(in_folds):
+    tested = []
+    for number in (0, 1):
+        run = report.experiment_of(in_folds, HEADLINE, number, 0)
+        assert run.folder == in_folds.folder / "study" / f"fold-{number}" / "d2m-0"
+        assert below(run.folder) == {"vae", "mmgan", "style/music", "style/dance", "style/motion"}
+        groups = [{(e.style, e.group) for e in run.corpus.split(split)} for split in ("train", "test")]
+        assert not groups[0] & groups[1] and {style for style, _ in groups[1]} == {"hip-hop", "zumba"}
+        assert set(run.dances("train").names) == {entry.name for entry in run.corpus.split("train")}
+        tested.append(groups[1])
+    assert not tested[0] & tested[1]
+    assert below(in_folds.folder) == {f"study/fold-{n}/d2m-0/{name}" for n in (0, 1) for name in below(run.folder)}
+
+
+def test_a_row_is_the_mean_of_its_folds_and_styles_that_only_train_are_told_apart(in_folds):
+    found = report.results(in_folds)
+    for row in FEW_ROWS:
+        speeds = [report.read_scores(report.result_path(in_folds, row, n, 0))["ours"]["speed, m/s"] for n in (0, 1)]
+        assert found[row]["speed, m/s"].value == pytest.approx(np.mean([score.value for score in speeds]))
+        # Two songs a fold; three dances to each of d2m, and one of the baseline.
+        assert found[row]["speed, m/s"].n == (12 if row == HEADLINE else 4)
+    seen = found["seen"]["speed, m/s"]
+    assert seen.n == 2 * 3  # ballet: three songs that train in both folds
+    assert report.missing(in_folds) == []
+
+
+def test_rows_of_a_study_lie_in_folders_of_their_own(whole):
+    runs = {
+        (row, fold, seed): report.experiment_of(whole, row, fold, seed)
+        for row in ROWS for fold in (None, 0, 3) for seed in ROWS[row].seeds
+    }  # fmt: skip
+    assert len({report.result_path(whole, *job) for job in runs}) == len(runs)
+    for (row, fold, seed), run in runs.items():
+        assert run.fold == fold and run.seed == seed and (run.corpus.split("validation") == []) is (fold is not None)
+        judges = report.experiment_of(whole, HEADLINE, fold, 0)
+        assert run.variant == (row if row in VARIANTS else HEADLINE)
+        if run.variant != HEADLINE:
+            assert run.base == str(judges.folder) and run.folder == report.result_path(whole, row, fold, seed).parent
+        elif row != HEADLINE:  # a baseline needs no models but those that measure it
+            assert run.folder == judges.folder
+    assert runs[HEADLINE, None, 0].folder == whole.folder
+
+
+def test_a_corpus_whose_styles_have_too_few_songs_is_refused_before_anything_is_trained(
+    small_corpus, tmp_path, no_work
+):
+    run = Experiment(str(small_corpus.folder), str(tmp_path / "run"), "tiny", 0, "cpu")
+    with pytest.raises(CorpusError, match="no style of small has 4 songs; expected songs enough to hold some out"):
+        study.run(run, lambda line: None)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_nearest_music_of_a_song_that_was_trained_on_is_itself(tiny_run):
+    entries = tiny_run.corpus.split("train")
+    known = replace(tiny_run)
+    again = tuple(replace(entry, split="test") for entry in reversed(entries))
+    known.__dict__["corpus"] = replace(tiny_run.corpus, entries=(*entries, *again))
+    found = dance_sets.nearest_music(known)
+    for entry, dance in zip(again, found, strict=True):
+        np.testing.assert_array_equal(dance.poses, tiny_run.corpus.load(entry)["poses"])
+        assert dance.style == entry.style and str(dance.song) == entry.name
+
+
+def test_the_dance_to_the_nearest_music_is_a_real_one_and_a_random_dance_is_of_the_style(tiny_run):
+    trained = dance_sets.real_dances(tiny_run, "train")
+    tests = dance_sets.real_dances(tiny_run, "test")
+    for baseline in (dance_sets.nearest_music, dance_sets.random_dance):
+        for dance, test in zip(baseline(tiny_run), tests, strict=True):
+            (source,) = [candidate for candidate in trained if np.array_equal(candidate.poses, dance.poses)]
+            assert dance.style == test.style and dance.song == test.song and np.array_equal(dance.beats_s, test.beats_s)
+            assert baseline is dance_sets.nearest_music or source.style == test.style
+
+
+def test_scores_come_back_as_they_were_written(tmp_path):
+    scores = {"ours": {"a": estimate(1 / 3, 0.1), "b": Estimate(None, reason="2D")}, "real": {"a": estimate(-2.0)}}
+    report.write_scores(tmp_path / "row" / "scores.json", scores)
+    found = report.read_scores(tmp_path / "row" / "scores.json")
+    assert found.keys() == scores.keys() and found["ours"]["b"].value is None and found["ours"]["b"].reason == "2D"
+    for name in scores:
+        assert found[name]["a"].value == scores[name]["a"].value and found[name]["a"].n == 2
+        np.testing.assert_allclose(found[name]["a"].draws, scores[name]["a"].draws, atol=5e-7)  # six digits are kept
+
+
+def test_folds_are_drawn_apart_and_seeds_together():
+    folds = report._over([{"a": estimate(0.0, 1.0)}, {"a": estimate(0.0, 1.0, 4)}], independent=True)["a"]
+    seeds = report._over([{"a": estimate(0.0, 1.0)}, {"a": estimate(0.0, 1.0)}], independent=False)["a"]
+    # Two folds of the same draws, in orders of their own; seeds are of the same songs, so that a mean is no surer.
+    assert folds.draws.std() < 0.95 * seeds.draws.std() and (folds.n, seeds.n) == (6, 2)
+    np.testing.assert_allclose(seeds.draws, estimate(0.0, 1.0).draws)
+
+
+def put(run: Experiment, row: str, fold: int, seed: int, scores: dict[str, Estimate], **controls) -> None:
+    report.write_scores(report.result_path(run, row, fold, seed), {"ours": scores} | controls)
+
+
+def test_differences_are_paired_over_folds_and_songs(on_paper):
+    for fold, value in ((0, 0.0), (1, 10.0)):
+        for seed in (0, 1):
+            put(on_paper, HEADLINE, fold, seed, {"a": estimate(value, 3.0), "b": estimate(value)}, real={
+                "a": estimate(value - 2.0, 3.0), "b": estimate(10.0 - value),
+            })  # fmt: skip
+        put(on_paper, "lstm", fold, 0, {"a": estimate(value + 1.0, 3.0), "b": estimate(None)})
+    plain, table = (report.as_markdown(on_paper, ["a", "b"], minus=minus).splitlines() for minus in ("", HEADLINE))
+    assert plain[0] == "|  | a | b |" and table[0] == "| minus d2m | a | b |" and len(plain) == len(table) + 1
+    assert "| d2m | 5 (" in plain[2] and not any(line.startswith("| d2m ") for line in table)
+    # In every fold, seed and draw the LSTM is 1 above d2m, and so without an interval. Where d2m is at 10 in one fold
+    # and real dances in the other, the difference is between -10 and 10.
+    assert table[2] == "| an LSTM | 1 (1 to 1) | – |"
+    assert table[3] == "| *real* | -2 (-2 to -2) | 0 (-10 to 10) |"
+
+
+def test_a_row_that_is_not_there_is_taken_from_none(on_paper):
+    for fold in (0, 1):
+        put(on_paper, "lstm", fold, 0, {"a": estimate(1.0)})
+    table = report.as_markdown(on_paper, ["a"], minus=HEADLINE).splitlines()
+    assert table[0] == "|  | a |" and table[2] == "| an LSTM | 1 (1 to 1) |"
+
+
+def test_each_score_is_in_one_table_of_the_report(studied):
+    found = report.results(studied[0])[HEADLINE]
+    for name in found:
+        assert sum(belongs(name) for belongs in report.GROUPS.values()) == 1, name
+    assert set(report.HEADLINES) <= set(found)
+
+
+def test_the_report_in_words_holds_every_score_of_every_row_and_the_differences(studied):
+    whole, _ = studied
+    path = report.write_report(whole)
+    assert path == whole.folder / "study" / "study.json"
+    told = path.with_suffix(".md").read_text()
+    parts = dict(part.split("\n\n", 1) for part in told.split("## ")[1:])
+    assert list(parts) == ["Differences from d2m", *report.GROUPS] and told.startswith("# Study: small, tiny\n")
+    found = report.results(whole)
+    for title, belongs in report.GROUPS.items():
+        names = [name for name in found[HEADLINE] if belongs(name)]
+        assert parts[title].strip() == report.as_markdown(whole, names) and len(names) > 1
+        assert len(parts[title].strip().splitlines()) == 2 + len(found)
+    differences = parts["Differences from d2m"].strip().splitlines()
+    assert differences[0].startswith("| minus d2m | ") and len(differences) == 1 + len(found)
+
+
+def test_what_the_study_left_dances_to_each_test_song(studied, tmp_path):
+    whole, _ = studied
+    left = report.left_by_study(whole, ("no_gan", "no_recon_m"))
+    tests = [(entry.name, entry.style) for entry in whole.corpus.split("test")]
+    assert list(left) == ["no_gan", "no_recon_m"]
+    for dances in left.values():
+        assert [(str(dance.song), dance.style) for dance in dances] == tests
+    assert not np.array_equal(left["no_gan"][0].poses, left["no_recon_m"][0].poses)
+    own = report.composed(report.experiment_of(whole, "no_gan", None, 0))[0]
+    # One dance at a time and three at once are not equal to the last bit of float32.
+    np.testing.assert_allclose(left["no_gan"][0].poses, own.poses, atol=1e-4)
+    assert report.left_by_study(replace(whole, run=str(tmp_path / "other"))) == {}
+
+
+def test_what_is_not_there_is_named_and_how_to_make_it(on_paper):
+    assert report.results(on_paper) == {} and report.missing(on_paper) == [HEADLINE, "lstm"]
+    told = "Not there: d2m, lstm. `make study` trains and scores them (hours, resumable)."
+    assert report.as_markdown(on_paper) == told and json.loads(report.write_report(on_paper).read_text()) == {}
+    scores = {"ours": {"a": estimate(1.0)}, "real": {"a": estimate(2.0)}}
+    for fold, seed in ((0, 0), (1, 0), (0, 1)):
+        report.write_scores(report.result_path(on_paper, HEADLINE, fold, seed), scores)
+    report.write_scores(report.result_path(on_paper, "lstm", 0, 0), {"ours": scores["ours"]})
+    # d2m lacks a fold of seed 1 and shows seed 0 alone; the LSTM has no seed of which all folds are there.
+    found = report.results(on_paper)
+    assert set(found) == {HEADLINE, "real"} and report.missing(on_paper) == [HEADLINE, "lstm"]
+    table, said = report.as_markdown(on_paper, ["a"]).split("\n\n")
+    assert table.splitlines()[2:] == ["| d2m | 1 (1 to 1) |", "| *real* | 2 (2 to 2) |"] and said == told
+    for row, fold, seed in ((HEADLINE, 1, 1), ("lstm", 1, 0)):
+        report.write_scores(report.result_path(on_paper, row, fold, seed), {"ours": {"a": estimate(3.0)}})
+    found = report.results(on_paper)
+    assert found[HEADLINE]["a"].value == 1.5 and found["lstm"]["a"].value == 2.0 and report.missing(on_paper) == []
+    assert json.loads(report.write_report(on_paper).read_text())["lstm"]["a"]["value"] == 2.0
+
+
+def test_a_control_that_a_fold_of_one_song_cannot_have_is_left_out(on_paper):
+    scores = {"ours": {"a": estimate(1.0)}, "real": {"a": estimate(2.0)}}
+    report.write_scores(report.result_path(on_paper, HEADLINE, 0, 0), scores | {"shuffled": {"a": estimate(9.0)}})
+    report.write_scores(report.result_path(on_paper, HEADLINE, 1, 0), scores)
+    assert set(report.results(on_paper)) == {HEADLINE, "real"}
+
+
+def test_the_command_takes_its_options_and_says_what_is_wrong_with_them(small_corpus, tmp_path, monkeypatch, capsys):
+    ran = []
+    monkeypatch.setattr(study, "run", lambda whole: ran.append(whole) or tmp_path / "study.json")
+    words = ["--corpus", str(small_corpus.folder), "--preset", "tiny", "--device", "cpu", "--steps"]
+    __main__.main(["study", *words, "7"])
+    assert ran == [Experiment(str(small_corpus.folder), "", "tiny", 0, "cpu", 7)]
+    assert "Not there: d2m" in capsys.readouterr().out
+    for more, problem in ((["-1"], "steps is -1"), (["7", "--device", "tpu"], "device 'tpu'"), (["many"], "2")):
+        with pytest.raises(SystemExit, match=problem):
+            __main__.main(["study", *words, *more])
+    assert len(ran) == 1 and "invalid int value: 'many'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"ours": {"a": {"value": 1}}}'])
+def test_damaged_scores_are_told_with_their_file(tmp_path, content):
+    path = tmp_path / "scores.json"
+    path.write_text(content)
+    with pytest.raises(CheckpointError, match=r"scores\.json cannot be read"):
+        report.read_scores(path)
+
+
+def test_a_study_of_other_steps_is_told_and_not_mixed(studied):
+    whole, _ = studied
+    study.agree(whole)
+    kept = json.loads((whole.folder / "study" / "protocol.json").read_text())
+    assert kept["steps"] == whole.preset.gan_training.steps and kept["corpus fingerprint"] == whole.corpus.fingerprint()
+    with pytest.raises(CheckpointError, match=rf"of steps {kept['steps']}; expected 7; give the same"):
+        study.run(replace(whole, steps=7), say=lambda message: pytest.fail("the study began"))

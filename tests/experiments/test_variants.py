@@ -1,0 +1,157 @@
+"""Variants: each leaves out what it says and nothing else, and trains the models which that changes."""
+
+from dataclasses import asdict, replace
+
+import pytest
+import torch
+from toys import VAE, new_mmgan, new_vae
+
+from d2m.experiments.experiment import Experiment
+from d2m.experiments.presets import PRESETS, VARIANTS, preset
+from d2m.models import train
+from d2m.models.gan import MMGAN
+from d2m.motion.units import LEAD
+
+pytestmark = pytest.mark.usefixtures("one_thread", "tiny_presets")
+
+CHANGES = {
+    "d2m": {},
+    "no_gan": {"gan.adversarial_weight": 0, "gan.dance_adversarial_weight": 0},
+    "one_latent": {"vae.initial_size": 0, "vae.swap_weight": 0, "vae.settle_poses": 0, "vae.lead_noise": 0},
+    "no_repertoire": {
+        "gan.repertoire": 0,
+        "gan.adversarial_weight": 0.02,
+        "gan.dance_adversarial_weight": 0.02,
+        "gan.gradient_penalty": 1.0,
+        "gan.kl_weight": 2e-4,
+        "gan.music_kl_weight": 2e-3,
+    },
+    "deaf_critic": {"gan.critic_hears": False},
+    "no_recon_m": {"gan.movement_weight": 0},
+    "no_dance_game": {"gan.dance_adversarial_weight": 0, "gan.kl_weight": 0, "gan.music_kl_weight": 0},
+    "no_recon_s": {"gan.style_weight": 0},
+    "unit_warp": {"warp": "cubic"},
+    "no_warp": {"warp": "none"},
+}
+TRAINED = {name: {"mmgan"} for name in CHANGES} | {
+    "d2m": {"vae", "mmgan", "lstm", "style/music", "style/dance", "style/motion"}, "one_latent": {"vae", "mmgan"},
+    "unit_warp": set(),
+    "no_warp": set(),
+}  # fmt: skip
+LOSSES = {"recon^m", "recon^s", "recon^p", "KL^d", "total"}
+# What a preset has not cannot be taken from it.
+PAPER_HAS_NOT = {"vae.swap_weight", "vae.settle_poses", "vae.lead_noise", *CHANGES["no_repertoire"]} - {
+    "gan.adversarial_weight",
+    "gan.dance_adversarial_weight",
+    "gan.kl_weight",
+}
+OTHERS_HAVE_NOT = {"gan.dance_adversarial_weight", "gan.music_kl_weight"}  # a repertoire makes no z~_dan of its own
+
+
+def flat(of: object, path: str = "") -> dict:
+    """All fields of a configuration by their paths."""
+    found = {}
+    for name, value in (of if isinstance(of, dict) else asdict(of)).items():
+        found |= flat(value, f"{path}{name}.") if isinstance(value, dict) else {path + name: value}
+    return found
+
+
+def variant_of(name: str, **changes) -> MMGAN:
+    """A tiny MM-GAN of a variant, with the same first weights as any other."""
+    config = VARIANTS[name].change(preset("tiny")).gan
+    return new_mmgan(replace(config, movement_size=8, leads=5, **changes))
+
+
+def test_there_is_a_variant_for_each_part_of_d2m():
+    assert list(VARIANTS) == list(CHANGES)
+
+
+@pytest.mark.parametrize("of", list(PRESETS))
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_variant_changes_what_it_leaves_out_and_nothing_else(name, of):
+    before, after = flat(preset(of)), flat(VARIANTS[name].change(preset(of)))
+    changed = {field: after[field] for field in after if after[field] != before[field]}
+    without = PAPER_HAS_NOT if of.endswith("paper") else OTHERS_HAVE_NOT if name != "no_repertoire" else set()
+    expected = {k: v for k, v in CHANGES[name].items() if k not in without}
+    expected = {} if of.endswith("paper") and name in ("no_repertoire", "unit_warp") else expected
+    assert before.keys() == after.keys() and changed == expected
+    assert preset(of) == PRESETS[of]  # the preset itself is as it was
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_variant_trains_the_models_that_it_changes_and_borrows_the_others(name, tiny_run, tmp_path, monkeypatch):
+    trained = []
+    monkeypatch.setattr(train, "fit", lambda *given: trained.append(given[3].relative_to(tmp_path).as_posix()) or {})
+    lent = "" if name == "d2m" else str(tiny_run.folder)
+    run = Experiment(tiny_run.source, str(tmp_path), "tiny", 3, "cpu", variant=name, base=lent)
+    dancer = run.dancer
+    assert run.lstm and all(run.classifier(view) for view in ("dance", "motion"))
+    assert len(trained) == len(set(trained)) and set(trained) == TRAINED[name] == set(VARIANTS[name].trains)
+    assert dancer.warp == run.preset.warp
+    for of, model, original in (("mmgan", dancer.mmgan, tiny_run.mmgan), ("lstm", run.lstm, tiny_run.lstm)):
+        if of not in trained:
+            assert all(torch.equal(a, b) for a, b in zip(model.parameters(), original.parameters(), strict=True))
+    if name not in ("d2m", "one_latent"):  # it stands on the movements of d2m itself
+        for key, value in dancer.mmgan.vae.state_dict().items():
+            assert torch.equal(value, tiny_run.vae.state_dict()[key]), key
+
+
+@pytest.mark.parametrize(("name", "games"), [
+    ("d2m", {"adv^m"}), ("no_gan", set()), ("no_dance_game", {"adv^m"}), ("deaf_critic", {"adv^m"}),
+    ("no_recon_m", {"adv^m"}), ("no_recon_s", {"adv^m"}), ("no_repertoire", {"adv^m", "adv^d"}),
+])  # fmt: skip
+def test_a_game_that_is_left_out_is_not_played(played_runs, name, games):
+    model = variant_of(name)
+    of_noise = games | {"KL^d of music"} if name == "no_repertoire" else set()
+    assert set(model(played_runs, 0, "generator")) == LOSSES | of_noise
+    judged = set()
+    if "critic" in model.players():
+        judged = {loss.split(" ")[0] for loss in model(played_runs, 0, "critic")} - {"total"}
+    assert judged == games
+
+
+@pytest.mark.parametrize(("name", "left_out", "by"), [
+    ("no_recon_m", "recon^m", "movement_weight"), ("no_recon_s", "recon^s", "style_weight"),
+    ("no_dance_game", "KL^d", "kl_weight"),
+])  # fmt: skip
+def test_what_is_left_out_has_no_part_in_what_is_minimised(played_runs, name, left_out, by):
+    def losses(of: str) -> dict[str, torch.Tensor]:
+        model = variant_of(of)
+        torch.manual_seed(3)  # the same noise for all
+        return model(played_runs, 0, "generator")
+
+    whole, without = losses("d2m"), losses(name)
+    weight = getattr(preset("tiny").gan, by)
+    assert weight > 0 and float(whole[left_out].detach()) > 1e-3
+    torch.testing.assert_close(without["total"], whole["total"] - weight * whole[left_out])
+    assert (without["total"] - whole["total"]).abs() > 1e-6
+
+
+@pytest.mark.parametrize(("name", "hears"), [("d2m", True), ("deaf_critic", False)])
+@pytest.mark.parametrize("audio_per_beat", [True, False])
+def test_the_verdict_of_a_deaf_critic_does_not_depend_on_the_music(played_runs, name, hears, audio_per_beat):
+    model, codes, audio = variant_of(name, audio_per_beat=audio_per_beat), played_runs["codes"], played_runs["audio"]
+    verdicts = [model.judge_movements(codes, heard) for heard in (audio, 5 + audio.flip(0))]
+    assert torch.equal(*verdicts) is not hears
+    assert (model.judge_movements(codes.flip(0), audio) - verdicts[0]).abs().max() > 1e-5  # it still judges movements
+    weight = model.movement_critic
+    assert [w.shape for w in weight.parameters()] == [  # a critic of the same size, so that only its hearing differs
+        w.shape for w in variant_of("d2m", audio_per_beat=audio_per_beat).movement_critic.parameters()
+    ]
+
+
+@pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
+def test_one_latent_knows_nothing_of_where_the_dancer_comes_from(moving_units):
+    config = VARIANTS["one_latent"].change(replace(preset("tiny"), vae=VAE)).vae
+    vae = new_vae(config)
+    lead, codes = moving_units[:, :LEAD], torch.randn(8, 8, generator=torch.Generator().manual_seed(0))
+    assert vae.encode_initial(lead)[0].shape == (8, 0)
+
+    def moved(by: torch.nn.Module, lead: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
+        return by.move(lead, codes)[:, LEAD:]  # what comes before is the lead itself
+
+    assert torch.equal(moved(vae, lead, codes), moved(vae, lead.flip(0), codes))
+    assert (moved(vae, lead, codes) - moved(vae, lead, codes.flip(0))).abs().max() > 1e-3
+    assert (moved(new_vae(), lead, codes) - moved(new_vae(), lead.flip(0), codes)).abs().max() > 1e-3  # as d2m does
+    losses = vae({"unit": moving_units}, 0)
+    assert set(losses) == {"recon^u", "velocity", "KL^u", "total"} and torch.isfinite(losses["total"])

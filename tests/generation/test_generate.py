@@ -1,0 +1,222 @@
+"""From a song to a dance: as long as the song, in its style, the same from the same seed; what cannot be is refused."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from toys import STYLES, music_of
+
+from d2m.clock import FPS, frame_count
+from d2m.data.builtin import songs
+from d2m.errors import MediaError, ParameterError, PoseError
+from d2m.generation import beat_warp, generate
+from d2m.generation.compose import Composer
+from d2m.models import style
+from d2m.music import analysis
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+STEADY = music_of(np.arange(0.3, 29.9, 0.5), 30.0)
+
+
+def assert_lasts(dance, duration_s: float) -> None:
+    """The dance begins with the song, ends with it, and marks its beats and movements to both ends."""
+    assert len(dance.poses) == frame_count(duration_s) and dance.start_s == 0 and dance.fps == FPS
+    assert np.isfinite(dance.poses).all() and dance.poses.dtype == np.float32
+    beat_s = np.median(np.diff(dance.beats_s))
+    assert 0 <= dance.beats_s[0] < 1.05 * beat_s and duration_s - 1.05 * beat_s < dance.beats_s[-1] < duration_s
+    assert (np.diff(dance.beats_s) > 0.5 * beat_s).all() and (np.diff(dance.beats_s) < 1.5 * beat_s).all()
+    assert (np.diff(dance.units_s) > 0).all() and 0 < dance.units_s[0] and dance.units_s[-1] < duration_s
+    np.testing.assert_allclose(np.diff(dance.units_s), 4 * beat_s, rtol=0.1)
+    assert duration_s - dance.units_s[-1] < 4.4 * beat_s
+
+
+@pytest.mark.parametrize(("duration_s", "tempo"), [(5.0, 120), (20.0, 90), (180.0, 128)])
+def test_a_dance_lasts_as_long_as_its_song(dancer, write_sound, tmp_path, own_cache, duration_s, tempo):
+    song = write_sound(tmp_path / "song.wav", songs.drum_track(tempo, duration_s).samples, 22050)
+    (dance,) = generate.dance(dancer, song)
+    assert_lasts(dance, duration_s)
+    assert dance.song == song
+    # Each of the song's own beats is marked: the drums' first beat stands a little after the beginning.
+    np.testing.assert_allclose(np.median(np.diff(dance.beats_s)), 60 / tempo, rtol=0.02)
+
+
+@pytest.mark.parametrize("duration_s", [601.3, 3600.0])
+def test_a_long_song_is_danced_to_its_end(dancer, duration_s):
+    (dance,) = generate.dance_to(dancer, music_of(np.arange(0.3, duration_s, 0.5), duration_s), None)
+    assert_lasts(dance, duration_s)
+    assert len(dance.units_s) == pytest.approx(duration_s / 2, abs=1)
+    # It does not fade or explode: a minute at the end moves as one at the beginning does (untrained, so by 20 %).
+    first, last = (np.abs(np.diff(poses, axis=0)).mean() for poses in (dance.poses[:900], dance.poses[-900:]))
+    assert last == pytest.approx(first, rel=0.2)
+
+
+def test_a_movement_begins_three_eighths_of_a_beat_before_every_fourth_beat(dancer):
+    (dance,) = generate.dance_to(dancer, STEADY, None)
+    # The first beat known is at 0.3 s; one before it, at -0.2 s, begins the dance.
+    np.testing.assert_allclose(dance.units_s, -0.2 + 0.5 * (np.arange(4, 61, 4) - 3 / 8), atol=1e-9)
+    np.testing.assert_allclose(dance.beats_s, np.arange(0.3, 30, 0.5), atol=1e-9)
+
+
+@pytest.mark.parametrize(("bpm", "of_song"), [(149, 4), (151, 8), (290, 8), (310, 16)])
+def test_a_fast_song_is_danced_at_half_its_beats_and_shows_them_all(dancer, bpm, of_song):
+    (dance,) = generate.dance_to(dancer, music_of(np.arange(0.0, 40, 60 / bpm), 40.0), None)
+    np.testing.assert_allclose(np.diff(dance.units_s), of_song * 60 / bpm, rtol=1e-6)
+    np.testing.assert_allclose(dance.beats_s, np.arange(0.0, 40, 60 / bpm), atol=1e-9)
+
+
+@pytest.mark.parametrize(("beats", "movements"), [(1, 2), (4, 2), (5, 3), (61, 17)])
+def test_every_four_beats_take_a_movement_and_one_is_to_spare(beats, movements):
+    assert beat_warp.movement_count(np.arange(float(beats))) == movements
+
+
+def test_the_beats_that_are_danced_to_leave_a_given_pose_its_time():
+    np.testing.assert_allclose(beat_warp.danced_beats(STEADY), np.arange(-0.2, 30.4, 0.5), atol=1e-9)
+    np.testing.assert_allclose(beat_warp.danced_beats(STEADY, True), np.arange(0.3, 30.4, 0.5), atol=1e-9)
+
+
+def test_movements_are_performed_with_the_style_and_the_seeds_that_they_are_told(dancer, monkeypatch):
+    monkeypatch.setattr(beat_warp, "plant", lambda rows, times_s: rows)  # where the body stands is not asked here
+    heard = music_of(np.arange(0.0, 8.0, 0.5), 8.0)
+    rows = generate.chain(dancer.mmgan.vae, dancer.mmgan.leads[:2], torch.zeros(6, 2, 8))
+    made = beat_warp.perform(rows, heard, "a.mp3", "zumba", 7, "cubic")
+    assert [(dance.style, dance.seed, str(dance.song)) for dance in made] == [
+        ("zumba", 7, "a.mp3"), ("zumba", 8, "a.mp3"),
+    ]  # fmt: skip
+    for dance, own in zip(made, rows, strict=True):
+        assert_lasts(dance, 8.0)
+        # 0.5 s are 7.5 frames: every 15th frame stands on a beat.
+        np.testing.assert_allclose(dance.poses[::15], own[5::16][:8], atol=2e-5)
+
+
+def test_the_same_seed_gives_the_same_dance_alone_and_in_a_batch(dancer):
+    (alone,) = generate.dance_to(dancer, STEADY, None, seed=8)
+    (again,) = generate.dance_to(dancer, STEADY, None, seed=8)
+    np.testing.assert_array_equal(alone.poses, again.poses)
+    batch = generate.dance_to(dancer, STEADY, None, seed=6, count=4)
+    assert [dance.seed for dance in batch] == [6, 7, 8, 9]
+    # Sums over a batch are rounded in another order; a tenth of a millimetre is far below what the eye can see.
+    np.testing.assert_allclose(batch[2].poses, alone.poses, atol=1e-4)
+    for one, other in itertools.combinations(batch, 2):
+        assert np.abs(one.poses - other.poses).max() > 0.01
+
+
+def test_a_style_that_is_asked_for_is_one_hot_and_names_the_dance(dancer, monkeypatch):
+    asked, compose = [], Composer.compose
+    monkeypatch.setattr(Composer, "compose", lambda self, s, *given: asked.append(s) or compose(self, s, *given))
+    (dance,) = generate.dance_to(dancer, STEADY, None, wanted="zumba")
+    # 61 beats from -0.2 s to the end: 16 movements and one to spare, in runs of three.
+    assert dance.style == "zumba" and torch.equal(asked[0], torch.tensor([[0.0, 0, 1]]).repeat(6, 1))
+    (own,) = generate.dance_to(dancer, STEADY, None)
+    assert asked[1].shape == (6, 3) and torch.allclose(asked[1].sum(1), torch.ones(6)) and (asked[1] < 1).all()
+    assert own.style == STYLES[int(asked[1].mean(0).argmax())]
+    others = [generate.dance_to(dancer, STEADY, None, wanted=name)[0] for name in ("ballet", "hip-hop")]
+    for one, other in itertools.combinations([dance, *others], 2):
+        assert np.abs(one.poses - other.poses).max() > 1e-3
+
+
+def test_what_the_critic_hears_beside_a_movement_are_its_beats():
+    beats_s = np.arange(-0.2, 30.4, 0.5)
+    time = np.arange(frame_count(30.0))[:, None] / FPS
+    heard = generate.song_audio(np.repeat(time, 28, axis=1), beats_s, 18)
+    assert heard.shape == (72, 28) and (heard == heard[:, :1]).all()
+    # Told in the mean and deviation of the song's own beats; the last one is heard on to the end of the movements.
+    inside = heard[1:60, 0].numpy()
+    slope, start = np.polyfit(beats_s[1:60], inside, 1)
+    np.testing.assert_allclose(inside, start + slope * beats_s[1:60], atol=slope / FPS)
+    assert abs(float(heard[: len(beats_s), 0].mean())) < 1e-5 and float(
+        heard[: len(beats_s), 0].std()
+    ) == pytest.approx(1, abs=0.02)
+    assert (heard[len(beats_s) :] == heard[len(beats_s) - 1]).all()
+
+
+def test_the_style_is_heard_over_a_minute_and_follows_a_song_that_changes(dancer, monkeypatch):
+    beats_s = np.arange(-0.2, 180.4, 0.5)
+    ballet_first = torch.eye(3)[(torch.arange(31) >= 15).long()]  # run i is danced at 6 i + 3 s: all of 90 s is ballet
+    monkeypatch.setattr(type(dancer.music_style), "probabilities", lambda self, windows: ballet_first)
+    features = np.zeros((frame_count(180.0), 28), np.float32)
+    s = generate.song_style(dancer, features, beats_s)
+    assert s.shape == (31, 3) and torch.allclose(s.sum(1), torch.ones(31))
+    assert torch.equal(s[:10], ballet_first[:10]) and torch.equal(s[-10:], ballet_first[-10:])
+    middle = s[10:20, 0]
+    # From one to the other within a minute, that is, one by one of the ten or eleven runs which it holds.
+    assert (middle.diff() < 0).all() and middle[0] > 0.89 and middle[-1] < 0.11
+
+
+def test_the_published_form_dances_too(published_dancer):
+    one, again = (generate.dance_to(published_dancer, STEADY, None, seed=3)[0] for _ in range(2))
+    (other,) = generate.dance_to(published_dancer, STEADY, None, seed=4)
+    assert_lasts(one, 30.0)
+    assert one.poses.shape[2] == 2 and np.array_equal(one.poses, again.poses)
+    assert np.abs(one.poses - other.poses).max() > 1e-3
+
+
+def test_a_dance_starts_from_a_pose_of_its_style(dancer):
+    for number, name in enumerate(STYLES):
+        s = style.style_vector(STYLES, name)
+        for seed in range(5):
+            lead = generate.first_leads(dancer, s, [torch.Generator().manual_seed(seed)])[0]
+            of_style = dancer.mmgan.leads[dancer.mmgan.lead_styles == number]
+            assert (of_style == lead).all(dim=2).all(dim=1).any()
+
+
+@pytest.mark.parametrize("first_beat_s", [0.0, 0.05, 0.2, 0.3, 0.49])
+@pytest.mark.parametrize("duration_s", [5.0, 30.0])
+def test_a_given_pose_is_the_first_of_the_dance(dancer, body_at, first_beat_s, duration_s):
+    given = body_at(np.array([0.0]))[0]
+    song = music_of(np.arange(first_beat_s, duration_s, 0.5), duration_s)
+    (dance,) = generate.dance_to(dancer, song, None, start_pose=given)
+    np.testing.assert_allclose(dance.poses[0], given, atol=1e-4)
+    assert_lasts(dance, duration_s)
+    # It sets out from there: the first step is no jump, which would be longer than all that follow.
+    steps = np.linalg.norm(np.diff(dance.poses, axis=0), axis=-1).mean(axis=1)
+    assert 0 < steps[0] <= steps[1:].max()
+
+
+@pytest.mark.parametrize(("start_pose", "error", "told"), [
+    (np.zeros((13, 3)), PoseError, r"start_pose have shape \(2, 13, 3\).*14"),
+    (np.full((14, 3), np.nan), PoseError, "start_pose hold a value that is not finite"),
+    (np.zeros((14, 2)), ParameterError, "start_pose has 2 dimensions; expected 3"),
+    (np.zeros(14), PoseError, "start_pose have shape"),
+])  # fmt: skip
+def test_a_start_pose_that_is_none_is_refused(dancer, start_pose, error, told):
+    with pytest.raises(error, match=told):
+        generate.dance_to(dancer, STEADY, None, start_pose=start_pose)
+
+
+@pytest.mark.parametrize(("asked", "told"), [
+    ({"wanted": "polka"}, "style 'polka' is unknown; expected one of ballet, hip-hop, zumba"),
+    ({"count": 0}, "n is 0; expected a number of dances from 1 to 1024"), ({"count": -1}, "n is -1"),
+    ({"count": 1025}, "n is 1025; expected a number of dances from 1 to 1024"),
+])  # fmt: skip
+def test_what_no_dance_can_be_made_of_is_refused_before_the_song_is_heard(dancer, asked, told, tmp_path):
+    with pytest.raises(ParameterError, match=told):
+        generate.dance(dancer, tmp_path / "not there.mp3", **asked)
+
+
+def test_songs_that_cannot_be_danced_to_are_refused(dancer, tmp_path, write_sound, own_cache):
+    with pytest.raises(MediaError, match=r"there is no file .*not there\.mp3"):
+        generate.dance(dancer, tmp_path / "not there.mp3")
+    short = write_sound(tmp_path / "short.wav", songs.drum_track(120, 4.9).samples, 22050)
+    with pytest.raises(MediaError, match=r"short\.wav lasts 4\.9 s; expected 5 s at least"):
+        generate.dance(dancer, short)
+    with pytest.raises(ParameterError, match=r"endless\.mp3 lasts 3\.5 hours; expected 3 hours at most"):
+        generate.dance_to(dancer, analysis.Music(12600, 120, np.arange(0.0, 9, 0.5), None, None), "endless.mp3")
+
+
+def test_dances_that_are_made_some_at_a_time_are_the_same_in_order(dancer, monkeypatch):
+    at_once = generate.dance_to(dancer, STEADY, None, seed=2, count=5)
+    monkeypatch.setattr(generate, "MOST_TOGETHER", 2)
+    for one, other in zip(at_once, generate.dance_to(dancer, STEADY, None, seed=2, count=5), strict=True):
+        assert one.seed == other.seed
+        np.testing.assert_allclose(one.poses, other.poses, atol=1e-4)
+    monkeypatch.setattr(generate, "MOST_MOVEMENTS", 1)  # a song longer than that is danced one by one
+    (last,) = generate.dance_to(dancer, STEADY, None, seed=6)
+    np.testing.assert_allclose(last.poses, at_once[-1].poses, atol=1e-4)
+
+
+def test_the_beats_of_each_run_are_as_long_as_the_songs_are_there():
+    beats_s = np.r_[np.arange(12) * 0.5, 6 + np.arange(12) * 0.75]  # 24 beats: two runs, and a third past the end
+    lengths = generate.beat_lengths(beats_s, 3, 3)
+    assert lengths.tolist() == pytest.approx([0.5, 0.75, 0.75])

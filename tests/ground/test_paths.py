@@ -1,0 +1,135 @@
+"""paths: relative paths mean the repository, and a file is replaced whole or not at all."""
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from d2m import files
+from d2m.errors import OutputError, ParameterError
+
+
+def disk_full(*_, **__):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_root_is_the_folder_of_the_package():
+    assert (files.ROOT / "d2m" / "files.py").samefile(files.__file__)
+
+
+def test_relative_paths_mean_the_root_wherever_one_stands(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert files.resolve("runs/one") == files.ROOT / "runs" / "one"
+    assert files.resolve(Path("runs")) == files.ROOT / "runs"
+
+
+def test_absolute_and_home_paths_stay(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert files.resolve(tmp_path / "song.mp3") == tmp_path / "song.mp3"
+    assert files.resolve("~/song.mp3") == tmp_path / "song.mp3"
+
+
+@pytest.mark.parametrize("path", ["a" * 300, "a\0b", "\ud800", "~nobody at all/song.mp3"])
+def test_what_no_file_can_be_called_is_refused(path):
+    with pytest.raises(ParameterError, match=r"cannot be used \(.+\); expected a file or a folder"):
+        files.resolve(path)
+
+
+def test_the_cache_is_made_where_the_environment_says(tmp_path, monkeypatch):
+    monkeypatch.setenv("D2M_CACHE", str(tmp_path / "elsewhere"))
+    folder = files.cache_folder("songs")
+    assert folder == tmp_path / "elsewhere" / "songs"
+    assert folder.is_dir()
+
+
+def test_make_folder_makes_parents_and_does_not_mind_being_asked_twice(tmp_path):
+    for _ in range(2):
+        files.make_folder(tmp_path / "a" / "b")
+    assert (tmp_path / "a" / "b").is_dir()
+
+
+def test_a_folder_below_a_file_is_refused_by_name(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match=str(tmp_path / "file" / "folder")):
+        files.make_folder(tmp_path / "file" / "folder")
+
+
+def test_replacing_writes_a_new_file_and_its_folder(tmp_path):
+    path = tmp_path / "new" / "text.json"
+    with files.replacing(path) as temporary:
+        assert temporary.parent == path.parent  # on the same disk, so that the rename is one step
+        assert temporary.suffix == ".json"  # libraries choose a format by it
+        assert not path.exists()
+        temporary.write_text("whole")
+    assert path.read_text() == "whole"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_replacing_replaces_the_old_file(tmp_path):
+    path = tmp_path / "text"
+    path.write_text("old")
+    with files.replacing(path) as temporary:
+        temporary.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+
+
+def test_a_written_file_can_be_read_by_others(tmp_path):
+    with files.replacing(tmp_path / "text") as temporary:
+        temporary.write_text("")
+    assert stat.S_IMODE((tmp_path / "text").stat().st_mode) == 0o644
+
+
+@pytest.mark.parametrize(("raised", "seen"), [(OSError("disk full"), OutputError), (KeyError("bug"), KeyError)])
+def test_a_failure_inside_leaves_the_old_file_and_nothing_else(tmp_path, raised, seen):
+    path = tmp_path / "text"
+    path.write_text("old")
+    with pytest.raises(seen) as caught, files.replacing(path) as temporary:
+        temporary.write_text("half")
+        raise raised
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+    if seen is OutputError:
+        assert str(path) in str(caught.value) and "disk full" in str(caught.value)
+
+
+@pytest.mark.parametrize("step", ["os.replace", "os.chmod", "os.fsync", "tempfile.mkstemp"])
+def test_every_step_that_fails_is_an_output_error_that_names_the_file(tmp_path, monkeypatch, step):
+    path = tmp_path / "text"
+    path.write_text("old")
+    monkeypatch.setattr(step, disk_full)
+    with pytest.raises(OutputError, match="No space left") as caught, files.replacing(path) as temporary:
+        temporary.write_text("new")
+    assert str(path) in str(caught.value)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_in_the_place_of_the_file_is_refused(tmp_path):
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(OutputError, match="taken"), files.replacing(tmp_path / "taken") as temporary:
+        temporary.write_text("")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["taken"]
+
+
+def test_what_a_killed_process_began_is_removed_and_what_a_living_one_writes_is_not(tmp_path):
+    begun, foreign = tmp_path / f"{files.BEGUN}abcd.json", tmp_path / ".hidden"
+    begun.write_text("half")
+    foreign.write_text("of another program")
+    with files.replacing(tmp_path / "other") as temporary:
+        assert not begun.exists()
+        files._remove_abandoned.__wrapped__(tmp_path)  # as another process would, meanwhile
+        temporary.write_text("whole")
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
+        ".hidden": "of another program", "other": "whole",
+    }  # fmt: skip
+
+
+def test_a_disk_that_knows_no_locks_is_written_all_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "lock_descriptor", disk_full)
+    (tmp_path / f"{files.BEGUN}abcd").write_text("whose it is cannot be told")
+    with files.replacing(tmp_path / "text") as temporary:
+        temporary.write_text("whole")
+    assert (tmp_path / "text").read_text() == "whole" and (tmp_path / f"{files.BEGUN}abcd").exists()

@@ -1,0 +1,146 @@
+"""checkpoint: what is saved comes back, what cannot be used is refused by name, and a failed save harms nothing."""
+
+import errno
+import os
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from toys import Config
+
+import d2m
+from d2m.errors import CheckpointError, OutputError
+from d2m.models import checkpoint
+
+TENSORS = {
+    "weight": torch.arange(6.0).reshape(2, 3).T,  # not contiguous
+    "half": torch.tensor([1.5, -2.0], dtype=torch.bfloat16),
+    "count": torch.tensor(7),
+    "none": torch.empty(0, 4),
+}
+DISK_FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.fixture
+def path(tmp_path, monkeypatch):
+    """A checkpoint of kind "vae" in a folder of its own."""
+    monkeypatch.setattr(checkpoint, "commit", lambda: "abc123+")
+    path = tmp_path / "vae" / "model.safetensors"
+    checkpoint.save(path, "vae", TENSORS, Config(), {"corpus": "f00d", "seed": 4})
+    return path
+
+
+def test_tensors_come_back_bit_by_bit(path):
+    tensors, _, _ = checkpoint.read(path, "vae")
+    assert tensors.keys() == TENSORS.keys()
+    for name, tensor in TENSORS.items():
+        assert tensors[name].dtype == tensor.dtype and torch.equal(tensors[name], tensor)
+
+
+def test_a_file_says_how_it_was_made(path):
+    _, config, provenance = checkpoint.read(path, "vae")
+    assert config == {"size": 3, "rate": 2e-4, "styles": ["ballet", "zumba"]}
+    assert provenance == {"d2m": d2m.__version__, "commit": "abc123+", "corpus": "f00d", "seed": 4}
+
+
+def test_tensors_that_are_trained_can_be_saved(tmp_path):
+    layer = torch.nn.Linear(3, 2)
+    checkpoint.save(tmp_path / "a", "vae", dict(layer.named_parameters()), Config(), {})
+    tensors, _, _ = checkpoint.read(tmp_path / "a", "vae")
+    assert torch.equal(tensors["weight"], layer.weight) and not tensors["weight"].requires_grad
+
+
+def test_no_file_is_refused_with_what_to_do(tmp_path):
+    for missing in (tmp_path / "model.safetensors", tmp_path):  # a folder holds no weights either
+        with pytest.raises(CheckpointError, match=r"no weights at .*train first") as caught:
+            checkpoint.read(missing, "vae")
+        assert str(missing) in str(caught.value)
+
+
+@pytest.mark.parametrize("size", [0, 4, 8, 60, -1])  # bytes that were written before the power went
+def test_a_cut_off_file_is_refused(path, size):
+    path.write_bytes(path.read_bytes()[:size])
+    with pytest.raises(CheckpointError, match=r"model\.safetensors is damaged"):
+        checkpoint.read(path, "vae")
+
+
+def test_a_file_of_another_format_is_refused(path):
+    torch.save(TENSORS, path)  # a pickle, which must never be opened
+    with pytest.raises(CheckpointError, match=r"model\.safetensors is damaged"):
+        checkpoint.read(path, "vae")
+
+
+def test_a_header_that_is_no_json_is_refused(path):
+    save_file(TENSORS | {"weight": torch.ones(1)}, path, {"kind": "vae", "config": "{size: 3"})
+    with pytest.raises(CheckpointError, match=r"model\.safetensors is damaged"):
+        checkpoint.read(path, "vae")
+
+
+@pytest.mark.parametrize(("header", "found"), [({"kind": "mmgan"}, "mmgan"), (None, "nothing that it names")])
+def test_another_kind_is_refused(path, header, found):
+    save_file({"weight": torch.ones(1)}, path, header)
+    with pytest.raises(CheckpointError, match=rf"model\.safetensors holds {found}; expected weights of kind vae"):
+        checkpoint.read(path, "vae")
+
+
+def test_the_same_config_passes_and_another_is_refused_by_the_name_that_differs(path):
+    _, found, _ = checkpoint.read(path, "vae")
+    checkpoint.check_config(path, found, Config())
+    with pytest.raises(CheckpointError, match=r"model\.safetensors was made with size = 3; expected 4;"):
+        checkpoint.check_config(path, found, Config(size=4))
+    with pytest.raises(CheckpointError, match=r"rate = 0.0002; expected 0.1 \(and 1 more differ\)"):
+        checkpoint.check_config(path, found, replace(Config(), rate=0.1, styles=("zumba", "ballet")))
+
+
+@pytest.mark.parametrize("found", [{"size": 3, "rate": 2e-4}, Config().__dict__ | {"added": 1}, {}])
+def test_a_config_of_another_version_is_refused(path, found):
+    with pytest.raises(CheckpointError, match="was made with"):
+        checkpoint.check_config(path, found, Config(styles=["ballet", "zumba"]))
+
+
+def test_weights_go_into_the_network_they_fit_and_no_other(path):
+    wanted, other = torch.nn.Linear(3, 2), torch.nn.Linear(4, 2)
+    tensors = {"weight": torch.ones(2, 3), "bias": torch.zeros(2)}
+    checkpoint.load_weights(wanted, tensors, path)
+    assert torch.equal(wanted.weight, tensors["weight"])
+    for unfit in (tensors, {"bias": torch.zeros(2)}, {}):
+        with pytest.raises(CheckpointError, match=r"model\.safetensors do not fit the network"):
+            checkpoint.load_weights(other, unfit, path)
+
+
+@pytest.mark.parametrize("broken", ["os.replace", "os.fsync", "pathlib.Path.write_bytes"])
+def test_a_save_that_fails_leaves_the_old_file_and_no_other(path, monkeypatch, broken):
+    before = path.read_bytes()
+
+    def fail(*_, **__):
+        raise DISK_FULL
+
+    monkeypatch.setattr(broken, fail)
+    with pytest.raises(OutputError, match=r"model\.safetensors cannot be written .*No space left"):
+        checkpoint.save(path, "vae", {"weight": torch.zeros(1)}, Config(), {})
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_where_weights_come_from_is_told_without_them(path):
+    assert checkpoint.provenance(path, "vae") == checkpoint.read(path, "vae")[2]
+    with pytest.raises(CheckpointError, match=r"model\.safetensors holds vae; expected weights of kind mmgan"):
+        checkpoint.provenance(path, "mmgan")
+
+
+@pytest.mark.parametrize("part", ["config", "provenance"])
+def test_a_header_that_is_no_object_is_refused(path, part):
+    save_file({"weight": torch.ones(1)}, path, {"kind": "vae", part: "[1]"})
+    with pytest.raises(CheckpointError, match=r"model\.safetensors is damaged \(its header holds no configuration\)"):
+        checkpoint.read(path, "vae")
+
+
+def test_outside_a_repository_there_is_no_commit(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint, "ROOT", tmp_path)
+    assert checkpoint.commit() == ""
+
+
+def test_without_git_there_is_no_commit(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    assert checkpoint.commit() == ""

@@ -1,0 +1,92 @@
+"""Training: repeats from its seed, goes on where it was stopped, and says what it did."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from toys import OFTEN, Toy, draw_runs, draw_toy, draw_units, equal, fit, kept, new_mmgan, new_vae, stopping
+
+from d2m.errors import ParameterError
+from d2m.models import train
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+MODELS = pytest.mark.parametrize(
+    ("new", "draw"), [(Toy, draw_toy), (new_vae, draw_units), (new_mmgan, draw_runs)], ids=["toy", "vae", "mmgan"]
+)
+
+
+@MODELS
+def test_the_same_seed_gives_the_same_weights_bit_for_bit(new, draw, tmp_path):
+    first, again, other = new(), new(), new()
+    history = fit(first, draw, tmp_path / "a")
+    assert fit(again, draw, tmp_path / "b") == history and equal(first, again)
+    fit(other, draw, tmp_path / "c", seed=1)
+    assert not equal(first, other) and not equal(first, new())
+
+
+@MODELS
+@pytest.mark.parametrize("at", [1, 5])
+def test_a_training_that_was_stopped_goes_on_as_if_it_had_not_been(new, draw, at, tmp_path):
+    whole, begun, resumed = new(), new(), new()
+    history = fit(whole, draw, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        fit(begun, stopping(draw, at), tmp_path / "stopped")
+    assert not equal(begun, whole)
+    assert fit(resumed, draw, tmp_path / "stopped") == history and equal(resumed, whole)
+
+
+def test_what_was_done_before_the_stop_is_not_done_again(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        fit(Toy(), stopping(draw_toy, 5), tmp_path)
+    resumed = Toy()
+    fit(resumed, draw_toy, tmp_path)
+    assert resumed.turns == [(step, player) for step in (5, 6, 7) for player in ("one", "two")]
+    finished = Toy()  # stopped after the last step, before `finish`
+    fit(finished, draw_toy, tmp_path)
+    assert finished.turns == [] and equal(finished, resumed)
+
+
+def test_a_stop_before_a_state_was_kept_begins_anew(tmp_path):
+    rarely, whole, again = replace(OFTEN, save_every_s=1000.0), Toy(), Toy()
+    with pytest.raises(KeyboardInterrupt):
+        fit(Toy(), stopping(draw_toy, 5), tmp_path, config=rarely)
+    assert kept(tmp_path) == []
+    fit(again, draw_toy, tmp_path, config=rarely)
+    fit(whole, draw_toy, tmp_path / "whole", config=rarely)
+    assert len(again.turns) == 16 and equal(again, whole)
+
+
+def test_losses_are_logged_at_their_steps(tmp_path):
+    history = fit(Toy(), draw_toy, tmp_path, config=replace(OFTEN, steps=8, log_every=3))
+    assert set(history) == {"error one", "total one", "error two", "total two"}
+    assert [steps for steps, _ in history.values()] == [[0, 3, 6, 7]] * 4  # the last step always
+    assert history["error one"] == history["total one"]
+
+
+def test_the_rate_warms_up_and_falls_by_a_half_cosine_or_stays():
+    rates = [train._schedule(step / 1000, 0.05) for step in range(1001)]
+    assert rates[0] < 0.01 and max(rates) == pytest.approx(1, abs=0.002) and rates.index(max(rates)) == 20
+    assert rates[510] == pytest.approx(0.05 + 0.95 * (1 + math.cos(0.51 * math.pi)) / 2)
+    assert rates[1000] == pytest.approx(0.05)
+    assert {train._schedule(step / 10, 1.0) for step in range(11)} == {1.0}
+
+
+@pytest.mark.parametrize(("cuda", "mps", "expected"), [
+    (True, True, "cuda"), (True, False, "cuda"), (False, True, "mps"), (False, False, "cpu"),
+])  # fmt: skip
+def test_auto_takes_the_accelerator_that_is_here(cuda, mps, expected, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+    assert train.pick_device("auto") == expected and train.pick_device("cpu") == "cpu"
+
+
+@pytest.mark.parametrize("name", ["cuda", "tpu", "CPU", ""])
+def test_a_device_that_cannot_be_used_is_refused_before_anything_is_trained(name, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    model = Toy()
+    with pytest.raises(ParameterError, match=f"device '{name}' cannot be used here; expected one of auto, cpu"):
+        train.fit(model, draw_toy, OFTEN, tmp_path, 0, name)
+    assert model.turns == [] and list(tmp_path.iterdir()) == []

@@ -1,0 +1,142 @@
+"""warp: time maps go through their anchors and never back; poses are exact on frames and near between them."""
+
+import numpy as np
+import pytest
+from scipy.interpolate import CubicHermiteSpline
+
+from d2m.errors import D2MError
+from d2m.motion import warp
+
+KINDS = ("cubic", "linear")
+SOURCE = np.array([0.31, 0.80, 1.42, 1.90, 2.55])
+TARGET = np.array([2.0, 2.9, 3.3, 4.4, 4.9])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_map_goes_through_its_anchors(kind):
+    np.testing.assert_allclose(warp.time_map(SOURCE, TARGET, kind)(SOURCE), TARGET, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("seed", range(5))
+def test_the_map_always_goes_forward(kind, seed):
+    rng = np.random.default_rng(seed)
+    source, target = (np.cumsum(rng.lognormal(0, 1, 40)) for _ in range(2))  # gaps of very different lengths
+    at = np.linspace(source[0] - 5, source[-1] + 5, 20_001)
+    assert (np.diff(warp.time_map(source, target, kind)(at)) > 0).all()
+
+
+def test_without_a_kind_the_map_is_the_cubic_one():
+    at = np.linspace(0, 3, 101)
+    np.testing.assert_array_equal(warp.time_map(SOURCE, TARGET)(at), warp.time_map(SOURCE, TARGET, "cubic")(at))
+    assert not np.allclose(warp.time_map(SOURCE, TARGET)(at), warp.time_map(SOURCE, TARGET, "linear")(at))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_two_anchors_make_a_map(kind):
+    np.testing.assert_allclose(warp.time_map([1.0, 3.0], [5.0, 6.0], kind)([0, 1, 2, 3, 4]), [4.5, 5, 5.5, 6, 6.5])
+
+
+def test_the_linear_map_and_the_map_back_are_inverse():
+    at = np.linspace(0, 3, 101)
+    there, back = warp.time_map(SOURCE, TARGET, "linear"), warp.time_map(TARGET, SOURCE, "linear")
+    np.testing.assert_allclose(back(there(at)), at, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_even_anchors_make_a_straight_line(kind):
+    at = np.linspace(-10, 10, 201)
+    mapped = warp.time_map(np.arange(6) * 0.5, 7 + np.arange(6) * 0.4, kind)(at)
+    np.testing.assert_allclose(mapped, 7 + at * 0.8, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_outside_its_anchors_the_map_goes_on_with_the_mean_slope_of_the_end(kind):
+    mapped = warp.time_map(SOURCE, TARGET, kind)
+    first, last = (
+        (TARGET[1] - TARGET[0]) / (SOURCE[1] - SOURCE[0]),
+        (TARGET[-1] - TARGET[-2]) / (SOURCE[-1] - SOURCE[-2]),
+    )
+    # Beyond one end segment of lead-in, where even the cubic is straight.
+    assert mapped(-4.0) == pytest.approx(TARGET[0] + first * (-4.0 - SOURCE[0]), abs=1e-12)
+    assert mapped(9.0) == pytest.approx(TARGET[-1] + last * (9.0 - SOURCE[-1]), abs=1e-12)
+
+
+def test_the_cubic_keeps_velocity_at_anchors_and_the_linear_breaks_it():
+    step = 1e-6
+
+    def break_of_velocity(kind):
+        mapped = warp.time_map(SOURCE, TARGET, kind)
+        after, before = (mapped(SOURCE + step) - mapped(SOURCE)), (mapped(SOURCE) - mapped(SOURCE - step))
+        return np.abs(after - before).max() / step
+
+    assert break_of_velocity("cubic") < 1e-3  # curvature (below 100 here) times the step of 1e-6, ten times over
+    slopes = np.diff(TARGET) / np.diff(SOURCE)
+    assert break_of_velocity("linear") == pytest.approx(np.abs(np.diff(slopes)).max(), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [([0, 1, 2], [0, 1]), ([0], [0]), ([], []), ([0, 2, 1], [0, 1, 2]), ([0, 1, 2], [0, 1, 1]), ([0, 0, 2], [0, 1, 2]),
+     ([0, np.nan], [0, 1]), (np.array([0, 2, 1], np.uint8), [0, 1, 2])],  # 1 - 2 would be 255
+)  # fmt: skip
+def test_what_is_no_time_map_is_refused_with_the_rule(source, target):
+    told = f"^{len(source)} and {len(target)} anchors do not make a time map; expected two strictly increasing lists"
+    with pytest.raises(D2MError, match=told):
+        warp.time_map(source, target)
+
+
+def test_resample_is_exact_on_whole_frames():
+    poses = np.random.default_rng(0).normal(size=(20, 14, 3))
+    np.testing.assert_allclose(warp.resample(poses, np.arange(20)), poses, atol=1e-14)
+
+
+def test_poses_of_single_precision_are_read_in_double():
+    poses = np.random.default_rng(0).normal(size=(20, 14, 3)).astype(np.float32)
+    positions = np.linspace(0, 19, 100)
+    found = warp.resample(poses, positions)
+    assert found.dtype == np.float64
+    np.testing.assert_array_equal(found, warp.resample(poses.astype(np.float64), positions))
+
+
+def test_resample_is_exact_for_even_acceleration():
+    # Central differences of a parabola are its slopes, and a cubic through them is the parabola; the two frames at
+    # either end have one-sided differences.
+    frames = np.arange(12.0)
+    positions = np.linspace(1, 10, 91)
+    resampled = warp.resample((3 - 2 * frames + 0.5 * frames**2)[:, None], positions)
+    np.testing.assert_allclose(resampled[:, 0], 3 - 2 * positions + 0.5 * positions**2, atol=1e-12)
+
+
+@pytest.mark.parametrize("period", [6, 10, 20])
+def test_resample_of_a_swing_is_within_the_error_of_its_differences(period):
+    w = 2 * np.pi / period  # radians a frame
+    positions = np.linspace(2, 50, 4801)
+    found = warp.resample(np.sin(w * np.arange(60))[:, None], positions)[:, 0]
+    # Cubic with exact slopes: w^4 / 384; slopes from central differences are off by w^3 / 6, of which a cubic lets
+    # through a quarter at most.
+    assert np.abs(found - np.sin(w * positions)).max() <= w**4 / 384 + w**3 / 24
+
+
+def test_before_and_after_the_dance_its_end_poses_hold():
+    poses = np.random.default_rng(1).normal(size=(5, 14, 2))
+    np.testing.assert_allclose(warp.resample(poses, [-3, 99]), poses[[0, -1]], atol=1e-14)
+
+
+def test_no_pose_depends_on_frames_more_than_two_away():
+    poses = np.random.default_rng(2).normal(size=(20, 14, 3))
+    changed = poses.copy()
+    changed[10] += 1
+    positions = np.linspace(0, 19, 191)
+    moved = np.abs(warp.resample(changed, positions) - warp.resample(poses, positions)).max(axis=(1, 2)) > 1e-12
+    assert moved[np.abs(positions - 10) < 0.95].all()
+    assert not moved[np.abs(positions - 10) >= 2].any()
+
+
+@pytest.mark.parametrize("count", [2, 3, 40])
+def test_poses_are_read_by_a_cubic_hermite_spline_of_central_differences(count):
+    poses = np.random.default_rng(0).normal(size=(count, 14, 3))
+    positions = np.r_[np.random.default_rng(1).uniform(-1, count, 100), np.arange(count)]
+    spline = CubicHermiteSpline(np.arange(count), poses, np.gradient(poses, axis=0))
+    expected = spline(np.clip(positions, 0, count - 1))
+    np.testing.assert_allclose(warp.resample(poses, positions), expected, atol=1e-12)

@@ -1,0 +1,198 @@
+"""The contract of the notebooks: what each holds, what it was run with, and what it may import where it trains."""
+
+import ast
+import json
+import re
+import statistics
+import subprocess
+import sys
+import tomllib
+from functools import cache
+from urllib.parse import quote
+
+import nbformat
+import pytest
+from IPython.core.inputtransformer2 import TransformerManager
+
+from d2m.files import ROOT
+
+NAMES = ("01_beat_analysis", "02_train_vae", "03_train_mmgan", "04_evaluate", "05_dance")
+COMMON = {"corpus": "builtin", "run": "", "preset": "demo", "seed": 0, "device": "auto"}
+OF_DANCE = {"song": "", "style": "", "n": 1}  # which 05 adds, and `start_pose`
+# Runs the code of a notebook on a built corpus, for one step of training, and prints what that imported.
+RUN = """
+import json, sys
+cells, given = json.loads(sys.stdin.read())
+shown = {"display": lambda *figures: None, "In": []}
+for cell in cells:
+    try:
+        exec(cell, shown)
+    except AssertionError:
+        pass  # what must hold of a trained model need not hold after one step
+    if cell.startswith("# Parameters"):
+        shown |= given
+print("imported:", *sorted({name.partition(".")[0] for name in sys.modules}))
+"""
+# Axis labels as figures join them, "this over that", and a score's name with its unit: they say what is plotted alone.
+LABEL = (
+    r"(?:distance to the nearest \w+ \w+|(?:first|second) principal component|true style|classified as|time|height|"
+    r"speed|motion|density|loss|step|frame|direction|amplitude|onset strength|change|[\w -]+, (?:m/s|cm)|"
+    r"(?:share|ratio|(?:squared )?feature units|squared MMD|m/s|cm)(?: \([\w ]+\))?)(?: \([\w/]+\))?"
+)
+AXES = re.compile(rf"{LABEL}(?: over {LABEL})?")
+NOT_THERE = {"librosa", "numba", "llvmlite", "soundfile", "soxr", "av"}  # on a GPU machine that has torch
+
+
+@cache
+def notebook(name: str) -> nbformat.NotebookNode:
+    path = ROOT / "notebooks" / f"{name}.ipynb"
+    assert path.is_file(), f"{path.relative_to(ROOT)} is missing"
+    return nbformat.read(path, as_version=4)
+
+
+def code(name: str) -> list[nbformat.NotebookNode]:
+    return [cell for cell in notebook(name).cells if cell.cell_type == "code"]
+
+
+def python(cell) -> ast.Module:
+    """A cell's syntax tree, its magics and its final `;` understood as IPython does."""
+    return ast.parse(TransformerManager().transform_cell(cell.source))
+
+
+def parameters(name: str) -> dict:
+    """Parameters of a notebook and their defaults."""
+    (cell,) = (cell for cell in code(name) if "parameters" in cell.metadata.get("tags", []))
+    assignments = python(cell).body
+    assert all(isinstance(line, ast.Assign) and len(line.targets) == 1 for line in assignments), (
+        "nothing is derived here"
+    )
+    return {line.targets[0].id: ast.literal_eval(line.value) for line in assignments}
+
+
+def test_bare_pytest_runs_these_five_notebooks_and_no_other():
+    options = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]
+    assert options["testpaths"] == ["tests", *(f"notebooks/{name}.ipynb" for name in NAMES)]
+    assert {"--nbval", "--nbval-current-env"} <= set(options["addopts"].split())
+    (sanitize,) = re.findall(r"--nbval-sanitize-with=(\S+)", options["addopts"])
+    assert (ROOT / sanitize).is_file()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_notebook_is_valid_and_runs_in_the_kernel_python3(name):
+    nbformat.validate(notebook(name))
+    assert notebook(name).metadata.kernelspec.name == "python3"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_notebook_holds_nothing_that_differs_from_run_to_run_beside_its_outputs(name):
+    assert set(notebook(name).metadata) <= {"kernelspec", "language_info"}
+    for cell in notebook(name).cells:
+        assert set(cell.metadata) <= {"tags"}  # no times of execution, no state of a front end
+        assert re.fullmatch(rf"{name[:2]}-\d\d", cell.id)  # a cell keeps its name, so that versions can be compared
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_first_cell_tells_and_the_second_holds_the_parameters(name):
+    cells = notebook(name).cells
+    assert cells[0].cell_type == "markdown" and cells[0].source.startswith("# ")
+    tagged = [place for place, cell in enumerate(cells) if "parameters" in cell.metadata.get("tags", [])]
+    assert tagged == [1] and cells[1].cell_type == "code"
+    assert not any("injected-parameters" in cell.metadata.get("tags", []) for cell in cells)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_first_cell_leads_to_all_others_and_headings_make_a_table_of_contents(name):
+    told = [cell.source for cell in notebook(name).cells if cell.cell_type == "markdown"]
+    assert set(re.findall(r"\]\((\w+)\.ipynb\)", told[0])) == set(NAMES) - {name}
+    levels = [len(marks) for source in told for marks in re.findall(r"^(#+) ", source, re.M)]
+    assert levels[0] == 1 and set(levels[1:]) == {2} and len(levels) >= 4
+    headings = [heading for source in told for heading in re.findall(r"^## (.+)", source, re.M)]
+    listed = re.findall(r"\[([^]]+)\]\(#([^)]+)\)", told[0])
+    anchors = [quote(heading.replace(" ", "-"), safe="':,") for heading in headings]  # as JupyterLab names them
+    assert listed == list(zip(headings, anchors, strict=True))
+
+
+def test_the_first_notebook_and_the_readme_show_the_same_picture_of_the_method():
+    pictures = [re.findall(r"```mermaid\n.*?```", text, re.S) for text in (
+        notebook(NAMES[0]).cells[0].source, (ROOT / "README.md").read_text(),
+    )]  # fmt: skip
+    assert pictures[0] == pictures[1] and len(pictures[0]) == 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_common_parameters_have_their_defaults(name):
+    found = parameters(name)
+    expected = COMMON | (OF_DANCE if name == "05_dance" else {})
+    assert {key: found.get(key) for key in expected} == expected
+    assert ("start_pose" in found) == (name == "05_dance")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_cells_tell_what_is_done_and_the_package_does_it(name):
+    lengths = []
+    for cell in code(name):
+        lengths.append(len(cell.source.splitlines()))
+        for node in ast.walk(python(cell)):
+            kind = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+            assert not isinstance(node, kind), f"{node.name} belongs into the package"
+            named = isinstance(node, ast.Assign | ast.AnnAssign | ast.NamedExpr) and isinstance(node.value, ast.Lambda)
+            assert not named, ast.unparse(node)
+    assert max(lengths) <= 20 and statistics.median(lengths) <= 5
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_notebook_is_kept_as_one_whole_run_left_it(name):
+    assert [cell.execution_count for cell in code(name)] == list(range(1, len(code(name)) + 1))
+    outputs = [output for cell in code(name) for output in cell.outputs]
+    assert outputs and not [output.ename for output in outputs if output.output_type == "error"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_picture_that_is_kept_has_an_alternative_text(name):
+    outputs = [output for cell in code(name) for output in cell.outputs if "data" in output]
+    pictures = [(output, kind) for output in outputs for kind in output.data if kind.startswith("image/")]
+    assert pictures
+    assert [alt for output, kind in pictures if not tells(alt := output.metadata.get(kind, {}).get("alt", ""))] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_cell_that_draws_shows_what_it_drew(name):
+    drawing = [cell for cell in notebook(name).cells if cell.cell_type == "code" and "figures.save(" in cell.source]
+    assert drawing
+    for cell in drawing:
+        assert any("image/png" in output.get("data", {}) for output in cell.outputs), cell.source
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_notebook_keeps_no_progress_which_differs_from_run_to_run(name):
+    texts = [output.get("text", "") for cell in notebook(name).cells for output in cell.get("outputs", [])]
+    assert not [text for text in texts if "%|" in text]  # as tqdm draws a bar
+
+
+def tells(alt: str) -> bool:
+    """Whether a text tells one who cannot see the picture what it shows: in a phrase, not in axis labels and names."""
+    phrases = [phrase for phrase in re.split(r"[;:.]\s+", alt) if not AXES.fullmatch(phrase)]
+    return len(alt) >= 25 and any(len(re.findall(r"[^\W\d_]+", phrase)) >= 4 for phrase in phrases)
+
+
+def test_joined_axis_labels_are_no_alternative_text():
+    assert tells("unseen songs: windows by true and classified style; music: true style over classified as")
+    assert tells("Losses of the DU-VAE over 400 steps; recon^u falls from 2.1 to 0.3.")
+    assert not tells("what it is called")
+    assert not tells("density over distance to the nearest training movement (cm)")
+    assert not tells("ballet; real: height (m); rebuilt: height (m)")
+    assert not tells(
+        "builtin; Frechet distance (style): squared feature units (lower is better); speed: m/s (best like real)"
+    )
+    assert not tells("DU-VAE; recon^u: loss over step; velocity: loss over step; total vae: loss over step")
+
+
+@pytest.mark.parametrize("name", ["02_train_vae", "03_train_mmgan"])
+def test_training_on_a_built_corpus_imports_neither_librosa_nor_pyav(name, small_corpus, tmp_path):
+    given = {"corpus": str(small_corpus.folder), "run": str(tmp_path / "run"), "device": "cpu", "steps": 1}
+    assert set(given) <= set(parameters(name))
+    text = json.dumps([[cell.source for cell in code(name)], given])
+    done = subprocess.run([sys.executable, "-c", RUN], input=text, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    loaded = set(done.stdout.splitlines()[-1].split())
+    assert {"imported:", "torch", "lightning_fabric"} <= loaded and not loaded & NOT_THERE

@@ -1,0 +1,268 @@
+"""The instrument's logic: what is asked for is danced, what is chosen by energy is measured, what is saved is there."""
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from d2m.errors import MediaError, ParameterError, PoseError
+from d2m.generation import generate
+from d2m.motion import dance as dance_files
+from d2m.motion.dance import Dance
+from d2m.notebook import panel, parameters
+from d2m.notebook.panel import Request
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture
+def danced(body_at, melody_song) -> Dance:
+    """A dance of 12 s on the beats of a song at 100 BPM."""
+    poses = body_at(np.arange(180) / 15).astype(np.float32)
+    return Dance(poses, np.arange(0.3, 12, 0.6), np.array([2.0]), "zumba", 9, melody_song)
+
+
+@pytest.fixture
+def brief(danced) -> Dance:
+    """Its first two seconds."""
+    return replace(danced, poses=danced.poses[:30])
+
+
+@pytest.fixture
+def drawn(monkeypatch, body_at) -> list:
+    """What `generate.dance_to` is asked for; in its place dances that move at a speed that their seed tells."""
+    asked = []
+
+    def dance(dancer, heard, song, seed, wanted, count, start_pose):
+        asked.append((dancer, heard, song, seed, wanted, count, start_pose))
+        speeds = {number: 1 + (7 * number) % 5 for number in range(seed, seed + count)}
+        poses = {number: body_at(speed * np.arange(40) / 15) for number, speed in speeds.items()}
+        return [Dance(body, np.array([0.5]), np.array([2.0]), wanted, number, song) for number, body in poses.items()]
+
+    monkeypatch.setattr(generate, "dance_to", dance)
+    monkeypatch.setattr(parameters, "listen", lambda song, bpm, beats: ("heard", bpm, beats))
+    monkeypatch.setattr(generate, "check", lambda *given: None)
+    return asked
+
+
+def test_what_is_asked_for_is_danced(drawn):
+    pose = np.zeros((14, 3))
+    made = panel.dances("the dancer", Request(Path("a.mp3"), "zumba", 7, 3, pose))
+    assert drawn == [("the dancer", ("heard", 0, ""), Path("a.mp3"), 7, "zumba", 3, pose)]
+    assert [dance.seed for dance in made] == [7, 8, 9]
+
+
+@pytest.mark.parametrize(("energy", "residues"), [("calm", {0}), ("lively", {2})])
+def test_energy_takes_the_dances_that_move_least_or_most(drawn, energy, residues):
+    made = panel.dances("the dancer", Request(Path("a.mp3"), count=2, energy=energy))
+    (asked,) = drawn
+    assert asked[5] == panel.TRIED and len(made) == 2
+    assert {dance.seed % 5 for dance in made} == residues  # speeds are 1, 3, 5, 2, 4 by the seed's rest modulo 5
+
+
+def test_a_dance_that_energy_chose_is_the_dance_of_its_seed(dancer, melody_song, monkeypatch):
+    monkeypatch.setattr(panel, "TRIED", 3)
+    asked = Request(melody_song, seed=5, energy="lively")
+    (made,) = panel.dances(dancer, asked)
+    tried = generate.dance(dancer, melody_song, 5, count=panel.TRIED)
+    assert panel.speed(made) == max(map(panel.speed, tried))
+    alone = generate.dance(dancer, melody_song, made.seed)[0]
+    np.testing.assert_allclose(alone.poses, made.poses, atol=1e-5)  # one in a batch is rounded otherwise
+
+
+@pytest.mark.parametrize(("asked", "told"), [({"energy": "loud"}, "energy is 'loud'"), ({"count": 0}, "n is 0")])
+def test_what_cannot_be_danced_is_told(dancer, asked, told):
+    with pytest.raises(ParameterError, match=told):
+        panel.dances(dancer, Request(Path("a.mp3"), **asked))
+
+
+@pytest.mark.parametrize("tempo, told", [(100, False), (104, False), (94, True), (107, True)])
+def test_beats_of_another_tempo_than_was_asked_for_are_told(drawn, monkeypatch, capsys, tempo, told):
+    monkeypatch.setattr(parameters, "listen", lambda song, bpm, beats: SimpleNamespace(tempo=float(tempo)))
+    assert len(panel.dances("the dancer", Request(Path("a.mp3"), bpm=100))) == 1
+    said = f"asked for 100 beats a minute; near that the onsets of a.mp3 repeat {tempo:.1f} times a minute"
+    assert capsys.readouterr().err.startswith(said) == told
+
+
+def test_a_song_is_danced_in_the_tempo_or_on_the_beats_that_are_given(dancer, melody_song, tmp_path):
+    (asked,) = panel.dances(dancer, Request(melody_song, bpm=50))  # it is heard at 100
+    assert np.median(np.diff(asked.beats_s)) == pytest.approx(1.2, abs=0.01)
+    given_s = np.arange(0.4, 13, 0.75)
+    (tmp_path / "beats.txt").write_text("".join(f"{beat}\n" for beat in given_s))
+    (asked,) = panel.dances(dancer, Request(melody_song, beats=str(tmp_path / "beats.txt")))
+    assert np.isin(given_s, asked.beats_s).all()
+    with pytest.raises(ParameterError, match=r"none\.txt cannot be read"):
+        panel.dances(dancer, Request(melody_song, beats=str(tmp_path / "none.txt")))
+
+
+@pytest.mark.parametrize(("text", "bpm"), [("", 0), ("  ", 0), (" 96 ", 96), ("97.5", 97.5), ("30", 30), ("300", 300)])
+def test_a_tempo_is_a_number_or_nothing(text, bpm):
+    assert panel.read_tempo(text) == bpm
+
+
+@pytest.mark.parametrize(("text", "told"), [
+    ("fast", r"the tempo is 'fast'; expected beats a minute, a number; leave it empty"), ("29", "bpm is 29"),
+    ("-96", "bpm is -96"), ("301", "bpm is 301"), ("nan", "bpm is nan"), ("inf", "bpm is inf"),
+])  # fmt: skip
+def test_what_is_no_tempo_is_told(text, told):
+    with pytest.raises(ParameterError, match=told):
+        panel.read_tempo(text)
+
+
+def test_another_takes_seeds_that_were_not_looked_at():
+    song = Path("a.mp3")
+    assert Request(song, seed=4, count=3).another() == Request(song, seed=7, count=3)
+    assert Request(song, energy="calm").another().seed == panel.TRIED
+    assert Request(song, seed=2**31 - 1).another().seed == 0
+
+
+def test_the_song_of_the_notebook_comes_first_and_then_songs_that_no_model_knows(small_corpus, tmp_path):
+    listed = panel.songs(SimpleNamespace(corpus=small_corpus), tmp_path / "mine.mp3")
+    unseen = {entry.name for entry in small_corpus.entries if entry.split != "train"}
+    assert next(iter(listed)) == "mine" and set(listed) == {"mine"} | unseen and len(unseen) == 6
+    assert all(path.is_file() for name, path in listed.items() if name != "mine")
+
+
+def test_songs_that_are_not_on_this_machine_are_not_offered(tmp_path):
+    entries = [SimpleNamespace(name="gone", song=str(tmp_path / "gone.mp3"))]
+    corpus = SimpleNamespace(split=lambda name: entries)
+    assert list(panel.songs(SimpleNamespace(corpus=corpus), tmp_path / "mine.mp3")) == ["mine"]
+
+
+@pytest.mark.parametrize("name", ["a song.mp3", "../../a song.mp3", "C:\\music\\a song.mp3", "/etc/a song.mp3"])
+def test_an_uploaded_song_is_kept_inside_the_folder_whatever_it_is_called(name, tmp_path):
+    path = panel.keep_song(name, b"sound", tmp_path / "songs")
+    assert path == tmp_path / "songs" / "a song.mp3" and path.read_bytes() == b"sound"
+
+
+@pytest.mark.parametrize(("name", "content"), [("a.mp3", b""), ("..", b"sound"), ("folder/..", b"sound"), ("", b"x")])
+def test_an_upload_that_is_no_song_is_refused(name, content, tmp_path):
+    with pytest.raises(MediaError, match=r"the uploaded song .+ is empty"):
+        panel.keep_song(name, content, tmp_path / "songs")
+    assert not list(tmp_path.rglob("*.mp3"))
+
+
+def test_a_dance_begins_in_training_where_the_last_one_ended_or_in_a_file(danced, tmp_path):
+    dance_files.write_npz(danced, tmp_path / "dance.npz")
+    assert panel.first_pose("", "ignored", [danced]) is None
+    np.testing.assert_array_equal(panel.first_pose("last", "", [danced]), danced.poses[-1])
+    np.testing.assert_array_equal(panel.first_pose("file", f" {tmp_path}/dance.npz ", []), danced.poses[-1])
+    for choice, path, kind, told in (
+        ("last", "", ParameterError, "there is no dance yet"),
+        ("file", " ", ParameterError, "no file of the first pose"),
+        ("file", str(tmp_path / "none.npz"), PoseError, "none.npz"),
+    ):
+        with pytest.raises(kind, match=told):
+            panel.first_pose(choice, path, [])
+
+
+@pytest.mark.parametrize(("duration_s", "expected"), [(60.0, (8.0, 18.0)), (12.0, (2.0, 12.0)), (6.0, (0.0, 6.0))])
+def test_an_excerpt_lies_in_the_dance(danced, duration_s, expected):
+    long = Dance(np.zeros((round(15 * duration_s), 14, 3)), danced.beats_s, danced.units_s, "zumba", 9, None)
+    assert panel.excerpt(long, 10.0) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("beats", [0, 1, 5, 20])
+def test_a_strip_shows_seventeen_poses_of_the_dance_however_few_its_beats_are(danced, beats):
+    few = Dance(danced.poses, danced.beats_s[:beats], danced.units_s, "zumba", 9, None)
+    (axis,) = panel.strip(few).axes
+    labels = [label.get_text() for label in axis.get_xticklabels()]
+    assert len(labels) == 17 and "zumba" in axis.get_title("left")
+    if beats == 20:  # from the fifth beat, at 2.7 s, to the thirteenth, at 7.5 s
+        assert (labels[0], labels[-1]) == ("2.7", "7.5")
+
+
+def test_the_ribbon_marks_the_beats_of_song_and_dance(danced):
+    above, below = panel.beat_ribbon(danced, (2.0, 8.0)).axes
+    marks = above.collections[0].get_segments()
+    np.testing.assert_allclose([mark[0][0] for mark in marks], danced.beats_s)
+    assert below.get_xlim() == (2.0, 8.0)
+
+
+def test_the_ribbon_of_a_song_without_a_beat_has_the_beats_that_were_given(danced, write_sound, tmp_path):
+    drone = write_sound(tmp_path / "drone.wav", np.full(12 * 22050, 0.5), 22050)
+    above, _ = panel.beat_ribbon(replace(danced, song=drone), (2.0, 8.0)).axes
+    np.testing.assert_allclose([mark[0][0] for mark in above.collections[0].get_segments()], danced.beats_s)
+
+
+def test_a_dance_without_beats_has_no_hit_rate(danced):
+    still = Dance(np.repeat(danced.poses[:1], 90, axis=0), danced.beats_s, danced.units_s, "zumba", 9, None)
+    assert np.isnan(panel.hit_rate(still)) and panel.speed(still) == 0
+    assert panel.speed(danced) == pytest.approx(0.3, abs=0.1)  # the body walks at 0.3 m/s, and turns
+
+
+def test_saving_writes_each_dance_in_each_format(brief, tmp_path):
+    import av
+    from PIL import Image
+
+    paths = panel.save([brief], tmp_path / "dances")
+    stem = dance_files.file_stem(brief.song, "zumba", 9)
+    assert [path.name for path in paths] == [stem + ending for ending in panel.SAVERS]
+    assert {".mp4", ".gif", ".npz", ".json"} <= {path.suffix for path in paths}
+    kept = {path.suffix: path for path in paths}
+    np.testing.assert_array_equal(dance_files.read_npz(kept[".npz"]).poses, brief.poses)
+    with av.open(str(kept[".mp4"])) as video:
+        assert video.streams.audio and video.streams.video[0].frames == 60
+    with Image.open(kept[".gif"]) as picture:
+        assert picture.n_frames == 25  # 12.5 a second
+    assert sorted(tmp_path.rglob("*.*")) == sorted(paths)  # and nothing else is left
+
+
+@pytest.mark.parametrize(("asked", "name"), [
+    ({}, ""), ({"bpm": 97.5}, "97.5bpm"), ({"beats": "/my/tapped beats.txt"}, "tapped beats"),
+    ({"first_pose": np.zeros((14, 3))}, "posed"), ({"bpm": 120, "first_pose": np.zeros((14, 3))}, "120bpm_posed"),
+    ({"style": "zumba", "seed": 3, "count": 2, "energy": "calm"}, ""),  # of which a dance's own name tells
+])  # fmt: skip
+def test_a_request_has_a_name_for_what_a_dance_does_not_tell(asked, name):
+    assert Request(Path("a.mp3"), **asked).name == name
+
+
+def test_dances_of_one_seed_on_other_beats_do_not_replace_each_other(danced, tmp_path):
+    names = ("", "96bpm", "my beats")
+    paths = [path for name in names for path in panel.save([danced], tmp_path, [".npz"], name)]
+    stem = dance_files.file_stem(danced.song, danced.style, danced.seed).removesuffix(f"_{danced.style}_{danced.seed}")
+    expected = [f"{stem}{middle}_{danced.style}_{danced.seed}.npz" for middle in ("", "_96bpm", "_my_beats")]
+    assert [path.name for path in paths] == expected and len(list(tmp_path.iterdir())) == 3
+
+
+def test_dances_to_two_songs_of_one_name_do_not_replace_each_other(danced, tmp_path):
+    other = replace(danced, song=danced.song.with_suffix(".wav"), beats_s=danced.beats_s + 0.1)
+    (first,), (second,) = (panel.save([dance], tmp_path, [".npz"]) for dance in (danced, other))
+    for dance, path in ((other, second), (danced, first)):  # again, as when a notebook runs again
+        assert panel.save([dance], tmp_path, [".npz"]) == [path] and len(list(tmp_path.iterdir())) == 2
+    for dance, path in ((danced, first), (other, second)):
+        np.testing.assert_array_equal(dance_files.read_npz(path).beats_s, dance.beats_s)
+        assert path.stem.endswith(f"_{dance.style}_{dance.seed}")
+    first.write_bytes(b"damaged")
+    assert panel.save([danced], tmp_path, [".npz"]) == [first]
+
+
+def test_no_dance_to_beats_that_are_edited_again_and_again_is_lost(danced, tmp_path):
+    edited = [replace(danced, beats_s=danced.beats_s + 0.1 * number) for number in range(4)]
+    paths = [*panel.save(edited[:2], tmp_path, [".npz"], "beats")]
+    paths += [path for dance in edited[2:] for path in panel.save([dance], tmp_path, [".npz"], "beats")]
+    assert len(set(paths)) == 4
+    for dance, path in zip(edited, paths, strict=True):
+        np.testing.assert_array_equal(dance_files.read_npz(path).beats_s, dance.beats_s)
+
+
+def test_only_the_formats_that_are_chosen_are_saved(danced, tmp_path):
+    paths = panel.save([danced, danced], tmp_path, [".npz"])
+    assert len(paths) == 2 and [path.suffix for path in tmp_path.iterdir()] == [".npz"]
+
+
+def test_a_2d_dance_is_saved_in_every_format_but_those_of_3d(danced, tmp_path):
+    flat = replace(danced, poses=danced.poses[..., :2])
+    made = panel.save([flat], tmp_path, (".npz", ".bvh", ".json"))
+    assert [path.suffix for path in made] == [".npz", ".json"] and sorted(tmp_path.iterdir()) == sorted(made)
+
+
+def test_what_is_shown_is_a_video_of_the_first_seconds_with_sound(brief, tmp_path, monkeypatch):
+    import av
+
+    monkeypatch.setattr(panel, "SHOWN_S", 1.0)
+    (tmp_path / "shown.mp4").write_bytes(panel.shown_video(brief))
+    with av.open(str(tmp_path / "shown.mp4")) as video:
+        assert video.streams.video[0].frames == 30 and video.streams.audio

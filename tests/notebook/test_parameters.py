@@ -1,0 +1,247 @@
+"""The parameters of the notebooks: what is right gives the experiment, what is wrong is refused by name."""
+
+import re
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+
+from d2m.data.builtin import songs
+from d2m.errors import ParameterError, PoseError
+from d2m.experiments.experiment import Experiment
+from d2m.files import ROOT
+from d2m.motion import dance as dance_files
+from d2m.motion import pose as poses_module
+from d2m.motion.dance import Dance
+from d2m.notebook import parameters
+
+GOOD = {"corpus": "builtin", "run": "", "preset": "demo", "seed": 0, "device": "auto"}
+OF_DANCE = {"song": "", "style": "", "n": 1, "bpm": 0, "beats": "", "energy": "", "start_pose": ""}
+CELL = '# Parameters\ncorpus = "builtin"  # or a folder\nrun = ""\npreset = "demo"\nseed = 0\ndevice = "auto"\n'
+
+
+@pytest.fixture(autouse=True)
+def only_a_cpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+
+
+def test_the_defaults_are_the_default_experiment():
+    assert parameters.check(dict(GOOD)) == Experiment()
+    assert parameters.check(GOOD | {"steps": 0}, "steps") == Experiment()
+
+
+def test_good_parameters_give_the_experiment_that_they_describe():
+    given = {
+        "corpus": "data/mine",
+        "run": "runs/mine",
+        "preset": "paper",
+        "seed": 2**31 - 1,
+        "device": "cpu",
+        "steps": 9,
+    }
+    expected = Experiment("data/mine", "runs/mine", "paper", 2**31 - 1, "cpu", 9)
+    assert parameters.check(given, "steps") == expected
+
+
+@pytest.mark.parametrize(("n", "bpm"), [(1, 30), (64, 97.5), (2, 300.0)])
+def test_the_parameters_of_a_dance_are_taken(n, bpm, body, tmp_path):
+    np.save(tmp_path / "pose.npy", body)
+    pose = str(tmp_path / "pose.npy")
+    given = GOOD | OF_DANCE | {"song": "a.mp3", "style": "zumba", "n": n, "bpm": bpm, "start_pose": pose}
+    assert parameters.check(given, *OF_DANCE) == Experiment()
+
+
+@pytest.mark.parametrize(("preset", "found", "wanted"), [("demo", 2, 3), ("full", 2, 3), ("paper", 3, 2)])
+def test_a_pose_that_the_preset_cannot_start_from_is_refused(preset, found, wanted, body, tmp_path):
+    np.save(tmp_path / "pose.npy", body[:, :found])
+    given = GOOD | OF_DANCE | {"preset": preset, "start_pose": str(tmp_path / "pose.npy")}
+    told = f"start_pose has {found} dimensions; expected {wanted}, as the dances of the preset {preset} have"
+    with pytest.raises(ParameterError, match=told):
+        parameters.check(given, *OF_DANCE)
+
+
+def test_a_run_that_cannot_be_written_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    for run in (tmp_path / "file", tmp_path / "file" / "run"):
+        with pytest.raises(ParameterError, match=rf"run is the folder {run}, and {tmp_path}/file is no folder;"):
+            parameters.check(GOOD | {"run": str(run)})
+    assert parameters.check(GOOD | {"run": str(tmp_path / "a" / "b")}).run and not (tmp_path / "a").exists()
+    monkeypatch.setattr(parameters.os, "access", lambda *_: False)
+    with pytest.raises(ParameterError, match=rf"and {tmp_path} cannot be written; expected a folder that can be writ"):
+        parameters.check(GOOD | {"run": str(tmp_path / "a" / "b")})
+
+
+@pytest.mark.parametrize(("name", "value", "told"), [
+    ("corpus", "", r'corpus is empty; expected "builtin" or a folder'),
+    ("corpus", "  ", "corpus is empty"),
+    ("corpus", 7, r'corpus is 7 \(int\); expected "builtin", or a folder of a corpus; pass it as text: .*-r'),
+    ("corpus", None, r"corpus is None \(NoneType\)"),
+    ("run", 3, r"run is 3 \(int\); expected the folder of the run"),
+    ("run", Path("runs/a"), r"run is .*Path.*expected the folder of the run"),
+    ("preset", "big", "the preset 'big' is unknown; expected one of demo, full, paper"),
+    ("preset", 1, r'preset is 1 \(int\); expected "demo", "full" or "paper"'),
+    ("seed", "0", r"seed is '0' \(str\); expected a whole number; give a number: make SEED=NUMBER, or "),
+    ("seed", True, r"seed is True \(bool\); expected a whole number"),
+    ("seed", 1.0, r"seed is 1\.0 \(float\); expected a whole number"),
+    ("seed", -1, "seed is -1; expected a number from 0 to 2147483647"),
+    ("seed", 2**31, "seed is 2147483648; expected a number from 0 to 2147483647"),
+    ("device", "tpu", "device 'tpu' cannot be used here; expected one of auto, cpu"),
+    ("device", "cuda", "device 'cuda' cannot be used here; expected one of auto, cpu"),
+    ("device", 0, r'device is 0 \(int\); expected "auto", "cpu", "cuda" or "mps"'),
+    ("steps", -1, "steps is -1; expected a number from 0 to 10000000"),
+    ("steps", "9", r"steps is '9' \(str\); expected training steps"),
+    ("steps", False, r"steps is False \(bool\)"),
+    ("song", 7, r'song is 7 \(int\); expected an audio file, or ""; pass it as text: papermill -r song'),
+    ("style", 1, r'style is 1 \(int\); expected a style of the corpus, or ""'),
+    ("n", 0, "n is 0; expected a number from 1 to 64"),
+    ("n", 65, "n is 65; expected a number from 1 to 64"),
+    ("n", "1", r"n is '1' \(str\); expected a number of dances"),
+    ("bpm", "120", r"bpm is '120' \(str\); expected beats a minute, about, 0 .*; give a number: make BPM=NUMBER, or "),
+    ("bpm", True, r"bpm is True \(bool\)"), ("bpm", None, r"bpm is None \(NoneType\)"),
+    *(("bpm", value, rf"bpm is {value}; expected a tempo from 30 to 300, or 0 for the one heard")
+      for value in (-120, 29.9, 301, float("nan"), float("inf"))),
+    ("beats", 3, r'beats is 3 \(int\); expected a text file of seconds, one beat a line, or ""; .*-r beats'),
+    ("energy", "loud", "energy is 'loud'; expected \"calm\", \"lively\", or \"\" for dances as they come"),
+    ("start_pose", 1.5, r"start_pose is 1\.5 \(float\); expected a \.npy file of one pose"),
+])  # fmt: skip
+def test_a_wrong_value_is_refused_with_its_name_and_what_it_may_be(name, value, told):
+    with pytest.raises(ParameterError, match=told):
+        parameters.check(GOOD | OF_DANCE | {"steps": 0} | {name: value}, *OF_DANCE, "steps")
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_a_parameter_that_was_deleted_is_missed(name):
+    given = {key: value for key, value in GOOD.items() if key != name}
+    with pytest.raises(ParameterError, match=rf"the parameter {name} is missing; .*restore the parameters cell"):
+        parameters.check(given)
+
+
+@pytest.mark.parametrize(("line", "named", "hint"), [
+    ("sed = 1", "sed", r"did you mean seed\?"), ("prest = 'full'", "prest", r"did you mean preset\?"),
+    ("copus: str = 'x'", "copus", r"did you mean corpus\?"), ("epochs = 9", "epochs", "leave it out"),
+    ("song = 'a.mp3'", "song", "leave it out"),  # a parameter of another notebook
+])  # fmt: skip
+def test_an_unknown_name_in_a_cell_of_parameters_is_refused(line, named, hint):
+    given = GOOD | {"In": ["", CELL, f"# Parameters\n{line}\n", "from d2m import parameters"]}
+    with pytest.raises(ParameterError, match=rf"no parameter {named}; expected one of corpus, run, .*device.*; {hint}"):
+        parameters.check(given)
+
+
+def test_names_outside_the_cells_of_parameters_are_free():
+    cells = ["", CELL, "# Parameters\nseed = 4\nsteps = 3\n", "sed = 1", "x = 3  # Parameters\n"]
+    assert parameters.check(GOOD | {"In": cells, "seed": 4, "steps": 3, "sed": 1}, "steps") == Experiment(
+        seed=4, steps=3
+    )
+
+
+def test_a_misspelt_name_that_was_corrected_is_forgotten():
+    # In JupyterLab every cell that was run stays in `In`: who mends the cell and runs it again must get on.
+    mended = ["", CELL + "sed = 1\n", "from d2m import parameters", CELL, "from d2m import parameters"]
+    assert parameters.check(GOOD | {"In": mended, "sed": 1}) == Experiment()
+
+
+def test_a_song_is_found_from_the_root_of_the_repository(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert parameters.find_song("README.md") == ROOT / "README.md"
+    (tmp_path / "it's a song.mp3").write_bytes(b"")
+    assert parameters.find_song(str(tmp_path / "it's a song.mp3")) == tmp_path / "it's a song.mp3"
+
+
+@pytest.mark.parametrize("song, problem", [("not there.mp3", "there is no file {}"), ("tests", "{} is a folder")])
+def test_a_song_that_is_no_file_is_refused(song, problem):
+    problem = problem.format(re.escape(str(ROOT / song)))
+    told = rf"song is '{song}', and {problem}; .*begins at the repository's root, and one with blanks needs quotes"
+    with pytest.raises(ParameterError, match=told):
+        parameters.find_song(song)
+
+
+def test_without_a_song_there_is_one_of_our_own(own_cache):
+    path = parameters.find_song("")
+    with av.open(str(path)) as container:
+        assert container.streams.audio[0].codec_context.name == "flac"
+        assert container.duration / av.time_base == pytest.approx(42.0, abs=0.1)
+    assert path.is_relative_to(own_cache)
+
+
+def test_a_song_is_heard_in_the_tempo_or_on_the_beats_that_are_given(tmp_path, own_cache, write_sound):
+    song = write_sound(tmp_path / "song.wav", songs.drum_track(120, 12.0).samples, 22050)
+    (tmp_path / "beats.txt").write_text("1\n2\n3\n4\n5\n")
+    assert parameters.listen(song).tempo == pytest.approx(120, rel=0.02)
+    assert parameters.listen(song, 60).tempo == pytest.approx(60, rel=0.02)
+    assert parameters.listen(song, beats=str(tmp_path / "beats.txt")).beats_s.tolist() == [1, 2, 3, 4, 5]
+
+
+def test_beats_that_cannot_be_danced_to_are_refused_by_the_name_of_their_file(tmp_path, own_cache, write_sound):
+    song = write_sound(tmp_path / "song.wav", songs.drum_track(120, 6.0).samples, 22050)
+    (tmp_path / "beats.txt").write_text("3\n4\n5\n6.5\n")
+    for bpm, file, told in (
+        (0, "beats.txt", r"beats is '.*beats\.txt': .*song\.wav: a beat at 6\.5 s; expected seconds from 0 to 6\.00"),
+        (90, "beats.txt", r"beats is '.*beats\.txt': bpm is given and beats too; expected one of both"),
+        (0, "none.txt", r"beats is '.*none\.txt': .*none\.txt cannot be read"),
+        (0, "n" * 300, r"beats is '.*nnn', and that cannot be used"),
+    ):
+        with pytest.raises(ParameterError, match=told):
+            parameters.listen(song, bpm, str(tmp_path / file))
+
+
+def test_a_style_of_the_corpus_or_none_is_taken_and_another_refused():
+    styles = ("ballet", "zumba")
+    for style in ("", "ballet", "zumba"):
+        parameters.check_style(style, styles)
+    for style in ("Zumba", "polka", " "):
+        with pytest.raises(ParameterError, match=f"style is '{style}'; expected one of ballet, zumba, or ''"):
+            parameters.check_style(style, styles)
+
+
+@pytest.fixture
+def body(body_at) -> np.ndarray:
+    return body_at(np.array([2.0]))[0]
+
+
+def test_a_pose_is_read_from_npy_and_the_last_one_of_a_dance_from_npz(body, body_at, tmp_path):
+    np.save(tmp_path / "pose.npy", body)
+    np.testing.assert_array_equal(parameters.read_pose(str(tmp_path / "pose.npy")), body)
+    np.save(tmp_path / "flat.npy", body[:, :2].astype(np.float32))
+    assert parameters.read_pose(str(tmp_path / "flat.npy")).shape == (14, 2)
+    poses = body_at(np.arange(20) / 15).astype(np.float32)
+    dance = Dance(poses, np.array([0.5]), np.empty(0), "ballet", 0, None)
+    dance_files.write_npz(dance, tmp_path / "dance.npz")
+    np.testing.assert_array_equal(parameters.read_pose(str(tmp_path / "dance.npz")), poses[-1])
+    assert parameters.read_pose("") is None
+
+
+@pytest.mark.parametrize(("content", "error", "told"), [
+    (np.zeros((13, 3)), PoseError, "shape"), (np.zeros((5, 14, 3)), PoseError, "shape"),
+    (np.zeros(()), PoseError, "shape"),
+    (np.full((14, 3), np.inf), PoseError, "not finite"), (np.full((14, 3), "a"), PoseError, "not an array of numbers"),
+    (np.array([{}] * 14), ParameterError, "cannot be read"),  # a pickle, which must never be opened
+    (b"", ParameterError, "cannot be read"), (b"no numpy", ParameterError, "cannot be read"),
+    (None, ParameterError, "cannot be read"),
+])  # fmt: skip
+def test_a_pose_that_is_none_is_refused_by_the_name_of_its_file(content, error, told, tmp_path):
+    path = tmp_path / "pose.npy"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content is not None:
+        np.save(path, content, allow_pickle=True)
+    with pytest.raises(error, match=rf"pose\.npy .*{told}"):
+        parameters.read_pose(str(path))
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no zip"])
+def test_a_dance_that_is_none_is_refused_by_the_name_of_its_file(content, tmp_path):
+    path = tmp_path / "dance.npz"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(PoseError, match=r"dance\.npz cannot be read"):
+        parameters.read_pose(str(path))
+
+
+def test_the_pose_that_was_read_is_a_copy_in_metres(body, tmp_path):
+    np.save(tmp_path / "pose.npy", body.astype(np.float32))
+    found = parameters.read_pose(str(tmp_path / "pose.npy"))
+    assert found.dtype == np.float64
+    np.testing.assert_allclose(poses_module.bone_lengths(found), poses_module.BONE_LENGTHS, atol=1e-6)

@@ -1,0 +1,137 @@
+"""What the notebooks show of a run: shapes, splits, and that each picture is of what it says."""
+
+import numpy as np
+import pytest
+import torch
+from toys import GAN, INVENTING_GAN, new_mmgan
+
+from d2m.generation import generate
+from d2m.motion import pose, units
+from d2m.motion.kinematics import KinematicBeatConfig
+from d2m.motion.units import LEAD
+from d2m.notebook import showcase
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+STYLES = ("ballet", "hip-hop", "zumba")
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_a_rebuilt_unit_stands_beside_an_unseen_real_one_of_its_style(tiny_run, style):
+    pair = showcase.rebuilt(tiny_run, style)
+    assert list(pair) == ["real", "rebuilt"] and all(poses.shape == (34, 14, 3) for poses in pair.values())
+    data = tiny_run.dances("validation")
+    of_style = data.units(torch.nonzero(data.unit_styles == STYLES.index(style))[:, 0]).double().numpy()
+    assert any(np.allclose(pose.from_features(unit), pair["real"], atol=1e-5) for unit in of_style)
+    np.testing.assert_allclose(pair["rebuilt"][:LEAD], pair["real"][:LEAD], atol=0.02)  # settled; real bones give 1 cm
+    assert np.abs(pair["rebuilt"] - pair["real"]).max() > 0.05  # which this network has not learnt
+
+
+@pytest.mark.parametrize("every", [2, 4])
+def test_a_strip_names_the_poses_that_stand_on_beats(body_at, every):
+    times_s = np.arange(0, 12, 1 / 15)
+    poses = body_at(0 * times_s)
+    poses[..., 1] += 0.3 * np.cos(2 * np.pi * times_s)[:, None]  # highest on each beat, of which there is one a second
+    anchors_s = np.arange(12.0)
+    unit = units.windows(units.to_beat_time(poses, anchors_s), units.cut(len(anchors_s))[2:3])[0]
+    (axis,) = showcase.strip({"a unit": unit}, "", every).axes
+    heights = np.array([line.get_ydata()[0] for line in axis.lines if line.get_marker() == "o"])
+    named = [label.get_text() for label in axis.get_xticklabels()]
+    assert named.count("beat") == 4 and len(named) == len(heights)
+    highest = np.flatnonzero(heights > heights.max() - 0.02)
+    assert [number for number, name in enumerate(named) if name == "beat"] == list(highest)
+
+
+def test_a_style_that_no_unseen_dance_has_shows_nothing(tiny_run, monkeypatch):
+    data = tiny_run.dances("validation")
+    monkeypatch.setattr(type(tiny_run), "dances", lambda self, split: data)
+    monkeypatch.setitem(data.__dict__, "unit_styles", torch.zeros_like(data.unit_styles))
+    assert showcase.rebuilt(tiny_run, "zumba") == {} and len(showcase.rebuilt(tiny_run, "ballet")) == 2
+
+
+def test_a_swap_is_one_movement_from_several_poses(tiny_run, monkeypatch):
+    codes, move = [], tiny_run.vae.move
+    monkeypatch.setattr(tiny_run.vae, "move", lambda lead, code: codes.append((lead, code)) or move(lead, code))
+    rows = showcase.swapped(tiny_run, 4)
+    assert len(rows) == 4 and next(iter(rows)) == "its own first pose"
+    assert all(poses.shape == (34, 14, 3) for poses in rows.values())
+    ((leads, code),) = codes
+    assert (code == code[:1]).all() and (leads[1:] != leads[:1]).any(dim=2).any(dim=1).all()
+
+
+def test_the_walk_ends_at_two_unseen_units_and_moves_in_each_latent(tiny_run):
+    data, vae = tiny_run.dances("validation"), tiny_run.vae
+    first, way, last = showcase.between(tiny_run, 0.0, 0.0).values()
+    assert way.shape == (34, 14, 3) and np.abs(first - last).max() > 0.05
+    np.testing.assert_allclose(way, first, atol=1e-6)
+    np.testing.assert_allclose(list(showcase.between(tiny_run, 1.0, 1.0).values())[1], last, atol=1e-5)
+    moved, elsewhere = (list(showcase.between(tiny_run, *way).values())[1] for way in ((1.0, 0.0), (0.0, 1.0)))
+    assert min(np.abs(unit - end).max() for unit in (moved, elsewhere) for end in (first, last)) > 1e-3
+    with torch.no_grad():  # what stands first is a unit of the first style, as G_uni makes it from its own latents
+        of_style = data.units(torch.nonzero(data.unit_styles == 0)[:, 0])
+        made = vae.rigid(vae.generate(vae.encode_initial(of_style[:, :LEAD])[0], vae.encode_movement(of_style)[0]))
+    poses = [pose.from_features(unit) for unit in made.double().numpy()]
+    assert any(np.allclose(unit, first, atol=1e-5) for unit in poses)
+
+
+def test_beats_found_are_marked_and_counted_and_fewer_with_a_higher_threshold(body_at):
+    swinging = body_at(np.sin(np.arange(300) / 5))
+    counts = []
+    for threshold in (0.1, 5.0):
+        config = KinematicBeatConfig(threshold=threshold)
+        (axis,) = showcase.beats_found(swinging, np.arange(0, 20, 0.5), config, (2.0, 8.0)).axes
+        marks = len(axis.collections[0].get_segments())
+        assert axis.get_title("left").startswith(f"{marks} kinematic beats") and axis.get_xlim() == (2.0, 8.0)
+        counts.append(marks)
+    assert counts[0] >= 8 and counts[1] == 0
+
+
+def test_a_chain_has_a_speed_a_step_and_a_seam_a_movement(tiny_run):
+    speed, seams_s = showcase.chained(tiny_run, 5)
+    assert len(speed) == LEAD + 5 * 32 - 1 and np.isfinite(speed).all() and (speed >= 0).all()
+    # Step i leads from pose i to i + 1; movement n begins with pose 2 + 32 n, so the step into it is 1 + 32 n.
+    np.testing.assert_allclose(seams_s * 15, 1 + 32 * np.arange(1, 5))
+
+
+@pytest.mark.parametrize("view", ["music", "dance", "motion"])
+def test_a_confusion_is_of_shares_of_the_windows_of_a_split(tiny_run, view):
+    table = showcase.style_confusion(tiny_run, view, "validation")
+    assert table.shape == (3, 3)
+    np.testing.assert_allclose(table.sum(axis=1), 1)
+    windows, labels = tiny_run.style_windows(view, "validation")
+    said = tiny_run.classifier(view).probabilities(windows).argmax(1)
+    assert table[1, 2] == pytest.approx(float((said[labels == 1] == 2).double().mean()))
+
+
+def test_accuracy_is_the_mean_over_the_styles_that_are_there():
+    table = np.array([[0.5, 0.5, 0], [0, 1.0, 0], [np.nan] * 3])
+    assert showcase.accuracy(table) == pytest.approx(0.75)
+    assert showcase.accuracy(np.eye(3)) == 1.0
+
+
+def test_the_space_of_dances_holds_real_runs_and_music_with_the_same_labels(tiny_run):
+    points, labels = showcase.dance_space(tiny_run, 30)
+    assert list(points) == list(labels) == ["real runs: E_dan", "from music: E_mus"]
+    for group, rows in points.items():
+        assert rows.shape == (30, 8) and np.isfinite(rows).all() and set(labels[group]) == {0, 1, 2}
+    again, _ = showcase.dance_space(tiny_run, 30)
+    assert all(np.array_equal(again[group], points[group]) for group in points)
+
+
+def test_a_composed_run_is_three_movements_from_a_pose_of_its_style(tiny_run, monkeypatch):
+    asked, first_leads = [], generate.first_leads
+    monkeypatch.setattr(generate, "first_leads", lambda *given: asked.append(given[1]) or first_leads(*given))
+    for number, style in enumerate(STYLES):
+        poses = showcase.composed(tiny_run, style)
+        assert poses.shape == (LEAD + 96, 14, 3) and np.isfinite(poses).all()
+        assert asked[-1].tolist() == np.eye(3)[number].tolist()
+        np.testing.assert_array_equal(showcase.composed(tiny_run, style), poses)
+
+
+def test_the_groups_of_losses_name_every_loss_that_is_logged(tiny_run, played_runs):
+    grouped = {name for names in showcase.GAN_LOSSES.values() for name in names}
+    logged = set(tiny_run.losses("mmgan"))
+    for config in (INVENTING_GAN, GAN):
+        model = new_mmgan(config)
+        logged |= {name for player in model.players() for name in model(played_runs, 0, player)} - {"total"}
+    assert logged == grouped

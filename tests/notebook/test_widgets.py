@@ -1,0 +1,247 @@
+"""The widgets: a button makes what was chosen, an error is shown as its sentence, a slider's figure follows."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from d2m import progress
+from d2m.errors import MediaError
+from d2m.motion.dance import Dance
+from d2m.motion.kinematics import KinematicBeatConfig
+from d2m.notebook import panel as dance_panel
+from d2m.notebook import parameters, widgets
+from d2m.notebook.panel import Request
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+WHEN = datetime(2026, 11, 25, tzinfo=UTC)
+SONGS = {"one": Path("/songs/one.mp3"), "two": Path("/songs/two.mp3")}
+
+
+@pytest.fixture
+def panel(tmp_path, monkeypatch):
+    """The panel of a run without its networks: two songs, two styles."""
+    monkeypatch.setattr(dance_panel, "songs", lambda experiment, song: SONGS)
+    corpus = SimpleNamespace(styles=("ballet", "zumba"))
+    run = SimpleNamespace(corpus=corpus, seed=4, dancer="the dancer", folder=tmp_path)
+    return widgets.DancePanel(run, SONGS["one"])
+
+
+@pytest.fixture
+def asked(monkeypatch, body_at) -> list[Request]:
+    """What the instrument is asked for; its dances are shown as their seeds."""
+    requests = []
+
+    def dances(dancer, request):
+        assert dancer == "the dancer"
+        requests.append(request)
+        seeds = range(request.seed, request.seed + request.count)
+        return [Dance(body_at(np.arange(9) / 15), np.empty(0), np.empty(0), "zumba", n, request.song) for n in seeds]
+
+    monkeypatch.setattr(dance_panel, "dances", dances)
+    monkeypatch.setattr(widgets, "shown", lambda dance: f"seed {dance.seed}")
+    return requests
+
+
+def failing(error: Exception):
+    def dances(*_):
+        raise error
+
+    return dances
+
+
+def locked(panel) -> list[str]:
+    return [button.description for button in (panel.dance, panel.another, panel.save) if button.disabled]
+
+
+def test_the_panel_offers_songs_styles_seeds_poses_energies_and_formats(panel):
+    assert panel.song.options == tuple(SONGS.items()) and panel.song.value == SONGS["one"]
+    assert panel.dance_style.options == (("the song's own", ""), ("ballet", "ballet"), ("zumba", "zumba"))
+    assert (panel.seed.value, panel.seed.min, panel.seed.max) == (5, 0, 2**31 - 1)
+    assert (panel.count.min, panel.count.max) == (1, parameters.MOST_DANCES)
+    assert tuple(value for _, value in panel.first.options) == dance_panel.FIRST_POSES
+    assert tuple(value for _, value in panel.energy.options) == parameters.ENERGIES
+    assert ["." + kind.description for kind in panel.kinds] == list(dance_panel.SAVERS)
+    assert locked(panel) == ["Another", "Save"]  # there is no dance yet
+
+
+def test_the_button_makes_the_dance_that_was_chosen(panel, asked):
+    panel.song.value, panel.dance_style.value, panel.seed.value = SONGS["two"], "zumba", 77
+    panel.count.value, panel.energy.value = 2, "calm"
+    panel.dance.click()
+    assert asked == [Request(SONGS["two"], "zumba", 77, 2, None, "calm")]
+    assert panel.below.value == "seed 77<hr>seed 78"
+    assert locked(panel) == []
+
+
+def test_a_song_that_is_chosen_after_a_path_was_typed_is_danced_to(panel, asked, tmp_path):
+    typed = tmp_path / "typed.mp3"
+    typed.touch()
+    panel.path.value = str(typed)
+    panel.dance.click()
+    panel.song.value = SONGS["two"]
+    panel.dance.click()
+    assert [request.song for request in asked] == [typed, SONGS["two"]] and panel.path.value == ""
+
+
+def test_nothing_can_be_pressed_and_the_bar_is_seen_while_it_works(panel, monkeypatch):
+    seen = []
+
+    def dances(*_):
+        for _ in progress.progress(range(4), "drawing", 4):
+            seen.append((panel.bar.value, panel.bar.layout.visibility, panel.told.value, *locked(panel)))
+        raise MediaError("stopped")
+
+    monkeypatch.setattr(dance_panel, "dances", dances)
+    panel.dance.click()
+    assert [share for share, *_ in seen] == [0, 0.25, 0.5, 0.75]
+    assert {tuple(state) for _, *state in seen} == {("visible", "drawing ...", "Dance", "Another", "Save")}
+    assert panel.bar.layout.visibility == "hidden"
+
+
+def test_another_takes_the_next_seeds_with_what_is_chosen_now(panel, asked):
+    panel.count.value = 3
+    panel.dance.click()
+    panel.dance_style.value = "ballet"
+    panel.another.click()
+    assert [(request.seed, request.style) for request in asked] == [(5, ""), (8, "ballet")]
+    assert panel.seed.value == 8 and panel.below.value.startswith("seed 8")
+
+
+def test_a_dance_goes_on_where_the_last_one_ended(panel, asked, body_at):
+    panel.first.value = "last"
+    panel.dance.click()
+    assert asked == [] and "press Dance first" in panel.told.value
+    panel.first.value = ""
+    panel.dance.click()
+    panel.first.value = "last"
+    panel.dance.click()
+    np.testing.assert_array_equal(asked[1].first_pose, body_at(np.arange(9) / 15)[-1])
+
+
+def test_a_path_counts_before_the_list(panel, asked, melody_song):
+    panel.path.value = f" {melody_song} "
+    panel.dance.click()
+    assert asked[0].song == melody_song
+    panel.path.value = "nowhere.mp3"
+    panel.dance.click()
+    assert len(asked) == 1 and "there is no file" in panel.told.value and "nowhere.mp3" in panel.told.value
+
+
+def test_tempo_and_beats_are_asked_for_where_they_are_filled_in(panel, asked):
+    panel.bpm.value, panel.beats.value = " 96.5 ", " my beats.txt "
+    panel.dance.click()
+    assert (asked[0].bpm, asked[0].beats) == (96.5, "my beats.txt")
+    panel.bpm.value = "quick"
+    panel.dance.click()
+    assert len(asked) == 1 and "the tempo is &#x27;quick&#x27;" in panel.told.value
+    panel.bpm.value = panel.beats.value = ""
+    panel.another.click()
+    assert (asked[1].bpm, asked[1].beats, asked[1].seed) == (0, "", 6)
+
+
+def test_an_uploaded_song_is_kept_and_chosen(panel, asked, tmp_path):
+    panel.path.value = "something.mp3"
+    panel.upload.value = (
+        {"name": "new.mp3", "type": "audio/mpeg", "size": 5, "content": memoryview(b"sound"), "last_modified": WHEN},
+    )
+    path = tmp_path / "songs" / "new.mp3"
+    assert path.read_bytes() == b"sound" and panel.song.value == path and panel.path.value == ""
+    assert [name for name, _ in panel.song.options] == ["new.mp3", "one", "two"]
+    panel.dance.click()
+    assert asked[0].song == path
+
+
+def test_an_error_shows_as_its_sentence_and_what_was_shown_stays(panel, asked, monkeypatch):
+    panel.dance.click()
+    error = MediaError("two.mp3 is empty", "an audio file", "download it again")
+    monkeypatch.setattr(dance_panel, "dances", failing(error))
+    panel.dance.click()
+    assert "two.mp3 is empty; expected an audio file; download it again." in panel.told.value
+    assert panel.below.value == "seed 5" and locked(panel) == []
+
+
+def test_an_error_is_shown_as_text_whatever_is_in_it(panel, monkeypatch):
+    monkeypatch.setattr(dance_panel, "dances", failing(MediaError("there is no file <img src=x>&amp;.mp3")))
+    panel.dance.click()
+    assert "<img" not in panel.told.value and "&lt;img" in panel.told.value
+
+
+def test_a_fault_of_ours_is_not_hidden_and_does_not_lock_the_button(panel, monkeypatch, caplog):
+    monkeypatch.setattr(dance_panel, "dances", failing(ZeroDivisionError()))
+    panel.dance.click()
+    assert "ZeroDivisionError" in caplog.text  # ipywidgets logs what a callback raises
+    assert "a fault of d2m" in panel.told.value and locked(panel) == ["Another", "Save"]
+
+
+def test_save_keeps_what_is_shown_in_the_formats_that_are_ticked(panel, asked, monkeypatch, tmp_path):
+    kept = []
+
+    def save(dances, folder, endings, name):
+        kept.append(([dance.seed for dance in dances], folder, endings, name))
+        return [folder / "a <b>.npz"]
+
+    monkeypatch.setattr(dance_panel, "save", save)
+    panel.bpm.value = "96"
+    panel.dance.click()
+    for kind in panel.kinds:
+        kind.value = kind.description in ("npz", "json")
+    panel.seed.value = 99  # which is not shown
+    panel.save.click()
+    assert kept == [([5], tmp_path / "dances", [".npz", ".json"], "96bpm")]
+    assert "written: " in panel.told.value and "a &lt;b&gt;.npz" in panel.told.value
+
+
+def test_a_dance_is_shown_as_a_video_with_its_numbers_and_pictures_that_say_what_they_are(body_at, melody_song):
+    poses = body_at(np.arange(30) / 15).astype(np.float32)
+    shown = widgets.shown(Dance(poses, np.array([0.5, 1.1]), np.array([1.0]), "<zumba>", 9, melody_song))
+    assert shown.count("data:video/mp4;base64,") == 1 and shown.count("data:image/webp;base64,") == 2
+    assert shown.count(' alt="') == 2 and "seed 9: 2 s;" in shown and "<zumba>" not in shown
+
+
+def picture_of(box) -> str:
+    return box.children[-1].value
+
+
+def test_the_beat_laboratory_follows_every_slider(monkeypatch, body_at):
+    drawn, draw = [], widgets.showcase.beats_found
+
+    def beats_found(poses, music_beats_s, config, span_s):
+        drawn.append(config)
+        return draw(poses, music_beats_s, config, span_s)
+
+    monkeypatch.setattr(widgets.showcase, "beats_found", beats_found)
+    times_s = np.arange(150) / 15
+    swinging = body_at(np.sin(3 * times_s) + 0.3 * np.sin(9.5 * times_s))  # strong beats and weak, close together
+    box = widgets.beat_laboratory(swinging, np.arange(0, 10, 0.5), (2.0, 8.0))
+    sliders = dict(zip(widgets.THRESHOLDS, box.children[:-1], strict=True))
+    usual = KinematicBeatConfig()
+    assert {name: slider.value for name, slider in sliders.items()} == vars(usual)
+    before = picture_of(box)
+    assert 'alt="' in before and before.startswith("<img")
+    for name, slider in sliders.items():
+        for value in (slider.min, slider.max):  # the least is taken, too; the most changes what is seen of this dance
+            slider.value = value
+            assert drawn[-1] == replace(usual, **{name: value}), name
+        assert picture_of(box) != before, name
+        slider.value = getattr(usual, name)
+        assert picture_of(box) == before, name  # the next one is moved alone
+
+
+def test_the_walk_draws_what_lies_between_two_movements(monkeypatch, body_at):
+    asked = []
+
+    def between(experiment, movement, initial):
+        asked.append((experiment, movement, initial))
+        return {name: (1 + movement) * body_at(np.arange(34) / 15) for name in ("one", "on the way", "another")}
+
+    monkeypatch.setattr(widgets.showcase, "between", between)
+    box = widgets.latent_walk("the run")
+    first = picture_of(box)
+    box.children[0].value, box.children[1].value = 1.0, 0.25
+    assert asked == [("the run", 0.5, 0.5), ("the run", 1.0, 0.5), ("the run", 1.0, 0.25)]
+    assert picture_of(box) != first

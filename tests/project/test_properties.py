@@ -1,0 +1,253 @@
+"""Readers, by properties: what is written comes back whatever it holds, and anything else is refused by its name."""
+
+import io
+import json
+import pickle
+import re
+from dataclasses import make_dataclass, replace
+
+import fuzzing
+import motions
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from made_up import ANY_ARRAY, PICKLED, PLAIN, QUICK, coordinates, dances, like, rising
+
+from d2m.clock import SAMPLE_RATE
+from d2m.data.formats import aist, bvh, keypoints
+from d2m.errors import CheckpointError, CorpusError, D2MError
+from d2m.experiments import report
+from d2m.experiments.experiment import Experiment
+from d2m.metrics.bootstrap import Estimate
+from d2m.models import checkpoint
+from d2m.motion import dance as dance_files
+from d2m.motion import pose, skeleton
+from d2m.motion.dance import Dance
+from d2m.music import audio, beats
+from d2m.notebook import parameters
+
+SLOW = settings(QUICK, max_examples=20)
+TURNING = [skeleton.NUMBERS[name] for name in ("Hips", "Spine", "Neck", *(
+    f"{side}{part}" for side in ("Left", "Right") for part in ("Arm", "ForeArm", "UpLeg", "Leg")
+))]  # fmt: skip
+PARAMETERS = {
+    "corpus": "builtin", "run": "", "preset": "demo", "seed": 0, "device": "cpu", "steps": 0, "batch": 0,
+    "accumulate": 0, "precision": "", "dances": "", "song": "", "style": "", "n": 1, "bpm": 0, "beats": "",
+    "energy": "", "start_pose": "",
+}  # fmt: skip
+
+
+@QUICK
+@given(dance=dances())
+def test_a_dance_of_any_numbers_comes_back_from_npz_bit_by_bit(dance, tmp_path):
+    read = dance_files.read_npz(dance_files.write_npz(dance, tmp_path / "a.npz"))
+    for name in ("poses", "beats_s", "units_s"):
+        np.testing.assert_array_equal(getattr(read, name), getattr(dance, name))
+    for name in ("style", "seed", "start_s", "fps"):
+        assert getattr(read, name) == getattr(dance, name)
+
+
+@QUICK
+@given(dance=dances())
+def test_a_dance_of_any_numbers_comes_back_from_json_to_a_tenth_of_a_millimetre(dance, tmp_path):
+    read = json.loads(dance_files.write_json(dance, tmp_path / "a.json").read_text())
+    for name in ("poses", "beats_s", "units_s"):
+        np.testing.assert_allclose(read[name], getattr(dance, name), atol=0.5e-4, rtol=1e-12)
+    for name in ("style", "seed", "start_s", "fps"):
+        assert read[name] == getattr(dance, name)
+
+
+@QUICK
+@given(
+    places=coordinates(3, 3, largest=50.0), turns=coordinates(3, len(TURNING), 3, largest=180.0), fps=st.floats(1, 1000)
+)
+def test_a_body_that_bends_in_any_way_comes_back_from_bvh(places, turns, fps, tmp_path):
+    angles = np.zeros((3, len(skeleton.SKELETON), 3))
+    angles[1:, TURNING] = turns[1:]  # it stands upright at first, which tells where up is
+    poses = skeleton.body(places, angles)
+    written = Dance(poses, np.empty(0), np.empty(0), "zumba", 0, None, fps=fps)
+    read, rate = bvh.read(dance_files.write_bvh(written, tmp_path / "a.bvh"))
+    np.testing.assert_allclose(read, poses, atol=1e-4)
+    assert rate == pytest.approx(fps, rel=1e-4)
+
+
+@QUICK
+@given(data=st.data(), layout=st.sampled_from(sorted(motions.LAYOUTS)), dimensions=st.sampled_from([2, 3]))
+def test_keypoints_anywhere_are_read_as_the_joints_of_their_names(data, layout, dimensions, tmp_path):
+    names = motions.LAYOUTS[layout]
+    points = data.draw(coordinates(3, len(names), dimensions))
+    seen = data.draw(st.lists(st.booleans(), min_size=3, max_size=3).filter(any))
+    frames = [frame.tolist() if shown else None for frame, shown in zip(points, seen, strict=True)]
+    joints, fps = keypoints.read_keypoint_json(motions.write_json(tmp_path / "a.json", fps=30, keypoints=frames))
+    assert fps == 30 and np.isfinite(joints).all(axis=(1, 2)).tolist() == seen
+    upright = points * ((1, -1) if dimensions == 2 else 1)
+    for number, joint in enumerate(pose.JOINTS):
+        if joint in names:
+            np.testing.assert_array_equal(joints[seen, number], upright[seen][:, names.index(joint)])
+
+
+@SLOW
+@given(data=st.data(), numbers=st.sets(st.integers(0, 200), min_size=1, max_size=5))
+def test_frames_of_openpose_stand_where_their_numbers_say(data, numbers, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("walk")
+    points = data.draw(coordinates(len(numbers), 14, 2))
+    for number, joints in zip(sorted(numbers), points, strict=True):
+        motions.write_openpose(folder / "one", joints[None])
+        (folder / "one" / "clip_000000000000_keypoints.json").rename(folder / f"walk_{number:012d}_keypoints.json")
+    read, _ = keypoints.read_openpose(list(folder.glob("*.json")))
+    assert len(read) == max(numbers) + 1
+    np.testing.assert_array_equal(np.flatnonzero(np.isfinite(read).all(axis=(1, 2))), sorted(numbers))
+    np.testing.assert_array_equal(read[sorted(numbers)], points * (1, -1))
+
+
+@QUICK
+@given(values=ANY_ARRAY, protocol=st.integers(0, pickle.HIGHEST_PROTOCOL))
+def test_arrays_of_numbers_come_out_of_a_pickle_and_others_are_refused(values, protocol):
+    content = pickle.dumps({"a": values}, protocol)
+    if values.dtype.kind in "biuf" and (values.size or protocol > 2):  # older ones call `bytes` for no bytes
+        found = aist.read_arrays(content, ("a",), "a.pkl")["a"]
+        assert found.dtype == values.dtype
+        np.testing.assert_array_equal(found, values)
+    else:
+        with pytest.raises(CorpusError, match=r"a\.pkl"):
+            aist.read_arrays(content, ("a",), "a.pkl")
+
+
+@SLOW
+@given(held=PICKLED, protocol=st.integers(0, pickle.HIGHEST_PROTOCOL))
+def test_pickles_of_anything_plain_give_no_array_and_no_other_error(held, protocol):
+    for content in (held, {"a": held}, {"b": held}):
+        try:
+            assert aist.read_arrays(pickle.dumps(content, protocol), ("a",), "a.pkl") == {}
+        except CorpusError as error:
+            assert "a.pkl" in str(error)
+
+
+@SLOW
+@given(rate=st.integers(8000, 96_000), duration_s=st.floats(5.1, 8.0), channels=st.sampled_from([1, 2]))
+def test_a_song_of_any_rate_and_length_lasts_as_long(rate, duration_s, channels, tmp_path, write_sound):
+    count = round(duration_s * rate)
+    tone = 0.5 * np.sin(2 * np.pi * 440 * np.arange(count) / rate)
+    sound = tone if channels == 1 else np.stack([tone] * 2, 1)
+    samples, found = audio.load(write_sound(tmp_path / "a.wav", sound, rate))
+    assert found == SAMPLE_RATE and samples.dtype == np.float32
+    assert len(samples) / SAMPLE_RATE == pytest.approx(count / rate, abs=2e-3)
+    inside = slice(SAMPLE_RATE, -SAMPLE_RATE)  # a resampler rings at the ends
+    expected = 0.5 * np.sin(2 * np.pi * 440 * np.arange(len(samples)) / SAMPLE_RATE)
+    np.testing.assert_allclose(samples[inside], expected[inside], atol=0.01)
+
+
+@QUICK
+@given(
+    beats_s=rising(beats.CLOSEST_S + 1e-6, beats.WIDEST_S - 1e-6, min_size=beats.FEWEST_BEATS),
+    label=st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"])),
+)
+def test_beats_with_any_words_beside_them_are_read_to_the_last_digit(beats_s, label, tmp_path):
+    lines = [f"# {label}", "", *(f"  {beat!r}\t{label}" for beat in beats_s.tolist())]
+    (tmp_path / "beats.txt").write_text("\n".join(lines), encoding="utf-8")
+    np.testing.assert_array_equal(beats.read_beats(tmp_path / "beats.txt"), beats_s)
+
+
+@QUICK
+@given(tensors=st.dictionaries(st.text(st.characters(codec="ascii", min_codepoint=33), min_size=1), st.one_of(
+    arrays.arrays(kind, arrays.array_shapes(min_dims=0, min_side=0)) for kind in (np.float32, np.int64, np.bool_)
+)))  # fmt: skip
+def test_weights_of_any_name_and_shape_come_back_bit_by_bit(tensors, tmp_path):
+    weights = {name: torch.from_numpy(values) for name, values in tensors.items()}
+    checkpoint.save(tmp_path / "model", "vae", weights, Experiment(), {})
+    found, *_ = checkpoint.read(tmp_path / "model", "vae")
+    assert found.keys() == weights.keys()
+    for name, tensor in found.items():
+        assert tensor.dtype == weights[name].dtype and tensor.shape == weights[name].shape
+        assert tensor.numpy().tobytes() == weights[name].numpy().tobytes()
+
+
+@QUICK
+@given(values=st.lists(PLAIN.filter(lambda value: value == value), min_size=1), data=st.data())
+def test_a_configuration_of_any_values_is_known_again_and_another_is_told_by_name(values, data, tmp_path):
+    config = make_dataclass("Config", [f"part{number}" for number in range(len(values))])(*values)
+    checkpoint.save(tmp_path / "model", "vae", {}, config, {})
+    _, found, _ = checkpoint.read(tmp_path / "model", "vae")
+    checkpoint.check_config(tmp_path / "model", found, config)
+    changed = f"part{data.draw(st.integers(0, len(values) - 1))}"
+    with pytest.raises(CheckpointError, match=f"model was made with {changed} ="):
+        checkpoint.check_config(tmp_path / "model", found, replace(config, **{changed: [getattr(config, changed)]}))
+
+
+@QUICK
+@given(value=st.none() | st.floats(allow_nan=False), draws=coordinates(5), n=st.integers(0), reason=st.text())
+def test_scores_come_back_and_their_draws_to_nine_digits(value, draws, n, reason, tmp_path):
+    report.write_scores(tmp_path / "scores.json", {"ours": {"speed": Estimate(value, draws, n, reason)}})
+    found = report.read_scores(tmp_path / "scores.json")["ours"]["speed"]
+    assert (found.value, found.n, found.reason) == (value, n, reason)
+    np.testing.assert_allclose(found.draws, draws, rtol=1e-8)
+
+
+@QUICK
+@given(name=st.sampled_from(sorted(PARAMETERS)), value=PLAIN | st.sampled_from(["~nobody", "a" * 300, "a\0b", "tests"]))
+def test_any_value_of_a_parameter_is_taken_or_refused_by_name(name, value):
+    own = [other for other in PARAMETERS if other not in parameters.COMMON]
+    try:
+        assert isinstance(parameters.check(PARAMETERS | {name: value}, *own), Experiment)
+    except D2MError as error:
+        assert re.search(rf"\b{name}\b", str(error))
+
+
+def readers(change) -> pytest.MarkDecorator:
+    """Each of the fuzzer's readers that it damages by `change`."""
+    chosen = [reader for reader in fuzzing.READERS if change in reader.changes]
+    return pytest.mark.parametrize("reader", chosen, ids=lambda reader: reader.name)
+
+
+def assert_read_or_refused(reader: fuzzing.Reader, path, content: bytes) -> None:
+    path.write_bytes(content)
+    try:
+        reader.read(path)
+    except D2MError as error:
+        assert any(name in str(error) for name in (path.name, *reader.names)), error
+
+
+@readers(fuzzing.of_bytes)
+def test_a_file_that_begins_well_and_goes_on_anyhow_is_read_or_refused_by_name(reader, tmp_path):
+    path = reader.write(tmp_path)
+    whole = path.read_bytes()
+
+    @SLOW
+    @given(begun=st.integers(0, min(len(whole), 4096)), more=st.binary())
+    def check(begun, more):
+        assert_read_or_refused(reader, path, whole[:begun] + more)
+
+    check()
+
+
+@readers(fuzzing.of_json)
+def test_json_of_any_kind_is_read_or_refused_by_name(reader, tmp_path):
+    path = reader.write(tmp_path)
+
+    @QUICK
+    @given(content=like(json.loads(path.read_bytes())))
+    def check(content):
+        assert_read_or_refused(reader, path, json.dumps(content).encode())
+
+    check()
+
+
+@pytest.mark.filterwarnings("error::numpy.exceptions.ComplexWarning")  # that half of a number is left out
+@readers(fuzzing.of_arrays)
+def test_arrays_of_any_kind_are_read_or_refused_by_name(reader, tmp_path):
+    path = reader.write(tmp_path)
+    good = np.load(path)
+    good = {"": good} if isinstance(good, np.ndarray) else dict(good)
+
+    @QUICK
+    @given(changed=st.fixed_dictionaries({}, optional=dict.fromkeys(good, ANY_ARRAY)))
+    def check(changed):
+        out = io.BytesIO()
+        held = good | changed
+        np.save(out, held[""]) if "" in held else np.savez(out, **held)
+        assert_read_or_refused(reader, path, out.getvalue())
+
+    check()
