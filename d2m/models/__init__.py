@@ -6,6 +6,5 @@ gan          the MM-GAN: E_dan, G_dan, E_mus, E_sty, D_mov, D_dan
 lstm         the baseline from music to poses
 style        classifiers of dance and of music
 train        one training loop for every model, resumable
-event_log    losses as TensorBoard shows them
 checkpoint   weights that say what they are
 """

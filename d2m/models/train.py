@@ -17,9 +17,11 @@ but for rounding, on four processes, on two with two pieces each, and on one wit
 import json
 import math
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,10 +30,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from d2m.errors import CheckpointError, ParameterError, TrainingError
+from d2m.errors import CheckpointError, OutputError, ParameterError, TrainingError
 from d2m.files import read_json, replacing
 from d2m.models import checkpoint
-from d2m.models.event_log import EventLog
 from d2m.progress import progress
 
 History = dict[str, tuple[list[int], list[float]]]  # loss name -> steps and values
@@ -110,6 +111,7 @@ PRECISIONS = ("", "32-true", "bf16-mixed")  # as Fabric names them; float16 woul
 Draw = Callable[[int, torch.Generator], dict[str, Tensor]]  # batch size and randomness -> a batch
 
 EXPLODED = 1e4  # times the loss that a training began with (or 1): it will not come back from there
+FLUSH_S = 10  # between two writings of TensorBoard's log to the disk
 
 
 @dataclass(frozen=True)
@@ -171,7 +173,7 @@ def fit(
     state_path, history = folder / "training.safetensors", {}
     agreed = State(config, seed, model.config, origin)
     first = resume(state_path, model, optimisers, history, agreed)
-    events = EventLog(folder / "tensorboard", history) if fabric.global_rank == 0 else None
+    logger = _open_log(folder, history) if fabric.global_rank == 0 else None
     _check_shared(fabric, first, state_path)
     wrapped, *fabric_optimisers = fabric.setup(model, *optimisers.values())
     turns = dict(zip(players, fabric_optimisers, strict=True))
@@ -193,15 +195,16 @@ def fit(
             if logging or saving:
                 _check(step, name, {**losses, "gradient norm": norm}, history, state_path)
             if logging:
-                _log(history, events, step, name, losses)
+                _log(history, logger, step, name, losses)
             optimiser.step()
         if logging and fabric.global_rank == 0:
             warned = _warn(model, history, label, warned)
         if saving:
             keep(state_path, model, optimisers, history, agreed, step + 1)
             saved_at = time.monotonic()
-    if events:
-        events.close()
+    if logger:
+        with _writing(logger):
+            logger.finalize("success")
     model.cpu().eval()  # what is trained on a GPU is used where the data is
     return history
 
@@ -342,11 +345,45 @@ def _warn(model: nn.Module, history: History, label: str, warned: str) -> str:
     return found or warned
 
 
-def _log(history: History, events: EventLog | None, step: int, player: str, losses: dict[str, Tensor]) -> None:
-    for name, value in losses.items():
-        name, value = name if name != "total" else f"total {player}", float(value.detach())
+def _log(history: History, logger, step: int, player: str, losses: dict[str, Tensor]) -> None:
+    numbers = {name if name != "total" else f"total {player}": float(loss.detach()) for name, loss in losses.items()}
+    for name, number in numbers.items():
         steps, values = history.setdefault(name, ([], []))
         steps.append(step)
-        values.append(value)
-        if events:
-            events.add(name, step, value)
+        values.append(number)
+    if logger:
+        with _writing(logger):
+            logger.log_metrics(numbers, step)
+
+
+def _open_log(folder: Path, history: History):
+    """Fabric's log of the losses for TensorBoard, in `folder`/tensorboard; None where that package is missing.
+
+    The log is written anew from `history`, so that a resumed training has no step twice.
+    """
+    from lightning_fabric.loggers import TensorBoardLogger  # imported here, as Fabric is
+
+    try:
+        logger = TensorBoardLogger(folder, "", "tensorboard", flush_secs=FLUSH_S)
+    except ModuleNotFoundError:
+        return None
+    shutil.rmtree(folder / "tensorboard", ignore_errors=True)
+    with _writing(logger):
+        for name, (steps, values) in history.items():
+            for step, value in zip(steps, values, strict=True):
+                logger.log_metrics({name: value}, step)
+    return logger
+
+
+@contextmanager
+def _writing(logger):
+    """Raise `OutputError` where the log cannot be written."""
+    try:
+        yield
+    except (OSError, ValueError) as error:  # Fabric turns the system's error into a `ValueError`
+        cause = error.__cause__ or error
+        raise OutputError(
+            f"the log {logger.log_dir} cannot be written ({getattr(cause, 'strerror', None) or cause})",
+            "room on a disk that can be written",
+            "free some space or choose another folder",
+        ) from error

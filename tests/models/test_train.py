@@ -2,12 +2,15 @@
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
+from lightning_fabric.loggers import tensorboard
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from toys import OFTEN, Toy, draw_runs, draw_toy, draw_units, equal, fit, kept, new_mmgan, new_vae, stopping
 
-from d2m.errors import ParameterError
+from d2m.errors import OutputError, ParameterError
 from d2m.models import train
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -63,6 +66,37 @@ def test_losses_are_logged_at_their_steps(tmp_path):
     assert set(history) == {"error one", "total one", "error two", "total two"}
     assert [steps for steps, _ in history.values()] == [[0, 3, 6, 7]] * 4  # the last step always
     assert history["error one"] == history["total one"]
+
+
+def shown(folder: Path) -> dict[str, tuple[list[int], list[float]]]:
+    """What TensorBoard shows of a training: name -> steps and values."""
+    log = EventAccumulator(str(folder / "tensorboard"), size_guidance={"scalars": 0})
+    log.Reload()
+    scalars = {name: log.Scalars(name) for name in log.Tags()["scalars"]}
+    return {name: ([each.step for each in some], [each.value for each in some]) for name, some in scalars.items()}
+
+
+def test_tensorboard_shows_the_history_each_step_once_after_a_stop_too(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        fit(Toy(), stopping(draw_toy, 5), tmp_path)
+    history = fit(Toy(), draw_toy, tmp_path)
+    assert history["error one"][0] == list(range(OFTEN.steps))
+    assert shown(tmp_path) == {name: (steps, pytest.approx(values)) for name, (steps, values) in history.items()}
+
+
+def test_without_tensorboard_training_is_the_same_and_there_is_no_log(tmp_path, monkeypatch):
+    logged, bare = Toy(), Toy()
+    history = fit(logged, draw_toy, tmp_path / "logged")
+    monkeypatch.setattr(tensorboard, "_TENSORBOARD_AVAILABLE", False)
+    monkeypatch.setattr(tensorboard, "_TENSORBOARDX_AVAILABLE", False)
+    assert fit(bare, draw_toy, tmp_path / "bare") == history and equal(bare, logged)
+    assert not (tmp_path / "bare" / "tensorboard").exists() and kept(tmp_path / "bare")
+
+
+def test_a_log_that_cannot_be_written_is_told(tmp_path):
+    (tmp_path / "tensorboard").write_text("no folder")
+    with pytest.raises(OutputError, match=r"the log .*/tensorboard cannot be written \(.*exists"):
+        fit(Toy(), draw_toy, tmp_path)
 
 
 def test_the_rate_warms_up_and_falls_by_a_half_cosine_or_stays():

@@ -35,7 +35,7 @@ TOOLS = {  # which no module of d2m imports, and why they are here all the same
     "distributed": "joblib's backend for a cluster",
     "ruff": "checks the style",
     "bvhio": "reads in a test the BVH files that d2m writes",
-    "tensorboard": "shows what torch.utils.tensorboard writes, which needs it to write",
+    "tensorboard": "shows the losses that Fabric's logger writes, which needs it to write",
     "playwright": "drives the browser of tests/browser",
     "mutmut": "makes and tries the mutants of tests/soak/mutants.py",
 }
