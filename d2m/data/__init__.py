@@ -5,7 +5,6 @@ folders      song, style and frame rate of a clip by its place
 retarget     a recording brought to 15 poses a second, one body and one floor
 corpus       corpora: built, checked, split, cached
 dataset      units, runs and style windows as tensors
-spill        tensors that lie on disk
 video        keypoints of the dancer in a video, by MediaPipe
 formats      one reader a format
 builtin      the built-in corpus: computed songs and dancers

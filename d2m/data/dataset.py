@@ -2,9 +2,10 @@
 
 All dances of a split stand end to end in one tensor of rows in beat time (8 a beat, see `units`), each row the features
 of one pose. A unit or a run is a window of it, rebased to its own lead when it is drawn; so units cut at every beat
-overlap without being stored twice. The rows lie on disk (`spill`), so that a corpus need not fit memory.
+overlap without being stored twice. The rows lie on disk (`DiskRows`), so that a corpus need not fit memory.
 """
 
+import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -14,14 +15,39 @@ from torch import Tensor
 
 from d2m.clock import FPS, POSES_PER_BEAT, to_frames
 from d2m.data.corpus import Corpus, Entry
-from d2m.data.spill import Spill
-from d2m.errors import CorpusError
+from d2m.errors import CorpusError, OutputError
+from d2m.files import cache_folder
 from d2m.motion import pose, units
 from d2m.motion.units import LEAD, UNIT_BEATS, UNIT_POSES, WINDOW
 from d2m.music import features as music_features
 
 ENDS_S = 6.0  # of a recording: the dancer waits, or bows
 SMALLEST_DEVIATION = 0.02  # metres or cos/sin: a joint that hardly moves must not be blown up by standardising
+
+
+class DiskRows:
+    """Rows of one shape in a file on disk that has no name and ends with its process."""
+
+    def __init__(self):
+        self.shape, self._file = (0,), None
+
+    def append(self, rows: np.ndarray | Tensor) -> None:
+        """Add rows (n, ...) as float32. Raises `OutputError` where the disk is full."""
+        rows, folder = np.ascontiguousarray(rows, dtype=np.float32), cache_folder("rows")
+        try:
+            self._file = self._file or tempfile.TemporaryFile(dir=folder)
+            self._file.write(rows.data)
+            self._file.flush()
+        except OSError as error:
+            problem = f"what training draws from cannot be written to {folder} ({error.strerror})"
+            raise OutputError(problem, "room on its disk", "free some, or name another in D2M_CACHE") from error
+        self.shape = (self.shape[0] + len(rows), *rows.shape[1:])
+
+    def tensor(self) -> Tensor:
+        """All rows, in pages that the system may drop; what is written to the tensor does not reach the file."""
+        if not all(self.shape):  # numpy maps no empty file
+            return torch.empty(self.shape)
+        return torch.from_numpy(np.memmap(self._file, np.float32, "c", shape=self.shape))
 
 
 @dataclass(frozen=True)
@@ -104,7 +130,7 @@ def load(corpus: Corpus, split: str, dimensions: int = 3, run: int = 3, mirror: 
     parts: dict[str, list] = {
         name: [] for name in ("unit", "style", "run", "run_unit", "run_style", "song", "inside", "run_s", "detected")
     }
-    rows, heard, names, count = Spill(), Spill(), [], 0
+    rows, beats_audio, names, count = DiskRows(), DiskRows(), [], 0
     for entry in clips(corpus, split):
         arrays = corpus.load(entry)
         poses = in_dimensions(arrays["poses"], dimensions, entry.name)
@@ -123,8 +149,8 @@ def load(corpus: Corpus, split: str, dimensions: int = 3, run: int = 3, mirror: 
             # Padded to whole beats, so that a row of audio stands beside every eight rows of poses.
             features = np.zeros((len(anchors.times_s) * POSES_PER_BEAT, pose.feature_size(dimensions)))
             features[: len(seen)] = pose.to_features(seen, 0)
-            parts["unit"].append(cuts + len(rows))
-            parts["run"].append(runs + len(rows))
+            parts["unit"].append(cuts + rows.shape[0])
+            parts["run"].append(runs + rows.shape[0])
             # Run i begins with unit i, and its next unit stands four beats, so four units, later.
             parts["run_unit"].append(count + np.arange(len(runs))[:, None] + UNIT_BEATS * np.arange(run))
             parts["style"].append(np.full(len(cuts), style))
@@ -135,7 +161,7 @@ def load(corpus: Corpus, split: str, dimensions: int = 3, run: int = 3, mirror: 
             first = (cuts + LEAD + units.FIRST_BEAT) // POSES_PER_BEAT
             parts["detected"].append(anchors.detected[first[:, None] + np.arange(UNIT_BEATS)])
             rows.append(features)
-            heard.append(audio)
+            beats_audio.append(audio)
             count += len(cuts)
         names.append(entry.name)
     if not names:
@@ -145,7 +171,7 @@ def load(corpus: Corpus, split: str, dimensions: int = 3, run: int = 3, mirror: 
         )  # fmt: skip
     joined = {name: torch.from_numpy(np.concatenate(arrays)) for name, arrays in parts.items()}
     return Dances(
-        rows.tensor(), heard.tensor(), joined["unit"], joined["style"], joined["run"], joined["run_unit"],
+        rows.tensor(), beats_audio.tensor(), joined["unit"], joined["style"], joined["run"], joined["run_unit"],
         joined["run_style"], joined["song"], joined["inside"], joined["run_s"].float(), joined["detected"],
         tuple(names), run,
     )  # fmt: skip
@@ -178,7 +204,7 @@ def style_windows(corpus: Corpus, split: str, dimensions: int, view: str) -> tup
 
     They begin `style.HOP_FRAMES` apart, and lie on disk. Raises `CorpusError` for a clip of fewer than `dimensions`.
     """
-    windows, labels = Spill(), []
+    windows, labels = DiskRows(), []
     for entry in clips(corpus, split):
         arrays = corpus.load(entry)
         seen = view_of(view, in_dimensions(arrays["poses"], dimensions, entry.name), arrays["music_features"])

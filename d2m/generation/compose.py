@@ -21,8 +21,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from d2m.data.dataset import Dances, balanced, moments
-from d2m.data.spill import Spill
+from d2m.data.dataset import Dances, DiskRows, balanced, moments
 from d2m.models.gan import DECIDED, MMGAN
 from d2m.models.layers import PRINCIPAL_ROWS, reparameterise
 from d2m.motion.units import LEAD, UNIT_BEATS
@@ -149,10 +148,10 @@ def remember(model: MMGAN, data: Dances, seed: int) -> Tensor:
 
 def _codes(model: MMGAN, data: Dances) -> Tensor:
     """z_mov of all units, on disk."""
-    spill = Spill()
+    rows = DiskRows()
     for index in torch.arange(len(data.unit_rows)).split(UNITS_AT_ONCE):
-        spill.append(model.vae.encode_movement(data.units(index))[0])
-    return spill.tensor()
+        rows.append(model.vae.encode_movement(data.units(index))[0])
+    return rows.tensor()
 
 
 def _set_scale(model: MMGAN, data: Dances, codes: Tensor) -> None:

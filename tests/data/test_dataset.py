@@ -1,5 +1,6 @@
 """`d2m.data.dataset`: units and runs of a dance whose every pose, beat and note is known."""
 
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import torch
 
 from d2m.clock import FPS, frame_times
 from d2m.data import corpus, dataset
-from d2m.errors import CorpusError
+from d2m.errors import CorpusError, OutputError
 from d2m.motion import pose
 
 FRAMES, BEAT_S = 300, 0.5
@@ -169,3 +170,34 @@ def test_a_split_without_clips_is_refused_with_the_songs_that_it_takes(small_cor
     told = "no clip of the corpus small is in its validation split; expected a style with four songs at least"
     with pytest.raises(CorpusError, match=told):
         take(known)
+
+
+def test_rows_on_disk_come_back_in_their_order_from_a_file_without_a_name(own_cache):
+    rows, values = dataset.DiskRows(), torch.arange(12.0, dtype=torch.float64).view(3, 4)
+    for part in (values.T, np.empty((0, 3)), -values.T.numpy()):
+        rows.append(part)
+    tensor = rows.tensor()
+    assert rows.shape == (8, 3) and list((own_cache / "rows").iterdir()) == []
+    rows.tensor().zero_()  # which does not reach the file
+    del rows
+    assert torch.equal(tensor, torch.cat([values.T, -values.T]).float())
+    assert dataset.DiskRows().tensor().shape == (0,)
+
+
+def test_a_full_disk_is_said_with_the_folder(own_cache, monkeypatch):
+    # A file that is always full, as Linux has one.
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda dir: open("/dev/full", "wb"))
+    with pytest.raises(OutputError, match=r"cannot be written to .*rows \(No space left on device\).*D2M_CACHE"):
+        dataset.DiskRows().append(np.ones((4096, 4)))
+
+
+def test_rows_of_100_mb_take_little_memory(own_cache):
+    def taken_kb() -> int:
+        """Memory of this process that the system cannot drop."""
+        return int(next(line for line in open("/proc/self/status") if line.startswith("RssAnon")).split()[1])
+
+    before_kb, rows = taken_kb(), dataset.DiskRows()
+    for _ in range(100):
+        rows.append(np.ones((250, 1000)))
+    assert sum(float(part.sum()) for part in rows.tensor().split(1000)) == 25e6
+    assert taken_kb() - before_kb < 25_000
