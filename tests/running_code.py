@@ -12,6 +12,7 @@ from collections.abc import Iterator
 REFUSED = {
     "builtins.eval", "builtins.exec", "builtins.compile", "builtins.__import__",
     "pickle", "_pickle", "cPickle", "dill", "cloudpickle", "shelve", "marshal", "jsonpickle", "copyreg",
+    "d2m.data.formats.aist.Unpickler",
     "torch.load", "torch.serialization", "torch.jit.load", "torch.hub", "torch.package",
     "joblib.load", "joblib.Memory", "joblib.numpy_pickle",
     "pandas.read_pickle", "pandas.io.pickle",
@@ -23,16 +24,23 @@ REFUSED = {
 }  # fmt: skip
 LOADS_ARRAYS = {"numpy.load", "numpy.lib.npyio.load", "numpy.lib._npyio_impl.load"}  # with allow_pickle=False alone
 MUST_BE_FALSE = {"shell", "allow_pickle"}  # arguments, of whatever is called
+IMPORTING = "find_class"  # the method by which an unpickler imports what a pickle names
+# What a module that reads pickles may name: a base class, of classes with an `IMPORTING` of their own, and an error.
+UNPICKLING = {"pickle.Unpickler", "pickle.UnpicklingError"}
 
 
-def found(module: ast.Module) -> list[str]:
-    """What a module must not name or call, as its text has it, wherever in it."""
+def found(module: ast.Module, unpickles: bool = False) -> list[str]:
+    """What a module must not name or call, as its text has it, wherever in it; `unpickles` allows it `UNPICKLING`."""
     names = _imported(module)
+    bases = {id(base) for node in ast.walk(module) if _imports_its_own_way(node) for base in node.bases}
     plain = {id(node.func) for node in ast.walk(module) if isinstance(node, ast.Call) and _allows_no_pickle(node)}
     return [
         ast.unparse(node)
         for node in ast.walk(module)
-        if any(_is_refused(name) for name in _named(node, names))
+        if any(
+            _is_refused(name) and not (unpickles and _is_unpickling(name, node, bases)) for name in _named(node, names)
+        )
+        or (isinstance(node, ast.Attribute) and node.attr == IMPORTING)
         or (_meant(node, names) & LOADS_ARRAYS and id(node) not in plain)
         or (isinstance(node, ast.keyword) and node.arg in MUST_BE_FALSE and not _is_false(node.value))
     ]
@@ -78,6 +86,17 @@ def _is_refused(name: str) -> bool:
     parts = name.split(".")
     # `from os import *` does not say what it brings.
     return parts[-1] == "*" or any(".".join(parts[:count]) in REFUSED for count in range(1, len(parts) + 1))
+
+
+def _imports_its_own_way(node: ast.AST) -> bool:
+    return isinstance(node, ast.ClassDef) and any(
+        isinstance(member, ast.FunctionDef) and member.name == IMPORTING for member in node.body
+    )
+
+
+def _is_unpickling(name: str, node: ast.AST, bases: set[int]) -> bool:
+    """Whether a name is one of `UNPICKLING`, imported or used as it may be."""
+    return name in UNPICKLING and (name != "pickle.Unpickler" or isinstance(node, ast.ImportFrom) or id(node) in bases)
 
 
 def _allows_no_pickle(call: ast.Call) -> bool:

@@ -128,7 +128,7 @@ def test_the_package_itself_holds_its_docstring_its_version_and_how_threads_wait
 
 @pytest.mark.parametrize("name", MODULES)
 def test_a_module_runs_no_code_that_it_reads(name):
-    assert running_code.found(tree(MODULES[name])) == []
+    assert running_code.found(tree(MODULES[name]), unpickles=name == "data.formats.aist") == []
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -173,11 +173,33 @@ def test_what_runs_code_is_seen_however_it_was_imported_and_inside_a_function_to
         "import numpy as np; np.load(path, allow_pickle=False)", "from numpy import load; load(p, allow_pickle=False)",
         "import re; re.compile(pattern)", "model.eval()", "import json; json.load(file)", "code = 1; code + 1",
         "import subprocess; subprocess.run(['ls'], shell=False)",
-        "from d2m import pickled; pickled.read_arrays(content, names, source)",
+        "from d2m.data.formats import aist; aist.read_arrays(content, names, source)",
     ],
 )  # fmt: skip
 def test_what_only_looks_like_it_is_left_alone(line):
     assert running_code.found(ast.parse(line)) == []
+
+
+OWN_UNPICKLER = "from pickle import Unpickler, UnpicklingError\nclass Own(Unpickler):\n    def find_class(self, *_): {}"
+
+
+def test_an_unpickler_that_imports_nothing_may_be_written_where_pickles_are_read():
+    own = ast.parse(OWN_UNPICKLER.format("raise UnpicklingError"))
+    assert running_code.found(own, unpickles=True) == [] and running_code.found(own)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import pickle", "import pickle as p; p.Unpickler", "from pickle import *", "from pickle import loads",
+        "import _pickle", "from pickle import _Unpickler", "from pickle import Unpickler as U; U(file).load()",
+        "from pickle import Unpickler\nclass Own(Unpickler): pass", "from pickle import Unpickler; kind = Unpickler",
+        "from pickle import Unpickler\nclass Own(Unpickler):\n    def load(self): pass", "eval(text)",
+        OWN_UNPICKLER.format("return super().find_class(*_)"), OWN_UNPICKLER.format("return Unpickler.find_class(*_)"),
+    ],
+)  # fmt: skip
+def test_every_other_unpickling_is_seen_there_too(line):
+    assert running_code.found(ast.parse(line), unpickles=True)
 
 
 def test_no_file_names_a_folder_of_one_machine():

@@ -1,250 +1,26 @@
-"""Arrays of numbers out of a pickle, without running it.
-
-A pickle is a program that may call anything. Here it is only read: its opcodes are listed by the standard library's
-`pickletools`, values are put together from them, and a call that it asks for becomes a record of its name and arguments
-(`Call`). Nothing is imported or called on its behalf. Then those records that say how NumPy rebuilds an array are
-understood and turned into arrays, which hold no more bytes than the file. Every other name and opcode is refused.
-
-AIST++ (Li, Yang, Ross and Kanazawa, ICCV 2021): `keypoints3d/g<genre>_s.._cAll_d.._m<music>_ch...pkl`, each pickled
+"""AIST++ (Li, Yang, Ross and Kanazawa, ICCV 2021): `keypoints3d/g<genre>_s.._cAll_d.._m<music>_ch...pkl`, each pickled
 
     {"keypoints3d": (T, 17, 3), "keypoints3d_optim": (T, 17, 3)}
 
-of COCO's 17 keypoints in cm, y up, at 60 fps. They are never unpickled (see `pickled`). The songs come with the AIST
-Dance Video Database, one for each `m<music>`; the dance begins with the song.
+of COCO's 17 keypoints in cm, y up, at 60 fps. The songs come with the AIST Dance Video Database, one for each
+`m<music>`; the dance begins with the song.
+
+A pickle is a program that may call anything. Here it calls nothing: each name in it becomes a `Record`, which keeps the
+arguments of a call. Then `_array` makes an array of a record that describes one.
 """
 
 import io
 import math
 import pickletools
 import re
-from dataclasses import dataclass
 from pathlib import Path
+from pickle import Unpickler, UnpicklingError
 
 import numpy as np
 
 from d2m.data.formats.keypoints import to_joints
 from d2m.errors import CorpusError, PoseError
 from d2m.files import head, read_bytes
-
-MOST_OPCODES = 10_000  # two arrays take 100
-LARGEST_SIZE = 2**40  # along an axis: the product of numbers that are megabytes long would take hours
-NUMBER = re.compile(r"[biuf][1248]")  # types of NumPy that hold real numbers
-RECONSTRUCT, FROM_BUFFER, ARRAY, DTYPE, ENCODE = "reconstruct", "from buffer", "array", "dtype", "encode"
-CALLABLE = {
-    "numpy.core.multiarray._reconstruct": RECONSTRUCT, "numpy._core.multiarray._reconstruct": RECONSTRUCT,
-    "numpy.core.numeric._frombuffer": FROM_BUFFER, "numpy._core.numeric._frombuffer": FROM_BUFFER,
-    "numpy.ndarray": ARRAY, "numpy.dtype": DTYPE, "_codecs.encode": ENCODE,
-}  # fmt: skip
-VALUES = {
-    "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT", "STRING", "BINSTRING",
-    "SHORT_BINSTRING", "UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8", "BINBYTES", "SHORT_BINBYTES",
-    "BINBYTES8", "BYTEARRAY8",
-}  # fmt: skip
-CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
-TUPLES = {"EMPTY_TUPLE": 0, "TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
-
-
-@dataclass(frozen=True)
-class Name:
-    """One of `CALLABLE`, as the pickle names it."""
-
-    meaning: str
-
-
-@dataclass(eq=False)
-class Call:
-    """A call that the pickle asks for and nobody makes; `state` is what it would hand to the result."""
-
-    meaning: str
-    arguments: tuple
-    state: object = None
-
-
-class Refused(Exception):
-    """What a pickle asks for that is no array of numbers."""
-
-
-def read_arrays(content: bytes, names: tuple[str, ...], source: str) -> dict[str, np.ndarray]:
-    """The arrays of numbers that a pickled dictionary holds under `names`, those that are there, read-only.
-
-    Raises `CorpusError` naming `source` where it is no such pickle, is damaged, or asks for anything else.
-    """
-    try:
-        held = Reader().read(content)
-        if not isinstance(held, dict):
-            raise Refused(f"holds {type(held).__name__}, not a dictionary")
-        return {name: _array(held[name]) for name in names if name in held}
-    # pickletools raises any of the others where bytes are no pickle; RecursionError cannot come, for nothing recurses.
-    except (Refused, ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError) as error:
-        raise CorpusError(
-            f"{source} is no pickle of arrays ({str(error)[:200]})",
-            "a dictionary of NumPy arrays of numbers and nothing else",
-            "do not open it with other programs",
-        ) from error
-
-
-class Reader:
-    """The part of the pickle machine that builds values: a stack, marks in it, and a memo, which is a dictionary."""
-
-    def __init__(self):
-        self.stack, self.marks, self.memo = [], [], {}
-
-    def read(self, content: bytes):
-        """The value that a pickle describes, with a `Call` wherever it would call."""
-        for count, (opcode, argument, _) in enumerate(pickletools.genops(io.BytesIO(content))):
-            if count >= MOST_OPCODES:
-                raise Refused(f"has more than {MOST_OPCODES} opcodes")
-            if opcode.name == "STOP":
-                return self.stack.pop()
-            if opcode.name in VALUES:
-                self.stack.append(argument)
-            elif opcode.name in CONSTANTS:
-                self.stack.append(CONSTANTS[opcode.name])
-            elif opcode.name in TUPLES:
-                self.stack.append(tuple(self._take(TUPLES[opcode.name])))
-            elif opcode.name not in ("PROTO", "FRAME"):
-                step = getattr(self, f"_{opcode.name.lower()}", None)
-                if step is None:
-                    raise Refused(f"has the opcode {opcode.name}")
-                step(argument)
-        raise Refused("has no end")
-
-    def _take(self, count: int) -> list:
-        """The last `count` values, off the stack."""
-        if count > len(self.stack):
-            raise Refused("takes values that it has not given")
-        start = len(self.stack) - count
-        taken, self.stack[start:] = self.stack[start:], []
-        return taken
-
-    def _since_mark(self) -> list:
-        if not self.marks:
-            raise Refused("takes values that it has not marked")
-        return self._take(len(self.stack) - self.marks.pop())
-
-    def _top(self, kind: type):
-        if not self.stack or not isinstance(self.stack[-1], kind):
-            raise Refused(f"changes a value that is no {kind.__name__}")
-        return self.stack[-1]
-
-    def _mark(self, _) -> None:
-        self.marks.append(len(self.stack))
-
-    def _tuple(self, _) -> None:
-        self.stack.append(tuple(self._since_mark()))
-
-    def _list(self, _) -> None:
-        self.stack.append(self._since_mark())
-
-    def _empty_list(self, _) -> None:
-        self.stack.append([])
-
-    def _append(self, _) -> None:
-        (value,) = self._take(1)
-        self._top(list).append(value)
-
-    def _appends(self, _) -> None:
-        values = self._since_mark()
-        self._top(list).extend(values)
-
-    def _empty_dict(self, _) -> None:
-        self.stack.append({})
-
-    def _dict(self, _) -> None:
-        values = self._since_mark()
-        self.stack.append({})
-        self._set(values)
-
-    def _setitem(self, _) -> None:
-        self._set(self._take(2))
-
-    def _setitems(self, _) -> None:
-        self._set(self._since_mark())
-
-    def _set(self, values: list) -> None:
-        keys = values[::2]
-        if not all(isinstance(key, str) for key in keys):
-            raise Refused("has a key that is no text")
-        self._top(dict).update(zip(keys, values[1::2], strict=True))
-
-    def _memoize(self, _) -> None:
-        self.memo[len(self.memo)] = self._top(object)
-
-    def _put(self, place: int) -> None:
-        self.memo[place] = self._top(object)
-
-    def _get(self, place: int) -> None:
-        self.stack.append(self.memo[place])
-
-    _binput = _long_binput = _put
-    _binget = _long_binget = _get
-
-    def _global(self, name: str) -> None:
-        self._name(*name.split(" ", 1))
-
-    def _stack_global(self, _) -> None:
-        self._name(*self._take(2))
-
-    def _name(self, module, name) -> None:
-        full = f"{module}.{name}" if isinstance(module, str) and isinstance(name, str) else "what has no name"
-        if full not in CALLABLE:
-            raise Refused(f"asks for {full!a}")
-        self.stack.append(Name(CALLABLE[full]))
-
-    def _reduce(self, _) -> None:
-        name, arguments = self._take(2)
-        if not isinstance(name, Name) or name.meaning == ARRAY or not isinstance(arguments, tuple):
-            raise Refused("calls what is no function of NumPy's")
-        self.stack.append(Call(name.meaning, arguments))
-
-    def _build(self, _) -> None:
-        (state,) = self._take(1)
-        self._top(Call).state = state
-
-
-def _array(value) -> np.ndarray:
-    """The array that a `Call` describes: its bytes, seen as numbers, in a shape that they fill exactly."""
-    if not isinstance(value, Call):
-        raise Refused(f"holds {type(value).__name__} where an array should be")
-    if value.meaning == FROM_BUFFER:
-        content, dtype, shape, order = value.arguments
-    elif value.meaning == RECONSTRUCT:
-        _, shape, dtype, fortran, content = value.state
-        order = "F" if fortran else "C"
-    else:
-        raise Refused(f"holds a {value.meaning} where an array should be")
-    content, dtype = _bytes(content), _dtype(dtype)
-    if not isinstance(shape, tuple) or len(shape) > 4:
-        raise Refused("has an array without a shape")
-    if not all(type(size) is int and 0 <= size <= LARGEST_SIZE for size in shape):
-        raise Refused("has an array of an impossible shape")
-    if order not in ("C", "F") or math.prod(shape) * dtype.itemsize != len(content):
-        raise Refused(f"has an array of {len(content)} bytes, which do not fill its shape")
-    array = np.frombuffer(content, dtype).reshape(shape, order=order)
-    array.setflags(write=False)
-    return array
-
-
-def _bytes(value) -> bytes:
-    """The bytes of an array: themselves, or as protocols 0 to 2 write them, as text."""
-    if isinstance(value, Call) and value.meaning == ENCODE and value.arguments[1:] == ("latin1",):
-        (value, _) = value.arguments
-    if isinstance(value, str):  # Python 2 wrote its strings so too
-        return value.encode("latin1")
-    if not isinstance(value, bytes | bytearray):
-        raise Refused("has an array without bytes")
-    return bytes(value)
-
-
-def _dtype(value) -> np.dtype:
-    """The type of an array's numbers, with their byte order."""
-    if not isinstance(value, Call) or value.meaning != DTYPE:
-        raise Refused("has an array without a type")
-    code, order = value.arguments[0], value.state[1]
-    if not isinstance(code, str) or not NUMBER.fullmatch(code) or order not in ("<", ">", "|", "="):
-        raise Refused("has an array of what are no numbers")
-    return np.dtype(order.replace("|", "") + code)
-
 
 FPS = 60.0
 LARGEST_LIST = 2**20  # bytes of what AIST++ refuses: it has 46 names
@@ -254,6 +30,19 @@ GENRES = {
     "BR": "break", "PO": "pop", "LO": "lock", "MH": "middle hip-hop", "LH": "LA hip-hop", "HO": "house", "WA": "waack",
     "KR": "krump", "JS": "street jazz", "JB": "ballet jazz",
 }  # fmt: skip
+MOST_OPCODES = 10_000  # two arrays take 100
+LARGEST_SIZE = 2**40  # along an axis: the product of numbers that are megabytes long would take hours
+NUMBER = re.compile(r"[biuf][1248]")  # types of NumPy that hold real numbers
+CALLABLE = {"numpy.ndarray", "numpy.dtype", "_codecs.encode"} | {
+    f"numpy.{core}.{name}"
+    for core in ("core", "_core")  # before NumPy 2 and since
+    for name in ("multiarray._reconstruct", "multiarray.scalar", "numeric._frombuffer")
+}
+REFUSED = {  # opcodes: calls other than REDUCE, values from outside the file, sets, and what no pickle of NumPy's has
+    "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "EXT1", "EXT2", "EXT4", "PERSID", "BINPERSID", "NEXT_BUFFER",
+    "READONLY_BUFFER", "EMPTY_SET", "FROZENSET", "ADDITEMS", "POP", "POP_MARK", "DUP",
+}  # fmt: skip
+FIRST_KEY = {"SETITEM": 1, "DICT": 1, "SETITEMS": 2}  # opcodes that fill a dictionary: where their keys begin
 NAME = re.compile(r"g([A-Z]{2})_s\w+?_c\w+?_d\w+?_(m[A-Z]{2}\d)_ch\d+")
 
 
@@ -287,3 +76,120 @@ def style(clip: Path) -> str:
     """The genre that the name of a clip tells, or ""."""
     name = NAME.fullmatch(clip.name)
     return GENRES.get(name[1], "") if name else ""
+
+
+def read_arrays(content: bytes, names: tuple[str, ...], source: str) -> dict[str, np.ndarray]:
+    """The arrays of numbers that a pickled dictionary holds under `names`, those that are there, read-only.
+
+    Raises `CorpusError` naming `source` where it is no such pickle, is damaged, or asks for anything else.
+    """
+    try:
+        _check_opcodes(content)
+        held = Recorder(io.BytesIO(content), encoding="latin1").load()
+        if not isinstance(held, dict):
+            raise UnpicklingError(f"holds {type(held).__name__}, not a dictionary")
+        return {name: _array(held[name]) for name in names if name in held}
+    except Exception as error:  # pickle raises almost any kind where bytes are no pickle
+        raise CorpusError(
+            f"{source} is no pickle of arrays ({str(error)[:200]})",
+            "a dictionary of NumPy arrays of numbers and nothing else",
+            "do not open it with other programs",
+        ) from error
+
+
+class Record:
+    """What a pickle names, and what it would call that with; `state` is what it would hand to the result."""
+
+    def __init__(self, name: str, arguments: tuple = ()):
+        self.name, self.arguments, self.state = name, arguments, None
+
+    def __call__(self, *arguments) -> "Record":
+        return Record(self.name, arguments)
+
+    def __setstate__(self, state) -> None:
+        self.state = state
+
+
+class Recorder(Unpickler):
+    """Builds plain values, and a `Record` for each of the names in `CALLABLE`; nothing is imported."""
+
+    def find_class(self, module: str, name: str) -> Record:
+        if f"{module}.{name}" not in CALLABLE:
+            raise UnpicklingError(f"asks for {f'{module}.{name}'!a}")
+        return Record(name)
+
+    def persistent_load(self, _) -> None:
+        raise UnpicklingError("asks for what lies elsewhere")
+
+
+def _check_opcodes(content: bytes) -> None:
+    """Refuse a pickle that would take memory or time without bound, before anything of it is built.
+
+    `Unpickler` makes its memo as long as the largest place in it. It hashes keys, which takes forever for a tuple that
+    holds the same tuple twice, and so on inwards: keys must be text. `stack` and `memo` are `Unpickler`'s, but of kinds
+    of values, as `pickletools` names them.
+    """
+    stack, memo = [], {}
+    for count, (opcode, argument, _) in enumerate(pickletools.genops(content)):
+        if count >= MOST_OPCODES:
+            raise UnpicklingError(f"has more than {MOST_OPCODES} opcodes")
+        if opcode.name in REFUSED:
+            raise UnpicklingError(f"has the opcode {opcode.name}")
+        if opcode.name.endswith("GET"):
+            stack.append(memo[argument])
+        elif opcode.name.endswith("PUT") or opcode.name == "MEMOIZE":
+            place = len(memo) if argument is None else argument
+            if place > MOST_OPCODES:
+                raise UnpicklingError(f"has a memo with a place {place}")
+            memo[place] = stack[-1]
+        else:
+            before = [kind.name for kind in opcode.stack_before]
+            start = len(stack) - len(before)
+            if "mark" in before:  # what it takes begins at the last mark, or at the value below it
+                start = len(stack) - 1 - stack[::-1].index("mark") - before.index("mark")
+            taken, stack[start:] = stack[start:], [kind.name for kind in opcode.stack_after]
+            if opcode.name in FIRST_KEY and not set(taken[FIRST_KEY[opcode.name] :: 2]) <= {"str", "bytes_or_str"}:
+                raise UnpicklingError("has a key that is no text")
+
+
+def _array(value) -> np.ndarray:
+    """The array that a record describes: its bytes, seen as numbers, in a shape that they fill exactly."""
+    name = value.name if isinstance(value, Record) else type(value).__name__
+    if name == "_frombuffer":
+        content, dtype, shape, order = value.arguments
+    elif name == "_reconstruct":
+        _, shape, dtype, fortran, content = value.state
+        order = "F" if fortran else "C"
+    else:
+        raise UnpicklingError(f"holds {name} where an array should be")
+    content, dtype = _bytes(content), _dtype(dtype)
+    if not isinstance(shape, tuple) or len(shape) > 4:
+        raise UnpicklingError("has an array without a shape")
+    if not all(type(size) is int and 0 <= size <= LARGEST_SIZE for size in shape):
+        raise UnpicklingError("has an array of an impossible shape")
+    if order not in ("C", "F") or math.prod(shape) * dtype.itemsize != len(content):
+        raise UnpicklingError(f"has an array of {len(content)} bytes, which do not fill its shape")
+    array = np.frombuffer(content, dtype).reshape(shape, order=order)
+    array.setflags(write=False)
+    return array
+
+
+def _bytes(value) -> bytes:
+    """The bytes of an array: themselves, or as protocols 0 to 2 write them, as text."""
+    if isinstance(value, Record) and value.name == "encode" and value.arguments[1:] == ("latin1",):
+        (value, _) = value.arguments
+    if isinstance(value, str):  # Python 2 wrote its strings so too
+        return value.encode("latin1")
+    if not isinstance(value, bytes | bytearray):
+        raise UnpicklingError("has an array without bytes")
+    return bytes(value)
+
+
+def _dtype(value) -> np.dtype:
+    """The type of an array's numbers, with their byte order."""
+    if not isinstance(value, Record) or value.name != "dtype":
+        raise UnpicklingError("has an array without a type")
+    code, order = value.arguments[0], value.state[1]
+    if not isinstance(code, str) or not NUMBER.fullmatch(code) or order not in ("<", ">", "|", "="):
+        raise UnpicklingError("has an array of what are no numbers")
+    return np.dtype(order.replace("|", "") + code)
