@@ -181,13 +181,13 @@ def tiny_run(tiny_presets, small_corpus, tmp_path_factory) -> experiment.Experim
 
 
 @pytest.fixture
-def played_runs(body_at) -> dict[str, torch.Tensor]:
+def played_phrases(body_at) -> dict[str, torch.Tensor]:
     """Five runs of a body that walks and turns ever faster, and music and codes that are noise."""
     generator = torch.Generator().manual_seed(1)
     times_s = np.arange(98) / 15
     runs = np.stack([pose.to_features(body_at(speed * times_s**2), 0) for speed in np.linspace(0.1, 0.5, 5)])
     return {
-        "run": torch.tensor(runs, dtype=torch.float32),
+        "phrase": torch.tensor(runs, dtype=torch.float32),
         "codes": torch.randn(5, 3, 8, generator=generator),
         "audio": torch.randn(5, 12, 28, generator=generator),
         "style": torch.softmax(torch.randn(5, 3, generator=generator), dim=-1),

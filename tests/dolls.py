@@ -65,7 +65,7 @@ def sample(song: str = "a", seed: int = 0, **changed) -> Sample:
     rng = np.random.default_rng(seed)
     given = {
         "style": "zumba", "poses": swaying(seed), "music_beats_s": MUSIC, "kinematic_beats_s": MUSIC,
-        "units_s": SEAMS, "features": {"motion": rng.normal(size=(20, 4))}, "judged": "zumba",
+        "units_s": SEAMS, "features": {"motion": rng.normal(size=(20, 4))}, "predicted_style": "zumba",
     }  # fmt: skip
     return Sample(song, **(given | changed))
 

@@ -58,7 +58,7 @@ TRAININGS = {
     "in pieces": Training(Quiet, toys.draw_toy, replace(CONFIG, accumulate=3)),
     "vae": Training(toys.new_vae, toys.draw_units, replace(CONFIG, batch=12)),
     "vae in pieces": Training(toys.new_vae, toys.draw_units, replace(CONFIG, batch=12, accumulate=2)),
-    "mmgan": Training(toys.new_mmgan, toys.draw_runs, replace(CONFIG, batch=12)),
+    "mmgan": Training(toys.new_mmgan, toys.draw_phrases, replace(CONFIG, batch=12)),
     "bf16": Training(toys.new_vae, toys.draw_units, replace(CONFIG, batch=12, precision="bf16-mixed")),
 }
 
@@ -75,11 +75,11 @@ def main(out: Path, corpus: str) -> None:
         keep(model, out / f"{name} {fabric.global_rank}.safetensors")
     often = replace(TRAININGS["mmgan"].config, save_every_s=0.0)
     try:
-        toys.fit(toys.new_mmgan(), toys.stopping(toys.draw_runs, 5), out / "stopped", config=often)
+        toys.fit(toys.new_mmgan(), toys.stopping(toys.draw_phrases, 5), out / "stopped", config=often)
     except KeyboardInterrupt:
         fabric.barrier()  # the first process may still be writing
     resumed = toys.new_mmgan()
-    histories["resumed"] = toys.fit(resumed, toys.draw_runs, out / "stopped", config=often)
+    histories["resumed"] = toys.fit(resumed, toys.draw_phrases, out / "stopped", config=often)
     keep(resumed, out / f"resumed {fabric.global_rank}.safetensors")
     failure = ""
     try:

@@ -136,9 +136,9 @@ def draw_units(count: int, generator: torch.Generator) -> dict[str, Tensor]:
     return {"unit": torch.randn(count, 34, 46, generator=generator)}
 
 
-def draw_runs(count: int, generator: torch.Generator) -> dict[str, Tensor]:
+def draw_phrases(count: int, generator: torch.Generator) -> dict[str, Tensor]:
     noise = lambda *shape: torch.randn(count, *shape, generator=generator)  # noqa: E731
-    return {"run": noise(98, 46), "codes": noise(3, 8), "audio": noise(12, 28), "style": noise(3).softmax(-1)}
+    return {"phrase": noise(98, 46), "codes": noise(3, 8), "audio": noise(12, 28), "style": noise(3).softmax(-1)}
 
 
 def stopping(draw, at: int):

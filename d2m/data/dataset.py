@@ -1,7 +1,7 @@
-"""What training draws from: the units, runs and style windows of a split of a corpus, as tensors.
+"""What training draws from: the units, phrases and style windows of a split of a corpus, as tensors.
 
 All dances of a split stand end to end in one tensor of rows in beat time (8 a beat, see `units`), each row the features
-of one pose. A unit or a run is a window of it, rebased to its own lead when it is drawn; so units cut at every beat
+of one pose. A unit or a phrase is a window of it, rebased to its own lead when it is drawn; so units cut at every beat
 overlap without being stored twice. The rows lie on disk (`DiskRows`), so that a corpus need not fit memory.
 """
 
@@ -52,36 +52,36 @@ class DiskRows:
 
 @dataclass(frozen=True)
 class Dances:
-    """Units and runs of a split: rows of features, and where in them each unit and each run begins."""
+    """Units and phrases of a split: rows of features, and where in them each unit and each phrase begins."""
 
     rows: Tensor  # (R, F) features in beat time, all dances end to end; on disk, as `audio` is
     audio: Tensor  # (R // 8, 28) `music.beat_rows`, row b beside rows 8b, all dances end to end
     unit_rows: Tensor  # (N,) first row of each unit
     unit_styles: Tensor  # (N,) index of the dance's style
-    run_rows: Tensor  # (K,) first row of each run
-    run_units: Tensor  # (K, run) its units
-    run_styles: Tensor  # (K,)
-    run_songs: Tensor  # (K,) index into `names`
-    run_inside: Tensor  # (K,) bool: neither among the first nor the last `ENDS_S` of its dance
-    run_s: Tensor  # (K, 2) seconds from pose 0 at which the run's first and last beat stand
+    phrase_rows: Tensor  # (K,) first row of each phrase
+    phrase_units: Tensor  # (K, phrase) its units
+    phrase_styles: Tensor  # (K,)
+    phrase_songs: Tensor  # (K,) index into `names`
+    phrase_inside: Tensor  # (K,) bool: neither among the first nor the last `ENDS_S` of its dance
+    phrase_s: Tensor  # (K, 2) seconds from pose 0 at which the phrase's first and last beat stand
     detected: Tensor  # (N, 4) bool: which beats of a unit are kinematic beats and which divisions between them
     names: tuple[str, ...]  # of the clips
-    run: int  # units in a run
+    phrase: int  # units in a phrase
 
     def units(self, index: Tensor) -> Tensor:
         """The units `index` (B,): (B, LEAD + 32, F), each told relative to its last lead pose."""
         return pose.rebase(self._windows(self.unit_rows[index], WINDOW), LEAD - 1)
 
-    def runs(self, index: Tensor) -> tuple[Tensor, Tensor]:
-        """The runs `index` (B,): features (B, LEAD + 32 * run, F) and audio, one row a beat (B, 4 * run, 28)."""
-        first = self.run_rows[index]
+    def phrases(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """The phrases `index` (B,): features (B, LEAD + 32 * phrase, F) and audio, one row a beat (B, 4 * phrase, 28)."""
+        first = self.phrase_rows[index]
         beat = (first + LEAD + units.FIRST_BEAT) // POSES_PER_BEAT
-        audio = self.audio[beat[:, None] + torch.arange(UNIT_BEATS * self.run)]
-        return self._windows(first, LEAD + UNIT_POSES * self.run), audio
+        audio = self.audio[beat[:, None] + torch.arange(UNIT_BEATS * self.phrase)]
+        return self._windows(first, LEAD + UNIT_POSES * self.phrase), audio
 
     def beat_s(self) -> Tensor:
-        """The mean length in seconds of a beat of each run (K,), as it was danced."""
-        return self.run_s.diff(dim=1)[:, 0] / (UNIT_BEATS * self.run - 1)
+        """The mean length in seconds of a beat of each phrase (K,), as it was danced."""
+        return self.phrase_s.diff(dim=1)[:, 0] / (UNIT_BEATS * self.phrase - 1)
 
     def _windows(self, first: Tensor, length: int) -> Tensor:
         return self.rows[first[:, None] + torch.arange(length)]
@@ -122,26 +122,27 @@ def balanced(styles: Tensor, count: int, generator: torch.Generator) -> Tensor:
     return Balanced(styles)(count, generator)
 
 
-def load(corpus: Corpus, split: str, dimensions: int = 3, run: int = 3, mirror: bool = False) -> Dances:
-    """Units and runs of `split`; `mirror` adds the mirror image of every dance. Raises `CorpusError` for an empty one.
+def load(corpus: Corpus, split: str, dimensions: int = 3, phrase: int = 3, mirror: bool = False) -> Dances:
+    """Units and phrases of `split`; `mirror` adds the mirror image of every dance. Raises `CorpusError` for an empty one.
 
     A 3D dance is seen from the front when `dimensions` is 2; a 2D dance cannot be had in 3D.
     """
     parts: dict[str, list] = {
-        name: [] for name in ("unit", "style", "run", "run_unit", "run_style", "song", "inside", "run_s", "detected")
+        name: []
+        for name in ("unit", "style", "phrase", "phrase_unit", "phrase_style", "song", "inside", "phrase_s", "detected")
     }
     rows, beats_audio, names, count = DiskRows(), DiskRows(), [], 0
     for entry in clips(corpus, split):
         arrays = corpus.load(entry)
         poses = in_dimensions(arrays["poses"], dimensions, entry.name)
         anchors = units.anchors(arrays["kinematic_beats_s"], arrays["music_beats_s"], arrays["kinematic_strength"])
-        cuts, runs = units.cut(len(anchors.times_s)), units.cut(len(anchors.times_s), run)
-        if not len(runs):
+        cuts, phrases = units.cut(len(anchors.times_s)), units.cut(len(anchors.times_s), phrase)
+        if not len(phrases):
             continue
         audio = music_features.beat_rows(arrays["music_features"], anchors.times_s)
-        beats = (runs + LEAD + units.FIRST_BEAT) // POSES_PER_BEAT
-        run_s = anchors.times_s[np.stack([beats, beats + UNIT_BEATS * run - 1], axis=1)]
-        inside = (run_s[:, 0] >= ENDS_S) & (run_s[:, 1] <= len(poses) / FPS - ENDS_S)
+        beats = (phrases + LEAD + units.FIRST_BEAT) // POSES_PER_BEAT
+        phrase_s = anchors.times_s[np.stack([beats, beats + UNIT_BEATS * phrase - 1], axis=1)]
+        inside = (phrase_s[:, 0] >= ENDS_S) & (phrase_s[:, 1] <= len(poses) / FPS - ENDS_S)
         inside |= not inside.any()  # a dance so short that it has no middle
         style = corpus.styles.index(entry.style)
         in_beat_time = units.to_beat_time(poses, anchors.times_s)
@@ -150,14 +151,14 @@ def load(corpus: Corpus, split: str, dimensions: int = 3, run: int = 3, mirror: 
             features = np.zeros((len(anchors.times_s) * POSES_PER_BEAT, pose.feature_size(dimensions)))
             features[: len(seen)] = pose.to_features(seen, 0)
             parts["unit"].append(cuts + rows.shape[0])
-            parts["run"].append(runs + rows.shape[0])
+            parts["phrase"].append(phrases + rows.shape[0])
             # Run i begins with unit i, and its next unit stands four beats, so four units, later.
-            parts["run_unit"].append(count + np.arange(len(runs))[:, None] + UNIT_BEATS * np.arange(run))
+            parts["phrase_unit"].append(count + np.arange(len(phrases))[:, None] + UNIT_BEATS * np.arange(phrase))
             parts["style"].append(np.full(len(cuts), style))
-            parts["run_style"].append(np.full(len(runs), style))
-            parts["song"].append(np.full(len(runs), len(names)))
+            parts["phrase_style"].append(np.full(len(phrases), style))
+            parts["song"].append(np.full(len(phrases), len(names)))
             parts["inside"].append(inside)
-            parts["run_s"].append(run_s)
+            parts["phrase_s"].append(phrase_s)
             first = (cuts + LEAD + units.FIRST_BEAT) // POSES_PER_BEAT
             parts["detected"].append(anchors.detected[first[:, None] + np.arange(UNIT_BEATS)])
             rows.append(features)
@@ -166,14 +167,14 @@ def load(corpus: Corpus, split: str, dimensions: int = 3, run: int = 3, mirror: 
         names.append(entry.name)
     if not names:
         raise CorpusError(
-            f"the {split} split of the corpus {corpus.name} has no run of {run} units",
-            f"a dance with {UNIT_BEATS * run + 2} beats at least", "add longer dances",
+            f"the {split} split of the corpus {corpus.name} has no phrase of {phrase} units",
+            f"a dance with {UNIT_BEATS * phrase + 2} beats at least", "add longer dances",
         )  # fmt: skip
     joined = {name: torch.from_numpy(np.concatenate(arrays)) for name, arrays in parts.items()}
     return Dances(
-        rows.tensor(), beats_audio.tensor(), joined["unit"], joined["style"], joined["run"], joined["run_unit"],
-        joined["run_style"], joined["song"], joined["inside"], joined["run_s"].float(), joined["detected"],
-        tuple(names), run,
+        rows.tensor(), beats_audio.tensor(), joined["unit"], joined["style"], joined["phrase"], joined["phrase_unit"],
+        joined["phrase_style"], joined["song"], joined["inside"], joined["phrase_s"].float(), joined["detected"],
+        tuple(names), phrase,
     )  # fmt: skip
 
 

@@ -40,7 +40,7 @@ from d2m.music import analysis
 from d2m.music import beats as music_beats
 from d2m.music.analysis import Music
 
-CODES = ("prior", "codes", "style_codes", "runs")
+CODES = ("prior", "codes", "style_codes", "phrases")
 NAMES = (*CODES, "pasted", "untrained")
 
 
@@ -86,9 +86,9 @@ def _codes(experiment: Experiment, name: str, style: str, count: int, generator:
     mmgan, data = experiment.mmgan, experiment.dances("train")
     if name == "prior":
         return torch.randn(count, mmgan.config.movement_size, generator=generator)
-    if name == "runs":
-        drawn = _of_style(experiment, data.run_styles, style, -(-count // mmgan.config.run), generator)
-        return mmgan.movements(data.runs(drawn)[0]).flatten(0, 1)[:count]
+    if name == "phrases":
+        drawn = _of_style(experiment, data.phrase_styles, style, -(-count // mmgan.config.phrase), generator)
+        return mmgan.movements(data.phrases(drawn)[0]).flatten(0, 1)[:count]
     drawn = _of_style(experiment, data.unit_styles, "" if name == "codes" else style, count, generator)
     return mmgan.vae.encode_movement(data.units(drawn))[0]
 

@@ -83,7 +83,7 @@ class Experiment:
         kept = self.__dict__.setdefault("_dances", {})
         if split not in kept:
             mirror = self.preset.mirror and split == "train"
-            kept[split] = dataset.load(self.corpus, split, self.preset.vae.dimensions, self.preset.gan.run, mirror)
+            kept[split] = dataset.load(self.corpus, split, self.preset.vae.dimensions, self.preset.gan.phrase, mirror)
         return kept[split]
 
     @cached_property
@@ -115,13 +115,13 @@ class Experiment:
         if self._find("mmgan", "mmgan", model):
             return model
         model.vae.load_state_dict(self.vae.state_dict())
-        data, heard = self.dances("train"), self.run_styles("train")
-        codes, drawn = compose.remember(model, data, self.seed), Balanced(data.run_styles)
+        data, heard = self.dances("train"), self.phrase_styles("train")
+        codes, drawn = compose.remember(model, data, self.seed), Balanced(data.phrase_styles)
 
         def draw(count: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
             index = drawn(count, generator)
-            run, audio = data.runs(index)
-            return {"run": run, "codes": codes[data.run_units[index]], "audio": audio, "style": heard[index]}
+            phrase, audio = data.phrases(index)
+            return {"phrase": phrase, "codes": codes[data.phrase_units[index]], "audio": audio, "style": heard[index]}
 
         self._train("mmgan", "mmgan", model, draw, self.preset.gan_training, "MM-GAN")
         return model
@@ -177,15 +177,15 @@ class Experiment:
         """Windows (n, window, C) of a view of a split's clips, and the class of each (see `dataset.style_windows`)."""
         return dataset.style_windows(self.corpus, split, self.preset.vae.dimensions, view)
 
-    def run_styles(self, split: str) -> torch.Tensor:
+    def phrase_styles(self, split: str) -> torch.Tensor:
         """s (K, styles) of the music of every run of a split: the classifier's mean over the run's beats."""
         data, classifier = self.dances(split), self.classifier("music")
-        heard = torch.zeros(len(data.run_rows), len(self.corpus.styles))
+        heard = torch.zeros(len(data.phrase_rows), len(self.corpus.styles))
         entries = {entry.name: entry for entry in self.corpus.entries}
-        counts = torch.bincount(data.run_songs, minlength=len(data.names)).tolist()
+        counts = torch.bincount(data.phrase_songs, minlength=len(data.names)).tolist()
         for name, runs in zip(data.names, torch.arange(len(heard)).split(counts), strict=True):  # songs lie end to end
             view = dataset.view_of("music", None, self.corpus.load(entries[name])["music_features"])
-            centres = data.run_s[runs].mean(dim=1).numpy()
+            centres = data.phrase_s[runs].mean(dim=1).numpy()
             windows = dataset.windows_at(view, centres, classifier.config.window)
             heard[runs] = classifier.probabilities(torch.from_numpy(windows))
         return heard

@@ -5,8 +5,8 @@
     shuffled, random, mean_pose, copy                       see `controls`
     prior, codes, style_codes, runs, pasted, untrained      see `compositions`
     seen            ours to training songs, of the styles of which no song is unseen
-    asked           ours to the test songs, asked for each style that the song is not, and judged by that style
-    no_gan          d2m without its critics, where the study has trained it (see `rows`)
+    asked           ours to the test songs, asked for each style that the song is not, and scored by that style
+    no_gan          d2m without its discriminators, where the study has trained it (see `rows`)
 
 What dances are compared with are the real training dances; `real` beside ours is the floor that so many dances leave.
 
@@ -30,7 +30,7 @@ from d2m.metrics import beats, evaluation, memory, scores
 from d2m.metrics import samples as sampling
 from d2m.metrics.bootstrap import DRAWS
 from d2m.metrics.evaluation import Measured
-from d2m.metrics.samples import Judge, Space, measure_each
+from d2m.metrics.samples import Space, StylePredictor, measure_each
 from d2m.metrics.scores import score
 from d2m.models import checkpoint
 from d2m.motion import pose
@@ -46,38 +46,42 @@ OF_DANCES = (
     "real", "real_shuffled", "real_random", "shuffled", "random", "mean_pose", "copy", "untrained", "no_gan", "seen",
     "asked",
 )  # fmt: skip
-PLOTTED = ("real", "real_shuffled", "shuffled", "random", "copy", "pasted", "runs", "style_codes", "prior")
+PLOTTED = ("real", "real_shuffled", "shuffled", "random", "copy", "pasted", "phrases", "style_codes", "prior")
 OF_SETS = (
-    "real", "mean_pose", "copy", "untrained", "no_gan", "prior", "codes", "style_codes", "runs", "pasted", "seen",
+    "real", "mean_pose", "copy", "untrained", "no_gan", "prior", "codes", "style_codes", "phrases", "pasted", "seen",
     "asked",
 )  # fmt: skip
 
 
-def spaces(judges: Experiment) -> dict[str, Space]:
+def spaces(reference_run: Experiment) -> dict[str, Space]:
     """The feature spaces that a run adds: "style", the hidden layer of its classifier of dances."""
-    return {"style": lambda poses: judges.classifier("dance").embed(_windows(judges, "dance", poses)).detach().numpy()}
+    return {
+        "style": lambda poses: (
+            reference_run.classifier("dance").embed(_windows(reference_run, "dance", poses)).detach().numpy()
+        )
+    }
 
 
-def judge(judges: Experiment) -> Judge:
-    """The independent judge of styles: the classifier of motions, over all windows of a dance."""
+def style_predictor(reference_run: Experiment) -> StylePredictor:
+    """The independent classifier of motions, over all windows of a dance."""
 
-    def judged(poses: np.ndarray) -> str:
-        probabilities = judges.classifier("motion").probabilities(_windows(judges, "motion", poses))
-        return judges.corpus.styles[int(probabilities.mean(dim=0).argmax())]
+    def predicted_style(poses: np.ndarray) -> str:
+        probabilities = reference_run.classifier("motion").probabilities(_windows(reference_run, "motion", poses))
+        return reference_run.corpus.styles[int(probabilities.mean(dim=0).argmax())]
 
-    return judged
+    return predicted_style
 
 
 def compare(
-    experiment: Experiment, count: int = 3, dances: list[Dance] | None = None, judges: Experiment | None = None,
+    experiment: Experiment, count: int = 3, dances: list[Dance] | None = None, reference_run: Experiment | None = None,
     more: dict[str, list[Dance]] | None = None,
 ) -> Measured:  # fmt: skip
     """Dances of a run and their controls, measured: `count` dances to every test song, or the given `dances`.
 
-    `judges` lends the style network and the judge (None: the run's own); `more` sets stand beside the controls. Only
+    `reference_run` lends the style network and the style predictor (None: the run's own); `more` sets stand beside the controls. Only
     our own have `compositions` beside them.
     """
-    judges = judges or experiment
+    reference_run = reference_run or experiment
     heard = heard_in(experiment, "test")
     real = real_dances(experiment, "test")
     train = real_dances(experiment, "train")
@@ -87,7 +91,9 @@ def compare(
         others |= compositions(experiment, heard)
         others |= {"seen": seen_dances(experiment), "asked": asked_dances(experiment)}
     ours = our_dances(experiment, experiment.dancer, count) if dances is None else dances
-    return evaluation.compare(ours, songs, train, others, spaces(judges), judge(judges), experiment.seed)
+    return evaluation.compare(
+        ours, songs, train, others, spaces(reference_run), style_predictor(reference_run), experiment.seed
+    )
 
 
 def protocol(experiment: Experiment, count: int = 3) -> dict:
@@ -108,7 +114,7 @@ def protocol(experiment: Experiment, count: int = 3) -> dict:
         "sigma_s": beats.SIGMA_S,
         "kinematic beat detector": asdict(KinematicBeatConfig()),
         "style space": {**asdict(experiment.classifier("dance").config), "hop": HOP, "trained on": "train"},
-        "style judge": {**asdict(experiment.classifier("motion").config), "hop": HOP, "trained on": "train"},
+        "style predictor": {**asdict(experiment.classifier("motion").config), "hop": HOP, "trained on": "train"},
         "memory": {"poses": memory.POSES, "step": memory.STEP_FRAMES, "hop": memory.HOP_FRAMES},
         "smallest deviation of a feature": sampling.SMALLEST_DEVIATION,
         "music beat detector": asdict(BeatConfig()),
@@ -160,8 +166,8 @@ def _joint_error(estimated: torch.Tensor, joints: torch.Tensor) -> float:
     return 100 * float((relative[0] - relative[1]).norm(dim=-1).mean())
 
 
-def _windows(judges: Experiment, view: str, poses: np.ndarray) -> torch.Tensor:
-    window = judges.classifier(view).config.window
+def _windows(reference_run: Experiment, view: str, poses: np.ndarray) -> torch.Tensor:
+    window = reference_run.classifier(view).config.window
     return torch.from_numpy(dataset.windows_every(dataset.view_of(view, poses), window, HOP))
 
 
@@ -185,7 +191,7 @@ def measure_drift(experiment: Experiment, measured: Measured, dances: list[Dance
         for part, shown in [pair for dance in some for pair in _parts(dance).items()]:
             if len(shown.poses) > 2 and len(shown.beats_s) > 1:  # else there is nothing to measure
                 parts.setdefault(prefix + part, []).append(shown)
-    views = spaces(experiment), judge(experiment)
+    views = spaces(experiment), style_predictor(experiment)
     found = {
         part: score(measure_each(some, *views), measured.yardstick, experiment.seed) for part, some in parts.items()
     }

@@ -58,8 +58,8 @@ def run(whole: Experiment, say: Callable[[str], None] = print) -> Path:
             say(f"{place}: found")
             continue
         say(place)
-        judges = experiment_of(whole, HEADLINE, fold, 0)
-        write_scores(path, scores_of(experiment_of(whole, row, fold, seed), judges, row))
+        reference_run = experiment_of(whole, HEADLINE, fold, 0)
+        write_scores(path, scores_of(experiment_of(whole, row, fold, seed), reference_run, row))
     return write_report(whole)
 
 
@@ -92,15 +92,15 @@ def agree(whole: Experiment) -> None:
         temporary.write_text(json.dumps(wanted | {"commit": checkpoint.commit()}, indent=1))
 
 
-def scores_of(experiment: Experiment, judges: Experiment, row: str) -> Scores:
-    """The scores of a row, in the spaces of `judges`; d2m's of seed 0 with all its controls."""
+def scores_of(experiment: Experiment, reference_run: Experiment, row: str) -> Scores:
+    """The scores of a row, in the spaces of `reference_run`; d2m's of seed 0 with all its controls."""
     # One seed for all rows: their bootstrap draws the same songs.
     if row == HEADLINE and experiment.seed == 0:
-        return run_evaluation.compare(experiment, DANCES, judges=judges).scores(judges.seed)
-    views = run_evaluation.spaces(judges), run_evaluation.judge(judges)
-    yardstick = Yardstick.of(measure_each(dances.real_dances(judges, "train"), *views))
-    songs = {str(dance.song): dance.beats_s for dance in dances.real_dances(judges, "test")}
-    return {"ours": score(measure(ROWS[row].dances(experiment), songs, *views), yardstick, judges.seed)}
+        return run_evaluation.compare(experiment, DANCES, reference_run=reference_run).scores(reference_run.seed)
+    views = run_evaluation.spaces(reference_run), run_evaluation.style_predictor(reference_run)
+    yardstick = Yardstick.of(measure_each(dances.real_dances(reference_run, "train"), *views))
+    songs = {str(dance.song): dance.beats_s for dance in dances.real_dances(reference_run, "test")}
+    return {"ours": score(measure(ROWS[row].dances(experiment), songs, *views), yardstick, reference_run.seed)}
 
 
 def _digest(form: dict) -> str:

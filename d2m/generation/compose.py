@@ -1,15 +1,15 @@
-"""Composing: which movements a song is danced with, run after run (paper, section 3.3).
+"""Composing: which movements a song is danced with, phrase after phrase (paper, section 3.3).
 
-As published, z~_dan = E_mus(s, noise) for each run, and {z~_mov} = G_dan(z~_dan). With a repertoire (see `gan`)
+As published, z~_dan = E_mus(s, noise) for each phrase, and {z~_mov} = G_dan(z~_dan). With a repertoire (see `gan`)
 
-    p(remembered run | s, beat) = p(its style | s) p(run | s, its style, beat),   z~_dan ~ E_dan(remembered run),
-    p(style | s) the share of exp(- || E_sty(z_dan) - s ||_1 / DECIDED) that its runs have, and among runs of a style
-    p(run | s, style, beat) ~ exp(- || E_sty(z_dan) - s ||_1 / DECIDED - | log(beat / beat of the run) | / IN_TEMPO)
+    p(remembered phrase | s, beat) = p(its style | s) p(phrase | s, its style, beat),   z~_dan ~ E_dan(remembered phrase),
+    p(style | s) the share of exp(- || E_sty(z_dan) - s ||_1 / DECIDED) that its phrases have, and among phrases of a style
+    p(phrase | s, style, beat) ~ exp(- || E_sty(z_dan) - s ||_1 / DECIDED - | log(beat / beat of the phrase) | / IN_TEMPO)
 
 is drawn several times, and one of the draws is kept with a probability ~ exp(D_mov), D_mov's mean logit for the windows
-across the seam and the music that they are danced to. D_mov has learnt to tell real runs from movements followed by
-another run of the style, so this favours what follows (after discriminator resampling: Azadi et al. 2019). It sees what
-G_dan makes of the mean of E_dan(remembered run), which is made once; z~_dan is drawn for the run that is kept.
+across the seam and the music that they are danced to. D_mov has learnt to tell real phrases from movements followed by
+another phrase of the style, so this favours what follows (after discriminator resampling: Azadi et al. 2019). It sees what
+G_dan makes of the mean of E_dan(remembered phrase), which is made once; z~_dan is drawn for the phrase that is kept.
 
 What an MM-GAN keeps of its training dances: the scale of z_mov, a repertoire, poses to start from.
 
@@ -26,7 +26,9 @@ from d2m.models.gan import DECIDED, MMGAN
 from d2m.models.layers import PRINCIPAL_ROWS, reparameterise
 from d2m.motion.units import LEAD, UNIT_BEATS
 
-IN_TEMPO = 0.1  # by this much longer or shorter (logarithm) than the music's, a run's beat makes it e times less likely
+IN_TEMPO = (
+    0.1  # by this much longer or shorter (logarithm) than the music's, a phrase's beat makes it e times less likely
+)
 
 
 class Composer:
@@ -37,17 +39,17 @@ class Composer:
         self.mmgan = mmgan
         self.draws = 1
         if mmgan.config.repertoire:
-            self.known = mmgan.encode_dance(mmgan.repertoire)  # Gaussian of z_dan of each run that is remembered
+            self.known = mmgan.encode_dance(mmgan.repertoire)  # Gaussian of z_dan of each phrase that is remembered
             self.styles = mmgan.regress_style(self.known[0])
             if mmgan.plays and mmgan.config.candidates > 1:
                 self.draws, self.expected = mmgan.config.candidates, mmgan.decode_dance(self.known[0])
 
     @torch.no_grad()
     def compose(self, s: Tensor, beat_s: Tensor, audio: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
-        """Movements for the runs of a song, end to end, of as many dances as `generators`: (runs * run, dances, size).
+        """Movements for the phrases of a song, end to end, of as many dances as `generators`: (phrases * phrase, dances, size).
 
-        `s` (runs, styles) is the style of the music for each run, `beat_s` (runs,) how many seconds a beat of it lasts,
-        `audio` (runs * run * 4, audio_size) the rows of the music, one a beat (see `music.beat_rows`). A dance is drawn
+        `s` (phrases, styles) is the style of the music for each phrase, `beat_s` (phrases,) how many seconds a beat of it lasts,
+        `audio` (phrases * phrase * 4, audio_size) the rows of the music, one a beat (see `music.beat_rows`). A dance is drawn
         from its own generator alone, whichever others are composed with it.
         """
         if self.mmgan.config.repertoire:
@@ -55,7 +57,9 @@ class Composer:
             z_dan = self._remember(self._chosen(drawn, audio, generators), generators)
         else:
             z_dan = self._invent(s, generators)
-        codes = self.mmgan.decode_dance(z_dan.flatten(0, 1)).unflatten(0, z_dan.shape[:2])  # (dances, runs, run, size)
+        codes = self.mmgan.decode_dance(z_dan.flatten(0, 1)).unflatten(
+            0, z_dan.shape[:2]
+        )  # (dances, phrases, phrase, size)
         return codes.flatten(1, 2).transpose(0, 1)
 
     def draw(
@@ -76,7 +80,7 @@ class Composer:
         return torch.stack(made)
 
     def _fits(self, s: Tensor, beat_s: Tensor) -> Tensor:
-        """How likely each remembered run is drawn (runs, repertoire): tempo chooses among runs of a style, not the
+        """How likely each remembered phrase is drawn (phrases, repertoire): tempo chooses among phrases of a style, not the
         style."""
         of_style = -torch.cdist(s, self.styles, p=1) / DECIDED
         in_tempo = -(self.mmgan.repertoire_beat_s / beat_s[:, None]).log().abs() / IN_TEMPO
@@ -88,17 +92,17 @@ class Composer:
         return fits
 
     def _drawn(self, s: Tensor, beat_s: Tensor, count: int, generators) -> Tensor:
-        """Which remembered runs are drawn for the runs of a song: (generators, runs, count)."""
+        """Which remembered phrases are drawn for the phrases of a song: (generators, phrases, count)."""
         fits = self._fits(s, beat_s)
         return torch.stack([torch.multinomial(fits, count, True, generator=generator) for generator in generators])
 
     def _remember(self, drawn: Tensor, generators) -> Tensor:
-        """z~_dan ~ E_dan(remembered run) of the runs drawn (generators, n): (generators, n, dance_size)."""
+        """z~_dan ~ E_dan(remembered phrase) of the phrases drawn (generators, n): (generators, n, dance_size)."""
         known = zip(self.known[0][drawn], self.known[1][drawn], generators, strict=True)
         return torch.stack([reparameterise((mean, spread), generator) for mean, spread, generator in known])
 
     def _chosen(self, drawn: Tensor, audio: Tensor, generators) -> Tensor:
-        """Of the runs drawn (dances, runs, draws) the one that each run of each dance takes: (dances, runs)."""
+        """Of the phrases drawn (dances, phrases, draws) the one that each phrase of each dance takes: (dances, phrases)."""
         chosen = [drawn[:, 0, 0]]  # it has nothing to follow
         for number in range(1, drawn.shape[1]):
             here = drawn[:, number]
@@ -111,19 +115,21 @@ class Composer:
         return torch.stack(chosen, dim=1)
 
     def _follows(self, before: Tensor, drawn: Tensor, audio: Tensor, number: int) -> Tensor:
-        """D_mov's mean logit for the runs drawn for run `number` (dances, draws) after the runs `before` (dances,)."""
-        run = self.mmgan.config.run
+        """D_mov's mean logit for the phrases drawn for phrase `number` (dances, draws) after the phrases `before` (dances,)."""
+        phrase = self.mmgan.config.phrase
         codes = torch.cat([self.expected[before][:, None].expand(-1, drawn.shape[1], -1, -1), self.expected[drawn]], 2)
-        starts = range(1, run)  # of the windows that D_mov sees: all that have movements of both runs
-        windows = torch.stack([codes[:, :, start : start + run] for start in starts])  # (run - 1, dances, draws, ...)
-        begun = [UNIT_BEATS * (run * (number - 1) + start) for start in starts]
-        heard = torch.stack([audio[first : first + UNIT_BEATS * run] for first in begun])
+        starts = range(1, phrase)  # of the windows that D_mov sees: all that have movements of both phrases
+        windows = torch.stack(
+            [codes[:, :, start : start + phrase] for start in starts]
+        )  # (phrase - 1, dances, draws, ...)
+        begun = [UNIT_BEATS * (phrase * (number - 1) + start) for start in starts]
+        heard = torch.stack([audio[first : first + UNIT_BEATS * phrase] for first in begun])
         heard = heard[:, None, None].expand(*windows.shape[:3], -1, -1)
-        logit = self.mmgan.judge_movements(windows.flatten(0, 2), heard.flatten(0, 2))
+        logit = self.mmgan.discriminate_movements(windows.flatten(0, 2), heard.flatten(0, 2))
         return logit.view(windows.shape[:3]).mean(dim=0)
 
 
-UNITS_AT_ONCE, RUNS_AT_ONCE = 1536, 512  # that are in memory
+UNITS_AT_ONCE, PHRASES_AT_ONCE = 1536, 512  # that are in memory
 
 
 @torch.no_grad()
@@ -133,12 +139,12 @@ def remember(model: MMGAN, data: Dances, seed: int) -> Tensor:
     codes = _codes(model, data)
     _set_scale(model, data, codes)
     if model.config.principal:
-        some = codes[data.run_units[balanced(data.run_styles, PRINCIPAL_ROWS, generator)]]
+        some = codes[data.phrase_units[balanced(data.phrase_styles, PRINCIPAL_ROWS, generator)]]
         model.linear.begin_with((some * model.code_scale).flatten(1))
     if model.config.repertoire:
-        middle = torch.nonzero(data.run_inside)[:, 0]
-        remembered = middle[balanced(data.run_styles[middle], model.config.repertoire, generator)]
-        model.repertoire.copy_(codes[data.run_units[remembered]])
+        middle = torch.nonzero(data.phrase_inside)[:, 0]
+        remembered = middle[balanced(data.phrase_styles[middle], model.config.repertoire, generator)]
+        model.repertoire.copy_(codes[data.phrase_units[remembered]])
         model.repertoire_beat_s.copy_(data.beat_s()[remembered])
     chosen = balanced(data.unit_styles, model.config.leads, generator)
     model.leads.copy_(data.units(chosen)[:, :LEAD])
@@ -157,5 +163,7 @@ def _codes(model: MMGAN, data: Dances) -> Tensor:
 def _set_scale(model: MMGAN, data: Dances, codes: Tensor) -> None:
     """Each direction of z_mov as loud as what it does to a body, and all together of unit size."""
     importance = model.vae.importance()
-    _, deviation = moments((codes[some] * importance).flatten(0, 1) for some in data.run_units.split(RUNS_AT_ONCE))
+    _, deviation = moments(
+        (codes[some] * importance).flatten(0, 1) for some in data.phrase_units.split(PHRASES_AT_ONCE)
+    )
     model.code_scale.copy_(importance / deviation.square().mean().sqrt())

@@ -1,6 +1,6 @@
 """From a song to a dance: style, movements, chaining, and the warp onto the song's beats (paper, section 3.3).
 
-The beats of the song are extended to both of its ends. Every four of them take one movement; a run of movements is
+The beats of the song are extended to both of its ends. Every four of them take one movement; a phrase of movements is
 composed for the style s and the tempo of the music about it (see `composer`); each movement leaves from the last poses
 of the one before. In beat time, 8 poses a beat, this is the dance; `perform` puts it on the song's beats.
 The work is bounded: a song of n beats takes ceil(n / 4) + 1 movements, whatever they look like.
@@ -60,7 +60,7 @@ def dance(
 ) -> list[Dance]:  # fmt: skip
     """`count` dances, with seeds seed, seed + 1, ..., that last as long as `song` (5 s to 3 hours).
 
-    `wanted` names a style ("": the song's own, as heard in the minute about each run); `start_pose` (14, D) is the pose
+    `wanted` names a style ("": the song's own, as heard in the minute about each phrase); `start_pose` (14, D) is the pose
     to start from (None: one of the training dances'); `bpm` is about the song's tempo, where another one is heard, and
     `beats_s` its beats (see `music.analyse`). The same seed gives the same dance, alone or in a batch. Raises
     `MediaError`, `ParameterError`, `PoseError`.
@@ -88,8 +88,8 @@ def dance_to(
     beats_s = danced_beats(heard, start_pose is not None)
     s = song_style(dancer, heard.features, beats_s, wanted)
     movements = movement_count(beats_s)
-    run = dancer.mmgan.config.run
-    audio, beat_s = song_audio(heard.features, beats_s, len(s) * run), beat_lengths(beats_s, len(s), run)
+    phrase = dancer.mmgan.config.phrase
+    audio, beat_s = song_audio(heard.features, beats_s, len(s) * phrase), beat_lengths(beats_s, len(s), phrase)
     name = wanted or dancer.styles[int(s.mean(dim=0).argmax())]
     together = min(MOST_TOGETHER, max(1, MOST_MOVEMENTS // movements))
     dances: list[Dance] = []
@@ -111,13 +111,13 @@ def _thread_pools() -> ThreadpoolController:
 
 
 def song_style(dancer: Dancer, features: np.ndarray, beats_s: np.ndarray, wanted: str = "") -> Tensor:
-    """s of each run of movements (runs, styles): the mean of what is heard in the middles of the runs that are no more
+    """s of each phrase of movements (phrases, styles): the mean of what is heard in the middles of the phrases that are no more
     than `HEARD_S` away, or one-hot where `wanted`."""
-    run = dancer.mmgan.config.run
-    runs = -(-movement_count(beats_s) // run)
+    phrase = dancer.mmgan.config.phrase
+    phrases = -(-movement_count(beats_s) // phrase)
     if wanted:
-        return style.style_vector(dancer.styles, wanted).expand(runs, -1)
-    centres = np.minimum((np.arange(runs) + 0.5) * run * UNIT_BEATS, len(beats_s) - 1).astype(int)
+        return style.style_vector(dancer.styles, wanted).expand(phrases, -1)
+    centres = np.minimum((np.arange(phrases) + 0.5) * phrase * UNIT_BEATS, len(beats_s) - 1).astype(int)
     window = dancer.music_style.config.window
     windows = dataset.windows_at(dataset.view_of("music", None, features), beats_s[centres], window)
     heard = dancer.music_style.probabilities(torch.from_numpy(windows))
@@ -125,10 +125,10 @@ def song_style(dancer: Dancer, features: np.ndarray, beats_s: np.ndarray, wanted
     return near @ heard / near.sum(dim=1, keepdim=True)
 
 
-def beat_lengths(beats_s: np.ndarray, runs: int, run: int) -> Tensor:
-    """How many seconds a beat lasts, on average, in each run of `run` movements: (runs,)."""
-    of_runs = beats_s_for(beats_s, runs * run).reshape(runs, run * UNIT_BEATS)
-    return torch.from_numpy(np.diff(of_runs).mean(axis=1)).float()
+def beat_lengths(beats_s: np.ndarray, phrases: int, phrase: int) -> Tensor:
+    """How many seconds a beat lasts, on average, in each phrase of `phrase` movements: (phrases,)."""
+    of_phrases = beats_s_for(beats_s, phrases * phrase).reshape(phrases, phrase * UNIT_BEATS)
+    return torch.from_numpy(np.diff(of_phrases).mean(axis=1)).float()
 
 
 def song_audio(features: np.ndarray, beats_s: np.ndarray, movements: int) -> Tensor:

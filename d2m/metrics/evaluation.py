@@ -13,13 +13,13 @@ from d2m.errors import D2MError
 from d2m.metrics import controls
 from d2m.metrics.bootstrap import Estimate
 from d2m.metrics.descriptors import HOP_FRAMES, WINDOW_FRAMES
-from d2m.metrics.samples import Judge, Sample, Space, Yardstick, at_random, beside, measure, measure_each
+from d2m.metrics.samples import Sample, Space, StylePredictor, Yardstick, at_random, beside, measure, measure_each
 from d2m.metrics.scores import HIGHER, LOWER, kind, score
 from d2m.motion.dance import Dance
 
 RESERVED = {"ours", "dances", "reference", "shuffled", "random", "mean_pose", "copy", "real_shuffled", "real_random"}
 # Controls whose motion is not a real dance's; those of `compositions` are there where a run is evaluated.
-MADE = ("mean_pose", "untrained", "prior", "codes", "style_codes", "runs", "pasted")
+MADE = ("mean_pose", "untrained", "prior", "codes", "style_codes", "phrases", "pasted")
 BEATS = "beat"  # scores whose names begin so are of beats: true pairings are compared with shuffled and random ones
 # Sets that hold the dances of another one beside other beats: all that is no score of beats is the other's.
 SAME_DANCES = {"shuffled": "ours", "random": "ours", "real_shuffled": "real", "real_random": "real"}
@@ -49,7 +49,7 @@ class Measured:
 
 def evaluate(
     dances: list[Dance], songs: dict[str, np.ndarray], reference: list[Dance],
-    others: dict[str, list[Dance]] | None = None, spaces: dict[str, Space] | None = None, judge: Judge | None = None,
+    others: dict[str, list[Dance]] | None = None, spaces: dict[str, Space] | None = None, predict_style: StylePredictor | None = None,
     seed: int = 0,
 ) -> dict:  # fmt: skip
     """The table {score: {value, low, high, n, better, unit, controls: {name: {value, low, high, n}}, as good as real}}.
@@ -57,18 +57,18 @@ def evaluate(
     `dances` are scored against `reference`, real training dances; `songs` gives the beats in seconds from pose 0 by
     `str(dance.song)`. `others` are further sets to score in the same way; of these "real", unseen real dances, is what
     scores are read by: `as good as real` lists controls that a score does not tell from real dances. `spaces` adds
-    feature spaces to the "motion" descriptors; without a `judge` there is no style consistency.
+    feature spaces to the "motion" descriptors; without a `predict_style` there is no style consistency.
 
     Raises `D2MError` that names the dance and the rule: no or too few dances, values that are no numbers, another frame
     rate than `clock.FPS`, a body that is not told in metres, a song without beats, a style that no dance of the
     reference has, or of which all dances together are too short for a distance.
     """
-    return compare(dances, songs, reference, others, spaces, judge, seed).table(seed)
+    return compare(dances, songs, reference, others, spaces, predict_style, seed).table(seed)
 
 
 def compare(
     dances: list[Dance], songs: dict[str, np.ndarray], reference: list[Dance],
-    others: dict[str, list[Dance]] | None = None, spaces: dict[str, Space] | None = None, judge: Judge | None = None,
+    others: dict[str, list[Dance]] | None = None, spaces: dict[str, Space] | None = None, predict_style: StylePredictor | None = None,
     seed: int = 0,
 ) -> Measured:  # fmt: skip
     """As `evaluate`, but what is measured, for figures of it."""
@@ -76,7 +76,7 @@ def compare(
     _check_kinds(dances, songs, reference, others, seed)
     if not dances or not reference:
         raise D2MError(f"{len(dances)} dances and {len(reference)} real ones", "one of each at least")
-    measured = lambda some: measure(some, songs, spaces, judge)  # noqa: E731
+    measured = lambda some: measure(some, songs, spaces, predict_style)  # noqa: E731
     ours = measured(dances)
     real = measure_each(reference, spaces)
     sets = {name: measured(some) for name, some in others.items() if some}

@@ -21,7 +21,7 @@ from d2m.motion.dance import Dance
 from d2m.motion.kinematics import kinematic_beats
 
 Space = Callable[[np.ndarray], np.ndarray]  # poses (T, 14, D) -> feature vectors (K, C)
-Judge = Callable[[np.ndarray], str]  # poses -> the style that an independent classifier sees
+StylePredictor = Callable[[np.ndarray], str]  # poses -> the style that an independent classifier sees
 # From end to end, in any direction: a doll is danced with as well as a giant, but neither millimetres nor kilometres.
 SMALLEST_BODY_M, LARGEST_BODY_M = 0.1, 20.0
 
@@ -37,7 +37,7 @@ class Sample:
     kinematic_beats_s: np.ndarray
     units_s: np.ndarray  # seams between movements; empty where there are none
     features: dict[str, np.ndarray]  # by space: feature vectors (K, C) of its windows
-    judged: str = ""  # the style that the independent classifier sees
+    predicted_style: str = ""  # the style that the independent classifier sees
 
     @cached_property
     def paired(self) -> tuple[float, float]:
@@ -47,7 +47,7 @@ class Sample:
 
 def measure(
     dances: list[Dance], songs: dict[str, np.ndarray], spaces: dict[str, Space] | None = None,
-    judge: Judge | None = None,
+    predict_style: StylePredictor | None = None,
 ) -> list[Sample]:  # fmt: skip
     """Dances as the measures take them. Raises `D2MError` that names the dance which cannot be measured, and why."""
     made = []
@@ -71,16 +71,16 @@ def measure(
         kinematic_beats_s, _ = kinematic_beats(poses)
         embeddings = (spaces or {}) | {"motion": describe}
         features = {space: _features(embed(poses), space, name) for space, embed in embeddings.items()}
-        judged = judge(poses) if judge else ""
-        made.append(Sample(name, dance.style, poses, beats_s, kinematic_beats_s, units_s, features, judged))
+        predicted_style = predict_style(poses) if predict_style else ""
+        made.append(Sample(name, dance.style, poses, beats_s, kinematic_beats_s, units_s, features, predicted_style))
     return made
 
 
 def measure_each(
-    dances: list[Dance], spaces: dict[str, Space] | None = None, judge: Judge | None = None
+    dances: list[Dance], spaces: dict[str, Space] | None = None, predict_style: StylePredictor | None = None
 ) -> list[Sample]:
     """As `measure`, each dance beside its own beats: two may be to different parts of one song."""
-    return [measure([dance], {str(dance.song): dance.beats_s}, spaces, judge)[0] for dance in dances]
+    return [measure([dance], {str(dance.song): dance.beats_s}, spaces, predict_style)[0] for dance in dances]
 
 
 def beside(samples: list[Sample], songs: dict[str, np.ndarray]) -> list[Sample]:

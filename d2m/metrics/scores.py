@@ -103,8 +103,8 @@ DANCE_SCORES = {
         lambda s, _: beat_scores.beat_alignment(s.music_beats_s, s.kinematic_beats_s), HIGHER, SHARE,
     ),
     "style consistency": Score(
-        "share of dances in which the judge sees the song's style",
-        lambda s, _: float(s.judged == s.style) if s.judged else None, HIGHER, SHARE, "not judged",
+        "share of dances in which the independent classifier predicts the song's style",
+        lambda s, _: float(s.predicted_style == s.style) if s.predicted_style else None, HIGHER, SHARE, "no style classifier",
     ),
     "boundary jump": Score(
         "mean joint step across the beginnings of movements / median step elsewhere",

@@ -5,7 +5,7 @@ Three classifiers look at three views of a clip, each (T, C) at 15 fps:
     "music"    first differences of the audio features   -> s, the style of the music that conditions the MM-GAN (see
                                                             `music_style`)
     "dance"    the joints as the body sees them (45)     -> the feature space of the Frechet distance (hidden layer)
-    "motion"   the speeds of the 14 joints               -> the judge of style consistency, independent of the former
+    "motion"   the speeds of the 14 joints               -> the classifier of style consistency, independent of the former
 
 A view is read in windows; a window's class probabilities are `probabilities`, its hidden layer is `embed`. All are
 trained on the training split alone.
@@ -14,7 +14,7 @@ The style of music: two penalised linear functions of a window's rhythm.
 
 A style of music has few songs, and their timbre is soon learnt by heart. So of the 28 audio features the music's
 classifier sees the 14 differences, of these only when onsets repeat and how they are shared among the features (see
-`rhythm`), by two linear functions with a strong penalty that learn apart and judge together. Of the windows of 14 real
+`rhythm`), by two linear functions with a strong penalty that are trained separately and summed. Of the windows of 14 real
 songs, each unseen in turn, it hears 0.8 rightly (its form was chosen by that, so less on others); convolutions over the
 differences heard 0.58, over all features 0.31. The repeats are those of the standard tempi of ballroom music: played
 3 % faster they say much less.
@@ -133,18 +133,18 @@ class MusicStyleClassifier(Classifier):
         """The standardised rhythm (B, REPEATS + 2 * C) of windows (B, window, C)."""
         return (rhythm(windows) - self.mean) / self.deviation
 
-    def verdicts(self, windows: Tensor) -> list[Tensor]:
+    def head_logits(self, windows: Tensor) -> list[Tensor]:
         """Logits (B, styles) of either linear function."""
         heard = self.embed(windows)
         return [self.heads[0](heard[:, :REPEATS]), self.heads[1](heard[:, REPEATS:])]
 
     def logits(self, windows: Tensor) -> Tensor:
         """Of the classes (B, styles) of windows (B, window, C)."""
-        return self.config.sharpness * sum(self.verdicts(windows))
+        return self.config.sharpness * sum(self.head_logits(windows))
 
     def forward(self, batch: dict[str, Tensor], step: int, player: str = "style") -> dict[str, Tensor]:
         """The loss of a batch {"windows": (B, window, C), "style": (B,) class}: cross entropies and the penalty."""
-        entropies = [cross_entropy(verdict, batch["style"]) for verdict in self.verdicts(batch["windows"])]
+        entropies = [cross_entropy(logit, batch["style"]) for logit in self.head_logits(batch["windows"])]
         weights = [head.weight.square().sum() for head in self.heads]
         penalty = sum(share * size for share, size in zip(self.config.penalties, weights, strict=True))
         return {"total": sum(entropies) + penalty}

@@ -64,14 +64,14 @@ def figures_of(experiment: Experiment, dances: str = "") -> Path:
 SHOWN = "validation"  # the split that is shown: dances that no model has seen
 # The MM-GAN's losses by what they belong together with.
 GAN_LOSSES = {
-    "adv^m": ("adv^m critic", "adv^m"),
-    "adv^d": ("adv^d critic", "adv^d"),
-    "R1": ("adv^m critic R1", "adv^d critic R1"),
+    "adv^m": ("adv^m discriminator", "adv^m"),
+    "adv^d": ("adv^d discriminator", "adv^d"),
+    "R1": ("adv^m discriminator R1", "adv^d discriminator R1"),
     "recon^m": ("recon^m",),
     "recon^p": ("recon^p",),
     "recon^s": ("recon^s",),
     "KL^d": ("KL^d", "KL^d of music"),
-    "total": ("total critic", "total generator"),
+    "total": ("total discriminator", "total generator"),
 }
 
 
@@ -192,12 +192,12 @@ def dance_space(experiment: Experiment, count: int = 600) -> tuple[dict[str, np.
     """
     torch.manual_seed(experiment.seed)
     data, mmgan = experiment.dances("train"), experiment.mmgan
-    index = balanced(data.run_styles, count, _generator(experiment))
-    real = reparameterise(mmgan.encode_dance(mmgan.movements(data.runs(index)[0])))
+    index = balanced(data.phrase_styles, count, _generator(experiment))
+    real = reparameterise(mmgan.encode_dance(mmgan.movements(data.phrases(index)[0])))
     composer = experiment.dancer.composer
-    heard = zip(experiment.run_styles("train")[index], data.beat_s()[index], strict=True)
+    heard = zip(experiment.phrase_styles("train")[index], data.beat_s()[index], strict=True)
     composed = torch.stack([composer.draw(s, beat_s, 1)[0, 0] for s, beat_s in heard])
-    labels = data.run_styles[index].numpy()
+    labels = data.phrase_styles[index].numpy()
     points = {"real runs: E_dan": real.numpy(), "from music: E_mus": composed.numpy()}
     return points, dict.fromkeys(points, labels)
 
@@ -206,12 +206,14 @@ def dance_space(experiment: Experiment, count: int = 600) -> tuple[dict[str, np.
 def composed(experiment: Experiment, style: str) -> np.ndarray:
     """One run of movements composed for a style and chained: (LEAD + 32 * run, 14, D)."""
     mmgan, data, number = experiment.mmgan, experiment.dances("train"), experiment.corpus.styles.index(style)
-    of_style = data.beat_s()[data.run_styles == number]
+    of_style = data.beat_s()[data.phrase_styles == number]
     beat_s = (of_style if len(of_style) else data.beat_s()).median()[None]
     s = torch.eye(len(experiment.corpus.styles))[number : number + 1]
     generator = torch.Generator().manual_seed(experiment.seed + number)  # another draw for each style
     lead = generate.first_leads(experiment.dancer, s[0], [generator])
-    audio = torch.zeros(UNIT_BEATS * mmgan.config.run, mmgan.config.audio_size)  # no run before: nothing to choose by
+    audio = torch.zeros(
+        UNIT_BEATS * mmgan.config.phrase, mmgan.config.audio_size
+    )  # no run before: nothing to choose by
     codes = experiment.dancer.composer.compose(s, beat_s, audio, [generator])
     return generate.chain(mmgan.vae, lead, codes)[0]
 

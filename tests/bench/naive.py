@@ -43,7 +43,7 @@ class RunFiles(Dataset):
 
     def __init__(self, folder: Path, batch: dict[str, Tensor]):
         folder.mkdir(parents=True, exist_ok=True)
-        self.paths = [folder / f"{number}.npz" for number in range(len(batch["run"]))]
+        self.paths = [folder / f"{number}.npz" for number in range(len(batch["phrase"]))]
         for number, path in enumerate(self.paths):
             np.savez(path, **{name: rows[number].numpy() for name, rows in batch.items() if name != "codes"})
 
@@ -62,7 +62,7 @@ def eager_epoch(model: MMGAN, files: RunFiles, batch: int) -> Callable[[], None]
 
     def epoch() -> None:
         for step, read in enumerate(loader):
-            read["codes"] = model.movements(read["run"])
+            read["codes"] = model.movements(read["phrase"])
             for player, optimiser in optimisers.items():
                 loss = model(read, step, player)["total"]
                 optimiser.zero_grad()

@@ -143,7 +143,7 @@ def train_reference_vae(material: Material, repeats: int) -> Row:
 def train_mmgan(material: Material, repeats: int) -> Row:
     """A training step of the MM-GAN."""
     experiment = material.experiment(material.preset)
-    run = experiment.mmgan.config.run
+    run = experiment.mmgan.config.phrase
     return timed_training(experiment, "mmgan", "MM-GAN step", run, repeats, "5 x the loop below")
 
 
@@ -153,10 +153,10 @@ def train_naive_mmgan(material: Material, repeats: int) -> Row:
     model = copy.deepcopy(experiment.mmgan)
     draw, config = experiment.trainings["mmgan"]
     count = FEW * config.batch
-    files = naive.RunFiles(material.folder / "runs", draw(count, torch.Generator().manual_seed(0)))
+    files = naive.RunFiles(material.folder / "phrases", draw(count, torch.Generator().manual_seed(0)))
     work = naive.eager_epoch(model, files, config.batch)
     label = f"  a loop over a DataLoader, batch {config.batch}"
-    return timed(label, work, count * model.config.run, "units/s", repeats, NAIVE)
+    return timed(label, work, count * model.config.phrase, "units/s", repeats, NAIVE)
 
 
 def on_gpu(material: Material, repeats: int) -> Row:

@@ -116,12 +116,12 @@ def test_the_plain_loop_trains_the_models_of_both_players_on_what_the_files_hold
     experiment = material.experiment("tiny")
     model = copy.deepcopy(experiment.mmgan)
     batch = experiment.trainings["mmgan"][0](6, torch.Generator().manual_seed(0))
-    files = naive.RunFiles(tmp_path / "runs", batch)
-    assert len(files) == 6 and all(torch.equal(files[3][name], batch[name][3]) for name in ("run", "audio", "style"))
+    files = naive.RunFiles(tmp_path / "phrases", batch)
+    assert len(files) == 6 and all(torch.equal(files[3][name], batch[name][3]) for name in ("phrase", "audio", "style"))
     before = {name: weight.clone() for name, weight in model.named_parameters()}
     naive.eager_epoch(model, files, 3)()
     changed = {name for name, weight in model.named_parameters() if (weight != before[name]).any()}
-    assert {"movement_verdict.weight", "style.0.weight", "linear.into.weight"} <= changed
+    assert {"movement_logit.weight", "style.0.weight", "linear.into.weight"} <= changed
     assert not any(name.startswith("vae") for name in changed)
 
 

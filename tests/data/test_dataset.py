@@ -1,4 +1,4 @@
-"""`d2m.data.dataset`: units and runs of a dance whose every pose, beat and note is known."""
+"""`d2m.data.dataset`: units and phrases of a dance whose every pose, beat and note is known."""
 
 import tempfile
 from dataclasses import replace
@@ -45,14 +45,14 @@ def all_units(dances: dataset.Dances) -> torch.Tensor:
 
 
 def times_of(first_beat: int, count: int) -> np.ndarray:
-    """Seconds of `count` rows of a unit or run, from its first lead pose, 5/8 of a beat before anchor `first_beat`."""
+    """Seconds of `count` rows of a unit or phrase, from its first lead pose, 5/8 of a beat before anchor `first_beat`."""
     return ANCHORS_S[first_beat] + (np.arange(count) - 5) / 8 * BEAT_S
 
 
 def test_a_unit_begins_at_every_anchor_that_has_one_before_and_one_after_it(turning):
-    dances = dataset.load(turning, "train", run=3)
+    dances = dataset.load(turning, "train", phrase=3)
     assert len(dances.unit_rows) == len(ANCHORS_S) - 5  # 4 beats, one anchor before and one after
-    assert len(dances.run_rows) == len(ANCHORS_S) - 13
+    assert len(dances.phrase_rows) == len(ANCHORS_S) - 13
     assert all_units(dances).shape == (len(ANCHORS_S) - 5, 34, 46)
 
 
@@ -72,22 +72,22 @@ def test_a_unit_travels_and_turns_as_the_body_did_since_its_second_lead_pose(tur
         np.testing.assert_allclose(unit[:, :4].T, expected, atol=1e-4)
 
 
-def test_a_run_holds_the_poses_of_its_units_one_after_another(turning):
-    dances = dataset.load(turning, "train", run=3)
-    features, _ = dances.runs(torch.arange(len(dances.run_rows)))
+def test_a_phrase_holds_the_poses_of_its_units_one_after_another(turning):
+    dances = dataset.load(turning, "train", phrase=3)
+    features, _ = dances.phrases(torch.arange(len(dances.phrase_rows)))
     assert features.shape == (len(ANCHORS_S) - 13, 2 + 96, 46)
     for number in (0, len(features) - 1):
         turned = np.unwrap(np.arctan2(*features[number, :, [3, 2]].numpy().T))
         np.testing.assert_allclose(np.diff(turned), 0.5 * BEAT_S / 8, atol=1e-4)
         for unit in range(3):
             alone = all_units(dances)[number + 4 * unit]
-            of_run = pose.rebase(features[number, 32 * unit : 32 * unit + 34], 1)
-            torch.testing.assert_close(of_run, alone, atol=1e-5, rtol=0)
+            of_phrase = pose.rebase(features[number, 32 * unit : 32 * unit + 34], 1)
+            torch.testing.assert_close(of_phrase, alone, atol=1e-5, rtol=0)
 
 
 def test_music_stands_beside_the_beats_at_which_it_is_heard(turning):
-    dances = dataset.load(turning, "train", run=3)
-    _, audio = dances.runs(torch.arange(len(dances.run_rows)))
+    dances = dataset.load(turning, "train", phrase=3)
+    _, audio = dances.phrases(torch.arange(len(dances.phrase_rows)))
     assert audio.shape == (len(ANCHORS_S) - 13, 12, 28)
     # The first feature is the time: told in the mean and deviation of the song's beats, off by a frame at most.
     told = (ANCHORS_S - ANCHORS_S.mean()) / ANCHORS_S.std()
@@ -96,14 +96,14 @@ def test_music_stands_beside_the_beats_at_which_it_is_heard(turning):
         np.testing.assert_allclose(rows[:, 1], rows[:, 0], atol=1e-5)  # twice as much, and so the same
 
 
-def test_a_run_says_when_it_is_danced_and_to_which_song(tmp_path, body_at):
-    dances = dataset.load(write_corpus(tmp_path, body_at(frame_times(FRAMES)), 2), "train", run=3)
+def test_a_phrase_says_when_it_is_danced_and_to_which_song(tmp_path, body_at):
+    dances = dataset.load(write_corpus(tmp_path, body_at(frame_times(FRAMES)), 2), "train", phrase=3)
     each = len(ANCHORS_S) - 13
     assert dances.names == ("dance0", "dance1")
-    assert dances.run_songs.tolist() == dances.run_styles.tolist() == [0] * each + [1] * each
+    assert dances.phrase_songs.tolist() == dances.phrase_styles.tolist() == [0] * each + [1] * each
     assert dances.unit_styles.tolist() == [0] * (each + 8) + [1] * (each + 8)
     for first_s, ends in ((0, ANCHORS_S[1 : each + 1]), (1, ANCHORS_S[12 : each + 12])):
-        late_s = dances.run_s[:, first_s].numpy() - np.tile(ends, 2)
+        late_s = dances.phrase_s[:, first_s].numpy() - np.tile(ends, 2)
         assert (late_s >= -1e-6).all() and (late_s <= BEAT_S / 2).all()  # a unit ends half a beat after its last beat
 
 
@@ -118,13 +118,13 @@ def test_detected_beats_are_told_from_divisions(turning):
 def test_a_mirror_doubles_the_dances_and_exchanges_left_and_right(turning):
     single, double = (dataset.load(turning, "train", mirror=mirror) for mirror in (False, True))
     count = len(single.unit_rows)
-    assert len(double.unit_rows) == 2 * count and len(double.run_rows) == 2 * len(single.run_rows)
+    assert len(double.unit_rows) == 2 * count and len(double.phrase_rows) == 2 * len(single.phrase_rows)
     assert double.names == single.names
     seen, mirrored = (rows.numpy() for rows in all_units(double).split(count))
     np.testing.assert_array_equal(seen, all_units(single))
     for unit, image in zip(seen, mirrored, strict=True):
         np.testing.assert_allclose(pose.from_features(image), pose.mirror(pose.from_features(unit)), atol=1e-5)
-    heard, heard_again = double.runs(torch.arange(len(double.run_rows)))[1].chunk(2)
+    heard, heard_again = double.phrases(torch.arange(len(double.phrase_rows)))[1].chunk(2)
     torch.testing.assert_close(heard, heard_again)
 
 
@@ -141,24 +141,24 @@ def test_a_dance_in_2d_cannot_be_had_in_3d(tmp_path, body_at):
         dataset.load(flat, "train", 3)
 
 
-def test_a_split_without_a_run_is_refused(turning):
-    with pytest.raises(CorpusError, match="the train split of the corpus written has no run of 9 units"):
-        dataset.load(turning, "train", run=9)
+def test_a_split_without_a_phrase_is_refused(turning):
+    with pytest.raises(CorpusError, match="the train split of the corpus written has no phrase of 9 units"):
+        dataset.load(turning, "train", phrase=9)
 
 
-def test_the_middle_of_a_dance_and_the_length_of_its_beats_are_told_run_by_run(small_corpus):
+def test_the_middle_of_a_dance_and_the_length_of_its_beats_are_told_phrase_by_phrase(small_corpus):
     data = dataset.load(small_corpus, "train")
     lengths_s = {entry.name: entry.frames / FPS for entry in small_corpus.entries}
     some = 0
     for song, name in enumerate(data.names):
-        of_song = data.run_songs == song
-        first_s, last_s = data.run_s[of_song].T
+        of_song = data.phrase_songs == song
+        first_s, last_s = data.phrase_s[of_song].T
         middle = (first_s >= dataset.ENDS_S) & (last_s <= lengths_s[name] - dataset.ENDS_S)
         some += bool(middle.any()) and not bool(middle.all())
         expected = middle if middle.any() else torch.ones_like(middle)  # a dance so short that it has no middle
-        assert torch.equal(data.run_inside[of_song], expected), name
+        assert torch.equal(data.phrase_inside[of_song], expected), name
     assert some > 0
-    torch.testing.assert_close(data.beat_s() * 11, data.run_s[:, 1] - data.run_s[:, 0])  # twelve beats
+    torch.testing.assert_close(data.beat_s() * 11, data.phrase_s[:, 1] - data.phrase_s[:, 0])  # twelve beats
 
 
 @pytest.mark.parametrize("take", [

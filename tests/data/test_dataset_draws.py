@@ -13,19 +13,19 @@ def all_units(dances: dataset.Dances) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("dimensions", [2, 3])
-def test_units_and_runs_of_built_in_dances_are_the_poses_they_were_cut_from(small_corpus, dimensions):
-    dances = dataset.load(small_corpus, "test", dimensions, run=3)
-    expected_units, expected_runs = [], []
+def test_units_and_phrases_of_built_in_dances_are_the_poses_they_were_cut_from(small_corpus, dimensions):
+    dances = dataset.load(small_corpus, "test", dimensions, phrase=3)
+    expected_units, expected_phrases = [], []
     for arrays in map(small_corpus.load, small_corpus.split("test")):
         anchors = units.anchors(arrays["kinematic_beats_s"], arrays["music_beats_s"], arrays["kinematic_strength"])
         poses = pose.front_view(arrays["poses"]) if dimensions == 2 else arrays["poses"]
         in_beat_time = units.to_beat_time(poses, anchors.times_s)
         count = len(anchors.times_s)
         expected_units += [pose.to_features(in_beat_time[i : i + 34], 1) for i in units.cut(count)]
-        expected_runs += [pose.to_features(in_beat_time[i : i + 98], 1) for i in units.cut(count, 3)]
-    runs, _ = dances.runs(torch.arange(len(dances.run_rows)))
+        expected_phrases += [pose.to_features(in_beat_time[i : i + 98], 1) for i in units.cut(count, 3)]
+    phrases, _ = dances.phrases(torch.arange(len(dances.phrase_rows)))
     np.testing.assert_allclose(all_units(dances), expected_units, atol=1e-4)  # float32
-    np.testing.assert_allclose(pose.rebase(runs, 1), expected_runs, atol=1e-4)
+    np.testing.assert_allclose(pose.rebase(phrases, 1), expected_phrases, atol=1e-4)
 
 
 def test_statistics_standardise_the_units(small_corpus):

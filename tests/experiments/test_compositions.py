@@ -108,12 +108,12 @@ def test_shuffled_codes_are_those_of_training_units_of_all_styles_or_of_one(tiny
 
 def test_runs_are_three_movements_in_a_row_of_one_dance_of_the_style(tiny_run):
     data = tiny_run.dances("train")
-    known = tiny_run.mmgan.movements(data.runs(torch.arange(len(data.run_rows)))[0])  # (K, 3, 8)
-    codes = drawn(tiny_run, "runs", 31)
+    known = tiny_run.mmgan.movements(data.phrases(torch.arange(len(data.phrase_rows)))[0])  # (K, 3, 8)
+    codes = drawn(tiny_run, "phrases", 31)
     assert codes.shape == (31, 8)  # ten runs and a third of one
     apart, which = nearest(codes[:30].reshape(10, 24), known.flatten(1))
-    assert apart.max() < 1e-5 and set(data.run_styles[which].tolist()) == {1} and len(set(which.tolist())) > 5
-    assert nearest(codes[30:], known[data.run_styles == 1][:, 0])[0].max() < 1e-5
+    assert apart.max() < 1e-5 and set(data.phrase_styles[which].tolist()) == {1} and len(set(which.tolist())) > 5
+    assert nearest(codes[30:], known[data.phrase_styles == 1][:, 0])[0].max() < 1e-5
 
 
 def test_pasted_are_real_units_of_the_style_each_set_down_where_the_one_before_ended(tiny_run):

@@ -62,7 +62,7 @@ def test_each_model_is_there_with_its_losses_and_where_it_came_from(tiny_run):
         losses = tiny_run.losses(name)
         assert all(len(steps) == len(values) and steps[-1] == 1 for steps, values in losses.values())
     assert {"recon^u", "KL^u", "total vae"} <= tiny_run.losses("vae").keys()
-    assert {"recon^m", "total critic", "total generator"} <= tiny_run.losses("mmgan").keys()
+    assert {"recon^m", "total discriminator", "total generator"} <= tiny_run.losses("mmgan").keys()
 
 
 @pytest.mark.parametrize("name", ["vae", "mmgan", "lstm", "style/dance"])
@@ -195,16 +195,16 @@ def test_what_the_networks_see_is_standardised_by_the_training_split(tiny_run):
     assert torch.equal(tiny_run.vae.feature_mean, mean) and torch.equal(tiny_run.vae.feature_deviation, deviation)
     scale, importance = tiny_run.mmgan.code_scale, tiny_run.vae.importance()
     torch.testing.assert_close(scale / scale[0], importance / importance[0])
-    codes = tiny_run.mmgan.movements(data.runs(torch.arange(len(data.run_rows)))[0]) * scale
+    codes = tiny_run.mmgan.movements(data.phrases(torch.arange(len(data.phrase_rows)))[0]) * scale
     torch.testing.assert_close(codes.flatten(0, 1).var(0).mean(), torch.tensor(1.0), rtol=0.01, atol=0)
 
 
 def test_the_repertoire_holds_training_runs_of_every_style_alike(tiny_run):
     data, mmgan = tiny_run.dances("train"), tiny_run.mmgan
-    codes = mmgan.movements(data.runs(torch.arange(len(data.run_rows)))[0])
+    codes = mmgan.movements(data.phrases(torch.arange(len(data.phrase_rows)))[0])
     apart = torch.cdist(mmgan.repertoire.flatten(1), codes.flatten(1))
     assert apart.min(dim=1).values.max() < 0.01  # rounding of distances of about 10, in float32
-    shares = torch.bincount(data.run_styles[apart.argmin(dim=1)], minlength=3) / len(mmgan.repertoire)
+    shares = torch.bincount(data.phrase_styles[apart.argmin(dim=1)], minlength=3) / len(mmgan.repertoire)
     assert (shares > 0.08).all()  # of 24 draws 8 each on average; fewer than 2 of one: once in 1,300 seeds
 
 
@@ -221,9 +221,9 @@ def test_training_begins_with_the_principal_components_of_units_and_runs_of_ever
     units, runs = begun
     assert len(units) == len(runs) == PRINCIPAL_ROWS
     known = model.vae.standardise(data.units(torch.arange(len(data.unit_rows)))).flatten(1)
-    codes = model.movements(data.runs(torch.arange(len(data.run_rows)))[0])
+    codes = model.movements(data.phrases(torch.arange(len(data.phrase_rows)))[0])
     codes = (codes * model.code_scale).flatten(1)
-    for given, of, styles in ((units, known, data.unit_styles), (runs, codes, data.run_styles)):
+    for given, of, styles in ((units, known, data.unit_styles), (runs, codes, data.phrase_styles)):
         number = torch.cdist(given[:3000], of).argmin(dim=1)
         torch.testing.assert_close(of[number], given[:3000], atol=1e-3, rtol=0)
         # A third of 3,000 draws, give or take five deviations of 0.009.
@@ -261,9 +261,9 @@ def test_a_network_begins_as_the_seed_says_whatever_was_drawn_before(tiny_run, c
 
 def test_the_codes_of_a_run_are_those_of_its_units(tiny_run):
     data = tiny_run.dances("train")
-    index = torch.arange(0, len(data.run_rows), 7)
-    of_runs = tiny_run.mmgan.movements(data.runs(index)[0])
-    of_units = tiny_run.vae.encode_movement(data.units(data.run_units[index].flatten()))[0]
+    index = torch.arange(0, len(data.phrase_rows), 7)
+    of_runs = tiny_run.mmgan.movements(data.phrases(index)[0])
+    of_units = tiny_run.vae.encode_movement(data.units(data.phrase_units[index].flatten()))[0]
     torch.testing.assert_close(of_units.unflatten(0, of_runs.shape[:2]), of_runs, atol=1e-4, rtol=1e-4)
 
 
@@ -280,9 +280,9 @@ def test_the_mmgan_keeps_the_vae_it_was_trained_on_and_poses_to_start_from(tiny_
 
 def test_training_dances_come_with_their_mirror_images_and_others_without(tiny_run, small_corpus):
     assert len(tiny_run.dances("train").names) == len(small_corpus.split("train")) == 3
-    songs = tiny_run.dances("train").run_songs
+    songs = tiny_run.dances("train").phrase_songs
     plain = replace(tiny_run, preset_name="tiny-paper").dances("train")
-    assert len(songs) == 2 * len(plain.run_songs)
+    assert len(songs) == 2 * len(plain.phrase_songs)
     assert tiny_run.dances("test") is tiny_run.dances("test")  # loaded once
 
 
@@ -299,8 +299,8 @@ def test_the_lstm_is_trained_on_the_steps_of_the_training_dances_as_they_are(tin
 
 
 def test_the_style_of_a_run_is_a_distribution_of_its_song(tiny_run):
-    heard = tiny_run.run_styles("test")
-    assert heard.shape == (len(tiny_run.dances("test").run_rows), 3)
+    heard = tiny_run.phrase_styles("test")
+    assert heard.shape == (len(tiny_run.dances("test").phrase_rows), 3)
     torch.testing.assert_close(heard.sum(dim=1), torch.ones(len(heard)))
 
 
@@ -351,9 +351,9 @@ def test_a_corpus_travels_without_its_songs(copied, small_corpus, tmp_path, monk
 
 def test_what_is_remembered_is_from_the_middle_of_dances_and_knows_its_tempo(tiny_run):
     data, mmgan = tiny_run.dances("train"), tiny_run.mmgan
-    codes = mmgan.movements(data.runs(torch.arange(len(data.run_rows)))[0]).flatten(1)
+    codes = mmgan.movements(data.phrases(torch.arange(len(data.phrase_rows)))[0]).flatten(1)
     exactly = "donot_use_mm_for_euclid_dist"  # by products, distances near 0 are all rounding
     apart, nearest = torch.cdist(mmgan.repertoire.flatten(1), codes, compute_mode=exactly).min(dim=1)
     assert apart.max() < 1e-3
     torch.testing.assert_close(mmgan.repertoire_beat_s, data.beat_s()[nearest])
-    assert data.run_inside[nearest].all() and len(mmgan.repertoire_beat_s.unique()) > 3
+    assert data.phrase_inside[nearest].all() and len(mmgan.repertoire_beat_s.unique()) > 3

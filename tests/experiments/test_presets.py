@@ -20,9 +20,9 @@ def test_the_paper_preset_has_the_sizes_and_weights_of_the_publication():
         "lead_noise": 0,
     }  # fmt: skip
     of_gan = {
-        "dance_size": 512, "noise_size": 30, "hidden": 1024, "recurrent": True, "principal": False, "run": 3,
+        "dance_size": 512, "noise_size": 30, "hidden": 1024, "recurrent": True, "principal": False, "phrase": 3,
         "audio_size": 28, "audio_per_beat": False, "real_is_reconstruction": True, "adversarial_weight": 1,
-        "dance_adversarial_weight": 1, "critic_hears": True, "gradient_penalty": 0, "movement_weight": 1,
+        "dance_adversarial_weight": 1, "discriminator_hears": True, "gradient_penalty": 0, "movement_weight": 1,
         "pose_weight": 10, "music_kl_weight": 0, "repertoire": 0,
     }  # fmt: skip
     of_training = {"batch": 256, "learning_rate": 2e-4, "final_rate": 1, "clip": 0.5}
@@ -40,7 +40,7 @@ def test_what_is_linear_begins_with_no_more_directions_than_there_are(name):
     if chosen.vae.principal:
         assert not chosen.vae.recurrent  # it stands beside networks that take a unit, or a run, whole
         assert chosen.vae.movement_size <= UNIT_POSES * pose.feature_size(chosen.vae.dimensions)
-        assert chosen.gan.dance_size <= chosen.gan.run * chosen.gan.movement_size
+        assert chosen.gan.dance_size <= chosen.gan.phrase * chosen.gan.movement_size
 
 
 def test_demo_and_full_dance_in_3d_on_a_smooth_warp():

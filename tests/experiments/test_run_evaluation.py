@@ -127,7 +127,7 @@ def test_more_sets_stand_beside_the_controls_measured_as_they_are(tiny_run, real
     given = run_evaluation.compare(tiny_run, dances=real, more={"mine": real, "nobody": []})
     assert set(given.others) == OF_MODEL_FREE | {"mine"}  # without dances there is no set
     for one, other in zip(given.others["mine"], measured.others["real"], strict=True):
-        assert np.array_equal(one.poses, other.poses) and one.judged == other.judged
+        assert np.array_equal(one.poses, other.poses) and one.predicted_style == other.predicted_style
         np.testing.assert_array_equal(one.features["style"], other.features["style"])
 
 
@@ -137,7 +137,7 @@ def test_dances_to_a_song_of_their_own_stand_beside_its_beats(tiny_run, body_at)
     assert "shuffled" not in given.others  # one song has no other
 
 
-def test_the_feature_space_and_the_judge_are_those_of_the_judges(tiny_run, measured, real):
+def test_the_feature_space_and_the_predict_style_are_those_of_the_reference_run(tiny_run, measured, real):
     other = replace(tiny_run)
     for name in ("corpus", "mmgan", "_dances"):
         other.__dict__[name] = tiny_run.__dict__[name]
@@ -146,12 +146,12 @@ def test_the_feature_space_and_the_judge_are_those_of_the_judges(tiny_run, measu
         embed=lambda windows: -tiny_run.classifier(view).embed(windows),
         probabilities=lambda windows: torch.tensor([[0.0, 0.0, 1.0]]).expand(len(windows), -1),
     )
-    judges = SimpleNamespace(classifier=reversed_, corpus=tiny_run.corpus)
-    by_others = run_evaluation.compare(tiny_run, dances=real, judges=judges)
+    reference_run = SimpleNamespace(classifier=reversed_, corpus=tiny_run.corpus)
+    by_others = run_evaluation.compare(tiny_run, dances=real, reference_run=reference_run)
     for sample, own in zip(by_others.ours, measured.others["real"], strict=True):
         np.testing.assert_array_equal(sample.features["style"], -own.features["style"])
         np.testing.assert_array_equal(sample.features["motion"], own.features["motion"])
-        assert sample.judged == tiny_run.corpus.styles[2]
+        assert sample.predicted_style == tiny_run.corpus.styles[2]
 
 
 def test_the_style_space_is_the_hidden_layer_of_windows_of_4_s_8_frames_apart(tiny_run, real):
@@ -163,11 +163,13 @@ def test_the_style_space_is_the_hidden_layer_of_windows_of_4_s_8_frames_apart(ti
     assert embed(real[0].poses[:30]).shape == (1, 32)  # a shorter dance repeats its last pose
 
 
-def test_the_judge_names_the_style_that_most_of_a_dance_speaks_for(tiny_run, real):
+def test_the_predict_style_names_the_style_that_most_of_a_dance_speaks_for(tiny_run, real):
     seen = torch.tensor([[0.6, 0.4, 0.0]] * 3 + [[0.0, 0.9, 0.1]] * 2)  # means 0.36, 0.6 and 0.04
-    judge = SimpleNamespace(config=tiny_run.classifier("motion").config, probabilities=lambda windows: seen)
-    judges = SimpleNamespace(classifier=lambda view: judge if view == "motion" else None, corpus=tiny_run.corpus)
-    assert run_evaluation.judge(judges)(real[0].poses) == tiny_run.corpus.styles[1]
+    predict_style = SimpleNamespace(config=tiny_run.classifier("motion").config, probabilities=lambda windows: seen)
+    reference_run = SimpleNamespace(
+        classifier=lambda view: predict_style if view == "motion" else None, corpus=tiny_run.corpus
+    )
+    assert run_evaluation.style_predictor(reference_run)(real[0].poses) == tiny_run.corpus.styles[1]
 
 
 def test_ours_are_dances_of_following_seeds_to_each_song_with_the_songs_style(tiny_run):
@@ -303,7 +305,7 @@ def test_metrics_json_holds_the_table_the_protocol_and_the_commit(tiny_run, tabl
     for split in ("train", "validation", "test"):
         assert protocol["splits"][split] == [entry.name for entry in tiny_run.corpus.split(split)]
     assert protocol["seconds of test music"] == pytest.approx(60.0, abs=0.5)
-    assert protocol["style space"]["view"] == "dance" and protocol["style judge"]["view"] == "motion"
+    assert protocol["style space"]["view"] == "dance" and protocol["style predictor"]["view"] == "motion"
     assert protocol["kinematic beat detector"] and "100 bootstrap draws" in protocol["interval"]
     assert protocol["training steps"] == {}  # nothing is trained in this folder
     assert {"beat hit rate", "Frechet distance", "nearest training movement, cm"} < protocol["definitions"].keys()

@@ -29,7 +29,7 @@ pytestmark = [
 ]
 
 TRAINED = {
-    "no_gan": {"mmgan"}, "one_latent": {"vae", "mmgan"}, "deaf_critic": {"mmgan"}, "no_recon_m": {"mmgan"},
+    "no_gan": {"mmgan"}, "one_latent": {"vae", "mmgan"}, "deaf_discriminator": {"mmgan"}, "no_recon_m": {"mmgan"},
     "no_dance_game": {"mmgan"}, "no_recon_s": {"mmgan"}, "unit_warp": set(), "no_warp": set(), "random_dance": set(),
     "nearest_music": set(), "lstm": set(),
 }  # fmt: skip
@@ -315,12 +315,15 @@ def test_rows_of_a_study_lie_in_folders_of_their_own(whole):
     assert len({report.result_path(whole, *job) for job in runs}) == len(runs)
     for (row, fold, seed), run in runs.items():
         assert run.fold == fold and run.seed == seed and (run.corpus.split("validation") == []) is (fold is not None)
-        judges = report.experiment_of(whole, HEADLINE, fold, 0)
+        reference_run = report.experiment_of(whole, HEADLINE, fold, 0)
         assert run.variant == (row if row in VARIANTS else HEADLINE)
         if run.variant != HEADLINE:
-            assert run.base == str(judges.folder) and run.folder == report.result_path(whole, row, fold, seed).parent
+            assert (
+                run.base == str(reference_run.folder)
+                and run.folder == report.result_path(whole, row, fold, seed).parent
+            )
         elif row != HEADLINE:  # a baseline needs no models but those that measure it
-            assert run.folder == judges.folder
+            assert run.folder == reference_run.folder
     assert runs[HEADLINE, None, 0].folder == whole.folder
 
 

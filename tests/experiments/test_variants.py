@@ -26,7 +26,7 @@ CHANGES = {
         "gan.kl_weight": 2e-4,
         "gan.music_kl_weight": 2e-3,
     },
-    "deaf_critic": {"gan.critic_hears": False},
+    "deaf_discriminator": {"gan.discriminator_hears": False},
     "no_recon_m": {"gan.movement_weight": 0},
     "no_dance_game": {"gan.dance_adversarial_weight": 0, "gan.kl_weight": 0, "gan.music_kl_weight": 0},
     "no_recon_s": {"gan.style_weight": 0},
@@ -97,28 +97,28 @@ def test_a_variant_trains_the_models_that_it_changes_and_borrows_the_others(name
 
 
 @pytest.mark.parametrize(("name", "games"), [
-    ("d2m", {"adv^m"}), ("no_gan", set()), ("no_dance_game", {"adv^m"}), ("deaf_critic", {"adv^m"}),
+    ("d2m", {"adv^m"}), ("no_gan", set()), ("no_dance_game", {"adv^m"}), ("deaf_discriminator", {"adv^m"}),
     ("no_recon_m", {"adv^m"}), ("no_recon_s", {"adv^m"}), ("no_repertoire", {"adv^m", "adv^d"}),
 ])  # fmt: skip
-def test_a_game_that_is_left_out_is_not_played(played_runs, name, games):
+def test_a_game_that_is_left_out_is_not_played(played_phrases, name, games):
     model = variant_of(name)
     of_noise = games | {"KL^d of music"} if name == "no_repertoire" else set()
-    assert set(model(played_runs, 0, "generator")) == LOSSES | of_noise
-    judged = set()
-    if "critic" in model.players():
-        judged = {loss.split(" ")[0] for loss in model(played_runs, 0, "critic")} - {"total"}
-    assert judged == games
+    assert set(model(played_phrases, 0, "generator")) == LOSSES | of_noise
+    discriminator_losses = set()
+    if "discriminator" in model.players():
+        discriminator_losses = {loss.split(" ")[0] for loss in model(played_phrases, 0, "discriminator")} - {"total"}
+    assert discriminator_losses == games
 
 
 @pytest.mark.parametrize(("name", "left_out", "by"), [
     ("no_recon_m", "recon^m", "movement_weight"), ("no_recon_s", "recon^s", "style_weight"),
     ("no_dance_game", "KL^d", "kl_weight"),
 ])  # fmt: skip
-def test_what_is_left_out_has_no_part_in_what_is_minimised(played_runs, name, left_out, by):
+def test_what_is_left_out_has_no_part_in_what_is_minimised(played_phrases, name, left_out, by):
     def losses(of: str) -> dict[str, torch.Tensor]:
         model = variant_of(of)
         torch.manual_seed(3)  # the same noise for all
-        return model(played_runs, 0, "generator")
+        return model(played_phrases, 0, "generator")
 
     whole, without = losses("d2m"), losses(name)
     weight = getattr(preset("tiny").gan, by)
@@ -127,16 +127,24 @@ def test_what_is_left_out_has_no_part_in_what_is_minimised(played_runs, name, le
     assert (without["total"] - whole["total"]).abs() > 1e-6
 
 
-@pytest.mark.parametrize(("name", "hears"), [("d2m", True), ("deaf_critic", False)])
+@pytest.mark.parametrize(("name", "hears"), [("d2m", True), ("deaf_discriminator", False)])
 @pytest.mark.parametrize("audio_per_beat", [True, False])
-def test_the_verdict_of_a_deaf_critic_does_not_depend_on_the_music(played_runs, name, hears, audio_per_beat):
-    model, codes, audio = variant_of(name, audio_per_beat=audio_per_beat), played_runs["codes"], played_runs["audio"]
-    verdicts = [model.judge_movements(codes, heard) for heard in (audio, 5 + audio.flip(0))]
-    assert torch.equal(*verdicts) is not hears
-    assert (model.judge_movements(codes.flip(0), audio) - verdicts[0]).abs().max() > 1e-5  # it still judges movements
-    weight = model.movement_critic
-    assert [w.shape for w in weight.parameters()] == [  # a critic of the same size, so that only its hearing differs
-        w.shape for w in variant_of("d2m", audio_per_beat=audio_per_beat).movement_critic.parameters()
+def test_the_logit_of_a_deaf_discriminator_does_not_depend_on_the_music(played_phrases, name, hears, audio_per_beat):
+    model, codes, audio = (
+        variant_of(name, audio_per_beat=audio_per_beat),
+        played_phrases["codes"],
+        played_phrases["audio"],
+    )
+    head_logits = [model.discriminate_movements(codes, heard) for heard in (audio, 5 + audio.flip(0))]
+    assert torch.equal(*head_logits) is not hears
+    assert (
+        model.discriminate_movements(codes.flip(0), audio) - head_logits[0]
+    ).abs().max() > 1e-5  # it still reference_run movements
+    weight = model.movement_discriminator
+    assert [
+        w.shape for w in weight.parameters()
+    ] == [  # a discriminator of the same size, so that only its hearing differs
+        w.shape for w in variant_of("d2m", audio_per_beat=audio_per_beat).movement_discriminator.parameters()
     ]
 
 

@@ -17,8 +17,8 @@ ONE = torch.tensor(1.0)  # a beat that lasts a second
 
 
 def remembering(**changes) -> MMGAN:
-    """An MM-GAN whose repertoire are 12 runs of three movements that say 10 * run + movement, kept to the digit by
-    E_dan and G_dan, four runs each of three styles."""
+    """An MM-GAN whose repertoire are 12 phrases of three movements that say 10 * phrase + movement, kept to the digit by
+    E_dan and G_dan, four phrases each of three styles."""
     model = new_mmgan(replace(GAN, dance_size=24, **changes)).eval()
     said = 10.0 * torch.arange(12)[:, None, None] + torch.arange(3)[:, None]
     model.repertoire.copy_(said.expand(12, 3, 8))
@@ -29,7 +29,7 @@ def remembering(**changes) -> MMGAN:
 
 
 def composed(model: MMGAN, s: torch.Tensor, seeds=(0,)) -> torch.Tensor:
-    """What movements say: (dances, runs, run)."""
+    """What movements say: (dances, phrases, phrase)."""
     audio = torch.randn(12 * len(s), 28, generator=torch.Generator().manual_seed(9))
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
     codes = Composer(model).compose(s, torch.ones(len(s)), audio, generators)
@@ -37,16 +37,16 @@ def composed(model: MMGAN, s: torch.Tensor, seeds=(0,)) -> torch.Tensor:
     return codes[..., 0].T.unflatten(1, (len(s), 3))
 
 
-def test_a_composed_run_is_one_that_is_remembered_of_the_style_that_is_heard():
+def test_a_composed_phrase_is_one_that_is_remembered_of_the_style_that_is_heard():
     s = torch.eye(3)[[0, 2, 2, 1]]
     said = composed(remembering(), s, range(20)).round().int()
     assert (said % 10 == torch.arange(3)).all() and (said // 10 == said[..., :1] // 10).all()
     assert (said[..., 0] // 40 == torch.tensor([0, 2, 2, 1])).all()
-    assert len(set(said[:, 0, 0].tolist())) == 4  # twenty dances begin with each of the four runs
+    assert len(set(said[:, 0, 0].tolist())) == 4  # twenty dances begin with each of the four phrases
 
 
 @pytest.mark.parametrize(("heard", "share"), [((0.5, 0.5, 0.0), 0.5), ((0.6, 0.4, 0.0), 1 / (1 + 2.718281828**-4))])
-def test_of_an_undecided_style_runs_are_drawn_by_how_well_they_fit(heard, share):
+def test_of_an_undecided_style_phrases_are_drawn_by_how_well_they_fit(heard, share):
     composer = Composer(remembering())
     drawn = composer.draw(torch.tensor(heard), ONE, 2000, [torch.Generator().manual_seed(0)])[0, :, 0].round() // 40
     # Of 2,000 draws, five deviations of sqrt(p (1 - p) / 2000) at most.
@@ -54,7 +54,7 @@ def test_of_an_undecided_style_runs_are_drawn_by_how_well_they_fit(heard, share)
     assert (drawn < 2).all()  # e^-10 against e^-20: none of 2,000
 
 
-def test_runs_are_drawn_that_were_danced_at_the_tempo_of_the_music():
+def test_phrases_are_drawn_that_were_danced_at_the_tempo_of_the_music():
     model = remembering()
     model.repertoire_beat_s.copy_(torch.tensor([0.5, 0.55, 0.6, 1.0]).repeat(3))
     generator = torch.Generator().manual_seed(0)
@@ -70,70 +70,72 @@ def test_a_draw_varies_what_is_remembered_as_the_encoder_is_unsure_of_it():
     model = remembering()
     model.encode_dance = lambda codes: (codes.flatten(1), torch.linspace(-4, 2, 24).expand(len(codes), -1))
     (drawn,) = Composer(model).draw(torch.eye(3)[0], ONE, 4000, [torch.Generator().manual_seed(0)])
-    _, run = torch.unique((drawn[:, 0] / 10).round(), return_inverse=True)
+    _, phrase = torch.unique((drawn[:, 0] / 10).round(), return_inverse=True)
     for number in range(4):
-        deviation = drawn[run == number].std(0)
+        deviation = drawn[phrase == number].std(0)
         torch.testing.assert_close(deviation, torch.exp(torch.linspace(-4, 2, 24) / 2), rtol=0.12, atol=0)
 
 
-def test_what_the_critic_takes_for_real_is_what_follows():
+def test_what_the_discriminator_takes_for_real_is_what_follows():
     model, asked = remembering(), []
 
-    def judge(codes: torch.Tensor, audio: torch.Tensor) -> torch.Tensor:
+    def predict_style(codes: torch.Tensor, audio: torch.Tensor) -> torch.Tensor:
         asked.append((codes, audio))
         said = codes[..., 0].round()
-        # Only the run that has the next number follows, whichever movements of the two are in the window.
+        # Only the phrase that has the next number follows, whichever movements of the two are in the window.
         return torch.where((said[:, -1] // 10 - said[:, 0] // 10) == 1, 50.0, -50.0)[:, None]
 
-    model.judge_movements = judge
+    model.discriminate_movements = predict_style
     model.config = replace(GAN, dance_size=24, candidates=200)
     said = composed(model, torch.ones(3, 3) / 3, seeds=(1, 2)).round().int() // 10
     follows = [int(b - a) == 1 for dance in said[..., 0] for a, b in pairwise(dance) if a < 11]
     assert follows and all(follows)
     audio = torch.randn(36, 28, generator=torch.Generator().manual_seed(9))
-    # After each run but the last: windows that begin with its second movement, of two dances and then with its third.
-    for (codes, heard), run in zip(asked, (0, 1), strict=True):
+    # After each phrase but the last: windows that begin with its second movement, of two dances and then with its third.
+    for (codes, heard), phrase in zip(asked, (0, 1), strict=True):
         assert codes.shape == (2 * 2 * 200, 3, 8)
-        for window, first in enumerate((12 * run + 4, 12 * run + 8)):
+        for window, first in enumerate((12 * phrase + 4, 12 * phrase + 8)):
             its = slice(400 * window, 400 * (window + 1))
             assert (heard[its] == audio[first : first + 12]).all()  # the beats that it is danced to
             kept = codes[its, :, 0].round() // 10 == codes[its, :1, 0].round() // 10
             assert kept[:, : 2 - window].all()
-            begun = codes[its, 0, 0].round() // 10  # the draws of a dance stand beside its own last run
-            assert (begun[:200] == said[0, run, 0]).all() and (begun[200:] == said[1, run, 0]).all()
+            begun = codes[its, 0, 0].round() // 10  # the draws of a dance stand beside its own last phrase
+            assert (begun[:200] == said[0, phrase, 0]).all() and (begun[200:] == said[1, phrase, 0]).all()
 
 
-def test_the_critic_sees_what_is_made_of_a_run_that_is_remembered():
+def test_the_discriminator_sees_what_is_made_of_a_phrase_that_is_remembered():
     model, seen = remembering(), []
     model.decode_dance = lambda z_dan: z_dan.unflatten(1, (3, 8)) + 1000
-    model.judge_movements = lambda codes, audio: seen.append(codes) or torch.zeros(len(codes), 1)
+    model.discriminate_movements = lambda codes, audio: seen.append(codes) or torch.zeros(len(codes), 1)
     model.config = replace(GAN, dance_size=24, candidates=7)
     composed(model, torch.ones(3, 3) / 3)
     assert len(seen) == 2 and all((codes > 999).all() for codes in seen)
 
 
-def test_chances_are_those_of_the_critic():
+def test_chances_are_those_of_the_discriminator():
     model = remembering()
-    model.judge_movements = lambda codes, audio: torch.where(codes[:, -1, :1].round() // 10 == 3, 1.0986, 0.0)  # ln 3
+    model.discriminate_movements = lambda codes, audio: torch.where(
+        codes[:, -1, :1].round() // 10 == 3, 1.0986, 0.0
+    )  # ln 3
     model.config = replace(GAN, dance_size=24, candidates=40)
     said = composed(model, torch.eye(3)[[0, 0]], range(300))[:, 1, 0].round() // 10
-    # Among four runs drawn as often, one that is three times as likely: 3 of 6. Five deviations of 0.029.
+    # Among four phrases drawn as often, one that is three times as likely: 3 of 6. Five deviations of 0.029.
     assert float((said == 3).float().mean()) == pytest.approx(0.5, abs=0.15)
 
 
-def test_without_a_game_a_run_is_drawn_once_and_taken(monkeypatch):
+def test_without_a_game_a_phrase_is_drawn_once_and_taken(monkeypatch):
     model, asked, drawn = remembering(adversarial_weight=0.0), [], Composer._drawn
-    monkeypatch.setattr(model, "judge_movements", None)
+    monkeypatch.setattr(model, "discriminate_movements", None)
     monkeypatch.setattr(Composer, "_drawn", lambda *given: asked.append(drawn(*given)) or asked[-1])
     said = composed(model, torch.eye(3)[[1, 1, 1]])
-    assert [runs.shape for runs in asked] == [(1, 3, 1)]
+    assert [phrases.shape for phrases in asked] == [(1, 3, 1)]
     assert torch.equal(said[0, :, 0].round() / 10, asked[0][0, :, 0].float())
 
 
-def test_the_first_run_has_nothing_to_follow():
+def test_the_first_phrase_has_nothing_to_follow():
     model = remembering()
     model.config = replace(GAN, dance_size=24, candidates=5)
-    model.judge_movements = lambda codes, audio: torch.where(codes[:, -1, :1].round() // 10 == 3, 50.0, 0.0)
+    model.discriminate_movements = lambda codes, audio: torch.where(codes[:, -1, :1].round() // 10 == 3, 50.0, 0.0)
     said = composed(model, torch.eye(3)[[0, 0]], range(200))[:, :, 0].round() // 10
     assert float((said[:, 0] == 3).float().mean()) == pytest.approx(0.25, abs=0.16)  # five deviations of 0.031
     assert float((said[:, 1] == 3).float().mean()) == pytest.approx(1 - 0.75**5, abs=0.16)  # one of five draws is 3

@@ -106,7 +106,7 @@ def test_a_style_that_is_asked_for_is_one_hot_and_names_the_dance(dancer, monkey
     asked, compose = [], Composer.compose
     monkeypatch.setattr(Composer, "compose", lambda self, s, *given: asked.append(s) or compose(self, s, *given))
     (dance,) = generate.dance_to(dancer, STEADY, None, wanted="zumba")
-    # 61 beats from -0.2 s to the end: 16 movements and one to spare, in runs of three.
+    # 61 beats from -0.2 s to the end: 16 movements and one to spare, in phrases of three.
     assert dance.style == "zumba" and torch.equal(asked[0], torch.tensor([[0.0, 0, 1]]).repeat(6, 1))
     (own,) = generate.dance_to(dancer, STEADY, None)
     assert asked[1].shape == (6, 3) and torch.allclose(asked[1].sum(1), torch.ones(6)) and (asked[1] < 1).all()
@@ -116,7 +116,7 @@ def test_a_style_that_is_asked_for_is_one_hot_and_names_the_dance(dancer, monkey
         assert np.abs(one.poses - other.poses).max() > 1e-3
 
 
-def test_what_the_critic_hears_beside_a_movement_are_its_beats():
+def test_what_the_discriminator_hears_beside_a_movement_are_its_beats():
     beats_s = np.arange(-0.2, 30.4, 0.5)
     time = np.arange(frame_count(30.0))[:, None] / FPS
     heard = generate.song_audio(np.repeat(time, 28, axis=1), beats_s, 18)
@@ -133,14 +133,16 @@ def test_what_the_critic_hears_beside_a_movement_are_its_beats():
 
 def test_the_style_is_heard_over_a_minute_and_follows_a_song_that_changes(dancer, monkeypatch):
     beats_s = np.arange(-0.2, 180.4, 0.5)
-    ballet_first = torch.eye(3)[(torch.arange(31) >= 15).long()]  # run i is danced at 6 i + 3 s: all of 90 s is ballet
+    ballet_first = torch.eye(3)[
+        (torch.arange(31) >= 15).long()
+    ]  # phrase i is danced at 6 i + 3 s: all of 90 s is ballet
     monkeypatch.setattr(type(dancer.music_style), "probabilities", lambda self, windows: ballet_first)
     features = np.zeros((frame_count(180.0), 28), np.float32)
     s = generate.song_style(dancer, features, beats_s)
     assert s.shape == (31, 3) and torch.allclose(s.sum(1), torch.ones(31))
     assert torch.equal(s[:10], ballet_first[:10]) and torch.equal(s[-10:], ballet_first[-10:])
     middle = s[10:20, 0]
-    # From one to the other within a minute, that is, one by one of the ten or eleven runs which it holds.
+    # From one to the other within a minute, that is, one by one of the ten or eleven phrases which it holds.
     assert (middle.diff() < 0).all() and middle[0] > 0.89 and middle[-1] < 0.11
 
 
@@ -216,7 +218,7 @@ def test_dances_that_are_made_some_at_a_time_are_the_same_in_order(dancer, monke
     np.testing.assert_allclose(last.poses, at_once[-1].poses, atol=1e-4)
 
 
-def test_the_beats_of_each_run_are_as_long_as_the_songs_are_there():
-    beats_s = np.r_[np.arange(12) * 0.5, 6 + np.arange(12) * 0.75]  # 24 beats: two runs, and a third past the end
+def test_the_beats_of_each_phrase_are_as_long_as_the_songs_are_there():
+    beats_s = np.r_[np.arange(12) * 0.5, 6 + np.arange(12) * 0.75]  # 24 beats: two phrases, and a third past the end
     lengths = generate.beat_lengths(beats_s, 3, 3)
     assert lengths.tolist() == pytest.approx([0.5, 0.75, 0.75])

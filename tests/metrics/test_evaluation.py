@@ -208,7 +208,7 @@ def test_arrays_alone_are_enough_2d_ones_too_whose_3d_scores_have_none():
     without = {name: row["reason"] for name, row in found.items() if row["value"] is None}
     assert without == {
         "bone variation": "2D", "foot sliding, m/s": "2D", "foot contact, m²/s²": "2D",
-        "style consistency": "not judged", "multimodality (motion)": "one dance a song",
+        "style consistency": "no style classifier", "multimodality (motion)": "one dance a song",
     }  # fmt: skip
     assert found["beat F1"]["value"] > 0.6 > found["beat F1"]["controls"]["random"]["value"]
 
@@ -221,19 +221,19 @@ def test_lists_of_numbers_are_taken_as_arrays_are(table):
         assert row["value"] == pytest.approx(table[name]["value"]), name
 
 
-def test_a_space_and_a_judge_add_their_scores():
+def test_a_space_and_a_predict_style_add_their_scores():
     mean = lambda poses: pose.body_frame(poses).mean(axis=0).reshape(1, -1)[:, :3]  # noqa: E731
-    found = evaluation.evaluate(OURS, SONGS, REFERENCE, spaces={"mine": mean}, judge=lambda poses: "zumba")
+    found = evaluation.evaluate(OURS, SONGS, REFERENCE, spaces={"mine": mean}, predict_style=lambda poses: "zumba")
     assert set(found) == set(DANCE_SCORES) | OF_SETS | {name.replace("motion", "mine") for name in OF_SETS}
     assert found["style consistency"]["value"] == 0.5  # two of four dances are zumbas
     assert found["Frechet distance (mine), zumba"]["value"] > 0
 
 
-def test_a_judge_sees_the_dances_that_are_scored_and_none_that_they_are_measured_by():
-    judged = []
-    judge = lambda poses: judged.append(poses) or "zumba"  # noqa: E731
-    evaluation.compare(OURS[:3], SONGS, REFERENCE, {"real": REAL[:1]}, judge=judge)
-    assert len(judged) == 3 + 1 + 2 * 3  # ours, real, and a held pose and a copy to each song
+def test_a_predict_style_sees_the_dances_that_are_scored_and_none_that_they_are_measured_by():
+    predicted_style = []
+    predict_style = lambda poses: predicted_style.append(poses) or "zumba"  # noqa: E731
+    evaluation.compare(OURS[:3], SONGS, REFERENCE, {"real": REAL[:1]}, predict_style=predict_style)
+    assert len(predicted_style) == 3 + 1 + 2 * 3  # ours, real, and a held pose and a copy to each song
 
 
 def test_the_seed_is_0_where_none_is_given():
@@ -293,7 +293,7 @@ def test_beats_are_told_from_those_of_real_dances_to_other_beats_and_other_score
 
 
 def test_every_control_whose_motion_is_made_is_told_and_one_that_moves_as_real_dancers_do_is_not():
-    made = ["mean_pose", "untrained", "prior", "codes", "style_codes", "runs", "pasted"]
+    made = ["mean_pose", "untrained", "prior", "codes", "style_codes", "phrases", "pasted"]
     sets = ["ours", "real", "shuffled", "random", "copy", "asked", "seen", *reversed(made)]
     found = evaluation.table({name: {"freeze share": spread(0.1, 0.2)} for name in sets})
     assert found["freeze share"]["as good as real"] == made
@@ -418,13 +418,16 @@ def test_markdown_shows_values_intervals_controls_and_what_is_as_good_as_real(ta
     assert sliding == f"| foot sliding, m/s | lower | **{value}** | {low} to {high} | {real} | 0 | mean pose |"
     assert style == "| style consistency | higher | **–** | – | – | – |  |"
     everything = evaluation.as_markdown(table).split("\n")
-    without = ("style consistency", "multimodality (motion)")  # no judge, one dance a song: no row if not asked for
+    without = (
+        "style consistency",
+        "multimodality (motion)",
+    )  # no predict_style, one dance a song: no row if not asked for
     assert [line.split(" | ")[0][2:] for line in everything[2:]] == [name for name in table if name not in without]
     assert {line.count("|") for line in everything} == {14}
 
 
 def test_markdown_has_a_dash_where_a_row_lacks_a_control_and_no_column_that_the_table_lacks():
-    row = {"value": 1.0, "low": 0.5, "high": 2.0, "better": "higher", "as good as real": ["real_random", "runs"]}
+    row = {"value": 1.0, "low": 0.5, "high": 2.0, "better": "higher", "as good as real": ["real_random", "phrases"]}
     table = {
         "first": row | {"controls": {"real": {"value": 0.25}, "mean_pose": {"value": 3.0}}},
         "second": row | {"controls": {"mean_pose": {"value": 4.0}}},
@@ -432,8 +435,8 @@ def test_markdown_has_a_dash_where_a_row_lacks_a_control_and_no_column_that_the_
     assert evaluation.as_markdown(table, columns=["mean_pose", "nobody", "real"]).split("\n") == [
         "| score | better | ours | 95 % | mean pose | real | as good as real |",
         "| --- | --- | --- | --- | --- | --- | --- |",
-        "| first | higher | **1** | 0.5 to 2 | 3 | 0.25 | real random, runs |",
-        "| second | higher | **1** | 0.5 to 2 | 4 | – | real random, runs |",
+        "| first | higher | **1** | 0.5 to 2 | 3 | 0.25 | real random, phrases |",
+        "| second | higher | **1** | 0.5 to 2 | 4 | – | real random, phrases |",
     ]
 
 

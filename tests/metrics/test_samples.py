@@ -26,7 +26,7 @@ def same_but(one: Sample, other: Sample, *changed: str) -> bool:
 def test_a_dance_is_measured_in_its_own_frames_beside_the_beats_given():
     danced = dance("c")
     (found,) = measured(danced)
-    assert (found.song, found.style, found.judged) == ("c", "zumba", "")
+    assert (found.song, found.style, found.predicted_style) == ("c", "zumba", "")
     np.testing.assert_array_equal(found.poses, danced.poses)
     np.testing.assert_array_equal(found.music_beats_s, beats("c"))
     np.testing.assert_array_equal(found.kinematic_beats_s, kinematic_beats(danced.poses)[0])
@@ -53,14 +53,14 @@ def test_two_dances_to_one_song_are_two_samples_in_the_order_given():
         np.testing.assert_array_equal(some.poses, danced.poses)
 
 
-def test_spaces_and_the_judge_are_asked_about_each_dance():
+def test_spaces_and_the_predict_style_are_asked_about_each_dance():
     asked = []
     found = measure(
         [dance("a"), dance("b")], beats_of([dance("a"), dance("b")]),
         {"mine": lambda poses: poses.mean(axis=(0, 1))[None]},
         lambda poses: asked.append(len(poses)) or "tango",
     )  # fmt: skip
-    assert asked == [300, 300] and [some.judged for some in found] == ["tango", "tango"]
+    assert asked == [300, 300] and [some.predicted_style for some in found] == ["tango", "tango"]
     for some in found:
         assert list(some.features) == ["mine", "motion"]
         np.testing.assert_array_equal(some.features["mine"][0], some.poses.mean(axis=(0, 1)))

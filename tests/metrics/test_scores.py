@@ -127,9 +127,9 @@ def test_bodies_are_measured_in_metres_and_seconds():
     assert found["freeze share"].value == 0
 
 
-def test_style_consistency_is_the_share_of_dances_that_are_judged_to_be_of_their_style():
-    judged = [sample(song, judged="ballet" if song == "b" else "zumba") for song in "abcd"]
-    assert value(judged, "style consistency") == 0.75
+def test_style_consistency_is_the_share_of_dances_that_are_predicted_style_to_be_of_their_style():
+    predicted_style = [sample(song, predicted_style="ballet" if song == "b" else "zumba") for song in "abcd"]
+    assert value(predicted_style, "style consistency") == 0.75
 
 
 def test_a_frozen_dance_is_frozen_and_says_why_it_has_neither_jumps_nor_hits():
@@ -167,7 +167,7 @@ def test_a_dance_whose_jumps_cannot_be_measured_has_none_and_the_others_keep_the
             "beat hit rate away from seams",
             "no seams, or no kinematic beats there",
         ),
-        ({"judged": ""}, "style consistency", "not judged"),
+        ({"predicted_style": ""}, "style consistency", "no style classifier"),
         ({"poses": walk(SPAN)}, "nearest training movement, cm", "shorter than a movement"),
         *(({"poses": walk(dimensions=2)}, name, "2D") for name in sorted(THREE)),
         ({}, "multimodality (motion)", "one dance a song"),

@@ -1,4 +1,4 @@
-"""The MM-GAN: who is trained by which loss, what is linear in it, what each network hears, what critics must tell."""
+"""The MM-GAN: who is trained by which loss, what is linear in it, what each network hears, what discriminators must tell."""
 
 from dataclasses import replace
 
@@ -26,10 +26,10 @@ def owned(model: MMGAN, player: str) -> set[int]:
 
 
 @pytest.mark.parametrize(("of_movements", "of_dances", "players"), [
-    (0.02, 0.02, ["critic", "generator"]), (0.02, 0.0, ["critic", "generator"]), (0.0, 0.02, ["critic", "generator"]),
+    (0.02, 0.02, ["discriminator", "generator"]), (0.02, 0.0, ["discriminator", "generator"]), (0.0, 0.02, ["discriminator", "generator"]),
     (0.0, 0.0, ["generator"]),
 ])  # fmt: skip
-def test_critics_play_before_makers_and_only_where_there_is_a_game(of_movements, of_dances, players):
+def test_discriminators_play_before_makers_and_only_where_there_is_a_game(of_movements, of_dances, players):
     config = replace(INVENTING_GAN, adversarial_weight=of_movements, dance_adversarial_weight=of_dances)
     assert list(new_mmgan(config).players()) == players
 
@@ -38,32 +38,32 @@ def test_critics_play_before_makers_and_only_where_there_is_a_game(of_movements,
 def test_a_player_owns_its_weights_alone_and_the_vae_is_nobodys(config):
     model = new_mmgan(config)
     of_vae = {id(weight) for weight in model.vae.parameters()}
-    critic, generator = owned(model, "critic"), owned(model, "generator")
-    assert not critic & generator and not (critic | generator) & of_vae
-    assert critic | generator | of_vae == {id(weight) for weight in model.parameters()}
+    discriminator, generator = owned(model, "discriminator"), owned(model, "generator")
+    assert not discriminator & generator and not (discriminator | generator) & of_vae
+    assert discriminator | generator | of_vae == {id(weight) for weight in model.parameters()}
     assert not any(weight.requires_grad for weight in model.vae.parameters())
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=NAMES)
-def test_the_step_of_the_critics_reaches_no_other_weights(played_runs, config):
+def test_the_step_of_the_discriminators_reaches_no_other_weights(played_phrases, config):
     model = new_mmgan(config)
-    model(played_runs, 0, "critic")["total"].backward()
+    model(played_phrases, 0, "discriminator")["total"].backward()
     for weight in model.parameters():
-        if id(weight) in owned(model, "critic"):
+        if id(weight) in owned(model, "discriminator"):
             assert torch.isfinite(weight.grad).all()
         else:
             assert weight.grad is None
-    assert any(weight.grad.abs().max() > 0 for weight in model.players()["critic"])
+    assert any(weight.grad.abs().max() > 0 for weight in model.players()["discriminator"])
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=NAMES)
-def test_what_the_makers_learn_does_not_depend_on_the_step_of_the_critics(played_runs, config):
-    # In training the critics' gradients are cleared by their own optimiser, not by the makers': neither may add to the
+def test_what_the_makers_learn_does_not_depend_on_the_step_of_the_discriminators(played_phrases, config):
+    # In training the discriminators' gradients are cleared by their own optimiser, not by the makers': neither may add to the
     # other's.
-    def gradients(critics_first: bool) -> list[torch.Tensor]:
-        model, given = new_mmgan(config), {name: rows.clone() for name, rows in played_runs.items()}
-        if critics_first:
-            model(given, 0, "critic")["total"].backward()
+    def gradients(discriminators_first: bool) -> list[torch.Tensor]:
+        model, given = new_mmgan(config), {name: rows.clone() for name, rows in played_phrases.items()}
+        if discriminators_first:
+            model(given, 0, "discriminator")["total"].backward()
         torch.manual_seed(2)
         model(given, 0, "generator")["total"].backward()
         return [weight.grad for weight in model.players()["generator"]]
@@ -72,24 +72,24 @@ def test_what_the_makers_learn_does_not_depend_on_the_step_of_the_critics(played
         assert alone is not None and torch.equal(alone, after)
 
 
-@pytest.mark.parametrize("player", ["critic", "generator"])
-def test_the_vae_stays_as_it_was(played_runs, player):
+@pytest.mark.parametrize("player", ["discriminator", "generator"])
+def test_the_vae_stays_as_it_was(played_phrases, player):
     model = new_mmgan()
     before = {name: value.clone() for name, value in model.vae.state_dict().items()}
     optimiser = torch.optim.Adam([weight for weight in model.parameters() if weight.requires_grad], lr=0.1)
     for step in range(3):
         optimiser.zero_grad()
-        model(played_runs, step, player)["total"].backward()
+        model(played_phrases, step, player)["total"].backward()
         optimiser.step()
     assert all(torch.equal(value, before[name]) for name, value in model.vae.state_dict().items())
 
 
-def test_a_step_of_the_makers_lowers_their_loss(played_runs):
+def test_a_step_of_the_makers_lowers_their_loss(played_phrases):
     model, losses = new_mmgan(), []
     weights = model.players()["generator"]
     for _ in range(2):
         torch.manual_seed(3)  # the same noise before and after the step
-        losses.append(model(played_runs, 0, "generator")["total"])
+        losses.append(model(played_phrases, 0, "generator")["total"])
         model.zero_grad()
         losses[-1].backward()
         norm = torch.stack([weight.grad.norm() for weight in weights]).norm()
@@ -99,7 +99,7 @@ def test_a_step_of_the_makers_lowers_their_loss(played_runs):
     assert losses[1] < losses[0]
 
 
-def test_runs_are_rebuilt_before_any_training_from_as_many_numbers_as_they_differ_in():
+def test_phrases_are_rebuilt_before_any_training_from_as_many_numbers_as_they_differ_in():
     model, generator = new_mmgan(), torch.Generator().manual_seed(0)
     model.code_scale.copy_(torch.linspace(0.2, 2.0, 8))
     shares = torch.randn(200, GAN.dance_size, generator=generator)
@@ -112,38 +112,40 @@ def test_runs_are_rebuilt_before_any_training_from_as_many_numbers_as_they_diffe
     assert torch.equal(log_variance, torch.full_like(log_variance, SURE))
 
 
-def test_all_that_makes_learns_and_what_is_linear_with_it(played_runs):
+def test_all_that_makes_learns_and_what_is_linear_with_it(played_phrases):
     model = new_mmgan()
     weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
     before = {name: weight.detach().clone() for name, weight in weights.items()}
     optimiser = torch.optim.Adam(model.players()["generator"], lr=0.01)  # moves what has any gradient
     for step in range(4):  # residual layers within networks that begin as nothing wait for both of their ends to move
         optimiser.zero_grad()
-        model(played_runs, step, "generator")["total"].backward()
+        model(played_phrases, step, "generator")["total"].backward()
         optimiser.step()
     moved = {name for name, weight in weights.items() if not torch.equal(weight, before[name])}
     assert moved == {name for name, weight in weights.items() if id(weight) in owned(model, "generator")}
 
 
 @pytest.mark.parametrize("config", [GAN, PAPER_GAN], ids=["demo", "paper"])
-def test_the_critic_of_movements_hears_the_music(played_runs, config):
-    model, codes, audio = new_mmgan(config), played_runs["codes"], played_runs["audio"]
+def test_the_discriminator_of_movements_hears_the_music(played_phrases, config):
+    model, codes, audio = new_mmgan(config), played_phrases["codes"], played_phrases["audio"]
     louder = audio.clone()
     louder[:, 5] += 3.0
-    assert ((model.judge_movements(codes, audio) - model.judge_movements(codes, louder)).abs() > 1e-5).all()
-    exchanged = audio.flip(1)  # the same beats in another order: the mean of the run is the same
-    heard = (model.judge_movements(codes, audio) - model.judge_movements(codes, exchanged)).abs()
+    assert (
+        (model.discriminate_movements(codes, audio) - model.discriminate_movements(codes, louder)).abs() > 1e-5
+    ).all()
+    exchanged = audio.flip(1)  # the same beats in another order: the mean of the phrase is the same
+    heard = (model.discriminate_movements(codes, audio) - model.discriminate_movements(codes, exchanged)).abs()
     # 1e-6 is the rounding of a mean of 12 numbers in another order; what is heard beat by beat is far more.
     assert (heard > 1e-4).all() if config.audio_per_beat else (heard < 1e-6).all()
 
 
-def test_a_direction_counts_as_much_as_its_scale_for_all_who_see_codes(played_runs):
-    model, codes = new_mmgan(), played_runs["codes"]
-    before = model.judge_movements(codes, played_runs["audio"]), *model.encode_dance(codes)
+def test_a_direction_counts_as_much_as_its_scale_for_all_who_see_codes(played_phrases):
+    model, codes = new_mmgan(), played_phrases["codes"]
+    before = model.discriminate_movements(codes, played_phrases["audio"]), *model.encode_dance(codes)
     model.code_scale.copy_(torch.linspace(0.5, 4.0, 8))
     told = codes / model.code_scale
     for old, new in zip(
-        before, (model.judge_movements(told, played_runs["audio"]), *model.encode_dance(told)), strict=True
+        before, (model.discriminate_movements(told, played_phrases["audio"]), *model.encode_dance(told)), strict=True
     ):
         torch.testing.assert_close(new, old, atol=1e-5, rtol=0)
     z_dan = before[1]
@@ -152,7 +154,7 @@ def test_a_direction_counts_as_much_as_its_scale_for_all_who_see_codes(played_ru
     torch.testing.assert_close(again, model.decode_dance(z_dan), atol=1e-5, rtol=0)
 
 
-def test_what_the_repertoire_might_bring_begins_as_one_run_and_goes_on_as_another_of_its_style():
+def test_what_the_repertoire_might_bring_begins_as_one_phrase_and_goes_on_as_another_of_its_style():
     torch.manual_seed(0)
     # Run r of style r // 3, its movements m: codes that say 10 r + m.
     codes = (10.0 * torch.arange(9)[:, None, None] + torch.arange(3)[:, None]).expand(9, 3, 8)
@@ -162,10 +164,10 @@ def test_what_the_repertoire_might_bring_begins_as_one_run_and_goes_on_as_anothe
         said = model.recombined(codes, styles)
         assert (said == said[..., :1]).all()  # movements stay whole
         for number, movements in enumerate(said[..., 0].int().tolist()):
-            run, place = [m // 10 for m in movements], [m % 10 for m in movements]
-            kept = run.count(number)
-            assert run[:kept] == [number] * kept and place[:kept] == list(range(kept))
-            other = set(run[kept:])
+            phrase, place = [m // 10 for m in movements], [m % 10 for m in movements]
+            kept = phrase.count(number)
+            assert phrase[:kept] == [number] * kept and place[:kept] == list(range(kept))
+            other = set(phrase[kept:])
             assert len(other) == 1 and other != {number} and other.pop() // 3 == number // 3
             assert place[kept:] == list(range(3 - kept))
             lengths.add(kept)
@@ -173,7 +175,7 @@ def test_what_the_repertoire_might_bring_begins_as_one_run_and_goes_on_as_anothe
 
 
 @pytest.mark.parametrize(("changed", "told"), [
-    ({"run": 1}, "a run is of 1 units; expected two at least"),
+    ({"phrase": 1}, "a phrase is of 1 units; expected two at least"),
     ({"dance_adversarial_weight": 0.1}, r"L_adv\^d has a weight beside a repertoire; expected 0"),
 ])  # fmt: skip
 def test_what_cannot_be_trained_is_refused(changed, told):
@@ -181,68 +183,71 @@ def test_what_cannot_be_trained_is_refused(changed, told):
         replace(GAN, **changed)
 
 
-def test_reconstructions_on_the_real_side_stand_on_the_other_too(played_runs, monkeypatch):
+def test_reconstructions_on_the_real_side_stand_on_the_other_too(played_phrases, monkeypatch):
     model, seen = new_mmgan(replace(GAN, real_is_reconstruction=True)), []
-    monkeypatch.setattr(model, "decode_dance", lambda z_dan: played_runs["codes"] + 7.0)
+    monkeypatch.setattr(model, "decode_dance", lambda z_dan: played_phrases["codes"] + 7.0)
     recombined = model.recombined
     monkeypatch.setattr(model, "recombined", lambda codes, style: seen.append(codes) or recombined(codes, style))
-    model(played_runs, 0, "critic")
-    assert torch.equal(seen[0], played_runs["codes"] + 7.0)
+    model(played_phrases, 0, "discriminator")
+    assert torch.equal(seen[0], played_phrases["codes"] + 7.0)
 
 
-def test_a_batch_of_one_run_goes_on_as_itself():
+def test_a_batch_of_one_phrase_goes_on_as_itself():
     codes = torch.randn(1, 3, 8)
     (said,) = new_mmgan().recombined(codes, torch.ones(1, 3) / 3)
     goes_on = [torch.stack([codes[0, place] for place in places]) for places in ((0, 0, 1), (0, 1, 0))]
-    assert any(torch.equal(said, run) for run in goes_on)
+    assert any(torch.equal(said, phrase) for phrase in goes_on)
 
 
-def test_the_critic_learns_to_tell_what_follows_from_what_does_not(played_runs):
+def test_the_discriminator_learns_to_tell_what_follows_from_what_does_not(played_phrases):
     torch.manual_seed(0)
     model = new_mmgan(replace(GAN, hidden=64))
-    optimiser = torch.optim.Adam(model.players()["critic"], lr=2e-3)
+    optimiser = torch.optim.Adam(model.players()["discriminator"], lr=2e-3)
     first = torch.randn(4096, 1, 8)
-    runs = first + 1.5 * torch.arange(3)[:, None]  # each movement follows from the one before
+    phrases = first + 1.5 * torch.arange(3)[:, None]  # each movement follows from the one before
     style, audio = torch.ones(4096, 3) / 3, torch.zeros(4096, 12, 28)
     for step in range(150):
         rows = torch.arange(64) + 64 * (step % 60)
-        batch = {"codes": runs[rows], "style": style[rows], "audio": audio[rows]}
+        batch = {"codes": phrases[rows], "style": style[rows], "audio": audio[rows]}
         optimiser.zero_grad()
-        model(batch, step, "critic")["total"].backward()
+        model(batch, step, "discriminator")["total"].backward()
         optimiser.step()
-    unseen = runs[3840:]
+    unseen = phrases[3840:]
     with torch.no_grad():
         real, made = (
-            model.judge_movements(codes, audio[3840:]) for codes in (unseen, model.recombined(unseen, style[3840:]))
+            model.discriminate_movements(codes, audio[3840:])
+            for codes in (unseen, model.recombined(unseen, style[3840:]))
         )
     assert (real > made.flip(0)).float().mean() > 0.9
 
 
 @pytest.mark.parametrize(("dimensions", "split"), [(3, "train"), (2, "test")])
-def test_the_units_of_a_run_chained_are_the_run(small_corpus, dimensions, split):
+def test_the_units_of_a_phrase_chained_are_the_phrase(small_corpus, dimensions, split):
     data = dataset.load(small_corpus, split, dimensions)
-    run = data.runs(torch.arange(0, len(data.run_rows), 40))[0]
-    units = new_mmgan(of_vae=replace(VAE, dimensions=dimensions)).split_run(run)  # (B, 3, 34, F)
+    phrase = data.phrases(torch.arange(0, len(data.phrase_rows), 40))[0]
+    units = new_mmgan(of_vae=replace(VAE, dimensions=dimensions)).split_phrase(phrase)  # (B, 3, 34, F)
     assert units.shape[1:3] == (3, WINDOW)
 
     class Exact:
-        """A DU-VAE whose movement number c is unit c of the run."""
+        """A DU-VAE whose movement number c is unit c of the phrase."""
 
         def move(self, lead: torch.Tensor, code: torch.Tensor) -> torch.Tensor:
-            made = units[torch.arange(len(code)) % len(run), code]  # the movements of all dances, one after the other
+            made = units[
+                torch.arange(len(code)) % len(phrase), code
+            ]  # the movements of all dances, one after the other
             torch.testing.assert_close(lead, made[:, :LEAD], atol=1e-4, rtol=0)  # metres, float32
             return made
 
         def end(self, lead: torch.Tensor, code: torch.Tensor) -> torch.Tensor:
-            return units[torch.arange(len(code)) % len(run), code][:, -LEAD:]  # the leads may be guesses yet
+            return units[torch.arange(len(code)) % len(phrase), code][:, -LEAD:]  # the leads may be guesses yet
 
-    codes = torch.arange(3)[:, None].expand(3, len(run))
-    expected = np.stack([pose.from_features(rows) for rows in pose.rebase(run, LEAD - 1).double().numpy()])
+    codes = torch.arange(3)[:, None].expand(3, len(phrase))
+    expected = np.stack([pose.from_features(rows) for rows in pose.rebase(phrase, LEAD - 1).double().numpy()])
     np.testing.assert_allclose(generate.chain(Exact(), units[:, 0, :LEAD], codes), expected, atol=1e-4)
 
 
-def test_the_movements_of_a_run_are_those_of_its_units_alone(small_corpus):
+def test_the_movements_of_a_phrase_are_those_of_its_units_alone(small_corpus):
     data, model = dataset.load(small_corpus, "test"), new_mmgan()
-    run, unit = data.runs(torch.tensor([0]))[0], data.units(torch.tensor([0, 4, 8]))
+    phrase, unit = data.phrases(torch.tensor([0]))[0], data.units(torch.tensor([0, 4, 8]))
     expected = model.vae.encode_movement(unit)[0]
-    torch.testing.assert_close(model.movements(run)[0], expected, atol=1e-4, rtol=0)
+    torch.testing.assert_close(model.movements(phrase)[0], expected, atol=1e-4, rtol=0)

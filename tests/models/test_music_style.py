@@ -94,14 +94,14 @@ def test_a_strong_penalty_keeps_weights_small():
         assert head.weight.abs().max() < 1.1 / (2 * penalty) < loose.weight.abs().max()
 
 
-def test_both_linear_functions_of_the_music_learn_apart_and_judge_together():
+def test_both_linear_functions_of_the_music_learn_apart_and_predict_style_together():
     torch.manual_seed(0)
     model = MusicStyleClassifier(MusicStyleConfig(STYLES, inputs=14, window=200, penalties=(0.5, 0.25)))
     windows, kinds = drums(16, seed=0)
-    verdicts = model.verdicts(windows)
-    torch.testing.assert_close(model.logits(windows), model.config.sharpness * (verdicts[0] + verdicts[1]))
+    head_logits = model.head_logits(windows)
+    torch.testing.assert_close(model.logits(windows), model.config.sharpness * (head_logits[0] + head_logits[1]))
     torch.testing.assert_close(model.probabilities(windows), model.logits(windows).softmax(dim=-1).detach())
-    apart = sum(torch.nn.functional.cross_entropy(verdict, kinds) for verdict in verdicts)
+    apart = sum(torch.nn.functional.cross_entropy(logit, kinds) for logit in head_logits)
     penalty = 0.5 * model.heads[0].weight.square().sum() + 0.25 * model.heads[1].weight.square().sum()
     torch.testing.assert_close(model({"windows": windows, "style": kinds}, 0)["total"], apart + penalty)
     (weights,) = model.players().values()

@@ -8,7 +8,7 @@ import pytest
 import torch
 from lightning_fabric.loggers import tensorboard
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from toys import OFTEN, Toy, draw_runs, draw_toy, draw_units, equal, fit, kept, new_mmgan, new_vae, stopping
+from toys import OFTEN, Toy, draw_phrases, draw_toy, draw_units, equal, fit, kept, new_mmgan, new_vae, stopping
 
 from d2m.errors import OutputError, ParameterError
 from d2m.models import train
@@ -16,7 +16,7 @@ from d2m.models import train
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 MODELS = pytest.mark.parametrize(
-    ("new", "draw"), [(Toy, draw_toy), (new_vae, draw_units), (new_mmgan, draw_runs)], ids=["toy", "vae", "mmgan"]
+    ("new", "draw"), [(Toy, draw_toy), (new_vae, draw_units), (new_mmgan, draw_phrases)], ids=["toy", "vae", "mmgan"]
 )
 
 

@@ -128,10 +128,10 @@ def test_a_composed_run_is_three_movements_from_a_pose_of_its_style(tiny_run, mo
         np.testing.assert_array_equal(showcase.composed(tiny_run, style), poses)
 
 
-def test_the_groups_of_losses_name_every_loss_that_is_logged(tiny_run, played_runs):
+def test_the_groups_of_losses_name_every_loss_that_is_logged(tiny_run, played_phrases):
     grouped = {name for names in showcase.GAN_LOSSES.values() for name in names}
     logged = set(tiny_run.losses("mmgan"))
     for config in (INVENTING_GAN, GAN):
         model = new_mmgan(config)
-        logged |= {name for player in model.players() for name in model(played_runs, 0, player)} - {"total"}
+        logged |= {name for player in model.players() for name in model(played_phrases, 0, player)} - {"total"}
     assert logged == grouped

@@ -135,7 +135,7 @@ def test_every_option_has_its_parameter_and_numbers_stay_numbers(clone):
 def test_a_name_that_make_does_not_know_is_refused(clone, target, wrong, known):
     done = make(clone, target, f"{wrong}=two words.mp3")
     assert done.returncode != 0 and f"There is no {wrong}: make {target} knows {known}" in done.stderr
-    assert not (clone / "runs" / ".begun").exists() and done.stdout == ""  # nor anything installed
+    assert not (clone / "phrases" / ".begun").exists() and done.stdout == ""  # nor anything installed
 
 
 def test_a_dance_that_fails_ends_make_and_says_so(clone):

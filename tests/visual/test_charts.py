@@ -38,10 +38,12 @@ def test_losses_are_drawn_a_panel_a_group(groups, titles, lines):
 
 
 def test_losses_are_named_as_the_formulas_of_the_paper_and_read_aloud_without_their_marks():
-    made = charts.losses({name: ([0, 1], [2.0, 1.0]) for name in ("recon^u", "KL^u", "adv^m critic", "R1", "swap")})
+    made = charts.losses(
+        {name: ([0, 1], [2.0, 1.0]) for name in ("recon^u", "KL^u", "adv^m discriminator", "R1", "swap")}
+    )
     shown = [axis.get_title() for axis in made.axes if axis.get_visible()]
-    assert shown == ["$L^u_{recon}$", "$L^u_{KL}$", "$L^m_{adv}$ critic", "R1", "swap"]
-    assert "L^u_recon: loss over step; L^u_KL: loss (nats) over step; L^m_adv critic: loss" in figures.told(made)
+    assert shown == ["$L^u_{recon}$", "$L^u_{KL}$", "$L^m_{adv}$ discriminator", "R1", "swap"]
+    assert "L^u_recon: loss over step; L^u_KL: loss (nats) over step; L^m_adv discriminator: loss" in figures.told(made)
 
 
 def test_confusions_write_their_shares_and_leave_empty_rows_empty():
