@@ -30,7 +30,7 @@ from d2m.errors import PoseError
 from d2m.experiments.experiment import Experiment
 from d2m.files import resolve
 from d2m.generation import generate
-from d2m.generation.beat_warp import danced_beats, movement_count, perform, unit_times
+from d2m.generation.beat_warp import BeatPlan, perform, unit_times
 from d2m.generation.generate import Dancer
 from d2m.metrics import controls
 from d2m.models.gan import MMGAN
@@ -68,16 +68,16 @@ def untrained(experiment: Experiment) -> Dancer:
 
 def _composed(experiment: Experiment, name: str, song: str, style: str, heard: Music) -> Dance:
     generator = torch.Generator().manual_seed(experiment.seed)
-    count = movement_count(danced_beats(heard))
+    plan = BeatPlan(heard, experiment.mmgan.config.phrase)
     if name == "pasted":
-        rows = _pasted(experiment, style, count, generator)[None]
+        rows = _pasted(experiment, style, plan.movements, generator)[None]
     else:
         number = experiment.corpus.styles.index(style)
         one_hot = torch.eye(len(experiment.corpus.styles))[number]
         leads = generate.first_leads(experiment.dancer, one_hot, [generator])
-        codes = _codes(experiment, name, style, count, generator)
+        codes = _codes(experiment, name, style, plan.movements, generator)
         rows = generate.chain(experiment.mmgan.vae, leads, codes[:, None])
-    return perform(rows, heard, Path(song), style, experiment.seed, experiment.preset.warp)[0]
+    return perform(rows, plan, Path(song), style, experiment.seed, experiment.preset.warp)[0]
 
 
 @torch.no_grad()

@@ -1,25 +1,20 @@
-"""Feet that stand: a dance moved over the floor so that its planted feet stay where they are.
+"""A dance put on the beats of a song (paper, section 3.3: beat warping), with its planted feet kept in place.
 
-A body that is made, not recorded, glides: its travel and its legs are told apart and each is a little wrong. Here only
-where the body stands is changed, never its pose. A foot is planted as far as it is low and slow,
+`BeatPlan` says which beats are danced. In beat time, beat k of a dance is row LEAD + 3 + 8k. Four warps map beat time
+to seconds:
 
-    w = sigmoid((STANDING_M - height) / SOFT_M) exp(- (speed / SLOW)^2),
+    none       evenly spaced beats in the song's mean tempo: the beats of the dance miss those of the song
+    linear     every beat on a beat of the song, linear in between, as published
+    cubic      the same, smooth: the velocity has no jump at a beat
+    kinematic  as cubic, and a kinematic beat of the body close to a beat of the song is shifted onto it
 
-and the whole body is moved against the mean velocity of its planted feet; fast feet glide because the dance wants it.
-
-A dance in beat time, put on the beats of a song (paper, section 3.3: beat warping).
-
-In beat time beat k of the dance stands at row 8k. Where the frames of the song read it:
-
-    none       the beats go on evenly in the song's mean tempo, and fall where they fall
-    linear     every beat on a beat of the song, straight in between, as published
-    cubic      the same, and smooth: no velocity breaks at a beat
-    kinematic  the same again, but where the body itself has a kinematic beat close to a beat, that falls on the beat
-
-Movements are cut with their kinematic beats on beats. What the DU-VAE smooths and what seams bring moves some of them
-off; the last map looks where they are and brings them back, moving what lies between them evenly.
+Movements are cut so that their kinematic beats fall on beats; smoothing by the DU-VAE and the seams between movements
+shift some of them. The last warp detects them in the generated dance and shifts them back.
 """
 
+import math
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -33,14 +28,138 @@ from d2m.motion.dance import Dance
 from d2m.motion.kinematics import kinematic_beats
 from d2m.motion.units import FIRST_BEAT, LEAD, UNIT_BEATS
 from d2m.music import beats as music_beats
+from d2m.music import features as music_features
 from d2m.music.analysis import Music
 
-SOFT_M = 0.01  # about the height at which an ankle stands no longer
-SLOW = 0.5  # m/s: about as fast as a foot slides by mistake, half of what it does in a step
+WARPS = ("none", "linear", "cubic", "kinematic")
+START_BEAT = -(FIRST_BEAT + 1) / POSES_PER_BEAT  # beat time of the last lead pose: half a beat before beat 0
+NEAR = 0.35  # beats: a kinematic beat this close to a beat is shifted onto it, and no shift is larger
+SHIFT_ROUNDS = 3  # rounds of detecting kinematic beats and shifting them: a shift moves them a little
+SOFT_M = 0.01  # metres over which a foot changes from standing to lifted
+SLOW = 0.5  # m/s: about the speed of a foot that slides by mistake, half of its speed in a step
+
+
+@dataclass(frozen=True)
+class BeatPlan:
+    """The beats of a song that are danced to, and the movements and phrases that they take.
+
+    A song of n danced beats takes ceil(n / 4) + 1 movements, in phrases of `phrase` movements; the last phrase may
+    reach past the last movement. With `has_start_pose` the dance leaves from a pose that stands at 0 s. Raises
+    `MediaError` for music with fewer than two beats.
+    """
+
+    music: Music
+    phrase: int
+    has_start_pose: bool = False
+
+    @cached_property
+    def beats_s(self) -> np.ndarray:
+        """The danced beats (n,) in seconds: the first at or before 0, the last at or after the end of the song.
+
+        A start pose at 0 s is half a beat before the first beat, so beats before 0.4 of a beat are left out.
+        """
+        beats_s = music_beats.extend_beats(music_beats.dance_beats(self.music.beats_s), self.music.duration_s)
+        return beats_s[beats_s > 0.4 * (beats_s[1] - beats_s[0])] if self.has_start_pose else beats_s
+
+    @property
+    def movements(self) -> int:
+        """Number of movements: four beats each, and one to spare."""
+        return math.ceil(len(self.beats_s) / UNIT_BEATS) + 1
+
+    @property
+    def phrases(self) -> int:
+        """Number of phrases that hold all movements."""
+        return math.ceil(self.movements / self.phrase)
+
+    @cached_property
+    def phrase_beats_s(self) -> np.ndarray:
+        """The danced beats continued in their last tempo to all beats of all phrases: (phrases, 4 * phrase)."""
+        missing = self.phrases * self.phrase * UNIT_BEATS - len(self.beats_s)
+        last_s, interval_s = self.beats_s[-1], self.beats_s[-1] - self.beats_s[-2]
+        continued_s = np.r_[self.beats_s, last_s + interval_s * np.arange(1, missing + 1)]
+        return continued_s.reshape(self.phrases, self.phrase * UNIT_BEATS)
+
+    @property
+    def movement_beats_s(self) -> np.ndarray:
+        """The danced beats continued to all beats of all movements: (4 * movements,)."""
+        return self.phrase_beats_s.ravel()[: self.movements * UNIT_BEATS]
+
+    @property
+    def beat_lengths_s(self) -> np.ndarray:
+        """Mean seconds a beat of each phrase: (phrases,)."""
+        return np.diff(self.phrase_beats_s).mean(axis=1)
+
+    @property
+    def phrase_centres_s(self) -> np.ndarray:
+        """The beat in the middle of each phrase, or the last danced beat where that is earlier: (phrases,)."""
+        beats = self.phrase * UNIT_BEATS
+        centres = np.arange(self.phrases) * beats + beats // 2
+        return self.beats_s[np.minimum(centres, len(self.beats_s) - 1)]
+
+    @cached_property
+    def audio_rows(self) -> np.ndarray:
+        """Audio input of D_mov, a row for each beat of each phrase: (4 * phrase * phrases, 28), see `beat_rows`.
+
+        Beats after the last danced one repeat its row, so that they do not count in the song's mean.
+        """
+        rows = music_features.beat_rows(self.music.features, self.beats_s)
+        return np.pad(rows, ((0, self.phrase_beats_s.size - len(rows)), (0, 0)), mode="edge")
+
+    @cached_property
+    def song_beats_s(self) -> np.ndarray:
+        """All beats of the song, danced or not, from its beginning to its end."""
+        beats_s = music_beats.extend_beats(self.music.beats_s, self.music.duration_s)
+        return beats_s[(beats_s >= 0) & (beats_s < self.music.duration_s)]
+
+    def anchors(self, kind: str) -> tuple[np.ndarray, np.ndarray]:
+        """Beats (m,) in beat time, and the times (m,) in seconds at which a warp danced them: first the start pose."""
+        times_s = self.movement_beats_s
+        beats = np.arange(len(times_s), dtype=float)
+        if kind == "none":
+            first = -START_BEAT if self.has_start_pose else 0.0
+            times_s = np.diff(self.beats_s).mean() * (beats + first)
+        if self.has_start_pose:
+            beats, times_s = np.r_[START_BEAT, beats], np.r_[0.0, times_s]
+        return beats, times_s
+
+
+def perform(
+    rows: np.ndarray, plan: BeatPlan, song: Path | None, style: str, seed: int, kind: str = "kinematic"
+) -> list[Dance]:
+    """Dances in beat time, `rows` (count, LEAD + 32 * plan.movements, 14, D), put on the beats of a song.
+
+    `kind` is one of `WARPS`; the seeds are `seed`, `seed` + 1, ... Raises `ParameterError` for an unknown kind.
+    """
+    if kind not in WARPS:
+        raise ParameterError(f"the warp {kind!r} is unknown", f"one of {', '.join(WARPS)}")
+    beats, times_s = plan.anchors(kind)
+    frames_s = frame_times(frame_count(plan.music.duration_s))
+    dances = []
+    for number, dance_rows in enumerate(rows):
+        if dance_rows.shape[-1] == 3:
+            row_beats = (np.arange(len(dance_rows)) - LEAD - FIRST_BEAT) / POSES_PER_BEAT
+            dance_rows = plant(dance_rows, warp.time_map(beats, times_s, "linear")(row_beats))
+        frame_beats = frames_in_beats(dance_rows, beats, times_s, frames_s, kind)
+        poses = _poses_at(dance_rows, frame_beats)
+        if poses.shape[2] == 3:
+            poses = pose.fit_bones(poses)  # interpolated poses have slightly shorter limbs
+        seams_s = unit_times(frame_beats, frames_s)
+        dances.append(
+            Dance(poses.astype(np.float32), plan.song_beats_s, seams_s, style=style, seed=seed + number, song=song)
+        )
+    return dances
 
 
 def plant(poses: np.ndarray, times_s: np.ndarray) -> np.ndarray:
-    """Poses (T, 14, 3) at times (T,) whose planted feet stay, from where pose 0 stands."""
+    """Poses (T, 14, 3) at times (T,) moved over the floor, from where pose 0 stands, so that planted feet do not slide.
+
+    Root motion and legs are generated apart and each is a little wrong, so the feet glide. A foot is planted by
+
+        w = sigmoid((STANDING_M - height) / SOFT_M) exp(- (speed / SLOW)^2),
+
+    and the whole body moves against the mean velocity of its planted feet; its poses do not change. Fast feet keep
+    their glide, which is part of the dance.
+    """
     ankles = poses[:, (pose.R_ANKLE, pose.L_ANKLE)]
     step_s = np.diff(times_s)[:, None]
     velocity = np.diff(ankles[..., ::2], axis=0) / step_s[..., None]  # (T - 1, 2 ankles, 2) along the floor
@@ -53,114 +172,54 @@ def plant(poses: np.ndarray, times_s: np.ndarray) -> np.ndarray:
     return moved
 
 
-WARPS = ("none", "linear", "cubic", "kinematic")
-NEAR = 0.35  # beats: a kinematic beat as near to a beat as this is brought onto it, and nothing is moved by more
-ROUNDS = 3  # a body that is moved has its kinematic beats a little elsewhere
-
-
-def danced_beats(heard: Music, given: bool = False) -> np.ndarray:
-    """The beats of a song that are danced to, in seconds: one at least before its beginning and after its end.
-
-    Where a pose is `given` to start from, it stands at 0 s, half a beat before the first beat, which leaves it time.
-    """
-    beats_s = music_beats.extend_beats(music_beats.dance_beats(heard.beats_s), heard.duration_s)
-    return beats_s[beats_s > 0.4 * (beats_s[1] - beats_s[0])] if given else beats_s
-
-
-def movement_count(beats_s: np.ndarray) -> int:
-    """How many movements a song with these beats takes."""
-    return -(-len(beats_s) // UNIT_BEATS) + 1
-
-
-def perform(
-    rows: np.ndarray, heard: Music, song: Path | None, style: str, seed: int, kind: str = "kinematic",
-    given: bool = False,
-) -> list[Dance]:  # fmt: skip
-    """Dances in beat time put on the beats of a song: `count` of rows (count, LEAD + 32 * `movement_count`, 14, D).
-
-    `kind` is one of `WARPS`. `given`: see `danced_beats`. Raises `ParameterError` for an unknown kind.
-    """
-    if kind not in WARPS:
-        raise ParameterError(f"the warp {kind!r} is unknown", f"one of {', '.join(WARPS)}")
-    beats_s = danced_beats(heard, given)
-    movements = movement_count(beats_s)
-    grid_s = beats_s_for(beats_s, movements)
-    if kind == "none":
-        grid_s = np.diff(beats_s).mean() * (np.arange(len(grid_s)) + given / 2)
-    beats, times_s = np.arange(len(grid_s), dtype=float), grid_s
-    if given:
-        beats, times_s = np.r_[-(FIRST_BEAT + 1) / POSES_PER_BEAT, beats], np.r_[0.0, grid_s]
-    frames_s = frame_times(frame_count(heard.duration_s))
-    shown = music_beats.extend_beats(heard.beats_s, heard.duration_s)
-    shown = shown[(shown >= 0) & (shown < heard.duration_s)]
-
-    def one(number: int) -> Dance:
-        dance_rows = rows[number]
-        if dance_rows.shape[-1] == 3:
-            row_beats = (np.arange(len(dance_rows)) - LEAD - FIRST_BEAT) / POSES_PER_BEAT
-            dance_rows = plant(dance_rows, warp.time_map(beats, times_s, "linear")(row_beats))
-        read_at = frames_in_beats(dance_rows, beats, times_s, frames_s, kind)
-        poses = _read(dance_rows, read_at)
-        if poses.shape[2] == 3:
-            poses = pose.fit_bones(poses)  # reading between poses shortens limbs a little
-        seams_s = unit_times(read_at, frames_s)
-        return Dance(poses.astype(np.float32), shown, seams_s, style=style, seed=seed + number, song=song)
-
-    return [one(number) for number in range(len(rows))]
-
-
 def frames_in_beats(
     rows: np.ndarray, beats: np.ndarray, times_s: np.ndarray, frames_s: np.ndarray, kind: str
 ) -> np.ndarray:
-    """What beat time the frames at `frames_s` (T,) read of the dance `rows`: (T,), increasing.
+    """Beat time (T,), increasing, at which the frames at `frames_s` (T,) read the dance `rows` (R, 14, D).
 
-    Beat `beats[i]` (n,) stands at `times_s[i]` (n,), except as kinematic beats are brought onto beats.
+    Beat `beats[i]` (m,) is danced at `times_s[i]` (m,), but for the shifts of kinematic beats.
     """
-    straight = "linear" if kind in ("none", "linear") else "cubic"
-    moved = np.zeros(len(beats))
-    for _ in range(ROUNDS if kind == "kinematic" else 0):
-        poses = _read(rows, warp.time_map(times_s, beats + moved, straight)(frames_s))
-        moved = on_the_beat(*kinematic_beats(poses), beats, times_s, moved)
-    return warp.time_map(times_s, beats + moved, straight)(frames_s)
+    interpolation = "linear" if kind in ("none", "linear") else "cubic"
+    shift = np.zeros(len(beats))
+    if kind == "kinematic":
+        for _ in range(SHIFT_ROUNDS):
+            poses = _poses_at(rows, warp.time_map(times_s, beats + shift, interpolation)(frames_s))
+            shift = shift_onto_beats(*kinematic_beats(poses), beats, times_s, shift)
+    return warp.time_map(times_s, beats + shift, interpolation)(frames_s)
 
 
-def on_the_beat(
-    kinematic_beats_s: np.ndarray, strength: np.ndarray, beats: np.ndarray, times_s: np.ndarray, moved: np.ndarray
+def shift_onto_beats(
+    kinematic_beats_s: np.ndarray, strength: np.ndarray, beats: np.ndarray, times_s: np.ndarray, shift: np.ndarray
 ) -> np.ndarray:
-    """By how many beats the dance must be read later or earlier at each of `beats` (n,), for its own to fall on them.
+    """By how many beats later (m,) the dance is read at each of `beats` (m,), so that its kinematic beats fall on them.
 
-    `moved` (n,) is by how much it was when the kinematic beats (k,) with their `strength` (k,) were found. Of two near
-    one beat the stronger counts; beats that have none move as their neighbours do; a beginning between beats stays.
+    The kinematic beats (k,) with their `strength` (k,) were detected in the dance read with the current `shift` (m,).
+    Of two kinematic beats near one beat the stronger counts. Beats without one take the shift of their neighbours; a
+    start pose is not shifted.
     """
-    found = np.interp(kinematic_beats_s, times_s, beats)
-    nearest = np.round(found)
-    near = np.flatnonzero((np.abs(found - nearest) <= NEAR) & np.isin(nearest, beats))
+    positions = np.interp(kinematic_beats_s, times_s, beats)
+    nearest = np.round(positions)
+    near = np.flatnonzero((np.abs(positions - nearest) <= NEAR) & np.isin(nearest, beats))
     near = near[np.argsort(strength[near], kind="stable")]
-    read_from = found[near] + np.interp(found[near], beats, moved)
-    off = dict(zip(nearest[near], read_from - nearest[near], strict=True))  # the stronger comes later and stays
-    if not off:
-        return moved
-    has_one = np.array(sorted(off))
-    wanted = np.interp(beats, has_one, [off[beat] for beat in has_one])
-    wanted[beats % 1 != 0] = 0.0
-    return np.clip(wanted, -NEAR, NEAR)
+    sources = positions[near] + np.interp(positions[near], beats, shift)
+    offsets = dict(zip(nearest[near], sources - nearest[near], strict=True))  # the strongest is last and overwrites
+    if not offsets:
+        return shift
+    matched = np.array(sorted(offsets))
+    new_shift = np.interp(beats, matched, [offsets[beat] for beat in matched])
+    new_shift[beats % 1 != 0] = 0.0
+    return np.clip(new_shift, -NEAR, NEAR)
 
 
-def _read(rows: np.ndarray, at_beats: np.ndarray) -> np.ndarray:
+def _poses_at(rows: np.ndarray, at_beats: np.ndarray) -> np.ndarray:
     """Poses (T, 14, D) of a dance in beat time at `at_beats` (T,)."""
     return warp.resample(rows, at_beats * POSES_PER_BEAT + LEAD + FIRST_BEAT)
 
 
-def beats_s_for(beats_s: np.ndarray, movements: int) -> np.ndarray:
-    """The song's beats continued, in its last tempo, to all the beats of `movements` movements."""
-    missing = movements * UNIT_BEATS - len(beats_s)
-    return np.r_[beats_s, beats_s[-1] + (beats_s[-1] - beats_s[-2]) * np.arange(1, missing + 1)]
-
-
 def unit_times(beats: np.ndarray, times_s: np.ndarray) -> np.ndarray:
-    """When movements begin of a dance in which beat time `beats` (n,) is danced at `times_s` (n,): seconds.
+    """When the movements of a dance begin, in seconds, where beat time `beats` (n,) is danced at `times_s` (n,).
 
-    That is 3/8 of a beat before every fourth beat, but the first, with which the dance itself begins.
+    A movement begins 3/8 of a beat before every fourth beat; the first, which begins with the dance, is left out.
     """
     begins = np.arange(UNIT_BEATS, beats[-1] + 1, UNIT_BEATS) - FIRST_BEAT / POSES_PER_BEAT
     return np.interp(begins[(begins > beats[0]) & (begins < beats[-1])], beats, times_s)

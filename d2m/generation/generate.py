@@ -1,9 +1,9 @@
-"""From a song to a dance: style, movements, chaining, and the warp onto the song's beats (paper, section 3.3).
+"""From a song to a dance: beat plan, style, movements, chaining, and the warp onto the beats (paper, section 3.3).
 
-The beats of the song are extended to both of its ends. Every four of them take one movement; a phrase of movements is
-composed for the style s and the tempo of the music about it (see `composer`); each movement leaves from the last poses
-of the one before. In beat time, 8 poses a beat, this is the dance; `perform` puts it on the song's beats.
-The work is bounded: a song of n beats takes ceil(n / 4) + 1 movements, whatever they look like.
+The plan extends the beats of the song to both of its ends; every four of them take one movement. Three movements are a
+phrase, composed for the style and the tempo of the music about it (see `compose`). Each movement leaves from the last
+poses of the one before. That gives a dance in beat time, 8 poses a beat, which `perform` puts on the song's beats.
+The work is bounded: a song of n beats takes ceil(n / 4) + 1 movements.
 """
 
 from dataclasses import dataclass
@@ -17,140 +17,125 @@ from torch import Tensor
 
 from d2m.data import dataset
 from d2m.errors import ParameterError
-from d2m.generation.beat_warp import beats_s_for, danced_beats, movement_count, perform
+from d2m.generation.beat_warp import BeatPlan, perform
 from d2m.generation.compose import Composer
 from d2m.models import style
 from d2m.models.gan import MMGAN
 from d2m.motion import pose
 from d2m.motion.dance import Dance
-from d2m.motion.units import LEAD, UNIT_BEATS
+from d2m.motion.units import LEAD
 from d2m.music import analysis
-from d2m.music import features as music_features
 
 LONGEST_SONG_S = 3 * 3600.0
-MOST_DANCES = 1024  # in one batch
-MOST_TOGETHER, MOST_MOVEMENTS = 64, 4096  # dances and movements that are made at once: memory stays small
-ROUNDS = 3  # in which movements that need not wait for each other are chained
-SETTLED = 1e-3  # by how much the last round may change the features of the poses that a movement leaves from (metres)
-HEARD_S = 30.0  # either side: a minute tells the style more surely than a few bars, and a mix of songs has its changes
+MOST_DANCES = 1024  # that one call may ask for
+MOST_TOGETHER, MOST_MOVEMENTS = 64, 4096  # dances and movements generated in one batch: bounds the memory
+PARALLEL_ROUNDS = 3  # in which all movements of a dance are generated at once
+SETTLED = 1e-3  # metres: largest change of a lead pose's features in the last parallel round
+STYLE_SPAN_S = 30.0  # average the style over 30 s either side: steadier than a few bars, still follows a medley
 
 
 @dataclass(frozen=True)
 class Dancer:
-    """All that is needed to dance: the MM-GAN, with its DU-VAE, and the classifier of the music's style."""
+    """All models that a dance needs: the MM-GAN with its DU-VAE, and the classifier of music styles."""
 
     mmgan: MMGAN
     music_style: style.Classifier
-    warp: str = "kinematic"  # how its dances are put on beats, see `perform`
+    warp: str = "kinematic"  # how dances are put on the beats, see `perform`
 
     @property
     def styles(self) -> tuple[str, ...]:
-        """The styles that can be asked for."""
+        """The styles that can be requested."""
         return self.music_style.config.styles
 
     @cached_property
     def composer(self) -> Composer:
-        """Composes with the MM-GAN as it is when it is first asked to."""
+        """Composes with the weights that the MM-GAN has at its first use."""
         return Composer(self.mmgan)
 
 
 def dance(
-    dancer: Dancer, song: Path | str, seed: int = 0, wanted: str = "", count: int = 1,
+    dancer: Dancer, song: Path | str, seed: int = 0, requested_style: str = "", count: int = 1,
     start_pose: np.ndarray | None = None, bpm: float | None = None, beats_s: np.ndarray | None = None,
 ) -> list[Dance]:  # fmt: skip
-    """`count` dances, with seeds seed, seed + 1, ..., that last as long as `song` (5 s to 3 hours).
+    """`count` dances, with seeds seed, seed + 1, ..., as long as `song` (5 s to 3 hours).
 
-    `wanted` names a style ("": the song's own, as heard in the minute about each phrase); `start_pose` (14, D) is the pose
-    to start from (None: one of the training dances'); `bpm` is about the song's tempo, where another one is heard, and
-    `beats_s` its beats (see `music.analyse`). The same seed gives the same dance, alone or in a batch. Raises
-    `MediaError`, `ParameterError`, `PoseError`.
+    `requested_style` is a style's name ("": the style predicted from the music about each phrase); `start_pose` (14, D)
+    is the first pose (None: one from the training dances); `bpm` is the approximate tempo, where the detected one is
+    wrong, and `beats_s` are the song's beats (see `analyse`). The same seed gives the same dance, alone or in a batch.
+    Raises `MediaError`, `ParameterError`, `PoseError`.
     """
-    check(dancer, wanted, count)
-    return dance_to(dancer, analysis.analyse(song, bpm, beats_s), Path(song), seed, wanted, count, start_pose)
+    check(dancer, requested_style, count)
+    music = analysis.analyse(song, bpm, beats_s)
+    return dance_to(dancer, music, Path(song), seed, requested_style, count, start_pose)
 
 
-def check(dancer: Dancer, wanted: str, count: int) -> None:
-    """Raise `ParameterError` for what no dance can be made of, before a song is listened to."""
+def check(dancer: Dancer, requested_style: str, count: int) -> None:
+    """Raise `ParameterError` for an unknown style or a wrong number of dances, before a song is analysed."""
     if not 1 <= count <= MOST_DANCES:
         raise ParameterError(f"n is {count}", f"a number of dances from 1 to {MOST_DANCES}")
-    if wanted:
-        style.style_vector(dancer.styles, wanted)
+    if requested_style:
+        style.style_vector(dancer.styles, requested_style)
 
 
 def dance_to(
-    dancer: Dancer, heard: analysis.Music, song: Path | None, seed: int = 0, wanted: str = "", count: int = 1,
-    start_pose: np.ndarray | None = None,
+    dancer: Dancer, music: analysis.Music, song: Path | None, seed: int = 0, requested_style: str = "",
+    count: int = 1, start_pose: np.ndarray | None = None,
 ) -> list[Dance]:  # fmt: skip
-    """As `dance`, to music that has been analysed; `song` is only its name."""
-    check(dancer, wanted, count)
-    if heard.duration_s > LONGEST_SONG_S:
-        raise ParameterError(f"{song} lasts {heard.duration_s / 3600:.1f} hours", "3 hours at most", "cut the song")
-    beats_s = danced_beats(heard, start_pose is not None)
-    s = song_style(dancer, heard.features, beats_s, wanted)
-    movements = movement_count(beats_s)
-    phrase = dancer.mmgan.config.phrase
-    audio, beat_s = song_audio(heard.features, beats_s, len(s) * phrase), beat_lengths(beats_s, len(s), phrase)
-    name = wanted or dancer.styles[int(s.mean(dim=0).argmax())]
-    together = min(MOST_TOGETHER, max(1, MOST_MOVEMENTS // movements))
+    """As `dance`, to music that is already analysed; `song` is only the name that the dances carry."""
+    check(dancer, requested_style, count)
+    if music.duration_s > LONGEST_SONG_S:
+        raise ParameterError(f"{song} lasts {music.duration_s / 3600:.1f} hours", "3 hours at most", "cut the song")
+    plan = BeatPlan(music, dancer.mmgan.config.phrase, has_start_pose=start_pose is not None)
+    s = song_style(dancer, plan, requested_style)
+    style_name = requested_style or dancer.styles[int(s.mean(dim=0).argmax())]
+    beat_s, audio = (torch.from_numpy(values).float() for values in (plan.beat_lengths_s, plan.audio_rows))
+    batch = min(MOST_TOGETHER, max(1, MOST_MOVEMENTS // plan.movements))
     dances: list[Dance] = []
-    for first in range(seed, seed + count, together):
-        seeds = range(first, min(first + together, seed + count))
+    for first in range(seed, seed + count, batch):
+        seeds = range(first, min(first + batch, seed + count))
         generators = [torch.Generator().manual_seed(number) for number in seeds]
         leads = first_leads(dancer, s[0], generators, start_pose)
-        codes = dancer.composer.compose(s, beat_s, audio, generators)[:movements]
+        codes = dancer.composer.compose(s, beat_s, audio, generators)[: plan.movements]
         with _thread_pools().limit(limits=1, user_api="blas"):
             rows = chain(dancer.mmgan.vae, leads, codes)
-            dances += perform(rows, heard, song, name, first, dancer.warp, start_pose is not None)
+            dances += perform(rows, plan, song, style_name, first, dancer.warp)
     return dances
 
 
 @cache
 def _thread_pools() -> ThreadpoolController:
-    """Of the libraries that are loaded: NumPy's threads and PyTorch's would wait for each other on the same cores."""
+    """The thread pools of all loaded libraries: NumPy's and PyTorch's would wait for each other on the same cores."""
     return ThreadpoolController()
 
 
-def song_style(dancer: Dancer, features: np.ndarray, beats_s: np.ndarray, wanted: str = "") -> Tensor:
-    """s of each phrase of movements (phrases, styles): the mean of what is heard in the middles of the phrases that are no more
-    than `HEARD_S` away, or one-hot where `wanted`."""
-    phrase = dancer.mmgan.config.phrase
-    phrases = -(-movement_count(beats_s) // phrase)
-    if wanted:
-        return style.style_vector(dancer.styles, wanted).expand(phrases, -1)
-    centres = np.minimum((np.arange(phrases) + 0.5) * phrase * UNIT_BEATS, len(beats_s) - 1).astype(int)
-    window = dancer.music_style.config.window
-    windows = dataset.windows_at(dataset.view_of("music", None, features), beats_s[centres], window)
-    heard = dancer.music_style.probabilities(torch.from_numpy(windows))
-    near = torch.from_numpy(np.abs(beats_s[centres, None] - beats_s[centres]) <= HEARD_S).float()
-    return near @ heard / near.sum(dim=1, keepdim=True)
+def song_style(dancer: Dancer, plan: BeatPlan, requested_style: str = "") -> Tensor:
+    """s of each phrase (phrases, styles): one-hot of `requested_style`, or predicted from the music.
 
-
-def beat_lengths(beats_s: np.ndarray, phrases: int, phrase: int) -> Tensor:
-    """How many seconds a beat lasts, on average, in each phrase of `phrase` movements: (phrases,)."""
-    of_phrases = beats_s_for(beats_s, phrases * phrase).reshape(phrases, phrase * UNIT_BEATS)
-    return torch.from_numpy(np.diff(of_phrases).mean(axis=1)).float()
-
-
-def song_audio(features: np.ndarray, beats_s: np.ndarray, movements: int) -> Tensor:
-    """What D_mov hears while so many movements are danced: (4 * movements, 28), see `music.beat_rows`.
-
-    Past the last beat it hears that one: beats that are not there must not count in the song's mean.
+    The prediction is the mean over all phrases whose centres are within `STYLE_SPAN_S`.
     """
-    rows = music_features.beat_rows(features, beats_s)
-    beyond = np.repeat(rows[-1:], UNIT_BEATS * movements - len(rows), axis=0)
-    return torch.from_numpy(np.concatenate([rows, beyond])).float()
+    if requested_style:
+        return style.style_vector(dancer.styles, requested_style).expand(plan.phrases, -1)
+    centres_s = plan.phrase_centres_s
+    features = dataset.view_of("music", None, plan.music.features)
+    windows = dataset.windows_at(features, centres_s, dancer.music_style.config.window)
+    probabilities = dancer.music_style.probabilities(torch.from_numpy(windows))
+    near = torch.from_numpy(np.abs(centres_s[:, None] - centres_s) <= STYLE_SPAN_S).float()
+    return near @ probabilities / near.sum(dim=1, keepdim=True)
 
 
 def first_leads(dancer: Dancer, s: Tensor, generators: list[torch.Generator], start_pose=None) -> Tensor:
-    """Lead poses (count, LEAD, F) that the dances start from: `start_pose` standing still, or drawn from training."""
+    """Lead poses (count, LEAD, F) that the dances start from: `start_pose` at rest, or drawn from training dances.
+
+    Drawn leads are of the most likely style in `s` (styles,), if it has any. Raises `PoseError`, `ParameterError`.
+    """
     if start_pose is not None:
         dimensions = dancer.mmgan.vae.config.dimensions
-        still = pose.validate(np.stack([start_pose] * LEAD), "start_pose")
-        if still.shape[2] != dimensions:
+        at_rest = pose.validate(np.stack([start_pose] * LEAD), "start_pose")
+        if at_rest.shape[2] != dimensions:
             raise ParameterError(
-                f"start_pose has {still.shape[2]} dimensions", f"{dimensions}, as the dances here have"
+                f"start_pose has {at_rest.shape[2]} dimensions", f"{dimensions}, as the dances here have"
             )
-        return torch.from_numpy(pose.to_features(still, LEAD - 1)).float().repeat(len(generators), 1, 1)
+        return torch.from_numpy(pose.to_features(at_rest, LEAD - 1)).float().repeat(len(generators), 1, 1)
     leads, styles = dancer.mmgan.leads, dancer.mmgan.lead_styles
     of_style = torch.nonzero(styles == int(s.argmax()))[:, 0]
     candidates = of_style if len(of_style) else torch.arange(len(leads))
@@ -164,27 +149,30 @@ def chain(vae, leads: Tensor, codes: Tensor) -> np.ndarray:
 
     `leads` (B, LEAD, F) and `codes` (n, B, movement_size) give poses in beat time (B, LEAD + 32 * n, 14, D).
 
-    Where a movement ends hardly depends on the poses that it left from, so movements need not wait for each other: all
-    are made from a guess of these, then from the ends that came of it. In a trained `demo` the second round changes
-    these by less than a millimetre and each further one by a thousandth of that. Dances that have not settled after
-    `ROUNDS` (their networks are others) are gone through one movement after the other.
+    The end of a movement hardly depends on the poses that it leaves from, so all movements are generated in parallel:
+    from a guess of their leads, then from the ends that this gives, `PARALLEL_ROUNDS` times. With a trained `demo` the
+    second round changes the leads by less than a millimetre, and each further round by a thousandth of that. Dances
+    that have not settled by then (other networks) are chained one movement after the other.
     """
-    chained = leads.expand(len(codes), *leads.shape)
-    for _ in range(ROUNDS):
+    chained = leads.expand(len(codes), *leads.shape)  # lead poses of each movement
+    for _ in range(PARALLEL_ROUNDS):
         ends = pose.rebase(vae.end(chained.flatten(0, 1), codes.flatten(0, 1)), LEAD - 1)
-        guessed, chained = chained, torch.cat([leads[None], ends.unflatten(0, codes.shape[:2])[:-1]])
-    waiting = (chained - guessed).abs().amax(dim=(0, 2, 3)) > SETTLED  # (B,): each for itself, whoever dances with it
-    for number in range(1, len(codes) if waiting.any() else 1):
-        before = chained[number - 1, waiting]
-        chained[number, waiting] = pose.rebase(vae.end(before, codes[number - 1, waiting]), LEAD - 1)
+        previous, chained = chained, torch.cat([leads[None], ends.unflatten(0, codes.shape[:2])[:-1]])
+    unsettled = (chained - previous).abs().amax(dim=(0, 2, 3)) > SETTLED  # (B,): each dance by itself
+    if unsettled.any():
+        for number in range(1, len(codes)):
+            ends = vae.end(chained[number - 1, unsettled], codes[number - 1, unsettled])
+            chained[number, unsettled] = pose.rebase(ends, LEAD - 1)
     units = vae.move(chained.flatten(0, 1), codes.flatten(0, 1))  # (n * B, LEAD + 32, F)
     by_dance = units.unflatten(0, codes.shape[:2]).transpose(0, 1).double().numpy()
-    return np.stack([place(dance) for dance in by_dance])
+    return np.stack([place(dance_units) for dance_units in by_dance])
 
 
 def place(units: np.ndarray) -> np.ndarray:
-    """The units of a dance (n, LEAD + 32, F), each told relative to its last lead pose, where the one before ended, as
-    poses end to end (LEAD + 32 * n, 14, D)."""
+    """The units of a dance (n, LEAD + 32, F) end to end, as poses (LEAD + 32 * n, 14, D).
+
+    Each unit is relative to its last lead pose, which is the last pose of the unit before.
+    """
     count, length, size = units.shape
     poses = pose.from_features(units.reshape(-1, size)).reshape(count, length, len(pose.JOINTS), -1)
     ends = units[:-1, -1]

@@ -10,7 +10,7 @@ from d2m.clock import frame_count
 from d2m.experiments import dances as dance_sets
 from d2m.experiments.dances import CODES, NAMES
 from d2m.generation import generate
-from d2m.generation.beat_warp import NEAR, danced_beats, movement_count, perform
+from d2m.generation.beat_warp import NEAR, BeatPlan, perform
 from d2m.motion import pose
 from d2m.motion.units import LEAD, UNIT_POSES
 
@@ -139,7 +139,7 @@ def test_compositions_are_chained_from_a_training_pose_and_put_on_the_beats(tiny
     song, (style, music) = next(iter(heard.items()))
     dance_sets.compositions(tiny_run, {song: (style, music)})
     assert len(chained) == len(CODES) + 1 and len(performed) == len(NAMES)  # pasted ones are not chained
-    movements = movement_count(danced_beats(music))
+    movements = BeatPlan(music, 3).movements
     for vae, leads, codes in chained[:-1]:
         assert vae is tiny_run.mmgan.vae and codes.shape == (movements, 1, 8)
         index = tiny_run.mmgan.lead_styles == tiny_run.corpus.styles.index(style)

@@ -15,7 +15,7 @@ from d2m.experiments import run_evaluation
 from d2m.experiments.dances import NAMES
 from d2m.experiments.presets import VARIANTS
 from d2m.generation import generate
-from d2m.generation.beat_warp import danced_beats, movement_count
+from d2m.generation.beat_warp import BeatPlan
 from d2m.metrics import beats
 from d2m.models import checkpoint
 from d2m.motion.dance import Dance
@@ -250,7 +250,7 @@ def test_a_looped_song_goes_on_in_its_beat_with_the_music_of_each_beat():
     # A frame of the second round is heard as the one a round (127.5 frames) before it.
     np.testing.assert_array_equal(song.features[:120], features)
     assert np.abs(song.features[128:240, 0] - (np.arange(128, 240) - 127.5)).max() <= 0.5
-    assert movement_count(danced_beats(song)) > 10
+    assert BeatPlan(song, 3).movements > 10
 
 
 def test_an_excerpt_has_a_clock_of_its_own(body_at):

@@ -1,4 +1,6 @@
-"""Dances in beat time put on beats: kinematic beats that are brought onto them, seams, bounds."""
+"""The beat plan of a song, and dances in beat time put on its beats: shifted kinematic beats, seams, bounds."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,13 +9,20 @@ from toys import music_of
 
 from d2m.errors import ParameterError
 from d2m.generation import beat_warp
+from d2m.generation.beat_warp import BeatPlan, shift_onto_beats
 from d2m.metrics.beats import distances, hits
+from d2m.motion.dance import Dance
 from d2m.motion.kinematics import kinematic_beats
 from d2m.motion.units import LEAD, UNIT_POSES
 
-HEARD = music_of(np.arange(0.0, 30.0, 0.5), 30.0)
-BEATS_S = beat_warp.danced_beats(HEARD)
-ROWS = LEAD + UNIT_POSES * beat_warp.movement_count(BEATS_S)
+MUSIC = music_of(np.arange(0.0, 30.0, 0.5), 30.0)
+PLAN = BeatPlan(MUSIC, 3)
+ROWS = LEAD + UNIT_POSES * PLAN.movements
+
+
+def warped(late: float, kind: str, plan: BeatPlan = PLAN) -> Dance:
+    """`swinging(late)` put on the beats of a plan."""
+    return beat_warp.perform(swinging(late)[None], plan, None, "", 0, kind)[0]
 
 
 def swinging(late: float) -> np.ndarray:
@@ -24,57 +33,97 @@ def swinging(late: float) -> np.ndarray:
     return walk(ROWS, metres_a_second=0.0) + in_the_air + to_and_fro[:, None, None] * np.array([1.0, 0, 0])
 
 
+@pytest.mark.parametrize(
+    ("beats", "movements", "phrases"), [(2, 2, 1), (4, 2, 1), (5, 3, 1), (8, 3, 1), (9, 4, 2), (61, 17, 6)]
+)
+def test_every_four_beats_take_a_movement_and_one_is_to_spare(beats, movements, phrases):
+    plan = BeatPlan(music_of(np.arange(beats) * 0.5, 0.5 * (beats - 1)), 3)  # begins and ends with a beat
+    assert len(plan.beats_s) == beats and (plan.movements, plan.phrases) == (movements, phrases)
+    assert plan.movement_beats_s.shape == (4 * movements,) and plan.phrase_beats_s.shape == (phrases, 12)
+
+
+def test_the_danced_beats_leave_a_start_pose_half_a_beat():
+    music = music_of(np.arange(0.3, 29.9, 0.5), 30.0)
+    np.testing.assert_allclose(BeatPlan(music, 3).beats_s, np.arange(-0.2, 30.4, 0.5), atol=1e-9)
+    np.testing.assert_allclose(BeatPlan(music, 3, has_start_pose=True).beats_s, np.arange(0.3, 30.4, 0.5), atol=1e-9)
+    beats, times_s = BeatPlan(music, 3, has_start_pose=True).anchors("cubic")
+    assert beats[:3].tolist() == [-0.5, 0, 1] and times_s[:3] == pytest.approx([0, 0.3, 0.8])
+
+
+def test_beats_continue_in_their_last_tempo_to_the_end_of_the_last_movement_and_phrase():
+    plan = BeatPlan(music_of(np.array([0.0, 0.5, 1.1]), 1.1), 3)
+    np.testing.assert_allclose(plan.movement_beats_s, [0, 0.5, 1.1, 1.7, 2.3, 2.9, 3.5, 4.1])
+    np.testing.assert_allclose(plan.phrase_beats_s, [np.r_[0, 0.5, 1.1 + 0.6 * np.arange(10)]])
+    assert beat_warp.unit_times(np.arange(8), plan.movement_beats_s).tolist() == pytest.approx([2.3 - 3 / 8 * 0.6])
+
+
+def test_the_beats_of_each_phrase_last_as_long_as_the_songs_do_there():
+    # 24 beats: two phrases, and a third past the end.
+    beats_s = np.r_[np.arange(12) * 0.5, 6 + np.arange(12) * 0.75]
+    plan = BeatPlan(music_of(beats_s, float(beats_s[-1])), 3)
+    assert plan.beat_lengths_s.tolist() == pytest.approx([0.5, 0.75, 0.75])
+    # The middle beat of the first two phrases; the third, which is past the end, has the last beat.
+    assert plan.phrase_centres_s.tolist() == [3.0, 10.5, beats_s[-1]]
+
+
+def test_the_audio_rows_of_the_discriminator_are_those_of_the_beats():
+    time = np.arange(450, dtype=float)[:, None] / 15
+    music = replace(music_of(np.arange(0.3, 29.9, 0.5), 30.0), features=np.repeat(time, 28, axis=1))
+    plan = BeatPlan(music, 3)
+    rows, count = plan.audio_rows, len(plan.beats_s)
+    assert rows.shape == (72, 28) and (rows == rows[:, :1]).all()
+    # Standardised over the song's own beats; the last row is repeated to the end of the movements.
+    slope, start = np.polyfit(plan.beats_s[1 : count - 1], rows[1 : count - 1, 0], 1)
+    expected = start + slope * plan.beats_s[1 : count - 1]
+    np.testing.assert_allclose(rows[1 : count - 1, 0], expected, atol=slope / 15)
+    assert abs(rows[:count].mean()) < 1e-5 and rows[:count, 0].std() == pytest.approx(1, abs=0.02)
+    assert (rows[count:] == rows[count - 1]).all()
+
+
 @pytest.mark.parametrize("late", [-0.25, -0.1, 0.15, 0.25])
 def test_kinematic_beats_are_brought_onto_the_beats(late):
     away = {}
     for kind in ("cubic", "kinematic"):
-        (dance,) = beat_warp.perform(swinging(late)[None], HEARD, None, "", 0, kind)
-        found = kinematic_beats(dance.poses)[0]
-        assert len(found) > 50
-        away[kind] = distances(found, HEARD.beats_s)[2:-2]
+        beats_s = kinematic_beats(warped(late, kind).poses)[0]
+        assert len(beats_s) > 50
+        away[kind] = distances(beats_s, MUSIC.beats_s)[2:-2]
     assert np.median(away["cubic"]) == pytest.approx(0.5 * abs(late), abs=0.03)
     assert away["kinematic"].max() < 0.06
 
 
 def test_a_dance_whose_beats_are_far_from_the_songs_is_left_as_it_is():
-    even, moved = (
-        beat_warp.perform(swinging(0.5)[None], HEARD, None, "", 0, kind)[0] for kind in ("cubic", "kinematic")
-    )
-    np.testing.assert_array_equal(even.poses, moved.poses)
+    np.testing.assert_array_equal(warped(0.5, "cubic").poses, warped(0.5, "kinematic").poses)
 
 
 def test_of_two_kinematic_beats_the_stronger_counts_and_others_move_as_their_neighbours():
     beats = np.arange(8.0)
-    found = np.array([1.2, 0.9, 5.0 - 0.2, 3.5])  # in seconds, and a beat lasts one
-    moved = beat_warp.on_the_beat(found, np.array([1.0, 2.0, 1.0, 9.0]), beats, beats, np.zeros(8))
-    np.testing.assert_allclose(moved, [-0.1, -0.1, -0.125, -0.15, -0.175, -0.2, -0.2, -0.2], atol=1e-12)
-    again = beat_warp.on_the_beat(np.array([4.1]), np.array([1.0]), beats, beats, np.full(8, 0.15))
-    np.testing.assert_allclose(again, 0.25)  # what it is read later by already, and what is still missing
-    assert (
-        beat_warp.on_the_beat(np.array([4.3]), np.array([1.0]), beats, beats, np.full(8, 0.2)).max() == beat_warp.NEAR
-    )
-    none = beat_warp.on_the_beat(np.array([3.5]), np.array([1.0]), beats, beats, moved)
-    np.testing.assert_array_equal(none, moved)
+    kinematic_beats_s = np.array([1.2, 0.9, 5.0 - 0.2, 3.5])  # a beat lasts one second
+    shift = shift_onto_beats(kinematic_beats_s, np.array([1.0, 2.0, 1.0, 9.0]), beats, beats, np.zeros(8))
+    np.testing.assert_allclose(shift, [-0.1, -0.1, -0.125, -0.15, -0.175, -0.2, -0.2, -0.2], atol=1e-12)
+
+    def single(beat: float, shift: np.ndarray) -> np.ndarray:
+        return shift_onto_beats(np.array([beat]), np.ones(1), beats, beats, shift)
+
+    np.testing.assert_allclose(single(4.1, np.full(8, 0.15)), 0.25)  # the current shift and what is still missing
+    assert single(4.3, np.full(8, 0.2)).max() == beat_warp.NEAR
+    np.testing.assert_array_equal(single(3.5, shift), shift)  # near no beat
 
 
 def test_a_given_pose_stays_at_the_beginning():
     beats = np.r_[-0.5, np.arange(6.0)]
-    moved = beat_warp.on_the_beat(np.array([-0.4, 2.2]), np.ones(2), beats, beats, np.zeros(7))
-    assert moved[0] == 0 and moved[1:] == pytest.approx(0.2)
-    assert beat_warp.on_the_beat(np.array([-0.4]), np.ones(1), beats, beats, np.zeros(7)).tolist() == [0] * 7
+    shift = shift_onto_beats(np.array([-0.4, 2.2]), np.ones(2), beats, beats, np.zeros(7))
+    assert shift[0] == 0 and shift[1:] == pytest.approx(0.2)
+    assert shift_onto_beats(np.array([-0.4]), np.ones(1), beats, beats, np.zeros(7)).tolist() == [0] * 7
 
 
 @pytest.mark.parametrize("kind", beat_warp.WARPS)
 def test_seams_stand_where_movements_begin_and_time_goes_forward(kind):
-    beats = np.arange(float(4 * beat_warp.movement_count(BEATS_S)))
-    times_s = beat_warp.beats_s_for(BEATS_S, beat_warp.movement_count(BEATS_S))
     frames_s = np.arange(450) / 15
-    read_at = beat_warp.frames_in_beats(swinging(0.2), beats, times_s, frames_s, kind)
-    assert (np.diff(read_at) > 0).all()
-    (dance,) = beat_warp.perform(swinging(0.2)[None], HEARD, None, "", 0, kind)
-    at_seams = np.interp(dance.units_s, frames_s, read_at)
+    frame_beats = beat_warp.frames_in_beats(swinging(0.2), *PLAN.anchors(kind), frames_s, kind)
+    assert (np.diff(frame_beats) > 0).all()
+    at_seams = np.interp(warped(0.2, kind).units_s, frames_s, frame_beats)
     begins = np.arange(4, 100, 4) - 3 / 8
-    begins = begins[(begins > read_at[0]) & (begins < read_at[-1])]
+    begins = begins[(begins > frame_beats[0]) & (begins < frame_beats[-1])]
     assert len(begins) > 12
     np.testing.assert_allclose(at_seams, begins, atol=1e-9)
 
@@ -86,14 +135,13 @@ def test_a_movement_that_begins_just_before_the_end_has_its_seam():
 
 def test_what_the_body_stops_at_hits_the_beats_of_an_uneven_song_too():
     beats_s = np.cumsum(np.random.default_rng(0).uniform(0.45, 0.6, size=60))
-    heard = music_of(beats_s, 30.0)
-    rates = []
-    for kind in ("cubic", "kinematic"):
-        (dance,) = beat_warp.perform(swinging(0.25)[None], heard, None, "", 0, kind)
-        rates.append(hits(beats_s, kinematic_beats(dance.poses)[0]).mean())
-    assert rates[0] < 0.2 and rates[1] > 0.9
+    plan = BeatPlan(music_of(beats_s, 30.0), 3)
+    cubic, kinematic = (
+        hits(beats_s, kinematic_beats(warped(0.25, kind, plan).poses)[0]).mean() for kind in ("cubic", "kinematic")
+    )
+    assert cubic < 0.2 and kinematic > 0.9
 
 
 def test_an_unknown_warp_is_refused_by_name():
     with pytest.raises(ParameterError, match="'bent' is unknown; expected one of none, linear, cubic, kinematic"):
-        beat_warp.perform(swinging(0)[None], HEARD, None, "", 0, "bent")
+        warped(0, "bent")

@@ -1,4 +1,4 @@
-"""Movements one after the other: from a given pose, without a seam, on the song's beats, with bones of one length."""
+"""Chained movements: from a start pose, without a visible seam, on the song's beats, with bones of constant length."""
 
 from dataclasses import replace
 
@@ -17,27 +17,42 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 STEADY = music_of(np.arange(0.3, 29.9, 0.5), 30.0)
 
 
-def test_movements_leave_from_a_given_pose(dancer, body_at):
-    given = body_at(np.array([3.0]))[0]  # elsewhere, and turned: it is told relative to where it stands
-    leads = generate.first_leads(dancer, torch.ones(3) / 3, [torch.Generator()] * 2, given)
+@pytest.fixture
+def chained(monkeypatch) -> list[np.ndarray]:
+    """What each later call of `chain` returns; dances are not planted, so that these rows are read as they are."""
+    results, chain = [], generate.chain
+    monkeypatch.setattr(beat_warp, "plant", lambda rows, times_s: rows)
+    monkeypatch.setattr(generate, "chain", lambda *arguments: results.append(chain(*arguments)) or results[-1])
+    return results
+
+
+def random_chain(dancer, count: int) -> np.ndarray:
+    """`count` movements of random codes chained from a training pose: (LEAD + 32 * count, 14, 3)."""
+    codes = torch.randn(count, 1, 8, generator=torch.Generator().manual_seed(0))
+    return generate.chain(dancer.mmgan.vae, dancer.mmgan.leads[:1], codes)[0]
+
+
+def test_movements_leave_from_a_start_pose(dancer, body_at):
+    start_pose = body_at(np.array([3.0]))[0]  # not at the origin, and turned
+    leads = generate.first_leads(dancer, torch.ones(3) / 3, [torch.Generator()] * 2, start_pose)
     rows = generate.chain(dancer.mmgan.vae, leads, torch.zeros(3, 2, 8))
-    expected = pose.from_features(pose.to_features(given[None], 0))[0]
-    for row in (0, 1):  # standing still
-        np.testing.assert_allclose(rows[:, row], np.stack([expected] * 2), atol=1e-5)
+    expected = pose.from_features(pose.to_features(start_pose[None], 0))[0]
+    np.testing.assert_allclose(rows[:, :LEAD], np.broadcast_to(expected, (2, LEAD, 14, 3)), atol=1e-5)  # at rest
 
 
-def test_movements_need_not_wait_for_each_other(dancer):
+def test_movements_generated_in_parallel_are_those_generated_one_by_one(dancer):
     vae, generator = dancer.mmgan.vae, torch.Generator().manual_seed(0)
-    codes, leads, waited = torch.randn(9, 2, 8, generator=generator), dancer.mmgan.leads[:2], [dancer.mmgan.leads[:2]]
+    codes, leads = torch.randn(9, 2, 8, generator=generator), dancer.mmgan.leads[:2]
+    sequential = [leads]
     with torch.no_grad():
         for code in codes[:-1]:
-            waited.append(pose.rebase(vae.end(waited[-1], code), LEAD - 1))
-        units = torch.stack([vae.move(lead, code) for lead, code in zip(waited, codes, strict=True)], dim=1)
+            sequential.append(pose.rebase(vae.end(sequential[-1], code), LEAD - 1))
+        units = torch.stack([vae.move(lead, code) for lead, code in zip(sequential, codes, strict=True)], dim=1)
     expected = np.stack([generate.place(dance) for dance in units.double().numpy()])
     np.testing.assert_allclose(generate.chain(vae, leads, codes), expected, atol=1e-4)  # metres, float32, nine long
 
 
-def test_where_an_end_depends_on_the_beginning_movements_wait_for_each_other():
+def test_where_an_end_depends_on_the_beginning_movements_are_chained_one_by_one():
     class Walker:
         """A movement stands half as high as the one before, plus its code."""
 
@@ -58,7 +73,7 @@ def test_where_an_end_depends_on_the_beginning_movements_wait_for_each_other():
     expected = [0.0]
     for code in codes.flatten().tolist():
         expected.append(expected[-1] / 2 + code)
-    assert walker.rounds == generate.ROUNDS + 39
+    assert walker.rounds == generate.PARALLEL_ROUNDS + 39
     np.testing.assert_allclose(rows[0, LEAD::UNIT_POSES, 0, 1], expected[1:], atol=1e-4)
 
 
@@ -72,34 +87,28 @@ def test_bones_keep_their_length(name, request):
 
 
 @pytest.mark.parametrize("name", ["dancer", "flat_dancer"])
-def test_the_poses_at_the_beats_are_the_beats_of_the_movements(name, request, monkeypatch):
-    dancer, made, chain = request.getfixturevalue(name), [], generate.chain
-    monkeypatch.setattr(beat_warp, "plant", lambda rows, times_s: rows)  # where the body stands is not asked here
-    monkeypatch.setattr(generate, "chain", lambda *given: made.append(chain(*given)) or made[-1])
+def test_the_poses_at_the_beats_are_the_beats_of_the_movements(name, request, chained):
     frames = np.cumsum(np.r_[0, np.tile([6, 8, 7, 9, 5], 8)])  # an unsteady drummer whose beats stand on frames
     beats_s = frames / FPS
-    (dance,) = generate.dance_to(dancer, music_of(beats_s, float(beats_s[-1]) + 0.2), None)
+    (dance,) = generate.dance_to(request.getfixturevalue(name), music_of(beats_s, float(beats_s[-1]) + 0.2), None)
     # Beats are frames 3, 11, 19, 27 of each unit of 32 poses, behind the two lead poses.
     beat_rows = [LEAD + UNIT_POSES * (beat // 4) + (3, 11, 19, 27)[beat % 4] for beat in range(len(frames))]
-    expected = made[0][0][beat_rows]
+    expected = chained[0][0][beat_rows]
     # Bones are fitted after the warp; at a whole row that changes nothing but the last digits of float32.
     np.testing.assert_allclose(dance.poses[frames], expected, atol=2e-5 if name == "dancer" else 1e-6)
 
 
-@pytest.mark.parametrize("given", [False, True])
-def test_without_a_warp_the_movements_go_on_evenly_from_the_first_sample(dancer, body_at, monkeypatch, given):
-    made, chain = [], generate.chain
-    monkeypatch.setattr(beat_warp, "plant", lambda rows, times_s: rows)  # where the body stands is not asked here
-    monkeypatch.setattr(generate, "chain", lambda *asked: made.append(chain(*asked)) or made[-1])
+@pytest.mark.parametrize("has_start_pose", [False, True])
+def test_without_a_warp_the_movements_go_on_evenly_from_the_first_sample(dancer, body_at, chained, has_start_pose):
     # An unsteady drummer who needs 8 frames a beat in the mean, so that each frame shows a row of 8 a beat.
-    frames = np.cumsum(np.r_[0 if not given else 8, np.tile([7, 9, 6, 10], 8), [8] * 5])
+    frames = np.cumsum(np.r_[8 if has_start_pose else 0, np.tile([7, 9, 6, 10], 8), [8] * 5])
     song = music_of(frames / FPS, float(frames[-1]) / FPS + 0.2)
-    start = body_at(np.array([0.0]))[0] if given else None
+    start = body_at(np.array([0.0]))[0] if has_start_pose else None
     (dance,) = generate.dance_to(replace(dancer, warp="none"), song, None, start_pose=start)
-    # Beat 0 is row LEAD + 3; after a given pose, row LEAD - 1, it comes half a beat, or 4 rows, late.
-    first = LEAD - 1 if given else LEAD + 3
-    np.testing.assert_allclose(dance.poses, made[0][0][first : first + len(dance.poses)], atol=2e-5)  # see above
-    seams = (np.arange(4, 40, 4) - 3 / 8 + (0.5 if given else 0)) * 8 / FPS
+    # Beat 0 is row LEAD + 3; after a start pose, row LEAD - 1, it comes half a beat, or 4 rows, late.
+    first = LEAD - 1 if has_start_pose else LEAD + 3
+    np.testing.assert_allclose(dance.poses, chained[0][0][first : first + len(dance.poses)], atol=2e-5)
+    seams = (np.arange(4, 40, 4) - 3 / 8 + (0.5 if has_start_pose else 0)) * 8 / FPS
     np.testing.assert_allclose(dance.units_s, seams[seams < song.duration_s])
     np.testing.assert_allclose(dance.beats_s[-38:], frames / FPS, atol=1e-9)  # the song's beats are where they were
 
@@ -112,10 +121,9 @@ def test_without_a_warp_a_song_that_slows_down_is_danced_to_its_end(dancer):
     assert np.abs(np.diff(dance.poses[-15:], axis=0)).max(axis=(1, 2)).min() > 1e-4  # metres
 
 
-def test_parts_are_placed_end_to_end_as_the_chain_places_them(dancer):
-    codes = torch.randn(3, 1, 8, generator=torch.Generator().manual_seed(0))
-    rows = generate.chain(dancer.mmgan.vae, dancer.mmgan.leads[:1], codes)[0]
-    # Each told from where the one before ended.
+def test_units_are_placed_end_to_end_as_the_chain_places_them(dancer):
+    rows = random_chain(dancer, 3)
+    # Each relative to the last pose of the one before.
     units = np.stack([pose.to_features(rows[UNIT_POSES * n :][:WINDOW], LEAD - 1) for n in range(3)])
     start = pose.pelvis(rows)[LEAD - 1], pose.yaw(rows)[LEAD - 1]
     placed = generate.place(units)
@@ -138,7 +146,7 @@ def steady_walk(dimensions: int = 3) -> torch.Tensor:
 
 
 class Repeats:
-    """A DU-VAE that knows one movement."""
+    """A DU-VAE with a single movement."""
 
     def __init__(self, unit: torch.Tensor):
         self.unit = unit
@@ -150,9 +158,14 @@ class Repeats:
         return self.move(leads, code)[:, -LEAD:]
 
 
+def four_walks(dimensions: int = 3) -> np.ndarray:
+    """`steady_walk` chained four times: (LEAD + 128, 14, D)."""
+    unit = steady_walk(dimensions)
+    return generate.chain(Repeats(unit), unit[:, :LEAD], torch.zeros(4, 1, 8))[0]
+
+
 def test_travel_and_facing_are_carried_from_movement_to_movement():
-    unit = steady_walk()
-    rows = generate.chain(Repeats(unit), unit[:, :LEAD], torch.zeros(4, 1, 8))[0]
+    rows = four_walks()
     assert rows.shape == (LEAD + 4 * UNIT_POSES, 14, 3)
     ends = rows[LEAD - 1 :: UNIT_POSES]
     corners = pose.pelvis(ends)[:, ::2]
@@ -164,25 +177,16 @@ def test_travel_and_facing_are_carried_from_movement_to_movement():
 
 @pytest.mark.parametrize("dimensions", [2, 3])
 def test_no_pose_is_shown_twice_at_a_seam(dimensions):
-    unit = steady_walk(dimensions)
-    rows = generate.chain(Repeats(unit), unit[:, :LEAD], torch.zeros(4, 1, 8))[0]
+    rows = four_walks(dimensions)
     steps = np.linalg.norm(np.diff(pose.pelvis(rows), axis=0), axis=1)
     np.testing.assert_allclose(steps, 1 / UNIT_POSES, atol=1e-6)
 
 
 def test_a_movement_leaves_as_fast_as_the_one_before_ended(dancer):
-    codes = torch.randn(12, 1, 8, generator=torch.Generator().manual_seed(0))
-    rows = generate.chain(dancer.mmgan.vae, dancer.mmgan.leads[:1], codes)[0]
+    rows = random_chain(dancer, 12)
     steps = np.diff(rows, axis=0)  # step i leads from row i to row i + 1; unit n begins with row 2 + 32 n
     seams = LEAD - 1 + UNIT_POSES * np.arange(1, 12)
     across, size = np.abs(np.diff(steps, axis=0)).mean((1, 2)), np.abs(steps).mean((1, 2))
     # Untrained networks jitter; their seams are no rougher than the rest, and no frame is repeated there.
     assert np.median(across[seams - 1]) < 1.5 * np.median(across)
     assert 0.5 < np.median(size[seams] / size[seams - 1]) < 2
-
-
-def test_beats_go_on_in_their_last_tempo_to_the_end_of_the_last_movement():
-    grid_s = beat_warp.beats_s_for(np.array([0.0, 0.5, 1.1]), 2)
-    np.testing.assert_allclose(grid_s, [0, 0.5, 1.1, 1.7, 2.3, 2.9, 3.5, 4.1])
-    assert len(beat_warp.beats_s_for(np.arange(9.0), 2)) == 9  # nothing is cut off
-    assert beat_warp.unit_times(np.arange(8), grid_s).tolist() == pytest.approx([2.3 - 3 / 8 * 0.6])

@@ -1,4 +1,4 @@
-"""From a song to a dance: as long as the song, in its style, the same from the same seed; what cannot be is refused."""
+"""From a song to a dance: as long as the song, in its style, the same from the same seed; wrong input is refused."""
 
 import itertools
 
@@ -11,6 +11,7 @@ from d2m.clock import FPS, frame_count
 from d2m.data.builtin import songs
 from d2m.errors import MediaError, ParameterError, PoseError
 from d2m.generation import beat_warp, generate
+from d2m.generation.beat_warp import BeatPlan
 from d2m.generation.compose import Composer
 from d2m.models import style
 from d2m.music import analysis
@@ -54,7 +55,7 @@ def test_a_long_song_is_danced_to_its_end(dancer, duration_s):
 
 def test_a_movement_begins_three_eighths_of_a_beat_before_every_fourth_beat(dancer):
     (dance,) = generate.dance_to(dancer, STEADY, None)
-    # The first beat known is at 0.3 s; one before it, at -0.2 s, begins the dance.
+    # The song's first beat is at 0.3 s; one before it, at -0.2 s, begins the dance.
     np.testing.assert_allclose(dance.units_s, -0.2 + 0.5 * (np.arange(4, 61, 4) - 3 / 8), atol=1e-9)
     np.testing.assert_allclose(dance.beats_s, np.arange(0.3, 30, 0.5), atol=1e-9)
 
@@ -66,28 +67,17 @@ def test_a_fast_song_is_danced_at_half_its_beats_and_shows_them_all(dancer, bpm,
     np.testing.assert_allclose(dance.beats_s, np.arange(0.0, 40, 60 / bpm), atol=1e-9)
 
 
-@pytest.mark.parametrize(("beats", "movements"), [(1, 2), (4, 2), (5, 3), (61, 17)])
-def test_every_four_beats_take_a_movement_and_one_is_to_spare(beats, movements):
-    assert beat_warp.movement_count(np.arange(float(beats))) == movements
-
-
-def test_the_beats_that_are_danced_to_leave_a_given_pose_its_time():
-    np.testing.assert_allclose(beat_warp.danced_beats(STEADY), np.arange(-0.2, 30.4, 0.5), atol=1e-9)
-    np.testing.assert_allclose(beat_warp.danced_beats(STEADY, True), np.arange(0.3, 30.4, 0.5), atol=1e-9)
-
-
-def test_movements_are_performed_with_the_style_and_the_seeds_that_they_are_told(dancer, monkeypatch):
-    monkeypatch.setattr(beat_warp, "plant", lambda rows, times_s: rows)  # where the body stands is not asked here
-    heard = music_of(np.arange(0.0, 8.0, 0.5), 8.0)
+def test_a_performed_dance_has_the_style_seed_and_song_that_it_is_called_with(dancer, monkeypatch):
+    monkeypatch.setattr(beat_warp, "plant", lambda rows, times_s: rows)  # keeps the positions
+    plan = BeatPlan(music_of(np.arange(0.0, 8.0, 0.5), 8.0), 3)
     rows = generate.chain(dancer.mmgan.vae, dancer.mmgan.leads[:2], torch.zeros(6, 2, 8))
-    made = beat_warp.perform(rows, heard, "a.mp3", "zumba", 7, "cubic")
-    assert [(dance.style, dance.seed, str(dance.song)) for dance in made] == [
-        ("zumba", 7, "a.mp3"), ("zumba", 8, "a.mp3"),
-    ]  # fmt: skip
-    for dance, own in zip(made, rows, strict=True):
+    dances = beat_warp.perform(rows, plan, "a.mp3", "zumba", 7, "cubic")
+    for number, dance in enumerate(dances):
+        assert (dance.style, dance.seed, str(dance.song)) == ("zumba", 7 + number, "a.mp3")
         assert_lasts(dance, 8.0)
-        # 0.5 s are 7.5 frames: every 15th frame stands on a beat.
-        np.testing.assert_allclose(dance.poses[::15], own[5::16][:8], atol=2e-5)
+        # 0.5 s are 7.5 frames: every 15th frame is on a beat.
+        np.testing.assert_allclose(dance.poses[::15], rows[number, 5::16][:8], atol=2e-5)
+    assert len(dances) == 2
 
 
 def test_the_same_seed_gives_the_same_dance_alone_and_in_a_batch(dancer):
@@ -102,47 +92,29 @@ def test_the_same_seed_gives_the_same_dance_alone_and_in_a_batch(dancer):
         assert np.abs(one.poses - other.poses).max() > 0.01
 
 
-def test_a_style_that_is_asked_for_is_one_hot_and_names_the_dance(dancer, monkeypatch):
-    asked, compose = [], Composer.compose
-    monkeypatch.setattr(Composer, "compose", lambda self, s, *given: asked.append(s) or compose(self, s, *given))
-    (dance,) = generate.dance_to(dancer, STEADY, None, wanted="zumba")
+def test_a_requested_style_is_one_hot_and_names_the_dance(dancer, monkeypatch):
+    styles, compose = [], Composer.compose
+    monkeypatch.setattr(Composer, "compose", lambda self, s, *others: styles.append(s) or compose(self, s, *others))
+    (dance,) = generate.dance_to(dancer, STEADY, None, requested_style="zumba")
     # 61 beats from -0.2 s to the end: 16 movements and one to spare, in phrases of three.
-    assert dance.style == "zumba" and torch.equal(asked[0], torch.tensor([[0.0, 0, 1]]).repeat(6, 1))
+    assert dance.style == "zumba" and torch.equal(styles[0], torch.tensor([[0.0, 0, 1]]).repeat(6, 1))
     (own,) = generate.dance_to(dancer, STEADY, None)
-    assert asked[1].shape == (6, 3) and torch.allclose(asked[1].sum(1), torch.ones(6)) and (asked[1] < 1).all()
-    assert own.style == STYLES[int(asked[1].mean(0).argmax())]
-    others = [generate.dance_to(dancer, STEADY, None, wanted=name)[0] for name in ("ballet", "hip-hop")]
+    assert styles[1].shape == (6, 3) and torch.allclose(styles[1].sum(1), torch.ones(6)) and (styles[1] < 1).all()
+    assert own.style == STYLES[int(styles[1].mean(0).argmax())]
+    others = [generate.dance_to(dancer, STEADY, None, requested_style=name)[0] for name in ("ballet", "hip-hop")]
     for one, other in itertools.combinations([dance, *others], 2):
         assert np.abs(one.poses - other.poses).max() > 1e-3
 
 
-def test_what_the_discriminator_hears_beside_a_movement_are_its_beats():
-    beats_s = np.arange(-0.2, 30.4, 0.5)
-    time = np.arange(frame_count(30.0))[:, None] / FPS
-    heard = generate.song_audio(np.repeat(time, 28, axis=1), beats_s, 18)
-    assert heard.shape == (72, 28) and (heard == heard[:, :1]).all()
-    # Told in the mean and deviation of the song's own beats; the last one is heard on to the end of the movements.
-    inside = heard[1:60, 0].numpy()
-    slope, start = np.polyfit(beats_s[1:60], inside, 1)
-    np.testing.assert_allclose(inside, start + slope * beats_s[1:60], atol=slope / FPS)
-    assert abs(float(heard[: len(beats_s), 0].mean())) < 1e-5 and float(
-        heard[: len(beats_s), 0].std()
-    ) == pytest.approx(1, abs=0.02)
-    assert (heard[len(beats_s) :] == heard[len(beats_s) - 1]).all()
-
-
-def test_the_style_is_heard_over_a_minute_and_follows_a_song_that_changes(dancer, monkeypatch):
-    beats_s = np.arange(-0.2, 180.4, 0.5)
-    ballet_first = torch.eye(3)[
-        (torch.arange(31) >= 15).long()
-    ]  # phrase i is danced at 6 i + 3 s: all of 90 s is ballet
+def test_the_style_is_averaged_over_a_minute_and_follows_a_song_that_changes(dancer, monkeypatch):
+    # The centre of phrase i is at 6 i + 2.8 s: the first 90 s are ballet.
+    ballet_first = torch.eye(3)[(torch.arange(31) >= 15).long()]
     monkeypatch.setattr(type(dancer.music_style), "probabilities", lambda self, windows: ballet_first)
-    features = np.zeros((frame_count(180.0), 28), np.float32)
-    s = generate.song_style(dancer, features, beats_s)
+    s = generate.song_style(dancer, BeatPlan(music_of(np.arange(0.3, 179.9, 0.5), 180.0), 3))
     assert s.shape == (31, 3) and torch.allclose(s.sum(1), torch.ones(31))
     assert torch.equal(s[:10], ballet_first[:10]) and torch.equal(s[-10:], ballet_first[-10:])
     middle = s[10:20, 0]
-    # From one to the other within a minute, that is, one by one of the ten or eleven phrases which it holds.
+    # The share of ballet falls with each of the ten or eleven phrases that a minute holds.
     assert (middle.diff() < 0).all() and middle[0] > 0.89 and middle[-1] < 0.11
 
 
@@ -165,36 +137,36 @@ def test_a_dance_starts_from_a_pose_of_its_style(dancer):
 
 @pytest.mark.parametrize("first_beat_s", [0.0, 0.05, 0.2, 0.3, 0.49])
 @pytest.mark.parametrize("duration_s", [5.0, 30.0])
-def test_a_given_pose_is_the_first_of_the_dance(dancer, body_at, first_beat_s, duration_s):
-    given = body_at(np.array([0.0]))[0]
+def test_a_start_pose_is_the_first_of_the_dance(dancer, body_at, first_beat_s, duration_s):
+    start_pose = body_at(np.array([0.0]))[0]
     song = music_of(np.arange(first_beat_s, duration_s, 0.5), duration_s)
-    (dance,) = generate.dance_to(dancer, song, None, start_pose=given)
-    np.testing.assert_allclose(dance.poses[0], given, atol=1e-4)
+    (dance,) = generate.dance_to(dancer, song, None, start_pose=start_pose)
+    np.testing.assert_allclose(dance.poses[0], start_pose, atol=1e-4)
     assert_lasts(dance, duration_s)
-    # It sets out from there: the first step is no jump, which would be longer than all that follow.
+    # The first step is no jump, which would be longer than all later steps.
     steps = np.linalg.norm(np.diff(dance.poses, axis=0), axis=-1).mean(axis=1)
     assert 0 < steps[0] <= steps[1:].max()
 
 
-@pytest.mark.parametrize(("start_pose", "error", "told"), [
+@pytest.mark.parametrize(("start_pose", "error", "message"), [
     (np.zeros((13, 3)), PoseError, r"start_pose have shape \(2, 13, 3\).*14"),
     (np.full((14, 3), np.nan), PoseError, "start_pose hold a value that is not finite"),
     (np.zeros((14, 2)), ParameterError, "start_pose has 2 dimensions; expected 3"),
     (np.zeros(14), PoseError, "start_pose have shape"),
 ])  # fmt: skip
-def test_a_start_pose_that_is_none_is_refused(dancer, start_pose, error, told):
-    with pytest.raises(error, match=told):
+def test_a_wrong_start_pose_is_refused(dancer, start_pose, error, message):
+    with pytest.raises(error, match=message):
         generate.dance_to(dancer, STEADY, None, start_pose=start_pose)
 
 
-@pytest.mark.parametrize(("asked", "told"), [
-    ({"wanted": "polka"}, "style 'polka' is unknown; expected one of ballet, hip-hop, zumba"),
+@pytest.mark.parametrize(("arguments", "message"), [
+    ({"requested_style": "polka"}, "style 'polka' is unknown; expected one of ballet, hip-hop, zumba"),
     ({"count": 0}, "n is 0; expected a number of dances from 1 to 1024"), ({"count": -1}, "n is -1"),
     ({"count": 1025}, "n is 1025; expected a number of dances from 1 to 1024"),
 ])  # fmt: skip
-def test_what_no_dance_can_be_made_of_is_refused_before_the_song_is_heard(dancer, asked, told, tmp_path):
-    with pytest.raises(ParameterError, match=told):
-        generate.dance(dancer, tmp_path / "not there.mp3", **asked)
+def test_a_wrong_request_is_refused_before_the_song_is_analysed(dancer, arguments, message, tmp_path):
+    with pytest.raises(ParameterError, match=message):
+        generate.dance(dancer, tmp_path / "not there.mp3", **arguments)
 
 
 def test_songs_that_cannot_be_danced_to_are_refused(dancer, tmp_path, write_sound, own_cache):
@@ -207,7 +179,7 @@ def test_songs_that_cannot_be_danced_to_are_refused(dancer, tmp_path, write_soun
         generate.dance_to(dancer, analysis.Music(12600, 120, np.arange(0.0, 9, 0.5), None, None), "endless.mp3")
 
 
-def test_dances_that_are_made_some_at_a_time_are_the_same_in_order(dancer, monkeypatch):
+def test_dances_generated_in_several_batches_are_the_same_in_order(dancer, monkeypatch):
     at_once = generate.dance_to(dancer, STEADY, None, seed=2, count=5)
     monkeypatch.setattr(generate, "MOST_TOGETHER", 2)
     for one, other in zip(at_once, generate.dance_to(dancer, STEADY, None, seed=2, count=5), strict=True):
@@ -216,9 +188,3 @@ def test_dances_that_are_made_some_at_a_time_are_the_same_in_order(dancer, monke
     monkeypatch.setattr(generate, "MOST_MOVEMENTS", 1)  # a song longer than that is danced one by one
     (last,) = generate.dance_to(dancer, STEADY, None, seed=6)
     np.testing.assert_allclose(last.poses, at_once[-1].poses, atol=1e-4)
-
-
-def test_the_beats_of_each_phrase_are_as_long_as_the_songs_are_there():
-    beats_s = np.r_[np.arange(12) * 0.5, 6 + np.arange(12) * 0.75]  # 24 beats: two phrases, and a third past the end
-    lengths = generate.beat_lengths(beats_s, 3, 3)
-    assert lengths.tolist() == pytest.approx([0.5, 0.75, 0.75])
