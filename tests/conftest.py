@@ -11,7 +11,6 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -109,24 +108,18 @@ def body_at() -> Callable[[np.ndarray], np.ndarray]:
 
 
 @pytest.fixture(scope="session")
-def readers() -> Callable[[list[Clip]], dict]:
-    """`readers(clips)`: what `corpus.build` takes, of clips that are already there."""
-    return lambda clips: {clip.name: partial(replace, clip) for clip in clips}
-
-
-@pytest.fixture(scope="session")
 def small_clips(tmp_path_factory) -> list[Clip]:
     """Nine built-in clips of 20 s: in each of three styles one that trains, one that validates and one that tests."""
     return builtin_clips.make(tmp_path_factory.mktemp("songs"), songs_per_style=3, duration_s=20.0, jobs=1)
 
 
 @pytest.fixture(scope="session")
-def small_corpus(tmp_path_factory, small_clips, readers) -> corpus.Corpus:
+def small_corpus(tmp_path_factory, small_clips) -> corpus.Corpus:
     """The corpus of `small_clips`, built by the code as it is now (no cached analysis) and read."""
     folder = tmp_path_factory.mktemp("corpus")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("D2M_CACHE", str(tmp_path_factory.mktemp("cache")))
-        corpus.build("small", readers(small_clips), folder, jobs=1)
+        corpus.build("small", small_clips, folder, jobs=1)
     return corpus.read(folder)
 
 

@@ -16,7 +16,6 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from multiprocessing import forkserver
 from pathlib import Path
 
@@ -66,7 +65,7 @@ def build_corpus(folder: Path, given: Path, size: Size) -> None:
     """Three songs are written, analysed and made a corpus of."""
     os.environ["D2M_CACHE"] = str(folder / "cache")
     clips = builtin_clips.make(folder / "songs", songs_per_style=1, duration_s=8.0, jobs=1)
-    corpus.build("killed", {clip.name: partial(replace, clip) for clip in clips}, folder / "corpus", jobs=1)
+    corpus.build("killed", clips, folder / "corpus", jobs=1)
 
 
 def train_vae(folder: Path, given: Path, size: Size) -> None:

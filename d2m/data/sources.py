@@ -70,8 +70,8 @@ FORMATS = {
 
 
 @dataclass(frozen=True)
-class Found:
-    """The files of one clip, found and not read yet."""
+class ClipFiles:
+    """The files of one clip, not read yet."""
 
     name: str  # unique in the folder that was looked through
     format: str  # of `FORMATS`
@@ -81,7 +81,7 @@ class Found:
     root: Path
 
 
-def find(folder: Path) -> tuple[list[Found], list[Path]]:
+def find(folder: Path) -> tuple[list[ClipFiles], list[Path]]:
     """The clips in `folder` and the folders in it, sorted by path, and the files of no known format.
 
     Links to folders are not followed, and what is hidden (".name") is not looked at.
@@ -102,13 +102,13 @@ def find(folder: Path) -> tuple[list[Found], list[Path]]:
     names = _names([path.relative_to(root) for path, _ in keys])
     songs = [folders.song_of(path, FORMATS[format].songs(path), media, root) for path, format in keys]
     found = [
-        Found(name, format, path, tuple(clips[path, format]), song, root)
+        ClipFiles(name, format, path, tuple(clips[path, format]), song, root)
         for name, song, (path, format) in zip(names, songs, keys, strict=True)
     ]
     return found, unknown
 
 
-def read(found: Found) -> Clip:
+def read(found: ClipFiles) -> Clip:
     """The clip of what was found. Raises `CorpusError`, `MediaError` or `PoseError` that names the file and reason."""
     format = FORMATS[found.format]
     if format.read is None:
@@ -140,7 +140,7 @@ def read_pair(folder: Path) -> Clip:
     return Clip(folder.name, pair.style, pair.song, poses, pair.start_s, pair.group, pair.split)
 
 
-def state(found: Iterable[Found]) -> list[tuple[str, int, int]]:
+def state(found: Iterable[ClipFiles]) -> list[tuple[str, int, int]]:
     """What a corpus of these clips depends on: path, size and time of change of each file that tells of them."""
     paths = set()
     for clip in found:
@@ -150,7 +150,7 @@ def state(found: Iterable[Found]) -> list[tuple[str, int, int]]:
     return [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in sorted(paths) if path.is_file()]
 
 
-def told_apart(found: list[Found], unknown: list[Path], refused: Iterable[tuple[str, str]]) -> str:
+def describe(found: list[ClipFiles], unknown: list[Path], refused: Iterable[tuple[str, str]]) -> str:
     """What a folder held, in lines: clips of each format, those `refused` (name, reason), files of no known format."""
     refused = list(refused)
     formats = {clip.name: clip.format for clip in found}

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from io import StringIO
 from pathlib import Path
 
@@ -96,9 +96,9 @@ class Material:
     def build(self, folder: Path, clips: list | None = None) -> None:
         """Build the corpus of `clips`, those of the material, in `folder`, if it is not there."""
         if not (folder / "corpus.json").exists():
-            readers = {clip.name: partial(replace, clip, split="train") for clip in clips or self.clips}
+            training = [replace(clip, split="train") for clip in clips or self.clips]
             with redirect_stderr(StringIO()):  # a bar would tear the table
-                corpus.build("bench", readers, folder, self.jobs)
+                corpus.build("bench", training, folder, self.jobs)
 
     @cached_property
     def arrays(self) -> dict[str, np.ndarray]:

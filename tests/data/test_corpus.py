@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from d2m.clock import FPS
-from d2m.data import corpus
+from d2m.data import corpus, sources
 from d2m.data.corpus import digest
 from d2m.errors import CorpusError, MediaError, PoseError
 from d2m.motion import pose
@@ -24,11 +24,14 @@ def count_decodings(monkeypatch) -> list[Path]:
     return decoded
 
 
-def refusing(error: Exception):
-    def read():
+def unreadable(monkeypatch, error: BaseException, *names: str) -> list[sources.ClipFiles]:
+    """Files of clips at which the reader raises `error`."""
+
+    def read(files: sources.ClipFiles):
         raise error
 
-    return read
+    monkeypatch.setattr(sources, "read", read)
+    return [sources.ClipFiles(name, "BVH", Path(name), (), None, Path()) for name in names]
 
 
 def test_a_built_corpus_lists_its_clips_with_their_splits(small_corpus, small_clips):
@@ -62,10 +65,10 @@ def moved(clip: Clip) -> Clip:
     return replace(clip, poses=poses)
 
 
-def test_a_corpus_with_one_pose_moved_has_another_fingerprint(tmp_path, small_clips, readers):
+def test_a_corpus_with_one_pose_moved_has_another_fingerprint(tmp_path, small_clips):
     built = []
     for folder, clip in (("first", small_clips[0]), ("again", small_clips[0]), ("moved", moved(small_clips[0]))):
-        corpus.build("one", readers([clip]), tmp_path / folder, jobs=1)
+        corpus.build("one", [clip], tmp_path / folder, jobs=1)
         built.append(corpus.read(tmp_path / folder))
     first, again, other = built
     assert first.entries == again.entries and first.fingerprint() == again.fingerprint()
@@ -124,19 +127,19 @@ def test_a_fold_that_there_is_not_is_refused(number):
         songs_of({"rumba": 4}).fold(number)
 
 
-def test_groups_without_a_split_are_shared_out_whole(tmp_path, small_clips, readers):
+def test_groups_without_a_split_are_shared_out_whole(tmp_path, small_clips):
     clips = [replace(small_clips[0], name=f"take{n}", group=f"song{n // 2:02d}", split="") for n in range(40)]
-    corpus.build("takes", readers(clips), tmp_path, jobs=1)
+    corpus.build("takes", clips, tmp_path, jobs=1)
     built = corpus.read(tmp_path)
     assert [len(built.split(name)) for name in corpus.SPLITS] == [28, 6, 6]  # 70, 15 and 15 %
     assert len({(entry.group, entry.split) for entry in built.entries}) == 20
 
 
-def test_clips_to_one_song_and_to_copies_of_it_are_one_group(tmp_path, small_clips, readers):
+def test_clips_to_one_song_and_to_copies_of_it_are_one_group(tmp_path, small_clips):
     copy = shutil.copy(small_clips[0].song, tmp_path / "copy.flac")
     songs = {"one": small_clips[0].song, "again": small_clips[0].song, "copy": copy, "other": small_clips[1].song}
     clips = [replace(small_clips[0], name=name, song=song, group="", split="") for name, song in songs.items()]
-    corpus.build("copies", readers(clips), tmp_path / "built", jobs=1)
+    corpus.build("copies", clips, tmp_path / "built", jobs=1)
     found = {entry.name: entry for entry in corpus.read(tmp_path / "built").entries}
     assert len({found[name].group for name in ("one", "again", "copy")}) == 1
     assert len({found[name].split for name in ("one", "again", "copy")}) == 1
@@ -144,35 +147,47 @@ def test_clips_to_one_song_and_to_copies_of_it_are_one_group(tmp_path, small_cli
 
 
 @pytest.mark.parametrize("error", [CorpusError("no song"), MediaError("silent"), PoseError("lost")], ids=str)
-def test_a_clip_that_cannot_be_used_is_named_skipped_and_counted(tmp_path, small_clips, readers, error):
-    corpus.build("one bad", {"bad": refusing(error), **readers(small_clips[:1])}, tmp_path, jobs=1)
+def test_a_clip_that_cannot_be_used_is_named_skipped_and_counted(tmp_path, small_clips, monkeypatch, error):
+    corpus.build("one bad", unreadable(monkeypatch, error, "bad") + small_clips[:1], tmp_path, jobs=1)
     built = corpus.read(tmp_path)
     assert built.refused == (("bad", str(error)),)
     assert [entry.name for entry in built.entries] == [small_clips[0].name]
 
 
-def test_a_song_that_cannot_be_heard_takes_its_clip_with_it(tmp_path, small_clips, readers):
+def test_a_song_that_cannot_be_heard_takes_its_clip_with_it(tmp_path, small_clips):
     deaf = replace(small_clips[1], song=tmp_path / "gone.mp3")
-    corpus.build("deaf", readers([small_clips[0], deaf]), tmp_path, jobs=1)
+    corpus.build("deaf", [small_clips[0], deaf], tmp_path, jobs=1)
     ((name, reason),) = corpus.read(tmp_path).refused
     assert name == deaf.name and "gone.mp3" in reason
 
 
-def test_a_corpus_of_nothing_is_refused_with_an_example_and_leaves_no_manifest(tmp_path):
+def test_files_of_clips_are_read_and_refused_as_finished_clips_are(tmp_path, small_clips, write_pair, own_cache):
+    write_pair(tmp_path / "melody", "DANCE_C_1")
+    (write_pair(tmp_path / "melody", "DANCE_R_1") / "skeletons.json").unlink()
+    files, _ = sources.find(tmp_path / "melody")
+    corpus.build("mixed", [*files, small_clips[0]], tmp_path / "built", jobs=2)  # read by another process
+    built = corpus.read(tmp_path / "built")
+    assert [entry.name for entry in built.entries] == ["DANCE_C_1", small_clips[0].name]
+    np.testing.assert_array_equal(built.load(built.entries[0])["poses"], sources.read(files[0]).poses)
+    ((name, reason),) = built.refused
+    assert name == "DANCE_R_1" and "skeletons.json" in reason
+
+
+def test_a_corpus_of_nothing_is_refused_with_an_example_and_leaves_no_manifest(tmp_path, monkeypatch):
+    clips = unreadable(monkeypatch, PoseError("lost"), "a", "b")
     with pytest.raises(CorpusError, match="no clip of void can be used, for example a: lost"):
-        corpus.build("void", {"a": refusing(PoseError("lost")), "b": refusing(PoseError("lost"))}, tmp_path, jobs=1)
+        corpus.build("void", clips, tmp_path, jobs=1)
     with pytest.raises(CorpusError, match="no clip of void can be used"):
-        corpus.build("void", {}, tmp_path, jobs=1)
+        corpus.build("void", [], tmp_path, jobs=1)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_build_that_was_stopped_goes_on_where_it_stopped(tmp_path, small_clips, readers, own_cache, monkeypatch):
-    clips, folder = readers(small_clips[:3]), tmp_path / "stopped"
-    stopped = dict(list(clips.items())[:2]) | {"last": refusing(KeyboardInterrupt())}
+def test_a_build_that_was_stopped_goes_on_where_it_stopped(tmp_path, small_clips, own_cache, monkeypatch):
+    folder, stopped = tmp_path / "stopped", small_clips[:2] + unreadable(monkeypatch, KeyboardInterrupt(), "last")
     with pytest.raises(KeyboardInterrupt):
         corpus.build("stopped", stopped, folder, jobs=1)
     with pytest.raises(CorpusError, match=r"corpus\.json"):
         corpus.read(folder)
     decoded = count_decodings(monkeypatch)
-    corpus.build("stopped", clips, folder, jobs=1)
+    corpus.build("stopped", small_clips[:3], folder, jobs=1)
     assert len(corpus.read(folder).entries) == 3 and decoded == [small_clips[2].song]

@@ -76,7 +76,7 @@ def test_a_corpus_of_the_format_before_is_refused_for_that(copied):
     for entry in manifest["entries"]:
         del entry["digest"]
     path.write_text(json.dumps(manifest | {"format": 1}))
-    with pytest.raises(CorpusError, match=r"corpus\.json has format 1, of an earlier d2m.*expected format 2; build"):
+    with pytest.raises(CorpusError, match=r"corpus\.json has format 1,.*expected format 2"):
         corpus.open_corpus(str(copied))
 
 

@@ -64,8 +64,8 @@ def test_a_mixed_folder_is_told_apart(mixed):
         ("zumba_a", "keypoint JSON"), ("zumba_b", "keypoint JSON"),
     ]  # fmt: skip
     assert [path.name for path in unknown] == ["notes.md", "cameras.json"]
-    told = sources.told_apart(found, unknown, [("zumba_a", "a.json is bad")])
-    assert told.splitlines() == [
+    lines = sources.describe(found, unknown, [("zumba_a", "a.json is bad")])
+    assert lines.splitlines() == [
         "1 of AIST++, 1 of BVH, 1 of Dance with Melody, 1 of OpenPose, 2 of keypoint JSON (1 refused)",
         "refused: zumba_a: a.json is bad",
         f"left alone, of no known format: 2 files ({mixed / 'notes.md'}, {mixed / 'aist' / 'cameras.json'})",

@@ -328,9 +328,9 @@ def test_an_unknown_corpus_or_preset_makes_no_folder(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_too_few_clips_are_refused_before_anything_is_trained(tmp_path, small_clips, readers, monkeypatch):
+def test_too_few_clips_are_refused_before_anything_is_trained(tmp_path, small_clips, monkeypatch):
     clips = [replace(clip, split="") for clip in small_clips if clip.style == small_clips[0].style]
-    corpus.build("little", readers(clips), tmp_path / "little", jobs=1)
+    corpus.build("little", clips, tmp_path / "little", jobs=1)
     monkeypatch.setattr(train, "fit", no_training)
     with pytest.raises(CorpusError, match=r"little has 1 clips to train on \(it holds 3 of ballet\); expected 2"):
         assert Experiment(str(tmp_path / "little"), str(tmp_path / "run")).vae

@@ -37,7 +37,7 @@ def dance(body_at) -> Dance:
 
 
 @pytest.fixture
-def writers(dance, small_clips, readers, monkeypatch, tmp_path):
+def writers(dance, small_clips, monkeypatch, tmp_path):
     """Everything that d2m writes: name -> file name and `write(path)`."""
     song = songs.drum_track(120, 6.0).samples
 
@@ -64,7 +64,7 @@ def writers(dance, small_clips, readers, monkeypatch, tmp_path):
         "flac": ("a.flac", lambda path: clips.write_flac(path, song)),
         "figure": ("a.png", draw),
         "scores": ("a.json", lambda path: report.write_scores(path, {"ours": {"speed": Estimate(1.0, np.ones(2), 2)}})),
-        "corpus": ("corpus.json", lambda path: corpus.build("a", readers(small_clips[:1]), path.parent, jobs=1)),
+        "corpus": ("corpus.json", lambda path: corpus.build("a", small_clips[:1], path.parent, jobs=1)),
         "music": ("music", hear),
         "lock": (".lock", lock),
     }  # fmt: skip

@@ -2,7 +2,7 @@
 
 import os
 import signal
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -17,25 +17,29 @@ def bytes_of(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def die_once(clip: Clip, mark: Path) -> Clip:
-    """The clip, but whoever reads it first is killed."""
-    if not mark.exists():
-        mark.touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    return clip
+@dataclass(frozen=True)
+class DeadlyClip(Clip):
+    """A clip that kills the first process that looks for its song, which makes the file `mark`."""
+
+    mark: Path = Path()
+
+    def __getattribute__(self, name: str):
+        mark = super().__getattribute__("mark")
+        if name == "song" and not mark.exists():
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().__getattribute__(name)
 
 
-def test_two_processes_build_what_one_builds(tmp_path, own_cache, small_corpus, small_clips, readers):
-    corpus.build("small", readers(small_clips), tmp_path / "built", jobs=2)
+def test_two_processes_build_what_one_builds(tmp_path, own_cache, small_corpus, small_clips):
+    corpus.build("small", small_clips, tmp_path / "built", jobs=2)
     assert bytes_of(tmp_path / "built") == bytes_of(small_corpus.folder)
 
 
 @pytest.mark.filterwarnings("ignore")  # Dask says that a worker died
-def test_a_cluster_of_which_a_worker_is_killed_half_way_builds_the_same(
-    tmp_path, own_cache, small_corpus, small_clips, readers
-):
-    clips, mark = readers(small_clips), tmp_path / "killed"
-    clips[small_clips[4].name] = partial(die_once, small_clips[4], mark)
+def test_a_cluster_of_which_a_worker_is_killed_half_way_builds_the_same(tmp_path, own_cache, small_corpus, small_clips):
+    mark = tmp_path / "killed"
+    clips = [*small_clips[:4], DeadlyClip(**vars(small_clips[4]), mark=mark), *small_clips[5:]]
     with (
         LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
         Client(cluster),

@@ -49,7 +49,7 @@ BLOCKS = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
 
 
 @pytest.fixture(scope="module")
-def clone(tmp_path_factory, write_sound, readers) -> Path:
+def clone(tmp_path_factory, write_sound) -> Path:
     """A clone with a song, a film, a file of beats and a corpus where the README has them."""
     folder = tmp_path_factory.mktemp("fresh") / "d2m"
     subprocess.run(["git", "-c", "safe.directory=*", "clone", "--quiet", str(ROOT), str(folder)], check=True)
@@ -59,7 +59,7 @@ def clone(tmp_path_factory, write_sound, readers) -> Path:
     for name in ("song.mp3", "film.mp4", "my song.m4a"):
         write_sound(folder / "path/to" / name, track.samples, 22050)
     (folder / "beats.txt").write_text("\n".join(map(str, track.beats_s[::2])))
-    corpus.build("small", readers(clips), folder / "path/to/corpus", jobs=1)
+    corpus.build("small", clips, folder / "path/to/corpus", jobs=1)
     for clip in clips:  # videos that have been looked at: `make keypoints` installs, starts, and finds no other
         video = folder / "path/to/videos" / clip.style / f"{clip.name}.mp4"
         video.parent.mkdir(parents=True, exist_ok=True)
