@@ -22,8 +22,8 @@ from d2m.experiments.presets import VARIANTS
 from d2m.files import read_json, replacing
 from d2m.metrics import bootstrap
 from d2m.metrics.bootstrap import Estimate
-from d2m.metrics.evaluation import BEATS, digits
-from d2m.metrics.scores import DANCE_SCORES
+from d2m.metrics.evaluation import digits
+from d2m.metrics.scores import all_scores
 from d2m.motion import pose
 from d2m.motion.dance import Dance
 
@@ -156,13 +156,14 @@ HEADLINES = (
     "beat hit rate", "style consistency", "boundary velocity jump", "foot sliding, m/s", "speed, m/s",
     "nearest training movement, cm",
 )  # fmt: skip
-# The tables that all scores are divided into, and which belong to each.
+# The tables of the report, and the groups of scores that each holds.
 GROUPS = {
-    "Distances and variety": lambda name: name.endswith(")") and name not in DANCE_SCORES,
-    "Distances, style by style": lambda name: "), " in name,
-    "Beats": lambda name: name.startswith(BEATS),
-    "Bodies, style and memory": lambda name: name in DANCE_SCORES and not name.startswith(BEATS),
+    "Distances and variety": ("distances", "variety"),
+    "Distances, style by style": ("distances by style",),
+    "Beats": ("beats",),
+    "Bodies, style and memory": ("body", "style", "memory"),
 }
+SPACES = ("style", "motion")  # the feature spaces of a run
 INTERVALS = """Means over folds and training seeds with 95 % intervals, from draws of folds, of seeds and of songs.
 Definitions: `tests/PROTOCOL.md`. Lines in italics are controls."""
 
@@ -197,8 +198,10 @@ def write_report(whole: Experiment) -> Path:
     headlines = [name for name in HEADLINES if name in names]
     parts = [f"# Study: {whole.corpus.name}, {whole.preset_name}", INTERVALS]
     parts += ["## Differences from d2m", _table(found, headlines, minus=HEADLINE)] if names else []
-    for title, belongs in GROUPS.items():
-        parts += [f"## {title}", _table(found, [name for name in names if belongs(name)])] if names else []
+    kinds = all_scores(SPACES, whole.corpus.styles)
+    for title, groups in GROUPS.items() if names else ():
+        shown = [name for name, kind in kinds.items() if name in names and kind.group in groups]
+        parts += [f"## {title}", _table(found, shown)]
     parts += [_lacking(whole)] if missing(whole) else []
     for target, text in ((path, json.dumps(content, indent=1)), (path.with_suffix(".md"), "\n\n".join(parts) + "\n")):
         with replacing(target) as temporary:

@@ -196,7 +196,7 @@ def measure_drift(experiment: Experiment, measured: Measured, dances: list[Dance
         part: score(measure_each(some, *views), measured.yardstick, experiment.seed) for part, some in parts.items()
     }
     first = found.pop("first seconds")
-    return evaluation.table({"ours": first, **found})
+    return evaluation.table({"ours": first, **found}, measured.kinds())
 
 
 def looped(heard: analysis.Music, movements: int = MOVEMENTS + 4) -> analysis.Music:

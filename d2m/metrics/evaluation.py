@@ -14,14 +14,13 @@ from d2m.metrics import controls
 from d2m.metrics.bootstrap import Estimate
 from d2m.metrics.descriptors import HOP_FRAMES, WINDOW_FRAMES
 from d2m.metrics.samples import Sample, Space, StylePredictor, Yardstick, at_random, beside, measure, measure_each
-from d2m.metrics.scores import HIGHER, LOWER, kind, score
+from d2m.metrics.scores import BEATS, HIGHER, LOWER, Score, all_scores, score, score_beats
 from d2m.motion.dance import Dance
 
 RESERVED = {"ours", "dances", "reference", "shuffled", "random", "mean_pose", "copy", "real_shuffled", "real_random"}
-# Controls whose motion is not a real dance's; those of `compositions` are there where a run is evaluated.
-MADE = ("mean_pose", "untrained", "prior", "codes", "style_codes", "phrases", "pasted")
-BEATS = "beat"  # scores whose names begin so are of beats: true pairings are compared with shuffled and random ones
-# Sets that hold the dances of another one beside other beats: all that is no score of beats is the other's.
+# Controls whose motion is not a real dance's; all but the first stand beside the dances of a run.
+SYNTHETIC = ("mean_pose", "untrained", "prior", "codes", "style_codes", "phrases", "pasted")
+# Sets that hold the dances of another set beside other beats: they share all scores but those of beats.
 SAME_DANCES = {"shuffled": "ours", "random": "ours", "real_shuffled": "real", "real_random": "real"}
 
 
@@ -35,24 +34,29 @@ class Measured:
 
     def scores(self, seed: int = 0) -> dict[str, dict[str, Estimate]]:
         """{set: {score: estimate}}: "ours" and the others."""
-        found: dict[str, dict[str, Estimate]] = {}
+        estimates: dict[str, dict[str, Estimate]] = {}
         for name, samples in {"ours": self.ours, **self.others}.items():
-            known = found.get(SAME_DANCES.get(name, ""), {})
-            known = {of: estimate for of, estimate in known.items() if not of.startswith(BEATS)}
-            found[name] = score(samples, self.yardstick, seed, known)
-        return found
+            if name in SAME_DANCES:
+                estimates[name] = estimates[SAME_DANCES[name]] | score_beats(samples, self.yardstick, seed)
+            else:
+                estimates[name] = score(samples, self.yardstick, seed)
+        return estimates
 
     def table(self, seed: int = 0) -> dict:
         """The table of `evaluate`."""
-        return table(self.scores(seed))
+        return table(self.scores(seed), self.kinds())
+
+    def kinds(self) -> dict[str, Score]:
+        """What each score is."""
+        return all_scores(self.yardstick.spaces, self.yardstick.styles)
 
 
 def evaluate(
     dances: list[Dance], songs: dict[str, np.ndarray], reference: list[Dance],
-    others: dict[str, list[Dance]] | None = None, spaces: dict[str, Space] | None = None, predict_style: StylePredictor | None = None,
-    seed: int = 0,
+    others: dict[str, list[Dance]] | None = None, spaces: dict[str, Space] | None = None,
+    predict_style: StylePredictor | None = None, seed: int = 0,
 ) -> dict:  # fmt: skip
-    """The table {score: {value, low, high, n, better, unit, controls: {name: {value, low, high, n}}, as good as real}}.
+    """The table {score: {value, low, high, n, group, better, unit, controls, as good as real}}.
 
     `dances` are scored against `reference`, real training dances; `songs` gives the beats in seconds from pose 0 by
     `str(dance.song)`. `others` are further sets to score in the same way; of these "real", unseen real dances, is what
@@ -68,8 +72,8 @@ def evaluate(
 
 def compare(
     dances: list[Dance], songs: dict[str, np.ndarray], reference: list[Dance],
-    others: dict[str, list[Dance]] | None = None, spaces: dict[str, Space] | None = None, predict_style: StylePredictor | None = None,
-    seed: int = 0,
+    others: dict[str, list[Dance]] | None = None, spaces: dict[str, Space] | None = None,
+    predict_style: StylePredictor | None = None, seed: int = 0,
 ) -> Measured:  # fmt: skip
     """As `evaluate`, but what is measured, for figures of it."""
     others = others or {}
@@ -101,15 +105,17 @@ def compare(
     return Measured(ours, found, Yardstick.of(real))
 
 
-def table(scores: dict[str, dict[str, Estimate]]) -> dict:
-    """The table of `evaluate` from the scores of each set: "ours" and the controls."""
-    found = {}
-    for name, estimate in scores["ours"].items():
-        row = estimate.cell() | {"better": kind(name).better, "unit": kind(name).unit}
-        row["controls"] = {other: of[name].cell() for other, of in scores.items() if other != "ours"}
-        row["as good as real"] = _as_good_as_real(name, row["controls"])
-        found[name] = row
-    return found
+def table(estimates: dict[str, dict[str, Estimate]], kinds: dict[str, Score]) -> dict:
+    """The table of `evaluate` from the estimates of each set, "ours" and the controls, and what each score is."""
+    rows = {}
+    for name, estimate in estimates["ours"].items():
+        kind = kinds[name]
+        controls = {other: of_set[name].cell() for other, of_set in estimates.items() if other != "ours"}
+        rows[name] = estimate.cell() | {
+            "group": kind.group, "better": kind.better, "unit": kind.unit, "controls": controls,
+            "as good as real": _as_good_as_real(kind, controls),
+        }  # fmt: skip
+    return rows
 
 
 def as_markdown(table: dict, names=None, columns=None, ours: str = "ours") -> str:
@@ -179,15 +185,14 @@ def _check_styles(ours: list[Sample], real: list[Sample]) -> None:
             )
 
 
-def _as_good_as_real(name: str, cells: dict[str, dict]) -> list[str]:
-    """Controls that are not real dances to their own music and yet score as well: within the interval of `real`, or on
-    the better side of it where a score has one."""
-    real = cells.get("real", {"value": None})
-    of_beats = ("real_shuffled", "real_random") if name.startswith(BEATS) else ()
-    names = [other for other in (*of_beats, *MADE) if other in cells]
+def _as_good_as_real(kind: Score, controls: dict[str, dict]) -> list[str]:
+    """Controls that are no real dances to their own music and score as well: within the interval of `real`, or on the
+    better side of it where the score has one."""
+    real = controls.get("real", {"value": None})
     if real["value"] is None:
         return []
-    way = kind(name).better
-    low = -np.inf if way == LOWER else real["low"]
-    high = np.inf if way == HIGHER else real["high"]
-    return [other for other in names if cells[other]["value"] is not None and low <= cells[other]["value"] <= high]
+    low = -np.inf if kind.better == LOWER else real["low"]
+    high = np.inf if kind.better == HIGHER else real["high"]
+    of_beats = ("real_shuffled", "real_random") if kind.group == BEATS else ()
+    values = {name: controls[name]["value"] for name in (*of_beats, *SYNTHETIC) if name in controls}
+    return [name for name, value in values.items() if value is not None and low <= value <= high]

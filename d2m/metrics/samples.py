@@ -39,9 +39,13 @@ class Sample:
     features: dict[str, np.ndarray]  # by space: feature vectors (K, C) of its windows
     predicted_style: str = ""  # the style that the independent classifier sees
 
+    @property
+    def is_3d(self) -> bool:
+        return self.poses.shape[2] == 3
+
     @cached_property
-    def paired(self) -> tuple[float, float]:
-        """Precision and recall of the kinematic beats (see `alignment`)."""
+    def precision_recall(self) -> tuple[float, float]:
+        """Precision and recall of the kinematic beats, see `beats.precision_recall`."""
         return precision_recall(self.music_beats_s, self.kinematic_beats_s)
 
 
@@ -137,6 +141,16 @@ class Yardstick:
     references: dict[tuple[str, str], distances.Reference]
     memory: Memory  # of all movements
     slow: float  # m/s: the slowest 1 % of frames
+
+    @property
+    def spaces(self) -> list[str]:
+        """The feature spaces, in the order of the table."""
+        return list(self.scale)
+
+    @property
+    def styles(self) -> list[str]:
+        """The styles that have a reference, sorted."""
+        return sorted({sample.style for sample in self.samples})
 
     @classmethod
     def of(cls, samples: list[Sample]) -> "Yardstick":

@@ -1,18 +1,15 @@
-"""Every score of one dance: what it is, how it is taken, which way it is better.
+"""Every score: its definition, group and unit, and its estimate for a set of dances.
 
-The measures themselves stand in `alignment` (beats) and `physics` (bodies).
+Scores of single dances (`DANCE_SCORES`) are averaged over songs; the measures are in `beats`, `physics` and `memory`.
+Scores of a set (`SET_SCORES`) are taken in every feature space: distances from the reference, diversity, multimodality.
 
-Every score of a set of dances in a feature space: distances from real ones, diversity, multimodality.
-
-A distance is taken style by style; its headline is the mean over the styles that are danced, since a set of all styles
-together is near to real ones for its mix alone. It is taken of one dance a song, and of several the mean: a set of more
-dances would be nearer for its size alone. Features are standardised by those of the real training dances.
-
-Every score of a set of dances, those of single dances and those of the set, with bootstrap draws of each.
+A distance is taken style by style, and its headline is the mean over the styles that are danced: a set of all styles
+together is near to real dances for its mix alone. It is taken of one dance a song, and of several dances a song the
+mean, since a larger set is nearer for its size alone. Features are standardised by the reference.
 """
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,219 +22,298 @@ from d2m.metrics.samples import Sample, Yardstick, standardised
 
 HIGHER, LOWER, LIKE_REAL = "higher", "lower", "like real"  # which way a score is better
 SHARE, RATIO = "share", "ratio"  # units of scores that have no physical one
+# Groups of scores. Those of beats are the only ones that depend on the music's beats.
+BEATS, BODY, STYLE, MEMORY = "beats", "body", "style", "memory"
+DISTANCES, DISTANCES_BY_STYLE, VARIETY = "distances", "distances by style", "variety"
 
 
 @dataclass(frozen=True)
 class Score:
-    """A score of one dance: what it is, how it is taken, which way it is better, its unit, why it may be lacking."""
+    """What a score is: its group, its unit, which way it is better, and how it is measured."""
 
-    definition: str
-    measure: Callable[[Sample, Yardstick], float | None]
-    better: str
+    name: str  # a physical unit ends it
+    group: str
     unit: str
-    lacking: str = ""
+    better: str  # HIGHER, LOWER or LIKE_REAL
+    measure: Callable[[Sample, Yardstick], float | None] | None  # of one dance; None for scores of a set
+    definition: str
+    lacking: str = ""  # why a dance may have no value
+    space: str = ""  # the feature space of a score of a set
+    style: str = ""  # the style of a distance; "" for the mean over styles
 
 
-def _rate(sample: Sample, where: str | None = None) -> float | None:
-    beats = sample.kinematic_beats_s
-    if where is not None:
-        if len(sample.units_s) == 0:
-            return None
-        seam = beat_scores.at_seams(sample.units_s, beats, sample.music_beats_s)
-        beats = beats[seam if where == "seam" else ~seam]
-    return float(beat_scores.hits(sample.music_beats_s, beats).mean()) if len(beats) else None
+# Measures of one dance, in the order of `DANCE_SCORES`, which says what they are.
+def _beat_coverage(sample: Sample, _) -> float:
+    return beat_scores.beat_coverage(sample.music_beats_s, sample.kinematic_beats_s)
+
+
+def _beat_hit_rate(sample: Sample, _) -> float | None:
+    return _hit_rate(sample, sample.kinematic_beats_s)
+
+
+def _beat_hit_rate_at_seams(sample: Sample, _) -> float | None:
+    at_seams = _at_seams(sample)
+    return None if at_seams is None else _hit_rate(sample, sample.kinematic_beats_s[at_seams])
+
+
+def _beat_hit_rate_away_from_seams(sample: Sample, _) -> float | None:
+    at_seams = _at_seams(sample)
+    return None if at_seams is None else _hit_rate(sample, sample.kinematic_beats_s[~at_seams])
+
+
+def _hit_rate(sample: Sample, kinematic_beats_s: np.ndarray) -> float | None:
+    if len(kinematic_beats_s) == 0:
+        return None
+    return float(beat_scores.hits(sample.music_beats_s, kinematic_beats_s).mean())
+
+
+def _at_seams(sample: Sample) -> np.ndarray | None:
+    if len(sample.units_s) == 0:
+        return None
+    return beat_scores.at_seams(sample.units_s, sample.kinematic_beats_s, sample.music_beats_s)
+
+
+def _beat_precision(sample: Sample, _) -> float:
+    return sample.precision_recall[0]
+
+
+def _beat_recall(sample: Sample, _) -> float:
+    return sample.precision_recall[1]
+
+
+def _beat_f1(sample: Sample, _) -> float:
+    return beat_scores.harmonic_mean(*sample.precision_recall)
+
+
+def _beat_alignment_of_motion(sample: Sample, _) -> float:
+    return beat_scores.beat_alignment(sample.kinematic_beats_s, sample.music_beats_s)
+
+
+def _beat_alignment_of_music(sample: Sample, _) -> float:
+    return beat_scores.beat_alignment(sample.music_beats_s, sample.kinematic_beats_s)
+
+
+def _style_consistency(sample: Sample, _) -> float | None:
+    return float(sample.predicted_style == sample.style) if sample.predicted_style else None
+
+
+def _boundary_jump(sample: Sample, _) -> float | None:
+    return _jump(sample, order=1)
+
+
+def _boundary_velocity_jump(sample: Sample, _) -> float | None:
+    return _jump(sample, order=2)
 
 
 def _jump(sample: Sample, order: int) -> float | None:
     try:
         return physics.boundary_jump(sample.poses, sample.units_s, order=order)
-    except D2MError:  # no seam inside it, or it stands for most of the time
+    except D2MError:  # no seam within the dance, or a median step of 0
         return None
 
 
-def _three(measure: Callable[[np.ndarray], float]) -> Callable[[Sample, Yardstick], float | None]:
-    return lambda s, _: measure(s.poses) if s.poses.shape[2] == 3 else None
+def _bone_variation(sample: Sample, _) -> float | None:
+    return physics.bone_variation(sample.poses) if sample.is_3d else None
 
 
-def _nearest_movement(sample: Sample, yardstick: Yardstick) -> float | None:
-    found = yardstick.memory.distances(sample.poses)
-    return 100 * float(np.median(found)) if len(found) else None
+def _foot_sliding(sample: Sample, _) -> float | None:
+    return physics.foot_sliding(sample.poses) if sample.is_3d else None
 
 
-# In `tests/PROTOCOL.md` with units and sources. Names that begin with "beat" are of beats (see `metrics`).
-DANCE_SCORES = {
-    "beat coverage": Score(
-        "kinematic beats / music beats",
-        lambda s, _: beat_scores.beat_coverage(s.music_beats_s, s.kinematic_beats_s), LIKE_REAL, RATIO,
-    ),
-    "beat hit rate": Score(
-        "share of kinematic beats within the tolerance of a music beat",
-        lambda s, _: _rate(s), HIGHER, SHARE, "no kinematic beats",
-    ),
-    "beat hit rate at seams": Score(
-        "the same of those whose nearest music beat is the first of a movement",
-        lambda s, _: _rate(s, "seam"), HIGHER, SHARE, "no seams, or no kinematic beats there",
-    ),
-    "beat hit rate away from seams": Score(
-        "the same of the others",
-        lambda s, _: _rate(s, "away"), HIGHER, SHARE, "no seams, or no kinematic beats there",
-    ),
-    "beat precision": Score(
-        "pairs of one kinematic and one music beat within the tolerance / kinematic beats",
-        lambda s, _: s.paired[0], HIGHER, SHARE,
-    ),
-    "beat recall": Score(
-        "the same pairs / music beats",
-        lambda s, _: s.paired[1], HIGHER, SHARE,
-    ),
-    "beat F1": Score(
-        "harmonic mean of precision and recall",
-        lambda s, _: beat_scores.harmonic_mean(*s.paired), HIGHER, SHARE,
-    ),
-    "beat alignment (motion beats)": Score(
-        "mean over kinematic beats of exp(-d^2 / 2 sigma^2), d to the nearest music beat",
-        lambda s, _: beat_scores.beat_alignment(s.kinematic_beats_s, s.music_beats_s), HIGHER, SHARE,
-    ),
-    "beat alignment (music beats)": Score(
-        "mean over music beats of exp(-d^2 / 2 sigma^2), d to the nearest kinematic beat",
-        lambda s, _: beat_scores.beat_alignment(s.music_beats_s, s.kinematic_beats_s), HIGHER, SHARE,
-    ),
-    "style consistency": Score(
-        "share of dances in which the independent classifier predicts the song's style",
-        lambda s, _: float(s.predicted_style == s.style) if s.predicted_style else None, HIGHER, SHARE, "no style classifier",
-    ),
-    "boundary jump": Score(
-        "mean joint step across the beginnings of movements / median step elsewhere",
-        lambda s, _: _jump(s, 1), LIKE_REAL, RATIO, "no seams, or no motion",
-    ),
-    "boundary velocity jump": Score(
-        "the same of the change of steps",
-        lambda s, _: _jump(s, 2), LIKE_REAL, RATIO, "no seams, or no motion",
-    ),
-    "bone variation": Score(
-        "standard deviation / mean of each bone's length, mean of the bones",
-        _three(physics.bone_variation), LOWER, RATIO, "2D",
-    ),
-    "foot sliding, m/s": Score(
-        "mean speed along the floor of ankles that stand",
-        _three(physics.foot_sliding), LOWER, "m/s", "2D",
-    ),
-    "foot contact, m²/s²": Score(
-        "mean of hip acceleration times both ankles' speeds / largest acceleration",
-        _three(physics.foot_contact), LOWER, "m²/s²", "2D",
-    ),
-    "freeze share": Score(
-        "share of frames no faster than the slowest 1 % of training frames",
-        lambda s, yardstick: physics.freeze_share(s.poses, yardstick.slow), LOWER, SHARE,
-    ),
-    "speed, m/s": Score("mean joint speed", lambda s, _: float(physics.joint_speed(s.poses).mean()), LIKE_REAL, "m/s"),
-    "nearest training movement, cm": Score(
-        "median distance of movements to the nearest one of training, its mirror image, or either faster or slower",
-        _nearest_movement, LIKE_REAL, "cm", "shorter than a movement",
-    ),
-}  # fmt: skip
+def _foot_contact(sample: Sample, _) -> float | None:
+    return physics.foot_contact(sample.poses) if sample.is_3d else None
 
 
-@dataclass(frozen=True)
-class Distance:
-    """A distance of songs, drawn as often as weights say, from a reference; and the least that it can be."""
-
-    measure: Callable[[distances.Reference, distances.Songs, np.ndarray], float]
-    least: float
+def _freeze_share(sample: Sample, yardstick: Yardstick) -> float:
+    return physics.freeze_share(sample.poses, yardstick.slow)
 
 
-@dataclass(frozen=True)
-class SetScore:
-    """A score of a set of dances in a feature space: what it is, which way it is better, its unit."""
-
-    definition: str
-    better: str
-    unit: str
+def _speed(sample: Sample, _) -> float:
+    return float(physics.joint_speed(sample.poses).mean())
 
 
-DISTANCES = {
-    "Frechet distance": Distance(distances.Reference.frechet_distance, 0.0),
-    "kernel distance": Distance(distances.Reference.kernel_distance, -np.inf),
-}
-SET_SCORES = {
-    "Frechet distance": SetScore(
-        "of Gaussians fitted to windows of dances of a style and of the reference's; mean of styles",
-        LOWER, "squared feature units",
-    ),
-    "kernel distance": SetScore(
-        "squared MMD of these windows, unbiased by their number, kernel (x.y / C + 1)^3; mean of styles",
-        LOWER, "squared MMD",
-    ),
-    "diversity": SetScore(
-        "mean distance between the mean features of dances to different songs", LIKE_REAL, "feature units"
-    ),
-    "multimodality": SetScore(
-        "mean distance between the mean features of dances to one song", LIKE_REAL, "feature units"
-    ),
-}  # fmt: skip
+def _nearest_training_movement(sample: Sample, yardstick: Yardstick) -> float | None:
+    distances_m = yardstick.memory.distances(sample.poses)
+    return 100 * float(np.median(distances_m)) if len(distances_m) else None
 
 
-def of_space(samples: list[Sample], yardstick: Yardstick, space: str, seed: int) -> dict[str, Estimate]:
+def _by_name(*scores: Score) -> dict[str, Score]:
+    return {score.name: score for score in scores}
+
+
+# `tests/PROTOCOL.md` lists all scores with their ranges and sources.
+DANCE_SCORES = _by_name(
+    Score("beat coverage", BEATS, RATIO, LIKE_REAL, _beat_coverage,
+          "kinematic beats / music beats"),
+    Score("beat hit rate", BEATS, SHARE, HIGHER, _beat_hit_rate,
+          "share of kinematic beats within the tolerance of a music beat", "no kinematic beats"),
+    Score("beat hit rate at seams", BEATS, SHARE, HIGHER, _beat_hit_rate_at_seams,
+          "the same of those whose nearest music beat is the first of a movement",
+          "no seams, or no kinematic beats there"),
+    Score("beat hit rate away from seams", BEATS, SHARE, HIGHER, _beat_hit_rate_away_from_seams,
+          "the same of the others", "no seams, or no kinematic beats there"),
+    Score("beat precision", BEATS, SHARE, HIGHER, _beat_precision,
+          "pairs of one kinematic and one music beat within the tolerance / kinematic beats"),
+    Score("beat recall", BEATS, SHARE, HIGHER, _beat_recall,
+          "the same pairs / music beats"),
+    Score("beat F1", BEATS, SHARE, HIGHER, _beat_f1,
+          "harmonic mean of precision and recall"),
+    Score("beat alignment (motion beats)", BEATS, SHARE, HIGHER, _beat_alignment_of_motion,
+          "mean over kinematic beats of exp(-d^2 / 2 sigma^2), d to the nearest music beat"),
+    Score("beat alignment (music beats)", BEATS, SHARE, HIGHER, _beat_alignment_of_music,
+          "mean over music beats of exp(-d^2 / 2 sigma^2), d to the nearest kinematic beat"),
+    Score("style consistency", STYLE, SHARE, HIGHER, _style_consistency,
+          "share of dances in which the independent classifier predicts the song's style", "no style classifier"),
+    Score("boundary jump", BODY, RATIO, LIKE_REAL, _boundary_jump,
+          "mean joint step across the beginnings of movements / median step elsewhere", "no seams, or no motion"),
+    Score("boundary velocity jump", BODY, RATIO, LIKE_REAL, _boundary_velocity_jump,
+          "the same of the change of steps", "no seams, or no motion"),
+    Score("bone variation", BODY, RATIO, LOWER, _bone_variation,
+          "standard deviation / mean of each bone's length, mean of the bones", "2D"),
+    Score("foot sliding, m/s", BODY, "m/s", LOWER, _foot_sliding,
+          "mean speed along the floor of ankles that stand", "2D"),
+    Score("foot contact, m²/s²", BODY, "m²/s²", LOWER, _foot_contact,
+          "mean of hip acceleration times both ankles' speeds / largest acceleration", "2D"),
+    Score("freeze share", BODY, SHARE, LOWER, _freeze_share,
+          "share of frames no faster than the slowest 1 % of training frames"),
+    Score("speed, m/s", BODY, "m/s", LIKE_REAL, _speed,
+          "mean joint speed"),
+    Score("nearest training movement, cm", MEMORY, "cm", LIKE_REAL, _nearest_training_movement,
+          "median distance of movements to the nearest one of training, its mirror image, or either faster or slower",
+          "shorter than a movement"),
+)  # fmt: skip
+FRECHET = Score(
+    "Frechet distance", DISTANCES, "squared feature units", LOWER, None,
+    "of Gaussians fitted to windows of dances of a style and of the reference's; mean of styles",
+)  # fmt: skip
+KERNEL = Score(
+    "kernel distance", DISTANCES, "squared MMD", LOWER, None,
+    "squared MMD of these windows, unbiased by their number, kernel (x.y / C + 1)^3; mean of styles",
+)  # fmt: skip
+DIVERSITY = Score(
+    "diversity", VARIETY, "feature units", LIKE_REAL, None,
+    "mean distance between the mean features of dances to different songs",
+)  # fmt: skip
+MULTIMODALITY = Score(
+    "multimodality", VARIETY, "feature units", LIKE_REAL, None,
+    "mean distance between the mean features of dances to one song",
+)  # fmt: skip
+SET_SCORES = _by_name(FRECHET, KERNEL, DIVERSITY, MULTIMODALITY)
+LEAST = {FRECHET.name: 0.0, KERNEL.name: -np.inf}  # the least value of each distance
+
+
+def definitions() -> dict[str, str]:
+    """What each score is, in a sentence; scores of sets without their space and style."""
+    return {name: score.definition for name, score in (DANCE_SCORES | SET_SCORES).items()}
+
+
+def all_scores(spaces: Iterable[str], styles: Iterable[str]) -> dict[str, Score]:
+    """Every score that dances have in these feature spaces beside a reference of these styles, by name."""
+    of_sets = []
+    for space in spaces:
+        for kind in SET_SCORES.values():
+            of_sets.append(in_space(kind, space))
+            if kind.group == DISTANCES:
+                of_sets += [in_space(kind, space, style) for style in styles]
+    return DANCE_SCORES | _by_name(*of_sets)
+
+
+def in_space(kind: Score, space: str, style: str = "") -> Score:
+    """One of `SET_SCORES` in a feature space; with a `style`, the distance of the dances of that style."""
+    if not style:
+        return replace(kind, name=f"{kind.name} ({space})", space=space)
+    return replace(kind, name=f"{kind.name} ({space}), {style}", group=DISTANCES_BY_STYLE, space=space, style=style)
+
+
+def score(samples: list[Sample], yardstick: Yardstick, seed: int = 0) -> dict[str, Estimate]:
+    """Every score of a set of dances, by name. A score without a meaning for the set has a reason and no value."""
+    estimates = score_dances(samples, yardstick, seed)
+    for space in yardstick.spaces:
+        estimates |= score_set(samples, yardstick, space, seed)
+    return estimates
+
+
+def score_dances(
+    samples: list[Sample], yardstick: Yardstick, seed: int, scores: Iterable[Score] = DANCE_SCORES.values()
+) -> dict[str, Estimate]:
+    """Scores of single dances, averaged over songs."""
+    estimates = {}
+    for kind in scores:
+        values = [(sample.song, kind.measure(sample, yardstick)) for sample in samples]
+        there = [(song, value) for song, value in values if value is not None]
+        estimates[kind.name] = mean_over_songs(there, kind.lacking, seed)
+    return estimates
+
+
+def score_beats(samples: list[Sample], yardstick: Yardstick, seed: int) -> dict[str, Estimate]:
+    """The scores of beats alone: the only ones that change with the music's or the kinematic beats."""
+    return score_dances(samples, yardstick, seed, [kind for kind in DANCE_SCORES.values() if kind.group == BEATS])
+
+
+def score_set(samples: list[Sample], yardstick: Yardstick, space: str, seed: int) -> dict[str, Estimate]:
     """Scores of a whole set in one feature space."""
-    found = {}
-    styles = [style for where, style in yardstick.references if where == space]
-    of_styles = {style: _distances(samples, yardstick, space, style, seed) for style in styles}
-    for name in DISTANCES:
-        danced = [of_style[name] for of_style in of_styles.values() if of_style[name].value is not None]
-        found[f"{name} ({space})"] = mean_estimate(danced) if danced else Estimate(None, reason="too few dances")
-        found |= {f"{name} ({space}), {style}": of_style[name] for style, of_style in of_styles.items()}
-    found[f"diversity ({space})"] = _diversity(samples, yardstick, space, seed)
-    found[f"multimodality ({space})"] = _multimodality(samples, yardstick, space, seed)
-    return found
+    estimates = {}
+    by_style = {style: _distances(samples, yardstick, space, style, seed) for style in yardstick.styles}
+    for kind in (FRECHET, KERNEL):
+        danced = [of_style[kind.name] for of_style in by_style.values() if of_style[kind.name].value is not None]
+        mean = mean_estimate(danced) if danced else Estimate(None, reason="too few dances")
+        estimates[in_space(kind, space).name] = mean
+        for style, of_style in by_style.items():
+            estimates[in_space(kind, space, style).name] = of_style[kind.name]
+    estimates[in_space(DIVERSITY, space).name] = _diversity(samples, yardstick, space, seed)
+    estimates[in_space(MULTIMODALITY, space).name] = _multimodality(samples, yardstick, space, seed)
+    return estimates
 
 
 def _distances(
     samples: list[Sample], yardstick: Yardstick, space: str, style: str, seed: int
 ) -> dict[str, Estimate]:  # fmt: skip
-    """Each of `DISTANCES` between the dances of a style and the real ones of that style."""
+    """Each distance between the dances of a style and the reference's of that style."""
     of_style = [sample for sample in samples if sample.style == style]
     takes = [take for take in _takes(of_style) if sum(len(sample.features[space]) for sample in take) > 1]
     if not takes:
-        return dict.fromkeys(DISTANCES, Estimate(None, reason=f"too few dances of {style}"))
-    of_takes = [_of_take(take, yardstick, space, style, seed) for take in takes]
-    found = {}
-    for name in DISTANCES:
+        return dict.fromkeys(LEAST, Estimate(None, reason=f"too few dances of {style}"))
+    of_takes = [_distances_of_take(take, yardstick, space, style, seed) for take in takes]
+    estimates = {}
+    for name, least in LEAST.items():
         values, draws = zip(*(of_take[name] for of_take in of_takes), strict=True)
-        found[name] = about(float(np.mean(values)), np.mean(draws, axis=0), len(of_style), DISTANCES[name].least)
-    return found
-
-
-def _of_take(
-    samples: list[Sample], yardstick: Yardstick, space: str, style: str, seed: int
-) -> dict[str, tuple[float, np.ndarray]]:  # fmt: skip
-    """Value and draws (DRAWS,) of each of `DISTANCES` for one dance a song, two windows at least."""
-    vectors = [standardised(sample, space, yardstick.scale) for sample in samples]
-    songs = distances.Songs.of(vectors, yardstick.features[space, style])
-    weights = draws_of_songs([sample.song for sample in samples], seed)
-    weights = weights[(weights > 0) @ songs.counts > 1]  # a draw of one window alone has no spread
-    reference, found = yardstick.references[space, style], {}
-    for name, kind in DISTANCES.items():
-        draws = np.array([kind.measure(reference, songs, drawn) for drawn in weights])
-        found[name] = kind.measure(reference, songs, np.ones(len(vectors))), np.resize(draws, DRAWS)
-    return found
+        estimates[name] = about(float(np.mean(values)), np.mean(draws, axis=0), len(of_style), least)
+    return estimates
 
 
 def _takes(samples: list[Sample]) -> list[list[Sample]]:
     """The first dance to every song, the second to every song that has two, and so on."""
     takes: list[list[Sample]] = []
-    danced: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for sample in samples:
-        number = danced.get(sample.song, 0)
-        danced[sample.song] = number + 1
+        number = counts.get(sample.song, 0)
+        counts[sample.song] = number + 1
         if number == len(takes):
             takes.append([])
         takes[number].append(sample)
     return takes
 
 
+def _distances_of_take(
+    samples: list[Sample], yardstick: Yardstick, space: str, style: str, seed: int
+) -> dict[str, tuple[float, np.ndarray]]:  # fmt: skip
+    """Value and draws (DRAWS,) of each distance for one dance a song, two windows at least."""
+    vectors = [standardised(sample, space, yardstick.scale) for sample in samples]
+    songs = distances.Songs.of(vectors, yardstick.features[space, style])
+    weights = draws_of_songs([sample.song for sample in samples], seed)
+    weights = weights[(weights > 0) @ songs.counts > 1]  # a draw of one window alone has no spread
+    reference = yardstick.references[space, style]
+    measures = {FRECHET.name: reference.frechet_distance, KERNEL.name: reference.kernel_distance}
+    results = {}
+    for name, distance in measures.items():
+        draws = np.array([distance(songs, drawn) for drawn in weights])
+        results[name] = distance(songs, np.ones(len(vectors))), np.resize(draws, DRAWS)
+    return results
+
+
 def _diversity(samples: list[Sample], yardstick: Yardstick, space: str, seed: int) -> Estimate:
     """Mean distance between the mean feature vectors of dances to different songs."""
-    apart, songs = _between(samples, yardstick, space)
+    apart, songs = _pairwise_distances(samples, yardstick, space)
     names = list(dict.fromkeys(songs))
     if len(names) < 2:
         return Estimate(None, reason="one song")
@@ -250,51 +326,22 @@ def _diversity(samples: list[Sample], yardstick: Yardstick, space: str, seed: in
         return float((pairs * sums).sum() / (pairs * counts).sum())
 
     drawn = draws_of_songs(songs, seed)
-    drawn = drawn[(drawn > 0).sum(axis=1) > 1]  # a draw of one song alone has no two to compare
+    drawn = drawn[(drawn > 0).sum(axis=1) > 1]  # a draw of one song alone has no pair of songs
     draws = np.array([value(weights) for weights in drawn])
     return Estimate(value(np.ones(len(names))), np.resize(draws, DRAWS), len(samples))
 
 
 def _multimodality(samples: list[Sample], yardstick: Yardstick, space: str, seed: int) -> Estimate:
     """Mean distance between the mean feature vectors of dances to one song."""
-    apart, songs = _between(samples, yardstick, space)
-    belongs: dict[str, list[int]] = {}
+    apart, songs = _pairwise_distances(samples, yardstick, space)
+    by_song: dict[str, list[int]] = {}
     for number, song in enumerate(songs):
-        belongs.setdefault(song, []).append(number)
-    pairs = [(song, apart[pair]) for song, numbers in belongs.items() for pair in itertools.combinations(numbers, 2)]
+        by_song.setdefault(song, []).append(number)
+    pairs = [(song, apart[pair]) for song, numbers in by_song.items() for pair in itertools.combinations(numbers, 2)]
     return replace(mean_over_songs(pairs, "one dance a song", seed), n=len(samples) if pairs else 0)
 
 
-def _between(samples: list[Sample], yardstick: Yardstick, space: str) -> tuple[np.ndarray, list[str]]:
+def _pairwise_distances(samples: list[Sample], yardstick: Yardstick, space: str) -> tuple[np.ndarray, list[str]]:
+    """Distances (n, n) between the mean feature vectors of dances, and the song of each."""
     means = np.stack([standardised(sample, space, yardstick.scale).mean(axis=0) for sample in samples])
     return distances.pairwise(means), [sample.song for sample in samples]
-
-
-def score(
-    samples: list[Sample], yardstick: Yardstick, seed: int = 0, known: dict[str, Estimate] | None = None
-) -> dict[str, Estimate]:
-    """Every score of one set of dances, by name. A score that the set has no meaning for has no value but a reason.
-
-    Scores in `known` are not taken again.
-    """
-    found = {}
-    for name, kind in DANCE_SCORES.items():
-        if known and name in known:
-            found[name] = known[name]
-            continue
-        values = [(sample.song, kind.measure(sample, yardstick)) for sample in samples]
-        found[name] = mean_over_songs([pair for pair in values if pair[1] is not None], kind.lacking, seed)
-    for space in yardstick.scale:
-        of = {name: estimate for name, estimate in (known or {}).items() if f"({space})" in name}
-        found |= of or of_space(samples, yardstick, space, seed)
-    return found
-
-
-def kind(name: str) -> Score | SetScore:
-    """What the score `name` is, which way it is better, and its unit."""
-    return DANCE_SCORES.get(name) or SET_SCORES[name.split(" (")[0]]
-
-
-def definitions() -> dict[str, str]:
-    """What each score is, in a sentence."""
-    return {name: score.definition for name, score in (DANCE_SCORES | SET_SCORES).items()}

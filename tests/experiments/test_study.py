@@ -19,6 +19,7 @@ from d2m.experiments.experiment import Experiment
 from d2m.experiments.presets import VARIANTS
 from d2m.experiments.report import HEADLINE, ROWS, Row
 from d2m.metrics.bootstrap import DRAWS, Estimate
+from d2m.metrics.scores import all_scores
 from d2m.models import train
 from d2m.models.gan import MMGAN
 from d2m.motion import pose
@@ -114,7 +115,7 @@ def on_paper(tmp_path, monkeypatch) -> Experiment:
     of = {HEADLINE: Row("d2m", lambda run: [], (0, 1)), "lstm": Row("an LSTM", lambda run: [])}
     narrow(monkeypatch, (0, 1), of)
     run = Experiment("nowhere", str(tmp_path), "tiny")
-    run.__dict__["corpus"] = SimpleNamespace(name="nowhere")
+    run.__dict__["corpus"] = SimpleNamespace(name="nowhere", styles=())
     return run
 
 
@@ -404,8 +405,10 @@ def test_a_row_that_is_not_there_is_taken_from_none(on_paper):
 
 def test_each_score_is_in_one_table_of_the_report(studied):
     found = report.results(studied[0])[HEADLINE]
-    for name in found:
-        assert sum(belongs(name) for belongs in report.GROUPS.values()) == 1, name
+    kinds = all_scores(report.SPACES, studied[0].corpus.styles)
+    assert list(kinds) == list(found)
+    for name, kind in kinds.items():
+        assert sum(kind.group in groups for groups in report.GROUPS.values()) == 1, name
     assert set(report.HEADLINES) <= set(found)
 
 
@@ -417,8 +420,9 @@ def test_the_report_in_words_holds_every_score_of_every_row_and_the_differences(
     parts = dict(part.split("\n\n", 1) for part in told.split("## ")[1:])
     assert list(parts) == ["Differences from d2m", *report.GROUPS] and told.startswith("# Study: small, tiny\n")
     found = report.results(whole)
-    for title, belongs in report.GROUPS.items():
-        names = [name for name in found[HEADLINE] if belongs(name)]
+    kinds = all_scores(report.SPACES, whole.corpus.styles)
+    for title, groups in report.GROUPS.items():
+        names = [name for name in found[HEADLINE] if kinds[name].group in groups]
         assert parts[title].strip() == report.as_markdown(whole, names) and len(names) > 1
         assert len(parts[title].strip().splitlines()) == 2 + len(found)
     differences = parts["Differences from d2m"].strip().splitlines()

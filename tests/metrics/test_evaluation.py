@@ -23,6 +23,7 @@ OF_SETS = {
     "kernel distance (motion)", "kernel distance (motion), ballet", "kernel distance (motion), zumba",
     "diversity (motion)", "multimodality (motion)",
 }  # fmt: skip
+KINDS = scores.all_scores(("motion", "style"), ("ballet", "zumba"))
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -67,8 +68,9 @@ def test_every_score_stands_beside_every_control_in_order(table):
     columns = ["real", "shuffled", "random", "mean_pose", "copy", "late", "real_shuffled", "real_random"]
     for name, row in table.items():
         assert list(row["controls"]) == columns, name
-        assert set(row) - {"reason"} == {"value", "low", "high", "n", "better", "unit", "controls", "as good as real"}
-        assert (row["better"], row["unit"]) == (scores.kind(name).better, scores.kind(name).unit)
+        columns_of_ours = {"value", "low", "high", "n", "group", "better", "unit", "controls", "as good as real"}
+        assert set(row) - {"reason"} == columns_of_ours
+        assert (row["group"], row["better"], row["unit"]) == (KINDS[name].group, KINDS[name].better, KINDS[name].unit)
 
 
 def test_a_cell_is_a_number_in_its_interval_or_says_why_it_is_none(table):
@@ -136,7 +138,7 @@ def test_real_dances_to_two_parts_of_one_song_are_measured_beside_the_beats_of_t
 
 def test_other_beats_change_scores_of_beats_alone(table):
     for name, row in table.items():
-        if not name.startswith(evaluation.BEATS):
+        if row["group"] != "beats":
             for control in ("shuffled", "random"):
                 assert row["controls"][control]["value"] == row["value"], (name, control)
     row = table["beat coverage"]
@@ -240,7 +242,7 @@ def test_the_seed_is_0_where_none_is_given():
     found = evaluation.compare(OURS, SONGS, REFERENCE)
     assert same_samples(found.others["random"], at_random(found.ours, 0))
     assert evaluation.evaluate(OURS, SONGS, REFERENCE) == found.table() == found.table(0) != found.table(1)
-    assert evaluation.table(found.scores()) == found.table(0)
+    assert evaluation.table(found.scores(), KINDS) == found.table(0)
 
 
 def test_the_same_seed_gives_the_same_table_and_another_one_other_chances(table):
@@ -277,7 +279,8 @@ def test_controls_as_good_as_real_are_those_within_its_interval_or_better(name, 
             "ours": {name: spread(0.5, 0.5)},
             "real": {name: spread(*real) if real else Estimate(None, reason="none")},
             control: {name: Estimate(None, reason="none") if other is None else spread(other, other)},
-        }
+        },
+        KINDS,
     )[name]
     assert found["as good as real"] == ([control] if as_good else [])
     assert list(found["controls"]) == ["real", control]
@@ -287,7 +290,7 @@ def test_beats_are_told_from_those_of_real_dances_to_other_beats_and_other_score
     sets = {"ours": 0.5, "real": 0.5, "shuffled": 1.0, "random": 1.0, "copy": 1.0, "late": 1.0, "mean_pose": 0.1}
     sets |= {"untrained": 0.1, "real_shuffled": 0.5, "real_random": 0.6}
     names = ("beat F1", "style consistency")
-    found = evaluation.table({of: dict.fromkeys(names, spread(value, value)) for of, value in sets.items()})
+    found = evaluation.table({of: dict.fromkeys(names, spread(value, value)) for of, value in sets.items()}, KINDS)
     assert found["beat F1"]["as good as real"] == ["real_shuffled", "real_random"]
     assert found["style consistency"]["as good as real"] == []  # shuffling beats says nothing of it
 
@@ -295,7 +298,7 @@ def test_beats_are_told_from_those_of_real_dances_to_other_beats_and_other_score
 def test_every_control_whose_motion_is_made_is_told_and_one_that_moves_as_real_dancers_do_is_not():
     made = ["mean_pose", "untrained", "prior", "codes", "style_codes", "phrases", "pasted"]
     sets = ["ours", "real", "shuffled", "random", "copy", "asked", "seen", *reversed(made)]
-    found = evaluation.table({name: {"freeze share": spread(0.1, 0.2)} for name in sets})
+    found = evaluation.table({name: {"freeze share": spread(0.1, 0.2)} for name in sets}, KINDS)
     assert found["freeze share"]["as good as real"] == made
 
 

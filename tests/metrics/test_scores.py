@@ -12,7 +12,7 @@ from d2m.metrics import scores
 from d2m.metrics.bootstrap import DRAWS, Estimate, draws_of_songs
 from d2m.metrics.memory import SPAN
 from d2m.metrics.samples import Sample, Yardstick, at_random, measure
-from d2m.metrics.scores import DANCE_SCORES, HIGHER, LIKE_REAL, LOWER, kind, score
+from d2m.metrics.scores import DANCE_SCORES, HIGHER, LIKE_REAL, LOWER, all_scores, score
 from d2m.motion import pose
 
 HIT = {
@@ -21,6 +21,7 @@ HIT = {
 }  # fmt: skip
 THREE = {"bone variation", "foot sliding, m/s", "foot contact, m²/s²"}
 OF_SPACE = {"Frechet distance (motion)", "kernel distance (motion)", "diversity (motion)", "multimodality (motion)"}
+SET_SCORES = ("Frechet distance", "kernel distance", "diversity", "multimodality")
 DISTANCES = ("Frechet distance (motion)", "kernel distance (motion)")
 STILL = np.repeat(walk(1), 300, axis=0)
 
@@ -54,33 +55,42 @@ def danced() -> dict[str, list[Sample]]:
     return {name: measure(some, beats_of(some)) for name, some in sets.items()}
 
 
-def test_each_score_has_its_way_and_those_of_a_space_too():
-    ways = {name: kind(name).better for name in DANCE_SCORES}
-    assert {name for name, way in ways.items() if way == HIGHER} == HIT | {"style consistency"}
-    assert {name for name, way in ways.items() if way == LOWER} == THREE | {"freeze share"}
-    assert set(ways.values()) == {HIGHER, LOWER, LIKE_REAL}
-    assert {kind(name).better for name in ("Frechet distance (motion)", "kernel distance (style), zumba")} == {LOWER}
-    assert {kind(name).better for name in ("diversity (motion)", "multimodality (style)")} == {LIKE_REAL}
-
-
-def test_each_score_has_a_unit_and_a_physical_one_ends_its_name():
+def test_each_score_has_its_group_its_better_side_and_its_unit():
+    kinds, groups = all_scores(("motion", "style"), ("tango", "zumba")), {}
+    for name, kind in kinds.items():
+        assert kind.name == name
+        groups.setdefault(kind.group, set()).add(name)
+    of_spaces = {name: {f"{name} ({space})" for space in ("motion", "style")} for name in SET_SCORES}
+    distances = of_spaces["Frechet distance"] | of_spaces["kernel distance"]
+    assert groups == {
+        "beats": HIT | {"beat coverage"}, "style": {"style consistency"}, "memory": {"nearest training movement, cm"},
+        "body": THREE | {"boundary jump", "boundary velocity jump", "freeze share", "speed, m/s"},
+        "distances": distances,
+        "distances by style": {f"{name}, {style}" for name in distances for style in ("tango", "zumba")},
+        "variety": of_spaces["diversity"] | of_spaces["multimodality"],
+    }  # fmt: skip
+    assert {name for name, kind in kinds.items() if kind.better == HIGHER} == HIT | {"style consistency"}
+    lower = THREE | {"freeze share"} | groups["distances"] | groups["distances by style"]
+    assert {name for name, kind in kinds.items() if kind.better == LOWER} == lower
+    assert {kind.better for kind in kinds.values()} == {HIGHER, LOWER, LIKE_REAL}
     plain = {"share", "ratio", "feature units", "squared feature units", "squared MMD"}
-    for name in (*DANCE_SCORES, *OF_SPACE):
-        unit = kind(name).unit
-        assert name.endswith(f", {unit}") != (unit in plain), name
-    assert kind("Frechet distance (motion), zumba").unit == "squared feature units"
+    for name, kind in kinds.items():  # a physical unit ends the name
+        assert name.endswith(f", {kind.unit}") != (kind.unit in plain), name
+    of_style = kinds["Frechet distance (motion), zumba"]
+    assert (of_style.space, of_style.style, of_style.unit) == ("motion", "zumba", "squared feature units")
 
 
 def test_every_score_is_defined_in_a_sentence_and_nothing_else_is():
     found = scores.definitions()
-    assert {name for name in found if name not in DANCE_SCORES} == {name.split(" (")[0] for name in OF_SPACE}
-    assert set(DANCE_SCORES) < set(found) and all(len(told.split()) > 2 for told in found.values())
+    assert list(found) == [*DANCE_SCORES, *SET_SCORES] and all(len(told.split()) > 2 for told in found.values())
 
 
 def test_a_set_is_given_every_score_of_dances_and_of_each_space_and_style():
     reference = samples("ab") + samples("cd", style="tango")
     by_style = {f"{name}, {style}" for name in OF_SPACE for style in ("tango", "zumba") if "distance" in name}
-    assert set(scored(samples(), reference)) == set(DANCE_SCORES) | OF_SPACE | by_style
+    found = scored(samples(), reference)
+    assert set(found) == set(DANCE_SCORES) | OF_SPACE | by_style
+    assert list(found) == list(all_scores(["motion"], ["tango", "zumba"]))
 
 
 def test_perfect_dances_have_perfect_scores_without_any_spread():

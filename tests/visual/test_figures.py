@@ -15,7 +15,7 @@ from matplotlib.colors import to_hex, to_rgb
 from PIL import Image
 
 from d2m.errors import OutputError
-from d2m.metrics.scores import kind
+from d2m.metrics.scores import all_scores
 from d2m.motion import pose
 from d2m.visual import charts, figures
 
@@ -71,6 +71,7 @@ def shown_figures(body: np.ndarray) -> dict[str, figures.Picture]:
     numbers, names = np.linspace(0, 1, 40), ("a", "b", "c", "d", "e", "f", "g", "h")
     cell = {"value": 1.0, "low": 0.5, "high": 2.0, "n": 3}
     points, labels = np.random.default_rng(0).normal(size=(40, 3)), np.arange(40) % len(names)
+    units = all_scores(("style", "motion"), ("hip-hop",))
     return {
         "strip": figures.pose_strip({"real": body}, (0, 10, 20), labels=(0.0, 1.0, 2.0)),
         "timeline": figures.timeline([figures.Track("beats", numbers, 10.0, "change", figures.MUSIC)], (0, 4)),
@@ -82,7 +83,7 @@ def shown_figures(body: np.ndarray) -> dict[str, figures.Picture]:
         "confusions": charts.confusions({"music": np.eye(8)}, names),
         "projection": charts.projection({"a": points}, {"a": labels}, names),
         "scores": charts.scores(
-            {name: cell | {"better": "lower", "unit": kind(name).unit, "controls": {"real": cell}} for name in SCORES},
+            {name: cell | {"better": "lower", "unit": units[name].unit, "controls": {"real": cell}} for name in SCORES},
             SCORES,
         ),
     }
