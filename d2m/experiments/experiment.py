@@ -98,7 +98,7 @@ class Experiment:
         model.feature_deviation.copy_(deviation)
         if model.config.principal:
             generator = torch.Generator().manual_seed(self.seed)
-            model.begin_with(data.units(balanced(data.unit_styles, PRINCIPAL_ROWS, generator)))
+            model.start_from_principal_components(data.units(balanced(data.unit_styles, PRINCIPAL_ROWS, generator)))
 
         drawn = Balanced(data.unit_styles)
 

@@ -140,7 +140,7 @@ def remember(model: MMGAN, data: Dances, seed: int) -> Tensor:
     _set_scale(model, data, codes)
     if model.config.principal:
         some = codes[data.phrase_units[balanced(data.phrase_styles, PRINCIPAL_ROWS, generator)]]
-        model.linear.begin_with((some * model.code_scale).flatten(1))
+        model.linear.fit((some * model.code_scale).flatten(1))
     if model.config.repertoire:
         middle = torch.nonzero(data.phrase_inside)[:, 0]
         remembered = middle[balanced(data.phrase_styles[middle], model.config.repertoire, generator)]

@@ -1,6 +1,7 @@
 """The networks, their losses and their training. Models know no audio library.
 
-layers       what networks are made of
+losses       every loss of the paper, a function each
+layers       the parts of the networks
 vae          the DU-VAE: E_ini, E_mov, G_uni
 gan          the MM-GAN: E_dan, G_dan, E_mus, E_sty, D_mov, D_dan
 lstm         the baseline from music to poses

@@ -27,23 +27,21 @@ Departures from the paper, off in the `paper` preset but for the last two (READM
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits
 
 from d2m.errors import ParameterError
+from d2m.models import losses
 from d2m.models.layers import (
     Gaussian,
-    Principal,
-    SequenceDecoder,
-    SequenceEncoder,
-    WindowDecoder,
-    WindowEncoder,
-    kl_to_standard_normal,
+    PrincipalComponents,
     mlp,
     reparameterise,
-    silence,
+    sequence_decoder,
+    sequence_encoder,
+    start_at_zero,
 )
 from d2m.models.vae import DUVAE
 from d2m.motion.pose import rebase
@@ -105,18 +103,14 @@ class MMGAN(nn.Module):
         self.vae = vae.requires_grad_(False)
         hidden, dance, phrase = config.hidden, config.dance_size, config.phrase
         discriminator_inputs = config.movement_size + (UNIT_BEATS if config.audio_per_beat else 1) * config.audio_size
-        if config.recurrent:
-            self.dance_encoder = SequenceEncoder(config.movement_size, hidden)  # E_dan
-            self.dance_decoder = SequenceDecoder(dance, hidden, config.movement_size, phrase)  # G_dan
-            self.movement_discriminator = SequenceEncoder(discriminator_inputs, hidden)  # D_mov
-        else:
-            self.dance_encoder = WindowEncoder(config.movement_size, hidden, phrase)
-            self.dance_decoder = WindowDecoder(dance, hidden, config.movement_size, phrase)
-            self.movement_discriminator = WindowEncoder(discriminator_inputs, hidden, phrase)
+        recurrent = config.recurrent
+        self.dance_encoder = sequence_encoder(recurrent, config.movement_size, hidden, phrase)  # E_dan
+        self.dance_decoder = sequence_decoder(recurrent, dance, hidden, config.movement_size, phrase)  # G_dan
+        self.movement_discriminator = sequence_encoder(recurrent, discriminator_inputs, hidden, phrase)  # D_mov
         self.dance_head = Gaussian(self.dance_encoder.size, dance)
         if config.principal:
-            self.linear = Principal(phrase * config.movement_size, dance)
-            silence(self.dance_head, self.dance_decoder)
+            self.linear = PrincipalComponents(phrase * config.movement_size, dance)
+            start_at_zero(self.dance_head, self.dance_decoder)
         self.movement_logit = nn.Linear(self.movement_discriminator.size, 1)
         self.style = mlp(dance, hidden, config.styles)  # E_sty
         if not config.repertoire:
@@ -164,14 +158,14 @@ class MMGAN(nn.Module):
         codes = codes * self.code_scale
         mean, log_variance = self.dance_head(self.dance_encoder(codes))
         if self.config.principal:
-            mean = mean + self.linear.into(codes.flatten(1))
+            mean = mean + self.linear.encoder(codes.flatten(1))
         return mean, log_variance
 
     def decode_dance(self, z_dan: Tensor) -> Tensor:
         """G_dan: z_dan -> {z_mov}."""
         codes = self.dance_decoder(z_dan)
         if self.config.principal:
-            codes = codes + self.linear.back(z_dan).unflatten(-1, codes.shape[1:])
+            codes = codes + self.linear.decoder(z_dan).unflatten(-1, codes.shape[1:])
         return codes / self.code_scale
 
     def encode_music(self, style: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
@@ -243,62 +237,52 @@ class MMGAN(nn.Module):
             else:
                 z_music = reparameterise(self._hear(batch["style"]))
                 composed = self.decode_dance(z_music)
-        losses, games = {}, {}
+        terms, games = {}, {}
         if config.adversarial_weight:
-            games["adv^m"] = (lambda x: self._logit(x, audio)), real * self.code_scale, composed * self.code_scale
+            games["adv^m"] = partial(self._logit, audio=audio), real * self.code_scale, composed * self.code_scale
         if config.dance_adversarial_weight:
             games["adv^d"] = self.dance_discriminator, z_dan, z_music
-        for name, (discriminator, truth, made) in games.items():
-            truth = truth.detach().requires_grad_(config.gradient_penalty > 0)
-            logit = discriminator(truth)
-            losses[f"{name} discriminator"] = _is(logit, 1) + _is(discriminator(made), 0)
+        for name, (discriminator, real_input, generated) in games.items():
+            real_input = real_input.detach().requires_grad_(config.gradient_penalty > 0)
+            logit = discriminator(real_input)
+            terms[f"{name} discriminator"] = losses.adversarial_discriminator(logit, discriminator(generated))
             if config.gradient_penalty:
-                (slope,) = torch.autograd.grad(logit.sum(), truth, create_graph=True)
-                losses[f"{name} discriminator R1"] = slope.square().flatten(1).sum(1).mean()
-        cross_entropies = sum(value for name, value in losses.items() if name.endswith("discriminator"))
-        penalty = sum(value for name, value in losses.items() if name.endswith("R1"))
-        return losses | {"total": cross_entropies + config.gradient_penalty / 2 * penalty}
+                terms[f"{name} discriminator R1"] = losses.gradient_penalty(real_input, logit)
+        cross_entropies = sum(value for name, value in terms.items() if name.endswith("discriminator"))
+        penalty = sum(value for name, value in terms.items() if name.endswith("R1"))
+        return terms | {"total": cross_entropies + config.gradient_penalty / 2 * penalty}
 
     def _generator_losses(self, batch: dict[str, Tensor], step: int) -> dict[str, Tensor]:
         config, codes, style = self.config, batch["codes"], batch["style"]
         dance = self.encode_dance(codes)
         z_dan = reparameterise(dance)
         rebuilt = self.decode_dance(z_dan)
-        losses = {
-            "recon^m": ((rebuilt - codes) * self.code_scale).abs().mean(),
-            "recon^s": _apart(self.regress_style(z_dan), style),
-            "KL^d": kl_to_standard_normal(dance),
+        terms = {
+            "recon^m": losses.recon_m(rebuilt, codes, self.code_scale),
+            "recon^s": losses.recon_s(self.regress_style(z_dan), style),
+            "KL^d": losses.kl_d(dance),
         }
         if config.pose_weight:
-            losses["recon^p"] = self._pose_error(batch["phrase"], rebuilt, step % config.phrase)
+            terms["recon^p"] = self._pose_error(batch["phrase"], rebuilt, step % config.phrase)
         if not config.repertoire:
             music = self._hear(style)
             z_music = reparameterise(music)
-            losses["recon^s"] = losses["recon^s"] + _apart(self.regress_style(z_music), style)
-            losses["KL^d of music"] = kl_to_standard_normal(music)
+            terms["recon^s"] = terms["recon^s"] + losses.recon_s(self.regress_style(z_music), style)
+            terms["KL^d of music"] = losses.kl_d(music)
             if config.adversarial_weight:
-                losses["adv^m"] = _is(self.discriminate_movements(self.decode_dance(z_music), batch["audio"]), 1)
+                logit = self.discriminate_movements(self.decode_dance(z_music), batch["audio"])
+                terms["adv^m"] = losses.adversarial_generator(logit)
             if config.dance_adversarial_weight:
-                losses["adv^d"] = _is(self.dance_discriminator(z_music), 1)
+                terms["adv^d"] = losses.adversarial_generator(self.dance_discriminator(z_music))
         weights = {
             "recon^m": config.movement_weight, "recon^s": config.style_weight, "recon^p": config.pose_weight,
             "KL^d": config.kl_weight, "KL^d of music": config.music_kl_weight,
             "adv^m": config.adversarial_weight, "adv^d": config.dance_adversarial_weight,
         }  # fmt: skip
-        return losses | {"total": sum(weights[name] * value for name, value in losses.items())}
+        return terms | {"total": sum(weights[name] * value for name, value in terms.items())}
 
     def _pose_error(self, phrase: Tensor, rebuilt: Tensor, number: int) -> Tensor:
         """L_recon^p on one of the movements, another each step: all of them would cost as much as all the rest."""
         real = rebase(phrase[:, UNIT_POSES * number :][:, :WINDOW], LEAD - 1)
         made = self.vae.move(real[:, :LEAD], rebuilt[:, number])
-        return (self.vae.standardise(made) - self.vae.standardise(real)).abs().mean()
-
-
-def _is(logit: Tensor, truth: int) -> Tensor:
-    """Cross entropy of a discriminator's logits with "all real" (1) or "all made" (0); makers use 1: it does not saturate."""
-    return binary_cross_entropy_with_logits(logit, torch.full_like(logit, float(truth)))
-
-
-def _apart(estimated: Tensor, style: Tensor) -> Tensor:
-    """L_recon^s of one side: the L1 between class probabilities (B, styles), mean over the batch."""
-    return (estimated - style).abs().sum(-1).mean()
+        return losses.recon_p(self.vae.standardise(made), self.vae.standardise(real))

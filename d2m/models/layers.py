@@ -1,15 +1,15 @@
-"""The parts that the networks are made of: MLP, sequence encoders and decoders, Gaussian head, reparameterisation, KL.
+"""The parts of the networks: MLP, sequence encoders and decoders, Gaussian head, reparameterisation, a linear part.
 
-As in the paper's supplement: MLPs with LayerNorm and LeakyReLU 0.2, recurrent networks of gated units. A sequence of a
-fixed length (a dance unit) may instead be taken whole: `WindowEncoder` and `WindowDecoder` have no steps to wait for.
+As in the paper's supplement, MLPs have LayerNorm and LeakyReLU 0.2, and recurrent networks are GRUs. A sequence of fixed
+length (a dance unit, a phrase) can instead be taken whole, which is faster: `WindowEncoder` and `WindowDecoder`.
 """
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-PRINCIPAL_ROWS = 8192  # units or runs, every style alike, whose principal components training begins with
-SURE = -4.0  # log variance before training of what is linear: it is known well
+PRINCIPAL_ROWS = 8192  # units or phrases, balanced over styles, whose principal components training starts from
+INITIAL_LOG_VARIANCE = -4.0  # of a latent that starts from principal components: small, since these fit already
 
 
 def mlp(inputs: int, hidden: int, outputs: int, depth: int = 2) -> nn.Sequential:
@@ -22,7 +22,7 @@ def mlp(inputs: int, hidden: int, outputs: int, depth: int = 2) -> nn.Sequential
 
 
 class Gaussian(nn.Module):
-    """Head that gives a diagonal Gaussian: (B, inputs) -> mean and log variance, each (B, size)."""
+    """The head of an encoder, a diagonal Gaussian: (B, inputs) -> mean and log variance, each (B, size)."""
 
     def __init__(self, inputs: int, size: int):
         super().__init__()
@@ -39,53 +39,59 @@ def reparameterise(gaussian: tuple[Tensor, Tensor], generator: torch.Generator |
     return mean + torch.exp(log_variance / 2) * torch.randn(mean.shape, generator=generator, device=mean.device)
 
 
-def kl_to_standard_normal(gaussian: tuple[Tensor, Tensor]) -> Tensor:
-    """KL(N(mean, variance) || N(0, I)) in nats: summed over the latent, mean over the batch."""
-    mean, log_variance = gaussian
-    return (mean.pow(2) + log_variance.exp() - 1 - log_variance).sum(dim=-1).mean() / 2
-
-
 def linear_part(layer: nn.Linear, x: Tensor, length: int, part: slice = slice(None)) -> Tensor:
-    """What a linear layer makes of `x` (B, inputs) as a sequence (B, length, outputs / length), or a part of it."""
+    """A linear layer's output for `x` (B, inputs) as a sequence (B, length, outputs / length), or a part of its steps."""
     weight, bias = (values.unflatten(0, (length, -1))[part] for values in (layer.weight, layer.bias))
     return linear(x, weight.flatten(0, 1), bias.flatten()).unflatten(-1, bias.shape)
 
 
-class Principal(nn.Module):
-    """Linear maps to `size` principal components of rows (B, inputs), of unit variance, and back; trained further."""
+class PrincipalComponents(nn.Module):
+    """Linear maps of rows (B, inputs) to their `size` principal components, of unit variance, and back; trainable."""
 
     def __init__(self, inputs: int, size: int):
         super().__init__()
-        self.into = nn.Linear(inputs, size)
-        self.back = nn.Linear(size, inputs)
+        self.encoder = nn.Linear(inputs, size)
+        self.decoder = nn.Linear(size, inputs)
 
     @torch.no_grad()
-    def begin_with(self, rows: Tensor) -> None:
-        """Take the components of `rows` (N, inputs), N >= 2, the largest first."""
-        rows = rows.double()  # in float32 the eigenvalues of rows that are much alike may not be found
+    def fit(self, rows: Tensor) -> None:
+        """Set the weights to the principal components of `rows` (N, inputs), N >= 2, the largest first."""
+        rows = rows.double()  # in float32 the decomposition of nearly equal rows can fail
         mean = rows.mean(0)
         variances, directions = torch.linalg.eigh((rows - mean).T @ (rows - mean) / len(rows))  # ascending
-        largest = slice(-self.into.out_features, None)
+        largest = slice(-self.encoder.out_features, None)
         directions, variances = directions[:, largest].flip(1), variances[largest].flip(0)
         deviations = variances.clamp(min=0).sqrt()
-        # Along a direction in which rows do not differ they have no code: rounding must not be made loud.
+        # Directions without variance get code 0, so that rounding is not amplified.
         inverse = torch.where(variances > 1e-7 * variances.sum(), 1 / deviations, 0.0)
-        self.into.weight.copy_((directions * inverse).T)
-        self.into.bias.copy_(-mean @ (directions * inverse))
-        self.back.weight.copy_(directions * deviations)
-        self.back.bias.copy_(mean)
+        self.encoder.weight.copy_((directions * inverse).T)
+        self.encoder.bias.copy_(-mean @ (directions * inverse))
+        self.decoder.weight.copy_(directions * deviations)
+        self.decoder.bias.copy_(mean)
 
 
-def silence(gaussian: Gaussian, decoder: "SequenceDecoder | WindowDecoder") -> None:
-    """Let networks beside a `Principal` begin as nothing: mean 0, little variance, no output."""
+def start_at_zero(gaussian: Gaussian, decoder: "SequenceDecoder | WindowDecoder") -> None:
+    """Let networks that add to `PrincipalComponents` start with no output: mean 0, small variance, decoded 0."""
     for layer in (gaussian.linear, decoder.layers[-1]):
         nn.init.zeros_(layer.weight)
         nn.init.zeros_(layer.bias)
-    nn.init.constant_(gaussian.linear.bias[gaussian.linear.out_features // 2 :], SURE)
+    nn.init.constant_(gaussian.linear.bias[gaussian.linear.out_features // 2 :], INITIAL_LOG_VARIANCE)
+
+
+def sequence_encoder(recurrent: bool, inputs: int, hidden: int, length: int) -> "SequenceEncoder | WindowEncoder":
+    """A network (B, length, inputs) -> (B, its `size`): a GRU, as published, or one that takes the sequence whole."""
+    return SequenceEncoder(inputs, hidden) if recurrent else WindowEncoder(inputs, hidden, length)
+
+
+def sequence_decoder(
+    recurrent: bool, inputs: int, hidden: int, outputs: int, length: int
+) -> "SequenceDecoder | WindowDecoder":
+    """A network (B, inputs) -> (B, length, outputs): a GRU, as published, or one that gives the sequence at once."""
+    return (SequenceDecoder if recurrent else WindowDecoder)(inputs, hidden, outputs, length)
 
 
 class SequenceEncoder(nn.Module):
-    """A bidirectional GRU that reads a sequence: (B, T, inputs) -> (B, 2 * hidden), its last states both ways."""
+    """A bidirectional GRU: (B, T, inputs) -> (B, 2 * hidden), its last state in each direction."""
 
     def __init__(self, inputs: int, hidden: int):
         super().__init__()
@@ -98,9 +104,9 @@ class SequenceEncoder(nn.Module):
 
 
 class SequenceDecoder(nn.Module):
-    """A GRU that unrolls a code: (B, inputs) -> (B, length, outputs).
+    """A GRU that unrolls a latent: (B, inputs) -> (B, length, outputs), or a part of the steps.
 
-    Each step sees the code and an embedding of its own place, so that a movement can be timed.
+    Its input at each step is the latent and an embedding of the step.
     """
 
     def __init__(self, inputs: int, hidden: int, outputs: int, length: int):
@@ -119,7 +125,7 @@ class SequenceDecoder(nn.Module):
 
 
 class Residual(nn.Module):
-    """x + f(x) of width `size`; f starts at zero, so a deep stack begins as the identity."""
+    """x + f(x) of width `size`; f starts at zero, so a deep stack starts as the identity."""
 
     def __init__(self, size: int):
         super().__init__()
@@ -132,7 +138,7 @@ class Residual(nn.Module):
 
 
 class WindowEncoder(nn.Module):
-    """Residual layers that read a sequence of fixed length at once: (B, length, inputs) -> (B, hidden)."""
+    """Residual layers that encode a sequence of fixed length at once: (B, length, inputs) -> (B, hidden)."""
 
     def __init__(self, inputs: int, hidden: int, length: int, depth: int = 2):
         super().__init__()
@@ -145,8 +151,7 @@ class WindowEncoder(nn.Module):
 
 
 class WindowDecoder(nn.Module):
-    """Residual layers that make a sequence of fixed length at once, or a part of it: (B, inputs) -> (B, length,
-    outputs)."""
+    """Residual layers that give a sequence of fixed length at once: (B, inputs) -> (B, length, outputs), or a part."""
 
     def __init__(self, inputs: int, hidden: int, outputs: int, length: int, depth: int = 2):
         super().__init__()

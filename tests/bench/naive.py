@@ -10,7 +10,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from d2m.generation import generate
 from d2m.models.gan import MMGAN
-from d2m.models.layers import kl_to_standard_normal, reparameterise
+from d2m.models.layers import reparameterise
+from d2m.models.losses import kl_to_standard_normal
 from d2m.models.vae import DUVAE
 from d2m.motion import pose
 from d2m.motion.dance import Dance

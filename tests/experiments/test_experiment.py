@@ -15,7 +15,7 @@ from d2m.experiments import presets
 from d2m.experiments.experiment import Experiment
 from d2m.files import ROOT
 from d2m.models import checkpoint, train
-from d2m.models.layers import PRINCIPAL_ROWS, Principal
+from d2m.models.layers import PRINCIPAL_ROWS, PrincipalComponents
 from d2m.models.style import MusicStyleClassifier
 from d2m.motion.units import LEAD
 
@@ -212,13 +212,13 @@ def test_the_repertoire_holds_training_runs_of_every_style_alike(tiny_run):
 def test_training_begins_with_the_principal_components_of_units_and_runs_of_every_style_alike(
     tiny_run, tmp_path, monkeypatch
 ):
-    begun, begin_with = [], Principal.begin_with
-    monkeypatch.setattr(Principal, "begin_with", lambda self, rows: begun.append(rows) or begin_with(self, rows))
+    rows_of_fits, fit = [], PrincipalComponents.fit
+    monkeypatch.setattr(PrincipalComponents, "fit", lambda self, rows: rows_of_fits.append(rows) or fit(self, rows))
     monkeypatch.setattr(train, "fit", lambda *_: {})
     base = str(tiny_run.folder)
     run = Experiment(tiny_run.source, str(tmp_path), "tiny", 3, "cpu", variant="one_latent", base=base)
     data, model = run.dances("train"), run.mmgan
-    units, runs = begun
+    units, runs = rows_of_fits
     assert len(units) == len(runs) == PRINCIPAL_ROWS
     known = model.vae.standardise(data.units(torch.arange(len(data.unit_rows)))).flatten(1)
     codes = model.movements(data.phrases(torch.arange(len(data.phrase_rows)))[0])

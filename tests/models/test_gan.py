@@ -11,7 +11,7 @@ from d2m.data import dataset
 from d2m.errors import ParameterError
 from d2m.generation import generate
 from d2m.models.gan import MMGAN
-from d2m.models.layers import SURE
+from d2m.models.layers import INITIAL_LOG_VARIANCE
 from d2m.motion import pose
 from d2m.motion.units import LEAD, WINDOW
 
@@ -104,12 +104,12 @@ def test_phrases_are_rebuilt_before_any_training_from_as_many_numbers_as_they_di
     model.code_scale.copy_(torch.linspace(0.2, 2.0, 8))
     shares = torch.randn(200, GAN.dance_size, generator=generator)
     codes = (shares @ torch.randn(GAN.dance_size, 3 * 8, generator=generator)).unflatten(1, (3, 8)) + 2.0
-    model.linear.begin_with((codes * model.code_scale).flatten(1))
+    model.linear.fit((codes * model.code_scale).flatten(1))
     mean, log_variance = model.encode_dance(codes)
     torch.testing.assert_close(model.decode_dance(mean), codes, atol=1e-3, rtol=0)  # numbers of about 5, in float32
     torch.testing.assert_close(mean.mean(0), torch.zeros(GAN.dance_size), atol=1e-4, rtol=0)
     torch.testing.assert_close(mean.T @ mean / len(mean), torch.eye(GAN.dance_size), atol=1e-3, rtol=0)
-    assert torch.equal(log_variance, torch.full_like(log_variance, SURE))
+    assert torch.equal(log_variance, torch.full_like(log_variance, INITIAL_LOG_VARIANCE))
 
 
 def test_all_that_makes_learns_and_what_is_linear_with_it(played_phrases):

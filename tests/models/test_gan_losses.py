@@ -53,7 +53,7 @@ def test_what_is_minimised_is_the_sum_of_the_losses_by_their_weights(played_phra
 
 def test_the_kl_of_a_known_gaussian(played_phrases):
     model = new_mmgan(INVENTING_GAN)
-    for weight in model.linear.into.parameters():
+    for weight in model.linear.encoder.parameters():
         torch.nn.init.zeros_(weight)  # what is linear adds nothing to the mean
     for head, mean, log_variance in ((model.dance_head, 1.5, 0.0), (model.music_head, 0.0, -1.0)):
         torch.nn.init.zeros_(head.linear.weight)

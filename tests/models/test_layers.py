@@ -1,10 +1,9 @@
-"""layers: shapes as promised, the KL divergence in closed form, and samples of the Gaussian that was asked for."""
+"""layers: shapes, samples of a Gaussian, principal components, and networks that start at zero."""
 
 import pytest
 import torch
-from torch.distributions import Normal, kl_divergence
 
-from d2m.models import layers
+from d2m.models import layers, losses
 
 
 @pytest.fixture(autouse=True)
@@ -18,24 +17,6 @@ def test_an_mlp_has_its_depth_of_hidden_layers_and_a_linear_output(depth):
     assert network(torch.randn(7, 5)).shape == (7, 3)
     kinds = [type(layer) for layer in network]
     assert kinds == [torch.nn.Linear, torch.nn.LayerNorm, torch.nn.LeakyReLU] * depth + [torch.nn.Linear]
-
-
-def test_kl_of_the_standard_normal_is_zero():
-    assert layers.kl_to_standard_normal((torch.zeros(4, 6), torch.zeros(4, 6))) == 0
-
-
-@pytest.mark.parametrize(("mean", "log_variance"), [(1.5, 0.0), (0.0, 1.0), (-0.3, -2.0)])
-def test_kl_is_its_closed_form_summed_over_the_latent(mean, log_variance):
-    gaussian = torch.full((5, 8), mean), torch.full((5, 8), log_variance)
-    variance = torch.tensor(log_variance).exp()
-    wanted = 8 * (mean**2 + variance - 1 - log_variance) / 2
-    torch.testing.assert_close(layers.kl_to_standard_normal(gaussian), wanted)
-
-
-def test_kl_is_that_of_torch_averaged_over_the_batch():
-    mean, log_variance = torch.randn(10, 6), torch.randn(10, 6)
-    wanted = kl_divergence(Normal(mean, (log_variance / 2).exp()), Normal(0.0, 1.0)).sum(-1).mean()
-    torch.testing.assert_close(layers.kl_to_standard_normal((mean, log_variance)), wanted)
 
 
 def test_samples_have_the_mean_and_deviation_asked_for():
@@ -59,7 +40,7 @@ def test_a_gaussian_head_neither_vanishes_nor_overflows(size):
     mean, log_variance = layers.Gaussian(4, 3)(torch.full((2, 4), size))
     assert mean.shape == log_variance.shape == (2, 3)
     assert log_variance.min() >= -10 and log_variance.max() <= 4
-    assert torch.isfinite(layers.kl_to_standard_normal((mean, log_variance)))
+    assert torch.isfinite(losses.kl_to_standard_normal((mean, log_variance)))
 
 
 LENGTH, INPUTS, HIDDEN, OUTPUTS = 12, 5, 16, 7
@@ -130,36 +111,36 @@ def spread(count: int, sizes: list[float], inputs: int = 20) -> torch.Tensor:
 
 @pytest.mark.parametrize("size", [1, 3, 4])
 def test_principal_components_leave_what_a_truncated_svd_leaves(size):
-    rows, linear = spread(500, [5.0, 2.0, 1.0, 0.2]), layers.Principal(20, size)
-    linear.begin_with(rows)
-    found = (linear.back(linear.into(rows)) - rows).square().sum()
+    rows, linear = spread(500, [5.0, 2.0, 1.0, 0.2]), layers.PrincipalComponents(20, size)
+    linear.fit(rows)
+    found = (linear.decoder(linear.encoder(rows)) - rows).square().sum()
     left = torch.linalg.svdvals(rows - rows.mean(0))[size:4].square().sum()
     torch.testing.assert_close(found, left, rtol=1e-3, atol=1e-3)
 
 
 def test_principal_components_have_unit_variance_and_the_largest_comes_first():
-    rows, linear = spread(500, [0.2, 1.0, 5.0, 2.0]), layers.Principal(20, 4)
-    linear.begin_with(rows)
-    codes = linear.into(rows)
+    rows, linear = spread(500, [0.2, 1.0, 5.0, 2.0]), layers.PrincipalComponents(20, 4)
+    linear.fit(rows)
+    codes = linear.encoder(rows)
     torch.testing.assert_close(codes.mean(0), torch.zeros(4), atol=1e-4, rtol=0)
     torch.testing.assert_close(codes.T @ codes / len(codes), torch.eye(4), atol=1e-3, rtol=0)
     # Deviations of 500 draws are known to 3 %; 15 % are allowed.
-    torch.testing.assert_close(linear.back.weight.norm(dim=0), torch.tensor([5.0, 2.0, 1.0, 0.2]), rtol=0.15, atol=0)
+    torch.testing.assert_close(linear.decoder.weight.norm(dim=0), torch.tensor([5.0, 2.0, 1.0, 0.2]), rtol=0.15, atol=0)
 
 
 @pytest.mark.parametrize("count", [2, 40])
 def test_directions_in_which_rows_do_not_differ_say_nothing(count):
-    rows, linear = spread(count, [5.0, 2.0], inputs=400), layers.Principal(400, 30)
-    linear.begin_with(rows)
-    torch.testing.assert_close(linear.back(linear.into(rows)), rows, atol=1e-3, rtol=0)
+    rows, linear = spread(count, [5.0, 2.0], inputs=400), layers.PrincipalComponents(400, 30)
+    linear.fit(rows)
+    torch.testing.assert_close(linear.decoder(linear.encoder(rows)), rows, atol=1e-3, rtol=0)
     unseen = spread(50, [5.0, 2.0], inputs=400) + 0.1 * torch.randn(50, 400)
     # Two directions are known (of two rows, one), of deviation 1 but for few draws; of others nothing can be told.
-    assert linear.into(unseen)[:, 2:].abs().max() < 1
+    assert linear.encoder(unseen)[:, 2:].abs().max() < 1
 
 
 def test_networks_beside_what_is_linear_begin_as_nothing():
     gaussian, decoder = layers.Gaussian(4, 3), layers.WindowDecoder(INPUTS, HIDDEN, OUTPUTS, LENGTH)
-    layers.silence(gaussian, decoder)
+    layers.start_at_zero(gaussian, decoder)
     mean, log_variance = gaussian(torch.randn(2, 4))
-    assert not mean.any() and torch.equal(log_variance, torch.full((2, 3), layers.SURE))
+    assert not mean.any() and torch.equal(log_variance, torch.full((2, 3), layers.INITIAL_LOG_VARIANCE))
     assert not decoder(torch.randn(2, INPUTS)).any()

@@ -33,7 +33,7 @@ def begun(units: torch.Tensor, size: int = RANK) -> tuple[DUVAE, torch.Tensor]:
     model = new_vae(replace(QUIET, movement_size=size))
     model.feature_mean.fill_(0.5)
     model.feature_deviation.copy_(torch.linspace(0.5, 2.0, 46))
-    model.begin_with(units)
+    model.start_from_principal_components(units)
     return model, model.encode_movement(units)[0].detach()
 
 
@@ -110,26 +110,13 @@ def test_without_settling_the_unit_is_what_the_network_made_behind_the_lead():
     assert torch.equal(settled, torch.cat([lead, made[:, LEAD:]], dim=1))
 
 
-def test_a_swap_costs_what_is_not_the_other_movement_once_the_lead_has_faded(moving_units, monkeypatch):
+def test_a_swap_costs_the_distance_to_the_other_movement_once_the_lead_has_faded(moving_units, monkeypatch):
     model = new_vae(replace(FLAT, settle_poses=8, smooth_weight=0.0))
     units, late = in_2d(moving_units), torch.zeros(WINDOW, 1)
     late[LEAD + 8 :] = 0.3
-    nothing = torch.zeros(len(units), 0)
     for off, cost in ((torch.zeros(WINDOW, 1), 0.0), (0.3 - late, 0.0), (late, 0.3)):
         monkeypatch.setattr(model, "generate", lambda *_, off=off: units.roll(1, dims=0) + off)
-        found = model._swap(nothing, nothing, units[:, :LEAD], model.standardise(units))
-        assert float(found) == pytest.approx(cost, abs=1e-6)
-
-
-def test_a_swap_must_differ_smoothly(moving_units, monkeypatch):
-    model = new_vae(replace(FLAT, settle_poses=0, smooth_weight=2.0))
-    units = in_2d(moving_units)
-    zigzag = 0.1 * (-1.0) ** torch.arange(WINDOW)[:, None]
-    real, nothing = model.standardise(units), torch.zeros(len(units), 0)
-    monkeypatch.setattr(model, "generate", lambda *_: units.roll(1, dims=0) + zigzag)
-    lead = (units.roll(1, dims=0) + zigzag)[:, :LEAD]
-    # 0.1 off everywhere, and second differences of 0.4, which weigh twice.
-    assert float(model._swap(nothing, nothing, lead, real)) == pytest.approx(0.1 + 2 * 0.4, rel=1e-5)
+        assert float(model({"unit": units}, 0)["swap"]) == pytest.approx(cost, abs=1e-6)
 
 
 @pytest.mark.parametrize("settle_poses", [0, 8])

@@ -53,7 +53,7 @@ def test_what_is_rebuilt_has_the_bones_of_a_body(moving_units, monkeypatch):
 
 def test_the_kl_is_that_of_both_gaussians(moving_units):
     model = new_vae(QUIET)
-    for weight in model.linear.into.parameters():
+    for weight in model.linear.encoder.parameters():
         torch.nn.init.zeros_(weight)  # what is linear adds nothing to the mean
     for head, mean, log_variance in ((model.initial_head, 2.0, 0.0), (model.movement_head, 0.0, 1.0)):
         size = len(head.linear.bias) // 2
