@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 from scipy.special import expit
 
-from d2m.clock import POSES_PER_BEAT, frame_count, frame_times
+from d2m.clock import POSES_PER_BEAT, frame_count, frame_times, within
 from d2m.errors import ParameterError
 from d2m.metrics.physics import STANDING_M
 from d2m.motion import pose, warp
@@ -92,7 +92,7 @@ def perform(
         beats, times_s = np.r_[-(FIRST_BEAT + 1) / POSES_PER_BEAT, beats], np.r_[0.0, grid_s]
     frames_s = frame_times(frame_count(heard.duration_s))
     shown = music_beats.extend_beats(heard.beats_s, heard.duration_s)
-    shown = shown[(shown >= 0) & (shown < heard.duration_s)]
+    shown = within(shown, 0.0, heard.duration_s)
 
     def one(number: int) -> Dance:
         dance_rows = rows[number]
