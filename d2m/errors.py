@@ -1,6 +1,6 @@
-"""The errors that d2m raises for bad input: one base, one kind a subject, one sentence each.
+"""The errors that d2m raises for bad input: one base class, one class for each subject.
 
-Every message says what was wrong, what was expected, and what to do.
+Every message is one sentence: the problem, what was expected, and what to do.
 """
 
 import os
@@ -10,25 +10,25 @@ import traceback
 class D2MError(Exception):
     """Base of every error that d2m raises for bad input.
 
-    Parameters: `problem` (what was wrong, with the value and the file), `expected`, `remedy` (the next step).
+    Parameters: `problem` (with the value and the file), `expected`, `remedy` (the next step).
     """
 
     def __init__(self, problem: str, expected: str = "", remedy: str = ""):
         self.problem, self.expected, self.remedy = problem, expected, remedy
         parts = [problem, f"expected {expected}" if expected else "", remedy]
-        said = "; ".join(part.removesuffix(".") for part in parts if part)
-        super().__init__(said if said.endswith("?") else f"{said}.")
+        message = "; ".join(part.removesuffix(".") for part in parts if part)
+        super().__init__(message if message.endswith("?") else f"{message}.")
 
     def __reduce__(self):
-        # joblib carries errors between processes; without this only the joined message would arrive.
+        # joblib pickles errors between processes; the default would keep only the joined message.
         return type(self), (self.problem, self.expected, self.remedy)
 
     def _render_traceback_(self) -> list[str]:
-        # What notebooks show, by IPython's rule: the lines of cells, which are in no file, and the sentence. What lies
-        # between tells a user nothing; `traceback.print_exception(sys.last_value)` shows it to who looks for a bug.
+        # IPython calls this to show an error in a notebook: the lines of the cells (their code is in no file), then the
+        # message. `traceback.print_exception(sys.last_value)` still shows the frames inside d2m.
         frames = traceback.extract_tb(self.__traceback__)
-        of_cells = [frame for frame in frames if frame.line and not os.path.exists(frame.filename)]
-        return [*(f"line {frame.lineno}: {frame.line}" for frame in of_cells), f"{type(self).__name__}: {self}"]
+        cells = [frame for frame in frames if frame.line and not os.path.exists(frame.filename)]
+        return [*(f"line {frame.lineno}: {frame.line}" for frame in cells), f"{type(self).__name__}: {self}"]
 
 
 class MediaError(D2MError):
@@ -40,7 +40,7 @@ class PoseError(D2MError):
 
 
 class CorpusError(D2MError):
-    """A corpus folder or one pair in it that cannot be used."""
+    """A corpus folder, or one clip in it, that cannot be used."""
 
 
 class ParameterError(D2MError):
@@ -48,7 +48,7 @@ class ParameterError(D2MError):
 
 
 class CheckpointError(D2MError):
-    """Weights that are missing, damaged, or made with another configuration."""
+    """Weights that are missing, damaged, or trained with another configuration."""
 
 
 class TrainingError(D2MError):
@@ -56,4 +56,4 @@ class TrainingError(D2MError):
 
 
 class OutputError(D2MError):
-    """A result that cannot be written (a full disk, a folder that is read-only)."""
+    """A result that cannot be written (a full disk, a read-only folder)."""

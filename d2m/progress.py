@@ -1,8 +1,9 @@
-"""Progress of long work: a bar where somebody can watch it, ten lines where a log is kept.
+"""Progress of long work: a bar on a screen, ten lines in a log.
 
-A bar redraws itself many times a second, which a terminal and JupyterLab show as one line; a notebook that papermill
-runs would keep every drawing. So without either, a line is written at each tenth of the way. Controls that draw a bar
-of their own watch instead (`watched`). With D2M_PROGRESS=none nothing is written: times differ from run to run.
+A bar redraws itself many times a second. A terminal and JupyterLab show that as one line, but a notebook run by
+papermill keeps every drawing. So without a screen, one line is written for each tenth of the work. Widgets that have a
+progress bar of their own receive the progress instead (`report_to`). With D2M_PROGRESS=none nothing is written, which
+keeps notebook outputs equal from run to run.
 """
 
 import os
@@ -15,48 +16,53 @@ from contextvars import ContextVar
 from tqdm import tqdm
 
 WIDTH = 90  # characters of a line in a log
-STEPS_SHOWN = 100  # of a bar that is watched: each costs a message to the browser
+LOG_LINES = 10
+REPORTS = 100  # to a callback, at most: each is a message to the browser
 
-Watcher = Callable[[str, float], None]  # what is done, and how much of it is: 0 to 1
-_WATCHER: ContextVar[Watcher | None] = ContextVar("watcher", default=None)
+Callback = Callable[[str, float], None]  # receives the label of the work and the share of it that is done, 0 to 1
+_CALLBACK: ContextVar[Callback | None] = ContextVar("callback", default=None)
 
 
 @contextmanager
-def watched(watcher: Watcher):
-    """While the block runs, `watcher` is told of all progress, and nothing is written."""
-    token = _WATCHER.set(watcher)
+def report_to(callback: Callback):
+    """While the block runs, report all progress to `callback` and write nothing."""
+    token = _CALLBACK.set(callback)
     try:
         yield
     finally:
-        _WATCHER.reset(token)
+        _CALLBACK.reset(token)
 
 
 def progress(work: Iterable, label: str, total: int, initial: int = 0, unit: str = "step") -> Iterator:
-    """The items of `work`, shown as `initial` to `total` done; what is shown goes to stderr and never to a result."""
-    # Jupyter's server names the notebook in the kernel's environment; papermill and nbval have no server.
-    if watcher := _WATCHER.get():
-        yield from _told(work, label, total, initial, watcher)
+    """The items of `work`, numbers `initial` + 1 to `total`; progress is shown on stderr, never in a result."""
+    if callback := _CALLBACK.get():
+        yield from _reported(work, label, total, initial, callback)
     elif os.environ.get("D2M_PROGRESS") == "none":
         yield from work
-    elif sys.stderr.isatty() or "JPY_SESSION_NAME" in os.environ:
+    elif sys.stderr.isatty() or "JPY_SESSION_NAME" in os.environ:  # set by Jupyter's server, not by papermill or nbval
         yield from tqdm(work, label, total, initial=initial, unit=unit, ncols=WIDTH)
     else:
-        yield from _lines(work, label, total, initial, unit)
+        yield from _logged(work, label, total, initial, unit)
 
 
-def _told(work: Iterable, label: str, total: int, initial: int, watcher: Watcher) -> Iterator:
-    watcher(label, initial / max(1, total))
+def _reported(work: Iterable, label: str, total: int, initial: int, callback: Callback) -> Iterator:
+    callback(label, initial / max(1, total))
     for done, item in enumerate(work, initial + 1):
         yield item
-        if done * STEPS_SHOWN // total > (done - 1) * STEPS_SHOWN // total:
-            watcher(label, done / total)
+        if _reaches_next_part(done, total, REPORTS):
+            callback(label, done / total)
 
 
-def _lines(work: Iterable, label: str, total: int, initial: int, unit: str) -> Iterator:
+def _logged(work: Iterable, label: str, total: int, initial: int, unit: str) -> Iterator:
     started = time.monotonic()
     for done, item in enumerate(work, initial + 1):
         yield item
-        if done * 10 // total > (done - 1) * 10 // total:
+        if _reaches_next_part(done, total, LOG_LINES):
             elapsed = time.monotonic() - started
             line = tqdm.format_meter(done, total, elapsed, ncols=WIDTH, prefix=label, unit=unit, initial=initial)
             print(line, file=sys.stderr, flush=True)
+
+
+def _reaches_next_part(done: int, total: int, parts: int) -> bool:
+    """Whether item number `done` of `total` completes one more of `parts` equal parts."""
+    return done * parts // total > (done - 1) * parts // total

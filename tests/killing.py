@@ -27,7 +27,7 @@ from d2m.data.builtin import clips as builtin_clips
 from d2m.data.builtin import songs
 from d2m.experiments import presets
 from d2m.experiments.experiment import Experiment
-from d2m.files import BEGUN
+from d2m.files import PARTIAL
 from d2m.generation import generate
 from d2m.models import checkpoint, train
 from d2m.motion import dance as dance_files
@@ -199,7 +199,7 @@ def kill_often(
             home = home.with_name(str(counts.total()))
     assert finish(start(job, home, given, size)) == 0
     assert contents(home) == whole.contents
-    left = [path for path in folder.rglob("*") if path.name.startswith(BEGUN)]
+    left = [path for path in folder.rglob("*") if path.name.startswith(PARTIAL)]
     assert left == [], "temporary files remain"
     return dict(counts)
 
@@ -226,6 +226,6 @@ def _bytes(path: Path) -> bytes:
 def assert_readable(folder: Path) -> None:
     """Every checkpoint below `folder`, finished or not, can be read."""
     for path in folder.rglob("*.safetensors"):
-        if not path.name.startswith(BEGUN):
+        if not path.name.startswith(PARTIAL):
             kind = "training" if path.stem == "training" else path.relative_to(folder).parts[0]
             assert checkpoint.read(path, kind)[0]

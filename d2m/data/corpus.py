@@ -25,13 +25,12 @@ from pathlib import Path
 
 import numpy as np
 
-from d2m.clock import FPS, frame_times, to_frames
+from d2m.clock import FPS, are_times, frame_times, to_frames
 from d2m.errors import CorpusError, MediaError, PoseError
 from d2m.files import (
     alone_in,
-    are_times,
     cache_folder,
-    content_of,
+    content_hash,
     make_folder,
     read_arrays,
     read_json,
@@ -273,7 +272,7 @@ def _build_clip(clip, folder: Path) -> Entry | tuple[str, str]:
     with replacing(folder / f"{clip.name}.npz") as temporary, temporary.open("wb") as file:
         np.savez(file, **arrays)
     return Entry(
-        clip.name, clip.style, str(clip.song), float(clip.start_s), clip.group or content_of(clip.song), clip.split,
+        clip.name, clip.style, str(clip.song), float(clip.start_s), clip.group or content_hash(clip.song), clip.split,
         len(clip.poses), digest(arrays),
     )  # fmt: skip
 

@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from d2m.clock import FPS
+from d2m.clock import FPS, within
 from d2m.data import dataset
 from d2m.errors import PoseError
 from d2m.experiments.experiment import Experiment
@@ -136,12 +136,12 @@ def _read(experiment: Experiment, path: Path, beats_of: dict[str, np.ndarray]) -
     dance, dimensions, styles = read_npz(path), experiment.preset.vae.dimensions, experiment.corpus.styles
     song = f"given/{path.stem.removesuffix(stem_ending(dance.style, dance.seed))}"
     same = np.array_equal(beats_of.setdefault(song, dance.beats_s), dance.beats_s)
-    within = ((dance.beats_s >= 0) & (dance.beats_s < dance.duration_s)).sum()
+    danced = len(within(dance.beats_s, 0.0, dance.duration_s))
     rules = (
         (dance.fps == FPS, f"has {dance.fps:g} frames a second", f"{FPS:g}"),
         (dance.poses.shape[2] == dimensions, f"is {dance.poses.shape[2]}D", f"{dimensions}D, as the preset is"),
         (dance.style in styles, f"has the style {dance.style!r}", f"one of {', '.join(styles)}"),
-        (within > 1, f"has {within} beats in beats_s while it is danced", "two at least"),
+        (danced > 1, f"has {danced} beats in beats_s while it is danced", "two at least"),
         (same, "has other beats than another dance to its song",
          "another name (or folder) where a song is danced in part, or in another tempo"),
     )  # fmt: skip
@@ -192,7 +192,7 @@ def real_dances(experiment: Experiment, split: str) -> list[Dance]:
         poses = dataset.in_dimensions(arrays["poses"], experiment.preset.vae.dimensions, entry.name)
         beats_s = arrays["music_beats_s"]
         duration_s = len(poses) / FPS
-        shown = beats_s[(beats_s >= 0) & (beats_s < duration_s)]
+        shown = within(beats_s, 0.0, duration_s)
         # Where the movements of a generated dance would begin: what a seam is measured against.
         seams_s = unit_times(np.arange(len(beats_s)), beats_s)
         seams_s = seams_s[(seams_s > 0) & (seams_s < duration_s)]

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from d2m.clock import FPS
+from d2m.clock import FPS, within
 from d2m.data import dataset
 from d2m.experiments.dances import asked_dances, compositions, heard_in, our_dances, real_dances, seen_dances
 from d2m.experiments.experiment import Experiment
@@ -213,9 +213,9 @@ def looped(heard: analysis.Music, movements: int = MOVEMENTS + 4) -> analysis.Mu
 def excerpt(dance: Dance, begin_s: float, end_s: float) -> Dance:
     """The part of a dance between two times, on a clock of its own."""
     first, last = round(begin_s * dance.fps), round(end_s * dance.fps)
-    within = lambda times_s: times_s[(times_s >= begin_s) & (times_s < end_s)] - begin_s  # noqa: E731
+    beats_s, units_s = (within(times_s, begin_s, end_s) - begin_s for times_s in (dance.beats_s, dance.units_s))
     return replace(
-        dance, poses=dance.poses[first:last], beats_s=within(dance.beats_s), units_s=within(dance.units_s),
+        dance, poses=dance.poses[first:last], beats_s=beats_s, units_s=units_s,
         start_s=dance.start_s + begin_s,
     )  # fmt: skip
 

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from scipy.special import expit
 
-from d2m.clock import POSES_PER_BEAT, frame_count, frame_times
+from d2m.clock import POSES_PER_BEAT, frame_count, frame_times, within
 from d2m.errors import ParameterError
 from d2m.metrics.physics import STANDING_M
 from d2m.motion import pose, warp
@@ -109,7 +109,7 @@ class BeatPlan:
     def song_beats_s(self) -> np.ndarray:
         """All beats of the song, danced or not, from its beginning to its end."""
         beats_s = music_beats.extend_beats(self.music.beats_s, self.music.duration_s)
-        return beats_s[(beats_s >= 0) & (beats_s < self.music.duration_s)]
+        return within(beats_s, 0.0, self.music.duration_s)
 
     def anchors(self, kind: str) -> tuple[np.ndarray, np.ndarray]:
         """Beats (m,) in beat time, and the times (m,) in seconds at which a warp danced them: first the start pose."""

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from d2m.clock import within
 from d2m.errors import D2MError
 from d2m.motion import pose
 from d2m.motion.dance import Dance
@@ -19,7 +20,7 @@ from d2m.music import beats
 def lasting(beats_s: np.ndarray, duration_s: float) -> np.ndarray:
     """Beats (m,), m >= 2, for `duration_s` seconds: cut, or continued in their tempo."""
     beats_s = beats.extend_beats(beats_s, max(duration_s, beats_s[-1]))
-    return beats_s[(beats_s >= 0) & (beats_s < duration_s)]
+    return within(beats_s, 0.0, duration_s)
 
 
 def songs_of(dances: list[Dance]) -> int:

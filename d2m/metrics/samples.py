@@ -10,7 +10,7 @@ from numbers import Real
 
 import numpy as np
 
-from d2m.clock import FPS
+from d2m.clock import FPS, within
 from d2m.errors import D2MError
 from d2m.metrics import distances, physics
 from d2m.metrics.beats import precision_recall
@@ -69,7 +69,7 @@ def measure(
             raise D2MError(f"the song {name} has no beats given", "the beats of every song that is danced to")
         beats_s = _times(songs[name], f"the beats of the song {name}")
         units_s = _times(dance.units_s, f"units_s of the dance to {name}")
-        beats_s = beats_s[(beats_s >= 0) & (beats_s < dance.duration_s)]
+        beats_s = within(beats_s, 0.0, dance.duration_s)
         if len(beats_s) < 2:
             raise D2MError(f"the song {name} has {len(beats_s)} beats while it is danced to", "two at least")
         kinematic_beats_s, _ = kinematic_beats(poses)
@@ -89,7 +89,7 @@ def measure_each(
 
 def beside(samples: list[Sample], songs: dict[str, np.ndarray]) -> list[Sample]:
     """The same dances beside other beats of their songs."""
-    return [replace(sample, music_beats_s=_within(songs[sample.song], sample)) for sample in samples]
+    return [replace(sample, music_beats_s=within(songs[sample.song], 0, len(sample.poses) / FPS)) for sample in samples]
 
 
 def at_random(samples: list[Sample], seed: int) -> list[Sample]:
@@ -122,10 +122,6 @@ def _features(features, space: str, name: str) -> np.ndarray:
     if not np.isfinite(features).all():
         raise D2MError(f"the space {space!r} gives values that are not finite for the dance to {name}", expected)
     return features
-
-
-def _within(beats_s: np.ndarray, sample: Sample) -> np.ndarray:
-    return beats_s[(beats_s >= 0) & (beats_s < len(sample.poses) / FPS)]
 
 
 SMALLEST_DEVIATION = 0.05  # of a feature, in its unit: what never happens in the reference must not weigh without end

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from d2m.clock import FPS
+from d2m.clock import FPS, are_times
 from d2m.errors import PoseError
-from d2m.files import are_times, read_arrays, replacing
+from d2m.files import read_arrays, replacing
 from d2m.motion import bvh, pose, skeleton
 
 

@@ -13,7 +13,7 @@ from filelock import FileLock
 
 from d2m.clock import SAMPLE_RATE
 from d2m.errors import D2MError, MediaError, OutputError, ParameterError
-from d2m.files import cache_folder, content_of, make_folder, replacing
+from d2m.files import cache_folder, content_hash, make_folder, replacing
 from d2m.music import beats
 from d2m.music.audio import load
 from d2m.music.beats import FASTEST_BPM, ONSET_FPS, SLOWEST_BPM, tempo, track_beats
@@ -130,4 +130,4 @@ def _digest(path: Path) -> str:
     """Hash of a file's content; a missing one is left to `load` to explain."""
     if not os.path.isfile(path):
         load(path)
-    return content_of(path)
+    return content_hash(path)

@@ -98,7 +98,7 @@ class DancePanel(ipywidgets.VBox):
         self.told.value, self.bar.value = "", 0.0
         self.bar.layout.visibility = "visible"
         try:
-            with progress.watched(self._moved):
+            with progress.report_to(self._moved):
                 work()
         except D2MError as error:
             self.told.value = f'<b role="alert">{html.escape(str(error))}</b>'

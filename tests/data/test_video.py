@@ -165,7 +165,7 @@ def test_the_largest_json_that_is_read_has_room_for_the_longest_video(film, fps)
     for name in ("world_landmarks", "confidence"):  # of the most digits that numbers below 1 have, all with a sign
         content[name] = content[name][:1] * frames
     text = json.dumps(content | {"frames": frames})
-    assert 3 * len(text) < files.LARGEST_JSON and 3 * files.memory_of(text) < files.LARGEST_PARSED
+    assert 3 * len(text) < files.LARGEST_JSON and 3 * files.json_memory(text) < files.LARGEST_PARSED
 
 
 def test_a_video_that_is_too_long_is_refused_before_it_is_looked_at_or_as_soon_as_it_shows(film, monkeypatch):

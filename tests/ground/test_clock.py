@@ -1,7 +1,13 @@
-"""clock: seconds and frames are one another's inverse, and a song has as many frames as it has times."""
+"""clock: seconds and frames are one another's inverse, a song has as many frames as times, and times increase."""
+
+import itertools
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from made_up import QUICK
 
 from d2m import clock
 
@@ -52,3 +58,29 @@ def test_every_frame_holds_the_same_number_of_samples():
     assert clock.samples_per_frame() == 1470  # 22050 / 15, exactly
     assert clock.samples_per_frame() * clock.FPS == clock.SAMPLE_RATE
     assert clock.samples_per_frame(44100, 30.0) == 1470
+
+
+def test_a_span_holds_its_begin_and_not_its_end():
+    times_s = np.array([-0.5, 0.0, 1.0, 2.5, 3.0])
+    assert clock.within(times_s, 0.0, 3.0).tolist() == [0.0, 1.0, 2.5]
+    assert np.concatenate([clock.within(times_s, -1, 1), clock.within(times_s, 1, 4)]).tolist() == times_s.tolist()
+
+
+@QUICK
+@given(values=arrays.arrays(arrays.scalar_dtypes(), arrays.array_shapes(min_dims=0, max_dims=2, min_side=0)))
+def test_times_are_finite_numbers_that_increase(values):
+    if clock.are_times(values):
+        numbers = values.tolist()
+        assert values.ndim == 1 and all(early < late for early, late in itertools.pairwise(numbers))
+        assert all(abs(value) < float("inf") for value in numbers)
+
+
+@QUICK
+@given(values=st.lists(st.floats(-1e9, 1e9), unique=True))
+def test_increasing_numbers_are_times(values):
+    assert clock.are_times(np.array(sorted(values), dtype=np.float64))
+
+
+@pytest.mark.parametrize("values", [np.array([3, 2], np.uint8), np.zeros(2), np.array([0, np.nan]), np.zeros((1, 1))])
+def test_what_does_not_increase_or_is_no_list_of_numbers_is_not_times(values):
+    assert not clock.are_times(values)  # 2 - 3 would be 255 in the first

@@ -1,7 +1,6 @@
 """files, and the readers that stand on it: what a hostile or a broken file may hold is refused before it does harm."""
 
 import io
-import itertools
 import json
 import os
 import sys
@@ -29,41 +28,32 @@ from d2m.notebook import parameters
 NAMES = ("a", "b")
 
 
-def arrays_in(path):
+def read_arrays(path):
     return files.read_arrays(path, NAMES, PoseError, "arrays a and b")
+
+
+def read_array(path):
+    return files.read_array(path, PoseError, "an array")
+
+
+def read_json(path, error=CorpusError):
+    return files.read_json(path, error, "JSON")
 
 
 @QUICK
 @given(content=JSON)
 def test_json_comes_back_as_it_was_written(content, tmp_path):
     (tmp_path / "a.json").write_text(json.dumps(content), encoding="utf-8")
-    found = files.read_json(tmp_path / "a.json", D2MError, "JSON")
-    assert json.dumps(found) == json.dumps(content)
+    assert json.dumps(read_json(tmp_path / "a.json", D2MError)) == json.dumps(content)
 
 
 @QUICK
 @given(values=arrays.arrays(arrays.scalar_dtypes(), arrays.array_shapes(min_dims=0, max_dims=3, min_side=0)))
 def test_arrays_come_back_as_they_were_written(values, tmp_path):
     np.savez(tmp_path / "a.npz", a=values, b=np.asfortranarray(values))
-    for found in arrays_in(tmp_path / "a.npz").values():
-        assert found.dtype == values.dtype
-        np.testing.assert_array_equal(found, values)
-
-
-@QUICK
-@given(values=arrays.arrays(arrays.scalar_dtypes(), arrays.array_shapes(min_dims=0, max_dims=2, min_side=0)))
-def test_times_are_finite_numbers_that_increase(values):
-    told = files.are_times(values)
-    if told:
-        listed = values.tolist()
-        assert values.ndim == 1 and all(early < late for early, late in itertools.pairwise(listed))
-        assert all(abs(value) < float("inf") for value in listed)
-
-
-@QUICK
-@given(values=st.lists(st.floats(-1e9, 1e9), unique=True))
-def test_increasing_numbers_are_times(values):
-    assert files.are_times(np.array(sorted(values), dtype=np.float64))
+    for array in read_arrays(tmp_path / "a.npz").values():
+        assert array.dtype == values.dtype
+        np.testing.assert_array_equal(array, values)
 
 
 @QUICK
@@ -71,7 +61,7 @@ def test_increasing_numbers_are_times(values):
 def test_bytes_of_any_kind_are_refused_by_name(content, tmp_path):
     path = tmp_path / "some.bytes"
     path.write_bytes(content)
-    for read in (arrays_in, lambda path: files.read_array(path, PoseError, "an array"), dance.read_npz, audio.load):
+    for read in (read_arrays, read_array, dance.read_npz, audio.load):
         with pytest.raises(D2MError, match=r"some\.bytes"):
             read(path)
 
@@ -88,8 +78,8 @@ def bomb(tmp_path, monkeypatch):
 
 def test_a_bomb_is_refused_before_it_is_unpacked(bomb, monkeypatch):
     monkeypatch.setattr(zipfile.ZipFile, "open", lambda *_, **__: pytest.fail("it was unpacked"))
-    with pytest.raises(PoseError, match=r"bomb\.npz cannot be read \(it unpacks to 4 MB, of 3 at most\)"):
-        arrays_in(bomb)
+    with pytest.raises(PoseError, match=r"bomb\.npz .*unpacks to 4 MB, of 3"):
+        read_arrays(bomb)
 
 
 def test_a_member_that_lies_about_its_size_is_refused_and_not_unpacked_beyond_it(bomb):
@@ -99,8 +89,8 @@ def test_a_member_that_lies_about_its_size_is_refused_and_not_unpacked_beyond_it
     at = lying.find(true.to_bytes(4, "little"), lying.find(b"PK\x01\x02"))  # in the directory at the end
     lying[at : at + 4] = (1 << 20).to_bytes(4, "little")
     bomb.write_bytes(lying)
-    with pytest.raises(PoseError, match=r"bomb\.npz cannot be read"):
-        arrays_in(bomb)
+    with pytest.raises(PoseError, match=r"bomb\.npz"):
+        read_arrays(bomb)
 
 
 def test_an_array_that_promises_more_than_its_file_holds_is_refused(tmp_path):
@@ -109,25 +99,25 @@ def test_an_array_that_promises_more_than_its_file_holds_is_refused(tmp_path):
     (tmp_path / "huge.npy").write_bytes(out.getvalue() + bytes(1000))
     with zipfile.ZipFile(tmp_path / "huge.npz", "w") as packed:
         packed.writestr("a.npy", out.getvalue() + bytes(1000))
-    with pytest.raises(PoseError, match=r"huge\.npz cannot be read"):
-        arrays_in(tmp_path / "huge.npz")
-    with pytest.raises(ParameterError, match=r"huge\.npy cannot be read"):
+    with pytest.raises(PoseError, match=r"huge\.npz"):
+        read_arrays(tmp_path / "huge.npz")
+    with pytest.raises(ParameterError, match=r"huge\.npy"):
         parameters.read_pose(str(tmp_path / "huge.npy"))
 
 
 @pytest.mark.parametrize("content", [np.array([{}]), np.array(["text", None], dtype=object)])
 def test_objects_are_refused_and_never_unpickled(tmp_path, content):
     np.savez(tmp_path / "a.npz", a=content, b=np.zeros(1))
-    with pytest.raises(PoseError, match=r"a\.npz cannot be read \(it holds no plain numbers\)"):
-        arrays_in(tmp_path / "a.npz")
+    with pytest.raises(PoseError, match=r"a\.npz .*no plain numbers"):
+        read_arrays(tmp_path / "a.npz")
 
 
 def test_a_member_that_is_no_array_is_refused(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.npz", "w") as packed:
         packed.writestr("a", b"no numpy")
         packed.writestr("b", b"none either")
-    with pytest.raises(PoseError, match=r"a\.npz cannot be read \(a is no array\)"):
-        arrays_in(tmp_path / "a.npz")
+    with pytest.raises(PoseError, match=r"a\.npz .*\(a is not an array"):
+        read_arrays(tmp_path / "a.npz")
 
 
 @pytest.mark.parametrize(("text", "reason"), [
@@ -136,27 +126,27 @@ def test_a_member_that_is_no_array_is_refused(tmp_path):
 ])  # fmt: skip
 def test_json_that_would_break_a_parser_is_refused(tmp_path, text, reason):
     (tmp_path / "a.json").write_bytes(text.encode("utf-8", "surrogatepass"))
-    with pytest.raises(CorpusError, match=rf"a\.json cannot be read \(.*({reason})"):
-        files.read_json(tmp_path / "a.json", CorpusError, "JSON")
+    with pytest.raises(CorpusError, match=rf"a\.json .*{reason}"):
+        read_json(tmp_path / "a.json")
 
 
 def test_a_file_that_is_too_large_is_refused_unread(tmp_path):
     with (tmp_path / "a.json").open("wb") as file:
         file.truncate(files.LARGEST_JSON + (1 << 20))  # a hole: it takes no room on the disk
-    with pytest.raises(CorpusError, match=r"a\.json cannot be read \(it has 65 MB, of 64 at most\)"):
-        files.read_json(tmp_path / "a.json", CorpusError, "JSON")
+    with pytest.raises(CorpusError, match=r"a\.json .*65 MB, of 64"):
+        read_json(tmp_path / "a.json")
     (tmp_path / "a.json").rename(tmp_path / "a.npz")
     os.truncate(tmp_path / "a.npz", files.LARGEST_ARRAYS + 1)
-    with pytest.raises(PoseError, match=r"a\.npz cannot be read \(it has 256 MB, of 256 at most\)"):
-        arrays_in(tmp_path / "a.npz")
+    with pytest.raises(PoseError, match=r"a\.npz .*256 MB, of 256"):
+        read_arrays(tmp_path / "a.npz")
 
 
 def test_a_take_that_is_too_long_is_to_be_cut_and_one_that_is_broken_is_not(tmp_path):
     (tmp_path / "a.json").write_text("{")
-    with pytest.raises(CorpusError, match=r"expected a whole JSON file of 64 MB at most\.$"):
+    with pytest.raises(CorpusError, match=r"a\.json .*64 MB at most\.$"):
         files.read_object(tmp_path / "a.json")
     os.truncate(tmp_path / "a.json", files.LARGEST_JSON + (1 << 20))
-    with pytest.raises(CorpusError, match=r"it has 65 MB, of 64 at most\); .*; cut the take into shorter ones"):
+    with pytest.raises(CorpusError, match=r"a\.json .*65 MB, of 64.*; cut the take"):
         files.read_object(tmp_path / "a.json")
 
 
@@ -178,33 +168,27 @@ def memory_while(read: Callable[[], object]) -> int:
         tracemalloc.stop()
 
 
-@pytest.mark.parametrize("piece", HEAVY)
-def test_json_takes_no_more_memory_than_is_counted(piece):
-    text = "[" + ",".join([piece] * (200_000 // len(piece))) + "]"
-    assert memory_while(lambda: json.loads(text)) + sys.getsizeof(text) <= files.memory_of(text)
-
-
-@pytest.mark.parametrize("count", [1000, 1366, 5000, 11_000])  # soon before and after its table grows
-def test_an_object_of_many_members_takes_no_more_memory_than_is_counted(count):
-    text = json.dumps({f"{number:x}": 0.5 for number in range(count)})
-    assert memory_while(lambda: json.loads(text)) + sys.getsizeof(text) <= files.memory_of(text)
+@pytest.mark.parametrize("text", [
+    *("[" + ",".join([piece] * (200_000 // len(piece))) + "]" for piece in HEAVY),
+    # Objects of many members, soon before and after their table grows.
+    *(json.dumps({f"{number:x}": 0.5 for number in range(count)}) for count in (1000, 1366, 5000, 11_000)),
+], ids=[*HEAVY, *map(str, (1000, 1366, 5000, 11_000))])  # fmt: skip
+def test_json_takes_no_more_memory_than_is_counted(text):
+    assert memory_while(lambda: json.loads(text)) + sys.getsizeof(text) <= files.json_memory(text)
 
 
 @pytest.mark.parametrize("piece", ["[[[[[[[[]]]]]]]],", '{"":{"":{"":{}}}},'])
 def test_a_file_that_would_take_a_gigabyte_of_memory_is_refused_unread(tmp_path, piece):
     def refuse() -> None:
-        with pytest.raises(
-            CorpusError, match=r"a\.json cannot be read \(it may take 1\d{3} MB of memory, of 768 at most"
-        ):
-            files.read_json(tmp_path / "a.json", CorpusError, "JSON")
+        with pytest.raises(CorpusError, match=r"a\.json .*1\d{3} MB of memory, of 768"):
+            read_json(tmp_path / "a.json")
 
     (tmp_path / "a.json").write_text("[" + piece * (24 * 2**20 // len(piece)) + "0]")
     assert memory_while(refuse) < 100 * 2**20
 
 
 READS = {
-    "npz": arrays_in, "dance": dance.read_npz, "npy": lambda path: files.read_array(path, PoseError, "an array"),
-    "json": lambda path: files.read_json(path, PoseError, "JSON"), "song": audio.load,
+    "npz": read_arrays, "dance": dance.read_npz, "npy": read_array, "json": read_json, "song": audio.load,
     "beats": beats.read_beats, "BVH": bvh.read, "weights": lambda path: checkpoint.read(path, "vae"),
 }  # fmt: skip
 
@@ -262,8 +246,8 @@ def test_a_header_of_ten_hours_on_a_little_file_is_refused(tmp_path, write_sound
     whole = bytearray(wav.read_bytes())
     whole[4:8] = (36_000 * 22050 * 2).to_bytes(4, "little")
     wav.write_bytes(whole)
-    for path, told in ((flac, r"ends after 6\.0 s of 36000\.0"), (wav, r"has \d+ bytes of 1587600008")):
-        with pytest.raises(MediaError, match=rf"{path.name} {told}"):
+    for path, reason in ((flac, r"6\.0 s of 36000\.0"), (wav, "of 1587600008")):
+        with pytest.raises(MediaError, match=rf"{path.name} .*{reason}"):
             audio.load(path)
 
 
@@ -281,24 +265,36 @@ def test_many_channels_take_no_more_memory_than_one(tmp_path, write_sound, monke
     np.testing.assert_allclose(samples[: len(expected)], expected, atol=1e-4)
 
 
+@pytest.fixture
+def edit_skeletons(tmp_path, write_pair) -> Callable:
+    """A pair of song and dance, its content of skeletons.json changed by a function."""
+
+    def edit(change: Callable[[dict], None]):
+        pair = write_pair(tmp_path)
+        content = json.loads((pair / "skeletons.json").read_text())
+        change(content)
+        (pair / "skeletons.json").write_text(json.dumps(content))
+        return pair
+
+    return edit
+
+
 @pytest.mark.parametrize("place", ["center", "skeletons"])
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e300])
-def test_numbers_that_are_none_are_refused_or_filled(tmp_path, write_pair, place, value):
-    pair = write_pair(tmp_path)
-    content = json.loads((pair / "skeletons.json").read_text())
-    row = content[place][150] if place == "center" else content[place][150][9]
-    row[1] = value
-    (pair / "skeletons.json").write_text(json.dumps(content))
+def test_values_that_are_not_finite_are_refused_or_filled(edit_skeletons, place, value):
+    def change(content):
+        (content[place][150] if place == "center" else content[place][150][9])[1] = value
+
+    pair = edit_skeletons(change)
     try:
         assert np.isfinite(sources.read_pair(pair).poses).all()
     except D2MError as error:
         assert "skeletons.json" in str(error)
 
 
-def test_joints_that_are_one_are_no_body(tmp_path, write_pair):
-    pair = write_pair(tmp_path)
-    content = json.loads((pair / "skeletons.json").read_text())
-    content["skeletons"] = [[frame[9]] * len(frame) for frame in content["skeletons"]]
-    (pair / "skeletons.json").write_text(json.dumps(content))
+def test_a_body_whose_joints_coincide_is_refused(edit_skeletons):
+    pair = edit_skeletons(
+        lambda content: content.update(skeletons=[[frame[9]] * len(frame) for frame in content["skeletons"]])
+    )
     with pytest.raises(PoseError, match=r"skeletons\.json"):
         sources.read_pair(pair)

@@ -33,21 +33,15 @@ def test_absolute_and_home_paths_stay(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("path", ["a" * 300, "a\0b", "\ud800", "~nobody at all/song.mp3"])
 def test_what_no_file_can_be_called_is_refused(path):
-    with pytest.raises(ParameterError, match=r"cannot be used \(.+\); expected a file or a folder"):
-        files.resolve(path)
+    with pytest.raises(ParameterError, match=r"song is .* cannot be used \(.+\)"):
+        files.resolve(path, "song")
 
 
 def test_the_cache_is_made_where_the_environment_says(tmp_path, monkeypatch):
     monkeypatch.setenv("D2M_CACHE", str(tmp_path / "elsewhere"))
-    folder = files.cache_folder("songs")
-    assert folder == tmp_path / "elsewhere" / "songs"
-    assert folder.is_dir()
-
-
-def test_make_folder_makes_parents_and_does_not_mind_being_asked_twice(tmp_path):
-    for _ in range(2):
-        files.make_folder(tmp_path / "a" / "b")
-    assert (tmp_path / "a" / "b").is_dir()
+    for _ in range(2):  # the second time it exists
+        folder = files.cache_folder("songs")
+        assert folder == tmp_path / "elsewhere" / "songs" and folder.is_dir()
 
 
 def test_a_folder_below_a_file_is_refused_by_name(tmp_path):
@@ -58,53 +52,38 @@ def test_a_folder_below_a_file_is_refused_by_name(tmp_path):
 
 def test_replacing_writes_a_new_file_and_its_folder(tmp_path):
     path = tmp_path / "new" / "text.json"
-    with files.replacing(path) as temporary:
-        assert temporary.parent == path.parent  # on the same disk, so that the rename is one step
-        assert temporary.suffix == ".json"  # libraries choose a format by it
-        assert not path.exists()
-        temporary.write_text("whole")
-    assert path.read_text() == "whole"
-    assert list(path.parent.iterdir()) == [path]
+    for before, content in ((None, "first"), ("first", "second")):
+        with files.replacing(path) as temporary:
+            assert temporary.parent == path.parent  # on the same disk, so that the rename is one step
+            assert temporary.suffix == ".json"  # libraries choose a format by it
+            temporary.write_text(content)
+            assert (path.read_text() if path.exists() else None) == before
+        assert path.read_text() == content and list(path.parent.iterdir()) == [path]
+        assert stat.S_IMODE(path.stat().st_mode) == 0o644  # others may read it
 
 
-def test_replacing_replaces_the_old_file(tmp_path):
-    path = tmp_path / "text"
-    path.write_text("old")
-    with files.replacing(path) as temporary:
-        temporary.write_text("new")
-        assert path.read_text() == "old"
-    assert path.read_text() == "new"
+@pytest.fixture
+def old(tmp_path) -> Path:
+    (tmp_path / "text").write_text("old")
+    return tmp_path / "text"
 
 
-def test_a_written_file_can_be_read_by_others(tmp_path):
-    with files.replacing(tmp_path / "text") as temporary:
-        temporary.write_text("")
-    assert stat.S_IMODE((tmp_path / "text").stat().st_mode) == 0o644
-
-
-@pytest.mark.parametrize(("raised", "seen"), [(OSError("disk full"), OutputError), (KeyError("bug"), KeyError)])
-def test_a_failure_inside_leaves_the_old_file_and_nothing_else(tmp_path, raised, seen):
-    path = tmp_path / "text"
-    path.write_text("old")
-    with pytest.raises(seen) as caught, files.replacing(path) as temporary:
+@pytest.mark.parametrize(("raised", "expected"), [(OSError("disk full"), OutputError), (KeyError("bug"), KeyError)])
+def test_a_failure_inside_leaves_the_old_file_and_nothing_else(old, raised, expected):
+    with pytest.raises(expected) as caught, files.replacing(old) as temporary:
         temporary.write_text("half")
         raise raised
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
-    if seen is OutputError:
-        assert str(path) in str(caught.value) and "disk full" in str(caught.value)
+    assert old.read_text() == "old" and list(old.parent.iterdir()) == [old]
+    if expected is OutputError:
+        assert str(old) in str(caught.value) and "disk full" in str(caught.value)
 
 
 @pytest.mark.parametrize("step", ["os.replace", "os.chmod", "os.fsync", "tempfile.mkstemp"])
-def test_every_step_that_fails_is_an_output_error_that_names_the_file(tmp_path, monkeypatch, step):
-    path = tmp_path / "text"
-    path.write_text("old")
+def test_every_step_that_fails_is_an_output_error_that_names_the_file(old, monkeypatch, step):
     monkeypatch.setattr(step, disk_full)
-    with pytest.raises(OutputError, match="No space left") as caught, files.replacing(path) as temporary:
+    with pytest.raises(OutputError, match=f"{old}.*No space left"), files.replacing(old) as temporary:
         temporary.write_text("new")
-    assert str(path) in str(caught.value)
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
+    assert old.read_text() == "old" and list(old.parent.iterdir()) == [old]
 
 
 def test_a_folder_in_the_place_of_the_file_is_refused(tmp_path):
@@ -115,11 +94,11 @@ def test_a_folder_in_the_place_of_the_file_is_refused(tmp_path):
 
 
 def test_what_a_killed_process_began_is_removed_and_what_a_living_one_writes_is_not(tmp_path):
-    begun, foreign = tmp_path / f"{files.BEGUN}abcd.json", tmp_path / ".hidden"
-    begun.write_text("half")
+    partial, foreign = tmp_path / f"{files.PARTIAL}abcd.json", tmp_path / ".hidden"
+    partial.write_text("half")
     foreign.write_text("of another program")
     with files.replacing(tmp_path / "other") as temporary:
-        assert not begun.exists()
+        assert not partial.exists()
         files._remove_abandoned.__wrapped__(tmp_path)  # as another process would, meanwhile
         temporary.write_text("whole")
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
@@ -129,7 +108,7 @@ def test_what_a_killed_process_began_is_removed_and_what_a_living_one_writes_is_
 
 def test_a_disk_that_knows_no_locks_is_written_all_the_same(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "lock_descriptor", disk_full)
-    (tmp_path / f"{files.BEGUN}abcd").write_text("whose it is cannot be told")
+    (tmp_path / f"{files.PARTIAL}abcd").write_text("whose it is cannot be told")
     with files.replacing(tmp_path / "text") as temporary:
         temporary.write_text("whole")
-    assert (tmp_path / "text").read_text() == "whole" and (tmp_path / f"{files.BEGUN}abcd").exists()
+    assert (tmp_path / "text").read_text() == "whole" and (tmp_path / f"{files.PARTIAL}abcd").exists()
