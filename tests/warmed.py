@@ -9,4 +9,4 @@ from d2m.music import analysis
 
 torch.set_num_threads(1)
 analysis.warm()
-analysis.hear_noise()  # where it was compiled before, warm() reads none of it
+analysis.compile_librosa()  # where it was compiled before, warm() does not load it

@@ -1,8 +1,8 @@
 """Music: sound, features, beats, and the analysis of a song that joins them.
 
-audio        sound from any file, by one decoder
+audio        sound of any file, decoded by PyAV
 features     spectra, onset strength, the 28 features of a song
-beats        the beat tracker, and beats that a user gives
+beats        the beat tracker, beats that a user gives, tempo
 analysis     a song's beats, tempo and features, cached
 """
 

@@ -1,17 +1,19 @@
-"""The beat tracker: beats out of the onset strength of a song.
+"""Beats of a song: tracked in its onset strength, or read from a text file, and what is computed from them.
 
-librosa's dynamic programming (Ellis 2007) is right when it is told the tempo and wrong by an octave, or by 3:2, when it
-is not. So it is run at each tempo that the onsets suggest, and the reading is kept whose beats are struck more than the
-places between them (`_score`). Its beats come 25 ms late; that is taken off.
+librosa's dynamic programming (Ellis 2007) is right when it is given the tempo; without it, it is often wrong by an
+octave or by 3:2. So it runs at each tempo that the onsets suggest, and `_score` keeps the candidate whose beats are
+struck more than the places between them. Its beats come 25 ms late; that is subtracted.
 
-Beats that a user gives, where the beat tracker hears others: a text file of seconds, one a line.
+A text file has one beat a line, in seconds; the rest of the line is ignored, so that Audacity's labels and the .beats
+files of the field can be read too:
 
-# beats of song.mp3
-0.52
-1.03     what follows the number is left out, so Audacity's labels and the .beats files of the field are taken too
+    # beats of song.mp3
+    0.52
+    1.03    snare
 """
 
 import itertools
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,66 +23,158 @@ from scipy.ndimage import maximum_filter1d
 from d2m.clock import SAMPLE_RATE
 from d2m.errors import MediaError, ParameterError
 
-ONSET_HOP = 256  # samples: 86 onset frames a second, a twelfth of the tolerance of 70 ms
+ONSET_HOP = 256  # samples: 86 onset frames a second, 12 ms each
 ONSET_FPS = SAMPLE_RATE / ONSET_HOP
+FEWEST_BEATS = 4  # one movement
+CLOSEST_S, WIDEST_S = 0.1, 4.0  # between two beats
+SLOWEST_BPM, FASTEST_BPM = 30.0, 300.0  # that a user may give
+FASTEST_DANCE = 150.0  # BPM
+LARGEST_BEATS_FILE = 4 * 2**20  # bytes; three hours of beats are less than 1 MB
+BEATS_REMEDY = "count them in seconds from the beginning of the song"
 
 
 @dataclass(frozen=True)
 class BeatConfig:
-    """How beats are found; measured on drum tracks of 70 to 180 BPM (see tests/test_music.py)."""
+    """Settings of the beat tracker, measured on drum tracks of 70 to 180 BPM (see tests/music/test_beats.py)."""
 
-    candidates: int = 6  # tempi that are tried
+    candidates: int = 6  # tempi to try
     slowest: float = 55.0  # BPM
     fastest: float = 215.0  # BPM
     likeliest: float = 112.0  # BPM, the middle of a log-normal prior
     spread: float = 0.7  # octaves, its deviation
-    drums_below: float = 1000.0  # Hz: kick and snare speak below it, hi-hats above
+    drums_below: float = 1000.0  # Hz: kick and snare sound below it, hi-hats above
     latency_s: float = 0.025  # by which librosa's beats are late
-    overlap_s: float = 10.0  # by which pieces of a long song are heard beyond their edges
-    piece_s: float = 150.0  # longer songs are tracked in pieces of this length at least, for the tempo may change
+    overlap_s: float = 10.0  # by which the pieces of a long song overlap either side
+    piece_s: float = 150.0  # shortest piece of a long song, whose tempo may change
 
 
 def track_beats(
     strength: np.ndarray, drums: np.ndarray, bpm: float | None = None, config: BeatConfig | None = None
 ) -> np.ndarray:
-    """Beats in seconds (n,), n >= 4, of a song by its `music.onset_strength`, at the tempo `bpm` where it is known.
+    """Beats in seconds (n,), n >= 4, from the two results of `features.onset_strength`; `bpm` is the tempo if known.
 
-    Raises `MediaError` where no steady beat is heard.
+    Raises `MediaError` where there is no steady beat.
     """
     config = config or BeatConfig()
     pieces = max(1, int(len(strength) / ONSET_FPS / config.piece_s))
     edges = np.linspace(0, len(strength), pieces + 1).astype(int)
     margin = int(config.overlap_s * ONSET_FPS)
-    found = []
+    times_of_pieces = []
     for start, end in itertools.pairwise(edges):
-        # Heard beyond its edges, where the tracker is least sure; what lies beyond is the neighbour's.
+        # The tracker is least certain near the ends, so it runs past the edges; beats outside them are dropped.
         first, last = max(0, start - margin), end + margin
         frames = first + _track(strength[first:last], drums[first:last], bpm, config)
-        found.append(frames[(frames >= start) & (frames < end)] / ONSET_FPS - config.latency_s)
-    times = np.concatenate(found)
+        times_of_pieces.append(frames[(frames >= start) & (frames < end)] / ONSET_FPS - config.latency_s)
+    times = np.concatenate(times_of_pieces)
     times = times[times >= 0]
-    if len(times) < 4:
+    if len(times) < FEWEST_BEATS:
         raise MediaError("no beat is heard", "music with a beat", "give its tempo with bpm=")
-    # Where two pieces meet, a beat may be found twice.
+    # Two neighbouring pieces may both report the beat at their common edge.
     apart = np.diff(times, prepend=-np.inf) > 0.5 * np.median(np.diff(times))
     return times[apart]
 
 
+def read_beats(path: Path) -> np.ndarray:
+    """The beats (n,) of a text file in seconds, checked by `check_beats`.
+
+    Empty lines and text after a # are ignored. Raises `ParameterError` that names the file and the line.
+    """
+    path = Path(path)
+    expected = "a text file of seconds, one a line"
+    try:
+        if path.exists() and not path.is_file():  # reading a pipe might never end
+            raise ParameterError(f"{path} is no file", expected)
+        if path.stat().st_size > LARGEST_BEATS_FILE:
+            raise ParameterError(f"{path} has {path.stat().st_size / 2**20:.0f} MB", expected)
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, ValueError) as error:  # ValueError: no text, or an impossible file name
+        raise ParameterError(f"{path} cannot be read ({error})", expected) from error
+    beats_s = []
+    for number, line in enumerate(lines, 1):
+        words = line.partition("#")[0].split()
+        if not words:
+            continue
+        try:
+            beats_s.append(float(words[0]))
+        except ValueError as error:
+            raise ParameterError(
+                f"{path} has {words[0][:40]!r} in line {number}", "a beat in seconds", "begin other lines with #"
+            ) from error
+    return check_beats(beats_s, source=str(path))
+
+
+def check_beats(beats_s, duration_s: float = np.inf, source: str = "the given beats") -> np.ndarray:
+    """`beats_s` as float64 (n,): at least 4, finite, from 0 on, 0.1 to 4 s apart, in a song of `duration_s`.
+
+    Raises `ParameterError` that names `source` and the rule.
+    """
+    try:
+        beats_s = np.asarray(beats_s, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ParameterError(f"{source} are not numbers", "seconds") from error
+    if beats_s.ndim != 1 or len(beats_s) < FEWEST_BEATS:
+        raise ParameterError(f"{source}: {beats_s.size} beats", f"a list of at least {FEWEST_BEATS}", BEATS_REMEDY)
+    outside = beats_s[~((beats_s >= 0) & (beats_s < duration_s))]
+    if len(outside):
+        within = f"seconds from 0 to {duration_s:.2f}, where the song ends" if np.isfinite(duration_s) else "seconds"
+        raise ParameterError(f"{source}: a beat at {outside[0]:g} s", within, BEATS_REMEDY)
+    steps = np.diff(beats_s)
+    wrong = np.flatnonzero((steps < CLOSEST_S) | (steps > WIDEST_S))
+    if len(wrong):
+        raise ParameterError(
+            f"{source}: after the beat at {beats_s[wrong[0]]:g} s comes one at {beats_s[wrong[0] + 1]:g} s",
+            f"beats in order, {CLOSEST_S:g} to {WIDEST_S:g} s apart", "go on counting where no beat is heard",
+        )  # fmt: skip
+    return beats_s
+
+
+def tempo(beats_s: np.ndarray) -> float:
+    """Beats a minute, from the median interval of beats (n,) in seconds, n >= 2; finer than librosa's tempo grid."""
+    return float(60 / np.median(np.diff(beats_s)))
+
+
+def dance_beats(beats_s: np.ndarray) -> np.ndarray:
+    """The beats to dance to: all beats (n,), or every second one while they are faster than `FASTEST_DANCE`.
+
+    A tracker sometimes takes eighths for beats, and a movement learnt at 90 BPM cannot be danced at 180.
+    """
+    while len(beats_s) >= 8 and tempo(beats_s) > FASTEST_DANCE:
+        beats_s = beats_s[::2]
+    return beats_s
+
+
+def extend_beats(beats_s: np.ndarray, duration_s: float) -> np.ndarray:
+    """Beats (n,) continued evenly: the first at or before 0, the last at or after `duration_s`.
+
+    Raises `MediaError` for fewer than two beats.
+    """
+    beats_s = np.asarray(beats_s, dtype=np.float64)
+    if len(beats_s) < 2:
+        raise MediaError(f"the song has {len(beats_s)} beats", "at least two", "give the tempo with bpm=")
+    first_step, last_step = np.median(np.diff(beats_s[:5])), np.median(np.diff(beats_s[-5:]))
+    # The small number keeps rounding from adding a beat where one already stands at the end.
+    before = math.ceil(max(0, beats_s[0]) / first_step - 1e-9)
+    after = math.ceil(max(0, duration_s - beats_s[-1]) / last_step - 1e-9)
+    return np.r_[
+        beats_s[0] - first_step * np.arange(before, 0, -1), beats_s, beats_s[-1] + last_step * np.arange(1, after + 1)
+    ]
+
+
 def _track(strength: np.ndarray, drums: np.ndarray, bpm: float | None, config: BeatConfig) -> np.ndarray:
-    """Beats, in onset frames, of one piece of a song: the best reading of `_candidates`."""
+    """Beats of one piece of a song, in onset frames: the best of `_candidates` by `_score`."""
     import librosa
 
     if strength.std() < 1e-6:
         return np.empty(0)
     strength = strength / strength.std() + drums / (drums.std() + 1e-9)
-    best, chosen = -np.inf, np.empty(0)
+    best_score, best_frames = -np.inf, np.empty(0)
     for candidate in [bpm] if bpm else _candidates(strength, config):
         _, frames = librosa.beat.beat_track(
             onset_envelope=strength, sr=SAMPLE_RATE, hop_length=ONSET_HOP, bpm=candidate, trim=False
         )
-        if len(frames) >= 4 and (score := _score(drums, frames, candidate, config)) > best:
-            best, chosen = score, frames
-    return chosen
+        if len(frames) >= FEWEST_BEATS and (score := _score(drums, frames, candidate, config)) > best_score:
+            best_score, best_frames = score, frames
+    return best_frames
 
 
 def _candidates(strength: np.ndarray, config: BeatConfig) -> np.ndarray:
@@ -98,8 +192,11 @@ def _candidates(strength: np.ndarray, config: BeatConfig) -> np.ndarray:
 
 
 def _score(drums: np.ndarray, frames: np.ndarray, bpm: float, config: BeatConfig) -> float:
-    """How good a reading is: struck on its beats, both the odd and the even ones (else it is an octave too fast), less
-    struck half-way (else an octave too slow) and at thirds between them, evenly, at a tempo that people dance to."""
+    """How well beats at `frames` (n,) fit the drums (m,): the higher, the better.
+
+    Drums should strike on the beats, odd and even ones (else the tempo is an octave too fast), not half-way between
+    them (an octave too slow) nor at thirds. Beats should be even, at a tempo to which people dance.
+    """
     near = maximum_filter1d(drums, 7)  # 40 ms either way
     struck = near[frames]
     on_beat = 0.35 * struck.mean() + 0.65 * min(struck[::2].mean(), struck[1::2].mean())
@@ -112,90 +209,3 @@ def _score(drums: np.ndarray, frames: np.ndarray, bpm: float, config: BeatConfig
     evenness = np.exp(-((off_tempo / 0.04) ** 2) - (uneven / 0.08) ** 2)
     prior = np.exp(-0.5 * (np.log2(bpm / config.likeliest) / config.spread) ** 2)
     return float((on_beat - 0.6 * half - 0.3 * thirds) * prior * evenness)
-
-
-FEWEST_BEATS = 4  # one movement
-CLOSEST_S, WIDEST_S = 0.1, 4.0  # between two beats: faster is none that is danced, slower is a gap
-LARGEST_BEATS_FILE = 4 * 2**20  # bytes: three hours of beats are less than 1 MB
-BEATS_REMEDY = "count them in seconds from the beginning of the song"
-
-
-def read_beats(path: Path) -> np.ndarray:
-    """The beats (n,) in a text file, in seconds, n >= 4, checked (see `check`).
-
-    Empty lines, and what follows a #, are left out. Raises `ParameterError` that names the file and the line.
-    """
-    path = Path(path)
-    expected = "a text file of seconds, one a line"
-    try:
-        if path.exists() and not path.is_file():  # a pipe could be read for ever
-            raise ParameterError(f"{path} is no file", expected)
-        if path.stat().st_size > LARGEST_BEATS_FILE:
-            raise ParameterError(f"{path} has {path.stat().st_size / 2**20:.0f} MB", expected)
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, ValueError) as error:  # what is no text, and names that no file can have
-        raise ParameterError(f"{path} cannot be read ({error})", expected) from error
-    found = []
-    for number, line in enumerate(lines, 1):
-        word = (line.partition("#")[0].split() or [""])[0]
-        try:
-            found += [float(word)] if word else []
-        except ValueError as error:
-            raise ParameterError(
-                f"{path} has {word[:40]!r} in line {number}", "a beat in seconds", "begin other lines with #"
-            ) from error
-    return check_beats(found, source=str(path))
-
-
-def check_beats(beats_s, duration_s: float = np.inf, source: str = "the beats that are given") -> np.ndarray:
-    """`beats_s` as float64 (n,): at least 4, finite, from 0 on, 0.1 to 4 s apart, in a song of `duration_s`.
-
-    Raises `ParameterError` that names `source` and the rule.
-    """
-    try:
-        beats_s = np.asarray(beats_s, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ParameterError(f"{source} are not numbers", "seconds") from error
-    if beats_s.ndim != 1 or len(beats_s) < FEWEST_BEATS:
-        raise ParameterError(f"{source}: {beats_s.size} beats", f"a list of {FEWEST_BEATS} at least", BEATS_REMEDY)
-    outside = beats_s[~((beats_s >= 0) & (beats_s < duration_s))]
-    if len(outside):
-        within = f"seconds from 0 to {duration_s:.2f}, where the song ends" if np.isfinite(duration_s) else "seconds"
-        raise ParameterError(f"{source}: a beat at {outside[0]:g} s", within, BEATS_REMEDY)
-    steps = np.diff(beats_s)
-    for number in np.flatnonzero(~((steps >= CLOSEST_S) & (steps <= WIDEST_S)))[:1]:
-        raise ParameterError(
-            f"{source}: after the beat at {beats_s[number]:g} s comes one at {beats_s[number + 1]:g} s",
-            f"beats in order, {CLOSEST_S:g} to {WIDEST_S:g} s apart", "go on counting where no beat is heard",
-        )  # fmt: skip
-    return beats_s
-
-
-FASTEST_DANCE = 150.0  # BPM
-SLOWEST_BPM, FASTEST_BPM = 30.0, 300.0  # that a user may give
-
-
-def tempo(beats_s: np.ndarray) -> float:
-    """Beats a minute, from the median interval of beats (n,) in seconds, n >= 2; finer than librosa's tempo grid."""
-    return float(60 / np.median(np.diff(beats_s)))
-
-
-def extend_beats(beats_s: np.ndarray, duration_s: float) -> np.ndarray:
-    """Beats (n,), n >= 2, continued evenly: the first at or before 0, the last at or after `duration_s`."""
-    beats_s = np.asarray(beats_s, dtype=np.float64)
-    if len(beats_s) < 2:
-        raise MediaError(f"{len(beats_s)} beats are known", "two at least", "give the tempo with bpm=")
-    first, last = np.median(np.diff(beats_s[:5])), np.median(np.diff(beats_s[-5:]))
-    before = beats_s[0] - first * np.arange(np.ceil(max(0, beats_s[0]) / first - 1e-9), 0, -1)
-    after = beats_s[-1] + last * np.arange(1, np.ceil(max(0, duration_s - beats_s[-1]) / last - 1e-9) + 1)
-    return np.r_[before, beats_s, after]
-
-
-def dance_beats(beats_s: np.ndarray) -> np.ndarray:
-    """The beats (n,) that are danced to: all of them, or every second one while they come faster than `FASTEST_DANCE`.
-
-    A tracker takes eighths for beats now and then, and a movement learnt at 90 BPM cannot be danced at 180.
-    """
-    while len(beats_s) >= 8 and tempo(beats_s) > FASTEST_DANCE:
-        beats_s = beats_s[::2]
-    return beats_s

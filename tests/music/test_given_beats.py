@@ -1,4 +1,4 @@
-"""Beats that a user gives: a text file of seconds is read as people write them, and what is wrong is told by line."""
+"""Beats that a user gives: text files of seconds, errors with their line, and the analysis of a song with them."""
 
 import numpy as np
 import pytest
@@ -22,8 +22,8 @@ def test_beats_are_read_as_people_write_them(tmp_path, text):
     np.testing.assert_array_equal(read, BEATS)
 
 
-@pytest.mark.parametrize(("content", "told"), [
-    (b"", ": 0 beats; expected a list of 4 at least"), (b"# nothing\n", ": 0 beats"), (b"1\n2\n3\n", ": 3 beats"),
+@pytest.mark.parametrize(("content", "problem"), [
+    (b"", ": 0 beats; expected a list of at least 4"), (b"# nothing\n", ": 0 beats"), (b"1\n2\n3\n", ": 3 beats"),
     (b"1\ntwo\n3\n4\n", "has 'two' in line 2; expected a beat in seconds"), (b"1,5\n2\n3\n4\n", "has '1,5' in line 1"),
     (b"1\n2\n3\n0:04\n", "has '0:04' in line 4"),
     (b"1\n2\nnan\n4\n", ": a beat at nan s; expected seconds"), (b"1\n2\n3\ninf\n", ": a beat at inf s"),
@@ -34,10 +34,10 @@ def test_beats_are_read_as_people_write_them(tmp_path, text):
     (b"1\n2\n9\n10", ": after the beat at 2 s comes one at 9 s; .*go on counting"),
     (b"\xff\xfe\x00", "cannot be read"), (bytes(1000), "has .* in line 1"), (None, "cannot be read"),
 ])  # fmt: skip
-def test_what_are_no_beats_is_refused_by_file_and_rule(tmp_path, content, told):
+def test_what_are_no_beats_is_refused_by_file_and_rule(tmp_path, content, problem):
     if content is not None:
         (tmp_path / "beats.txt").write_bytes(content)
-    with pytest.raises(ParameterError, match=rf"beats\.txt ?{told}"):
+    with pytest.raises(ParameterError, match=rf"beats\.txt ?{problem}"):
         beats.read_beats(tmp_path / "beats.txt")
 
 
@@ -68,29 +68,29 @@ def song(tmp_path, own_cache, write_sound):
     return write_sound(tmp_path / "song.wav", songs.drum_track(120, 12.0).samples, 22050)
 
 
-def test_beats_that_are_given_take_the_place_of_those_heard(song):
-    heard = analysis.analyse(song)
-    mine = np.arange(0.25, 11, 0.75)
-    given = analysis.analyse(song, beats_s=mine)
-    np.testing.assert_array_equal(given.beats_s, mine)
-    assert given.tempo == pytest.approx(80) and heard.tempo == pytest.approx(120, rel=0.02)
-    np.testing.assert_array_equal(given.features, heard.features)
-    # Each list of beats has a place of its own in the cache.
-    np.testing.assert_array_equal(analysis.analyse(song, beats_s=mine[1:]).beats_s, mine[1:])
-    np.testing.assert_array_equal(analysis.analyse(song, beats_s=mine).beats_s, mine)
-    np.testing.assert_array_equal(analysis.analyse(song).beats_s, heard.beats_s)
+def test_given_beats_replace_the_tracked_ones(song):
+    music = analysis.analyse(song)
+    beats_s = np.arange(0.25, 11, 0.75)
+    own = analysis.analyse(song, beats_s=beats_s)
+    assert own.tempo == pytest.approx(80) and music.tempo == pytest.approx(120, rel=0.02)
+    np.testing.assert_array_equal(own.features, music.features)
+    # Every list of beats has its own place in the cache.
+    np.testing.assert_array_equal(own.beats_s, beats_s)
+    np.testing.assert_array_equal(analysis.analyse(song, beats_s=beats_s[1:]).beats_s, beats_s[1:])
+    np.testing.assert_array_equal(analysis.analyse(song, beats_s=beats_s).beats_s, beats_s)
+    np.testing.assert_array_equal(analysis.analyse(song).beats_s, music.beats_s)
 
 
-def test_a_song_without_a_beat_can_be_danced_to_with_beats_of_ones_own(tmp_path, own_cache, write_sound):
+def test_a_song_without_a_beat_is_refused_by_name_unless_beats_are_given(tmp_path, own_cache, write_sound):
     drone = write_sound(tmp_path / "drone.wav", np.full(6 * 22050, 0.5), 22050)
-    with pytest.raises(MediaError, match="no beat is heard"):
+    with pytest.raises(MediaError, match=r"drone\.wav: no beat is heard"):
         analysis.analyse(drone)
     np.testing.assert_array_equal(analysis.analyse(drone, beats_s=BEATS).beats_s, BEATS)
 
 
 def test_beats_beyond_the_song_and_a_tempo_beside_beats_are_refused(song):
-    for _ in range(2):  # also where the song itself is known already
+    for _ in range(2):  # the second time the digest of the song is cached
         with pytest.raises(ParameterError, match=r"the beats given for .*song\.wav: a beat at 12\.5 s; .* 0 to 12\.00"):
             analysis.analyse(song, beats_s=[9.5, 10.5, 11.5, 12.5])
-    with pytest.raises(ParameterError, match="bpm is given and beats too; expected one of both"):
+    with pytest.raises(ParameterError, match="bpm and beats are both given; expected one of them"):
         analysis.analyse(song, bpm=100, beats_s=BEATS)
