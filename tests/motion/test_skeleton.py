@@ -16,13 +16,13 @@ def danced(style: str) -> np.ndarray:
 
 def angles_of(poses: np.ndarray, name: str) -> np.ndarray:
     """(T, 3) degrees about z, x, y of a joint of the skeleton."""
-    return skeleton.solve(poses)[1][:, skeleton.NUMBERS[name]]
+    return skeleton.to_angles(poses)[1][:, skeleton.NUMBERS[name]]
 
 
 @pytest.fixture
 def rest() -> np.ndarray:
     """Two frames of the body at rest: upright, arms spread, facing +z (2, 14, 3)."""
-    joints = skeleton.body(np.array([[0.0, 0.93, 0.0]] * 2), np.zeros((2, len(skeleton.SKELETON), 3)))
+    joints = skeleton.from_angles(np.array([[0.0, 0.93, 0.0]] * 2), np.zeros((2, len(skeleton.SKELETON), 3)))
     np.testing.assert_allclose(pose.bone_lengths(joints), np.tile(pose.BONE_LENGTHS, (2, 1)), atol=1e-12)
     return joints
 
@@ -40,17 +40,17 @@ def with_bone(rest: np.ndarray, start: int, end: int, direction) -> np.ndarray:
 @pytest.mark.parametrize("style", moves.STYLES)
 def test_forward_kinematics_gives_a_dance_back(style):
     poses = danced(style)
-    np.testing.assert_allclose(skeleton.body(*skeleton.solve(poses)), poses, atol=1e-5)
+    np.testing.assert_allclose(skeleton.from_angles(*skeleton.to_angles(poses)), poses, atol=1e-5)
 
 
 def test_poses_that_nobody_can_take_come_back_too():
     rng = np.random.default_rng(0)
     poses = pose.fit_bones(rng.normal(size=(500, 14, 3)))
-    np.testing.assert_allclose(skeleton.body(*skeleton.solve(poses)), poses, atol=1e-6)
+    np.testing.assert_allclose(skeleton.from_angles(*skeleton.to_angles(poses)), poses, atol=1e-6)
 
 
 def test_the_rest_pose_is_no_rotation_and_where_everyone_expects_it(rest):
-    place, angles = skeleton.solve(rest)
+    place, angles = skeleton.to_angles(rest)
     np.testing.assert_allclose(place, [[0, 0.93, 0]] * 2, atol=1e-12)
     np.testing.assert_allclose(angles, 0, atol=1e-9)
     assert np.allclose(pose.yaw(rest), 0) and np.allclose(rest[0, pose.L_WRIST], [0.71, 1.43, 0])
@@ -59,7 +59,7 @@ def test_the_rest_pose_is_no_rotation_and_where_everyone_expects_it(rest):
 
 def test_a_body_that_turns_or_walks_as_a_whole_turns_at_the_root_alone(rest):
     turned = pose.turn(rest, np.radians(70.0)) + np.array([1.0, 0.0, -2.0])
-    place, angles = skeleton.solve(turned)
+    place, angles = skeleton.to_angles(turned)
     np.testing.assert_allclose(angles[:, 0], [[0, 0, 70]] * 2, atol=1e-9)
     np.testing.assert_allclose(angles[:, 1:], 0, atol=1e-9)
     np.testing.assert_allclose(place, [[1, 0.93, -2]] * 2, atol=1e-12)
@@ -96,7 +96,7 @@ def test_a_thigh_turns_about_itself_so_that_its_knee_bends_as_knees_do(rest):
 
 def test_angles_do_not_jump_where_a_body_turns_round_and_round(rest):
     spun = pose.turn(np.repeat(rest[:1], 100, axis=0), np.linspace(0, 6 * np.pi, 100)[:, None])
-    angles = skeleton.solve(spun)[1]
+    angles = skeleton.to_angles(spun)[1]
     np.testing.assert_allclose(angles[:, 0, 2], np.linspace(0, 1080, 100), atol=1e-6)
     np.testing.assert_allclose(angles[:, 1:], 0, atol=1e-6)
 
@@ -108,7 +108,7 @@ def test_continuous_angles_are_the_same_rotations_and_go_on_from_each_other():
     )
     cut = cut.reshape(smooth.shape)
     assert np.abs(np.diff(cut, axis=0)).max() > 170
-    mended = skeleton.continuous(cut)
+    mended = skeleton.unwrap(cut)
     again = Rotation.from_euler(skeleton.ORDER, mended.reshape(-1, 3), degrees=True)
     assert (
         Rotation.from_euler(skeleton.ORDER, smooth.reshape(-1, 3), degrees=True).inv() * again
@@ -130,5 +130,5 @@ def test_a_body_folded_onto_itself_is_solved_without_a_word(rest, recwarn):
     folded = with_bone(rest, pose.L_SHOULDER, pose.L_ELBOW, (-1, 0, 0))  # an arm through the trunk: half a turn
     folded[:, pose.NECK] = pose.pelvis(folded) + np.array([0.5, 0, 0])  # a trunk along the line of the hips
     folded = pose.fit_bones(folded)
-    np.testing.assert_allclose(skeleton.body(*skeleton.solve(folded)), folded, atol=1e-6)
+    np.testing.assert_allclose(skeleton.from_angles(*skeleton.to_angles(folded)), folded, atol=1e-6)
     assert len(recwarn) == 0

@@ -81,8 +81,7 @@ def test_the_cubic_keeps_velocity_at_anchors_and_the_linear_breaks_it():
      ([0, np.nan], [0, 1]), (np.array([0, 2, 1], np.uint8), [0, 1, 2])],  # 1 - 2 would be 255
 )  # fmt: skip
 def test_what_is_no_time_map_is_refused_with_the_rule(source, target):
-    told = f"^{len(source)} and {len(target)} anchors do not make a time map; expected two strictly increasing lists"
-    with pytest.raises(D2MError, match=told):
+    with pytest.raises(D2MError, match=f"^{len(source)} and {len(target)} anchors .*strictly increasing"):
         warp.time_map(source, target)
 
 
