@@ -14,7 +14,7 @@ def texts(axis) -> list[str]:
 
 def test_distances_are_densities_beside_chance():
     values = np.concatenate([np.zeros(30), np.full(10, 0.4)])
-    made = charts.distances({"ballet": values, "zumba": np.zeros(5)}, "how far")
+    made = charts.beat_distances({"ballet": values, "zumba": np.zeros(5)}, "how far")
     assert [axis.get_title() for axis in made.axes] == ["ballet", "zumba"]
     heights = np.array([bar.get_height() for bar in made.axes[0].patches])
     assert (heights * 0.05).sum() == pytest.approx(1) and sorted(heights[heights > 0]) == pytest.approx([5, 15])
@@ -43,12 +43,14 @@ def test_losses_are_named_as_the_formulas_of_the_paper_and_read_aloud_without_th
     )
     shown = [axis.get_title() for axis in made.axes if axis.get_visible()]
     assert shown == ["$L^u_{recon}$", "$L^u_{KL}$", "$L^m_{adv}$ discriminator", "R1", "swap"]
-    assert "L^u_recon: loss over step; L^u_KL: loss (nats) over step; L^m_adv discriminator: loss" in figures.told(made)
+    assert "L^u_recon: loss over step; L^u_KL: loss (nats) over step; L^m_adv discriminator: loss" in figures.alt_text(
+        made
+    )
 
 
 def test_confusions_write_their_shares_and_leave_empty_rows_empty():
     matrix = np.array([[0.25, 0.75], [np.nan, np.nan]])
-    made = charts.confusions({"music": matrix, "dance": np.eye(2)}, ("ballet", "zumba"))
+    made = charts.confusion({"music": matrix, "dance": np.eye(2)}, ("ballet", "zumba"))
     first, second = made.axes
     assert [text.get_text() for text in first.texts] == ["0.25", "0.75"] and len(second.texts) == 4
     assert texts(first) == ["ballet", "zumba"] and first.get_ylabel() == "true style"

@@ -56,13 +56,13 @@ def test_a_figure_shows_itself_and_none_stays_in_memory():
 
 
 def test_a_figure_in_jupyter_has_an_alternative_text():
-    made, axes = figures.figure(rows=1, columns=3, drawn="two curves")
+    made, axes = figures.figure(rows=1, columns=3, description="two curves")
     made.suptitle("two dances")
     axes[0].set(title="speed", xlabel="time (s)", ylabel="speed (m/s)")
     axes[1].set_title("strength", loc="left")
     axes[2].set_visible(False)
     expected = "two dances; two curves; speed: speed (m/s) over time (s); strength"
-    assert figures.told(made) == expected
+    assert figures.alt_text(made) == expected
     assert DisplayFormatter().format(made)[1] == {"image/png": {"alt": expected}}
 
 
@@ -75,11 +75,13 @@ def shown_figures(body: np.ndarray) -> dict[str, figures.Picture]:
         "strip": figures.pose_strip({"real": body}, (0, 10, 20), labels=(0.0, 1.0, 2.0)),
         "timeline": figures.timeline([figures.Track("beats", numbers, 10.0, "change", figures.MUSIC)], (0, 4)),
         "directogram": figures.directogram(np.ones((40, 12)), 15.0, [1.0], (0, 2)),
-        "cut": figures.cut(np.arange(5.0), np.arange(5) > 2, np.arange(5.0), np.array([[0.0, 2.0]]), (0, 5)),
-        "distances": charts.distances({"a": numbers - 0.5}),
+        "cut": figures.beats_and_units(
+            np.arange(5.0), np.arange(5) > 2, np.arange(5.0), np.array([[0.0, 2.0]]), (0, 5)
+        ),
+        "distances": charts.beat_distances({"a": numbers - 0.5}),
         "histograms": charts.histograms({"a": numbers, "b": numbers}, "distance (cm)"),
         "losses": charts.losses({"KL": ([0, 1], [2.0, 1.0])}),
-        "confusions": charts.confusions({"music": np.eye(8)}, names),
+        "confusions": charts.confusion({"music": np.eye(8)}, names),
         "projection": charts.projection({"a": points}, {"a": labels}, names),
         "scores": charts.scores(
             {name: cell | {"better": "lower", "unit": kind(name).unit, "controls": {"real": cell}} for name in SCORES},
@@ -100,7 +102,7 @@ PLAIN = re.compile(
 
 def test_every_figure_says_what_its_axes_are_and_in_which_unit(body_at):
     for name, made in shown_figures(body_at(np.arange(30) / 15)).items():
-        assert made.drawn and made.drawn in figures.told(made), name
+        assert made.description and made.description in figures.alt_text(made), name
         assert any(axis.get_xlabel() for axis in made.axes), name
         for axis in filter(lambda axis: axis.get_visible(), made.axes):
             labels = list(filter(None, (axis.get_xlabel(), axis.get_ylabel())))
@@ -188,7 +190,7 @@ def test_a_directogram_is_a_picture_of_its_directions_with_the_beats_on_it():
 def test_a_cut_shows_detected_beats_divisions_music_and_units():
     anchors_s, detected = np.arange(1.0, 6.0), np.array([True, False, True, True, False])
     units_s = np.array([[0.5, 2.5], [1.5, 3.5], [2.5, 4.5]])
-    made = figures.cut(anchors_s, detected, np.array([0.9, 2.1]), units_s, (0.0, 6.0))
+    made = figures.beats_and_units(anchors_s, detected, np.array([0.9, 2.1]), units_s, (0.0, 6.0))
     (axis,) = made.axes
     rows = [[segment[0][0] for segment in drawn.get_segments()] for drawn in axis.collections]
     assert sorted(rows) == [[0.9, 2.1], [1.0, 3.0, 4.0], [2.0, 5.0]]
