@@ -168,9 +168,7 @@ def beats_and_units(anchors_s, detected, music_beats_s, units_s, span_s: tuple[f
     }
     for height, (events_s, colour) in enumerate(rows.values(), 1):
         axis.vlines(events_s, height - 0.4, height + 0.4, color=colour, linewidth=2)
-    for number, (begin, end) in enumerate(
-        units_s
-    ):  # in four rows: a unit lasts four beats, so the fifth does not overlap
+    for number, (begin, end) in enumerate(units_s):  # in four rows, since each unit overlaps the next three
         axis.barh(-0.3 * (number % 4), end - begin, 0.25, begin, color=CYCLE[4 + number // 4 % 2])
     axis.set_yticks((-0.45, 1, 2, 3), ("units", *rows))
     axis.set(xlabel="time (s)", xlim=span_s, title="beats of music and dance, and the units between them")
