@@ -1,4 +1,4 @@
-"""Inverse kinematics: forward kinematics of what it finds gives the body back, and nothing spins or jumps."""
+"""Inverse kinematics: forward kinematics of its angles gives the body back, and nothing spins or jumps."""
 
 import numpy as np
 import pytest
@@ -8,6 +8,10 @@ from d2m.data.builtin import dancers, moves
 from d2m.motion import pose, skeleton
 
 SIDES = (("Left", 1), ("Right", -1))
+
+
+def there_and_back(poses: np.ndarray) -> np.ndarray:
+    return skeleton.from_angles(*skeleton.to_angles(poses))
 
 
 def danced(style: str) -> np.ndarray:
@@ -28,7 +32,7 @@ def rest() -> np.ndarray:
 
 
 def with_bone(rest: np.ndarray, start: int, end: int, direction) -> np.ndarray:
-    """The body at rest, whose bone from `start` to `end` points elsewhere, and takes along what hangs on it."""
+    """The body at rest, its bone from `start` to `end` pointing elsewhere and moving the joints below it."""
     moved = rest.copy()
     follows = range(end, {2: 5, 5: 8, 8: 11, 11: 14}[start - (start - 2) % 3])
     length = np.linalg.norm(rest[0, end] - rest[0, start])
@@ -40,13 +44,13 @@ def with_bone(rest: np.ndarray, start: int, end: int, direction) -> np.ndarray:
 @pytest.mark.parametrize("style", moves.STYLES)
 def test_forward_kinematics_gives_a_dance_back(style):
     poses = danced(style)
-    np.testing.assert_allclose(skeleton.from_angles(*skeleton.to_angles(poses)), poses, atol=1e-5)
+    np.testing.assert_allclose(there_and_back(poses), poses, atol=1e-5)
 
 
 def test_poses_that_nobody_can_take_come_back_too():
     rng = np.random.default_rng(0)
     poses = pose.fit_bones(rng.normal(size=(500, 14, 3)))
-    np.testing.assert_allclose(skeleton.from_angles(*skeleton.to_angles(poses)), poses, atol=1e-6)
+    np.testing.assert_allclose(there_and_back(poses), poses, atol=1e-6)
 
 
 def test_the_rest_pose_is_no_rotation_and_where_everyone_expects_it(rest):
@@ -101,19 +105,15 @@ def test_angles_do_not_jump_where_a_body_turns_round_and_round(rest):
     np.testing.assert_allclose(angles[:, 1:], 0, atol=1e-6)
 
 
-def test_continuous_angles_are_the_same_rotations_and_go_on_from_each_other():
+def test_unwrapped_angles_are_the_same_rotations_and_go_on_from_each_other():
     smooth = np.cumsum(np.random.default_rng(0).uniform(-9, 9, (300, 4, 3)), axis=0)
-    cut = Rotation.from_euler(skeleton.ORDER, smooth.reshape(-1, 3), degrees=True).as_euler(
-        skeleton.ORDER, degrees=True
-    )
-    cut = cut.reshape(smooth.shape)
-    assert np.abs(np.diff(cut, axis=0)).max() > 170
-    mended = skeleton.unwrap(cut)
-    again = Rotation.from_euler(skeleton.ORDER, mended.reshape(-1, 3), degrees=True)
-    assert (
-        Rotation.from_euler(skeleton.ORDER, smooth.reshape(-1, 3), degrees=True).inv() * again
-    ).magnitude().max() < 1e-6
-    assert np.abs(np.diff(mended, axis=0)).max() < 9 + 1e-6
+    rotations = Rotation.from_euler(skeleton.ORDER, smooth.reshape(-1, 3), degrees=True)
+    wrapped = rotations.as_euler(skeleton.ORDER, degrees=True).reshape(smooth.shape)
+    assert np.abs(np.diff(wrapped, axis=0)).max() > 170
+    unwrapped = skeleton.unwrap(wrapped)
+    same = Rotation.from_euler(skeleton.ORDER, unwrapped.reshape(-1, 3), degrees=True)
+    assert (rotations.inv() * same).magnitude().max() < 1e-6
+    assert np.abs(np.diff(unwrapped, axis=0)).max() < 9 + 1e-6
 
 
 @pytest.mark.parametrize("style", moves.STYLES)
@@ -130,5 +130,5 @@ def test_a_body_folded_onto_itself_is_solved_without_a_word(rest, recwarn):
     folded = with_bone(rest, pose.L_SHOULDER, pose.L_ELBOW, (-1, 0, 0))  # an arm through the trunk: half a turn
     folded[:, pose.NECK] = pose.pelvis(folded) + np.array([0.5, 0, 0])  # a trunk along the line of the hips
     folded = pose.fit_bones(folded)
-    np.testing.assert_allclose(skeleton.from_angles(*skeleton.to_angles(folded)), folded, atol=1e-6)
+    np.testing.assert_allclose(there_and_back(folded), folded, atol=1e-6)
     assert len(recwarn) == 0
