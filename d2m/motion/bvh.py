@@ -1,7 +1,7 @@
-"""The format of BVH files (Biovision hierarchy): a tree of joints, and how they are turned in every frame.
+"""BVH files (Biovision hierarchy): a tree of joints and their motion, read and written.
 
 HIERARCHY  ROOT <name> { OFFSET x y z  CHANNELS n <channel> ...  JOINT <name> { ... }  End Site { OFFSET x y z } }
-MOTION     Frames: <n>  Frame Time: <s>  a line of numbers a frame: the values of all channels, angles in degrees
+MOTION     Frames: <n>  Frame Time: <s>  one line a frame: the values of all channels, angles in degrees
 """
 
 from dataclasses import replace
@@ -15,16 +15,16 @@ from d2m.motion.skeleton import Joint
 LARGEST_FILE = 128 * 2**20  # bytes: an hour of 60 joints at 30 frames a second
 MOST_JOINTS = 512
 MOST_FRAMES = 500_000  # three hours at 46 frames a second
-MOST_VALUES = 30_000_000  # numbers of a motion: 0.24 GB
-LARGEST_VALUE = 1e7  # of an offset, a position, an angle
+MOST_VALUES = 30_000_000  # numbers in a motion: 0.24 GB
+LARGEST_VALUE = 1e7  # magnitude of an offset, a position, an angle
 FASTEST_FPS = 1000.0
 CHANNELS = tuple(f"{axis}{kind}" for kind in ("position", "rotation") for axis in "XYZ")
 
 
 def load(path: Path) -> tuple[list[Joint], np.ndarray, float]:
-    """The joints of a BVH file, the values (T, C) of all their channels in their order, T >= 2, and the frame rate.
+    """The joints of a BVH file, the values (T, C) of all their channels in order, T >= 2, and the frame rate.
 
-    Raises `PoseError` that names the file and the line.
+    Raises `PoseError` naming the file and the line.
     """
     path = Path(path)
     size = _size(path)
@@ -34,50 +34,50 @@ def load(path: Path) -> tuple[list[Joint], np.ndarray, float]:
             joints = _hierarchy(lines)
             frames, fps = _motion_head(lines)
             width = sum(len(joint.channels) for joint in joints)
-            # Two bytes a number at least: what a head promises is not made room for before the file can hold it.
+            # A number takes at least two bytes, so memory is reserved only for as many as the file can hold.
             if not 0 < frames * width <= min(MOST_VALUES, size) or frames > MOST_FRAMES:
                 raise lines.wrong(
                     f"promises {frames} frames of {width} numbers",
-                    f"a whole file of {MOST_FRAMES} frames at most that moves",
+                    f"a complete file of at most {MOST_FRAMES} frames, with channels",
                 )
             return joints, _values(lines, frames, width), fps
     except OSError as error:
         raise PoseError(f"{path} cannot be read ({error.strerror or error})", "a BVH file") from error
 
 
-def _size(path: Path) -> int:
-    """The bytes of a file. Raises `PoseError` for what is none, and for one that is too large."""
-    try:
-        size = path.stat().st_size
-    except (OSError, ValueError) as error:  # the latter of what can be no file's name
-        reason = getattr(error, "strerror", None) or error
-        raise PoseError(f"{path} cannot be read ({reason})", "a BVH file") from error
-    if not path.is_file():  # a pipe could be read for ever
-        raise PoseError(f"{path} cannot be read (it is no file)", "a BVH file")
-    if size > LARGEST_FILE:
-        raise PoseError(f"{path} has {size / 2**20:.0f} MB", f"{LARGEST_FILE / 2**20:.0f} at most", "cut it")
-    return size
-
-
 def as_text(joints: list[Joint], values: np.ndarray, fps: float) -> str:
-    """What a BVH file of joints, parents first, and the values (T, C) of all their channels holds."""
+    """The text of a BVH file of `joints`, parents first, with the `values` (T, C) of all their channels."""
     rows = [f"Frames: {len(values)}", f"Frame Time: {1 / fps:.8f}"]
     rows += [" ".join(f"{value:.5f}" for value in row) for row in values.tolist()]
     return "\n".join(["HIERARCHY", *_branch(joints, 0, ""), "MOTION", *rows, ""])
 
 
+def _size(path: Path) -> int:
+    """Size of a file in bytes. Raises `PoseError` where it is missing, not a file, or too large."""
+    try:
+        size = path.stat().st_size
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        reason = getattr(error, "strerror", None) or error
+        raise PoseError(f"{path} cannot be read ({reason})", "a BVH file") from error
+    if not path.is_file():  # reading a pipe might never end
+        raise PoseError(f"{path} cannot be read (it is not a file)", "a BVH file")
+    if size > LARGEST_FILE:
+        raise PoseError(f"{path} has {size / 2**20:.0f} MB", f"{LARGEST_FILE / 2**20:.0f} at most", "cut it")
+    return size
+
+
 def _branch(joints: list[Joint], number: int, indent: str) -> list[str]:
-    """The lines of a joint and all that hangs on it."""
+    """The lines of a joint and its descendants."""
     joint = joints[number]
-    within = indent + "\t"
+    inner = indent + "\t"
     lines = [f"{indent}{'JOINT' if indent else 'ROOT'} {joint.name}", f"{indent}{{"]
-    lines += [f"{within}OFFSET {_triple(joint.offset)}"]
-    lines += [f"{within}CHANNELS {len(joint.channels)} {' '.join(joint.channels)}"]
+    lines += [f"{inner}OFFSET {_triple(joint.offset)}"]
+    lines += [f"{inner}CHANNELS {len(joint.channels)} {' '.join(joint.channels)}"]
     for child, other in enumerate(joints):
         if other.parent == number:
-            lines += _branch(joints, child, within)
+            lines += _branch(joints, child, inner)
     if joint.end is not None:
-        lines += [f"{within}End Site", f"{within}{{", f"{within}\tOFFSET {_triple(joint.end)}", f"{within}}}"]
+        lines += [f"{inner}End Site", f"{inner}{{", f"{inner}\tOFFSET {_triple(joint.end)}", f"{inner}}}"]
     return [*lines, f"{indent}}}"]
 
 
@@ -86,7 +86,7 @@ def _triple(values) -> str:
 
 
 class _Lines:
-    """The lines of a file that say something, one after the other, with braces on lines of their own."""
+    """The lines of a file without blank ones, each brace on a line of its own."""
 
     def __init__(self, path: Path, file):
         self.path, self.number, self._file = path, 0, file
@@ -99,26 +99,26 @@ class _Lines:
             if not line:
                 return ""
             self.number += 1
-            spread = line.lstrip("\ufeff").replace("{", "\n{\n").replace("}", "\n}\n")
-            self._waiting = [part for part in map(str.strip, spread.split("\n")) if part][::-1]
+            parts = line.lstrip("\ufeff").replace("{", "\n{\n").replace("}", "\n}\n").split("\n")
+            self._waiting = [part.strip() for part in reversed(parts) if part.strip()]
         return self._waiting.pop()
 
     def words(self, first: str, least: int = 0) -> list[str]:
-        """The words that follow `first` on the next line, `least` at least."""
+        """The words after `first` on the next line, at least `least`."""
         line = self.next()
         words = line[len(first) :].split()
         if line[: len(first)].upper() != first.upper() or len(words) < least:
             raise self.wrong(f"has {line[:40]!r}" if line else "ends", f"{first} ...")
         return words
 
-    def alone(self, word: str) -> None:
+    def expect(self, word: str) -> None:
         """The next line, which must be `word`."""
         line = self.next()
         if line.upper() != word:
             raise self.wrong(f"has {line[:40]!r}" if line else "ends", word)
 
     def numbers(self, words: list[str], count: int) -> list[float]:
-        """`words` as so many numbers, finite and not huge."""
+        """`words` as `count` numbers, each of at most `LARGEST_VALUE`."""
         try:
             numbers = [float(word) for word in words]
         except ValueError:
@@ -128,12 +128,13 @@ class _Lines:
         return numbers
 
     def wrong(self, problem: str, expected: str) -> PoseError:
+        """The error for the line read last."""
         return PoseError(f"{self.path} {problem} in line {self.number}", expected, "export the BVH file again")
 
 
 def _hierarchy(lines: _Lines) -> list[Joint]:
     """The joints between HIERARCHY and MOTION, parents first."""
-    lines.alone("HIERARCHY")
+    lines.expect("HIERARCHY")
     joints = [_joint(lines, lines.words("ROOT", 1), -1)]
     open_joints = [0]
     while open_joints:
@@ -145,9 +146,9 @@ def _hierarchy(lines: _Lines) -> list[Joint]:
             joints.append(_joint(lines, name.split(), open_joints[-1]))
             open_joints.append(len(joints) - 1)
         elif line.upper() == "END SITE":
-            lines.alone("{")
+            lines.expect("{")
             end = tuple(lines.numbers(lines.words("OFFSET"), 3))
-            lines.alone("}")
+            lines.expect("}")
             last = open_joints[-1]
             joints[last] = replace(joints[last], end=end)
         elif line == "}":
@@ -158,29 +159,30 @@ def _hierarchy(lines: _Lines) -> list[Joint]:
 
 
 def _joint(lines: _Lines, name: list[str], parent: int) -> Joint:
-    """What stands between a joint's { and its children."""
-    lines.alone("{")
+    """The joint in the lines from its { to its children."""
+    lines.expect("{")
     offset = tuple(lines.numbers(lines.words("OFFSET"), 3))
     count, *channels = lines.words("CHANNELS", 1)
-    known = {channel.lower(): channel for channel in CHANNELS}
-    channels = tuple(known.get(channel.lower(), "") for channel in channels)
+    spelling = {channel.lower(): channel for channel in CHANNELS}
+    channels = tuple(spelling.get(channel.lower(), "") for channel in channels)
     if count != str(len(channels)) or "" in channels or len(set(channels)) < len(channels):
         raise lines.wrong(f"has {count} channels {' '.join(channels)}", f"a count and as many of {', '.join(CHANNELS)}")
     return Joint(" ".join(name), parent, offset, channels)
 
 
 def _motion_head(lines: _Lines) -> tuple[int, float]:
-    """How many frames there are, and how many a second."""
-    lines.alone("MOTION")
+    """The number of frames and the frame rate."""
+    lines.expect("MOTION")
     (frames,) = lines.numbers(lines.words("Frames:"), 1)
     (frame_s,) = lines.numbers(lines.words("Frame Time:"), 1)
     if frames != int(frames) or frames < 2:
-        raise lines.wrong(f"has {frames:g} frames", "2 at least")
+        raise lines.wrong(f"has {frames:g} frames", "at least 2")
     if not 1 / FASTEST_FPS <= frame_s <= 1:
         raise lines.wrong(f"has a frame time of {frame_s:g} s", f"1 to {FASTEST_FPS:g} frames a second")
-    # Times are rounded in files: 0.033333 is 30 a second.
     fps = 1 / frame_s
-    return int(frames), float(round(fps)) if abs(fps - round(fps)) < 1e-4 * fps else fps
+    if abs(fps - round(fps)) < 1e-4 * fps:  # files round the frame time: 0.033333 s is 30 frames a second
+        fps = float(round(fps))
+    return int(frames), fps
 
 
 def _values(lines: _Lines, frames: int, width: int) -> np.ndarray:

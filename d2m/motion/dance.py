@@ -157,8 +157,8 @@ def write_bvh(dance: Dance, path: Path) -> Path:
     poses = pose.validate(dance.poses, "the poses of the dance")
     if poses.shape[2] != 3:
         raise PoseError("a dance in 2D has no joint rotations", "a dance in 3D", "write it as npz or JSON")
-    place, angles = skeleton.solve(poses)
-    off = np.linalg.norm(skeleton.body(place, angles) - poses, axis=-1)
+    place, angles = skeleton.to_angles(poses)
+    off = np.linalg.norm(skeleton.from_angles(place, angles) - poses, axis=-1)
     if off.max() > LARGEST_BVH_ERROR_M:
         raise PoseError(
             f"the {pose.JOINTS[int(off.max(axis=0).argmax())]} of this dance would be {off.max():.2f} m off in BVH",

@@ -1,9 +1,9 @@
 """Kinematic beats: where a movement suddenly slows or turns (paper, section 3.1; Davis and Agrawala 2018).
 
-The *directogram* of a dance holds, frame by frame, how much motion goes which way: the speeds of all joints, sorted
-into directions. A kinematic beat is a frame where it changes sharply from just before to just after (the body turns, or
-stops), or where all motion dips between two movements the same way. Directions are those of the plane in 2D (8 of them)
-and of the sphere in 3D (the 12 vertices of an icosahedron).
+The *directogram* of a dance is, in every frame, a histogram of motion over directions: the speeds of all joints, each
+added to the bins nearest its direction. In 2D the bins are 8 directions of the plane, in 3D the 12 vertices of an
+icosahedron. A kinematic beat is a frame where the directogram changes sharply from just before to just after (the body
+turns or stops), or where all motion dips between two movements in one direction.
 """
 
 from dataclasses import dataclass
@@ -16,54 +16,54 @@ from scipy.signal import find_peaks
 from d2m.clock import FPS, to_frames, to_seconds
 from d2m.motion import pose
 
-BLOCK = 256  # frames that are sorted into directions at once: they fit a core's own memory
+BLOCK = 256  # frames of a directogram computed at once: they fit a core's cache
 
 
 @dataclass(frozen=True)
 class KinematicBeatConfig:
-    """How kinematic beats are found; tuned on built-in dancers of one seed, checked on another (tests)."""
+    """Parameters of the beat detector, tuned on built-in dancers of one seed and tested on others."""
 
-    smoothing_s: float = 0.04  # deviation of the Gaussian that takes out jitter before differences are taken
-    window_s: float = 0.33  # what "just before" and "just after" mean
-    neighbourhood_s: float = 2.0  # over which motion is averaged to tell a sharp change from a small one
+    smoothing_s: float = 0.04  # standard deviation of the Gaussian that removes jitter before differentiation
+    window_s: float = 0.33  # length of "just before" and of "just after"
+    neighbourhood_s: float = 2.0  # window of the average motion that a change is divided by
     stillness: float = 0.15  # m/s added to that average (mean joint speed), so that a standing body has no beats
-    threshold: float = 0.45  # of the strength, which is a change relative to the average motion
-    prominence: float = 0.40  # by which a peak of the strength stands out from its surroundings
-    closest_s: float = 0.20  # between two beats
+    threshold: float = 0.45  # lower bound of a beat's strength, which is a change relative to the average motion
+    prominence: float = 0.40  # lower bound of the prominence of a peak of the strength
+    closest_s: float = 0.20  # lower bound of the time between two beats
 
 
 def joint_motion(poses: np.ndarray, fps: float = FPS, smoothing_s: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
     """Speed (T, 14) in m/s and direction (T, 14, D), of unit length or zero, of every joint of poses (T, 14, D)."""
+    poses = np.asarray(poses, dtype=np.float64)
     if smoothing_s:
-        poses = gaussian_filter1d(
-            np.asarray(poses, dtype=np.float64), to_frames(smoothing_s, fps), axis=0, mode="nearest"
-        )
-    velocity = np.gradient(np.asarray(poses, dtype=np.float64), axis=0) * fps
-    speed = np.sqrt(np.einsum("tji,tji->tj", velocity, velocity))  # the norm, in half of its time
+        poses = gaussian_filter1d(poses, to_frames(smoothing_s, fps), axis=0, mode="nearest")
+    velocity = np.gradient(poses, axis=0) * fps
+    speed = np.sqrt(np.einsum("tji,tji->tj", velocity, velocity))  # twice as fast as np.linalg.norm
     return speed, velocity / np.maximum(speed, 1e-9)[..., None]
 
 
 def directogram(speed: np.ndarray, direction: np.ndarray) -> np.ndarray:
     """Motion by direction (T, 8 in 2D or 12 in 3D) in m/s, averaged over joints, of a `joint_motion`.
 
-    A joint's speed is shared among the nearest directions, by the fourth power of the cosine, so that no motion
-    vanishes or jumps when it turns from one to the next.
+    A joint's speed is shared among the nearest directions in proportion to the fourth power of the cosine, so that a
+    movement that turns from one direction to the next passes between bins smoothly.
     """
     frames, joints, dimensions = direction.shape
-    shares = np.empty((frames, len(_directions(dimensions))))
+    bins = _directions(dimensions)
+    histogram = np.empty((frames, len(bins)))
     for first in range(0, frames, BLOCK):
         block = slice(first, first + BLOCK)
-        # As one product of matrices and in place: this is most of the time that finding beats takes.
-        nearness = direction[block].reshape(-1, dimensions) @ _directions(dimensions).T  # (BLOCK * 14, bins)
-        np.square(np.square(np.maximum(nearness, 0, out=nearness), out=nearness), out=nearness)
-        shared = np.maximum(nearness @ np.ones(nearness.shape[1]), 1e-9).reshape(-1, joints)
-        weight = speed[block] / shared / joints
-        shares[block] = (weight[:, None] @ nearness.reshape(*weight.shape, -1))[:, 0]
-    return shares
+        # One matrix product, then in place: most of the time of beat detection is spent here.
+        weights = direction[block].reshape(-1, dimensions) @ bins.T  # cosines (BLOCK * 14, bins)
+        np.square(np.square(np.maximum(weights, 0, out=weights), out=weights), out=weights)
+        total = np.maximum(weights @ np.ones(weights.shape[1]), 1e-9).reshape(-1, joints)
+        scale = speed[block] / total / joints
+        histogram[block] = (scale[:, None] @ weights.reshape(*scale.shape, -1))[:, 0]
+    return histogram
 
 
 def beat_strength(poses: np.ndarray, fps: float = FPS, config: KinematicBeatConfig | None = None) -> np.ndarray:
-    """How sharply motion changes in each frame (T,): 0 in even motion, about 1 where all of it stops or turns."""
+    """Change of motion in each frame (T,): 0 in even motion, about 1 where all of it stops or turns."""
     config = config or KinematicBeatConfig()
     speed, direction = joint_motion(poses, fps, config.smoothing_s)
     histogram, motion = directogram(speed, direction), speed.mean(axis=1)
@@ -74,8 +74,9 @@ def beat_strength(poses: np.ndarray, fps: float = FPS, config: KinematicBeatConf
     before = (sums[frames] - sums[frames - width]) / width
     after = (sums[frames + width + 1] - sums[frames + 1]) / width
     change = np.abs(after - before).sum(axis=1) / 2
-    most = maximum_filter1d(np.pad(motion, width, mode="edge"), width, origin=-(width // 2))  # of a frame and the next
-    dip = np.minimum(most[: len(motion)], most[width + 1 :][: len(motion)]) - motion
+    # maxima[i] is over padded frames i to i + width - 1; padded frame i is frame i - width of the dance.
+    maxima = maximum_filter1d(np.pad(motion, width, mode="edge"), width, origin=-(width // 2))
+    dip = np.minimum(maxima[: len(motion)], maxima[width + 1 :][: len(motion)]) - motion
     average = uniform_filter1d(motion, max(1, round(to_frames(config.neighbourhood_s, fps))), mode="nearest")
     return (change + np.maximum(dip, 0)) / (average + config.stillness)
 
@@ -83,9 +84,9 @@ def beat_strength(poses: np.ndarray, fps: float = FPS, config: KinematicBeatConf
 def kinematic_beats(
     poses: np.ndarray, fps: float = FPS, config: KinematicBeatConfig | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Kinematic beats of poses (T, 14, D): their times in seconds (k,), between frames, and their strengths (k,).
+    """Kinematic beats of poses (T, 14, D): times in seconds (k,), finer than frames, and strengths (k,).
 
-    Raises `PoseError` for what is not a dance.
+    Raises `PoseError` for an array that does not hold poses.
     """
     config = config or KinematicBeatConfig()
     strength = beat_strength(pose.validate(poses), fps, config)
@@ -99,10 +100,10 @@ def kinematic_beats(
 
 
 def _between_frames(curve: np.ndarray, peaks: np.ndarray) -> np.ndarray:
-    """Tops of the parabolas through each peak and its two neighbours."""
+    """Positions of the tops of the parabolas through each peak and its two neighbours."""
     left, top, right = curve[peaks - 1], curve[peaks], curve[peaks + 1]
-    bend = left - 2 * top + right
-    return peaks + np.where(bend < 0, 0.5 * (left - right) / np.minimum(bend, -1e-12), 0)
+    curvature = left - 2 * top + right
+    return peaks + np.where(curvature < 0, 0.5 * (left - right) / np.minimum(curvature, -1e-12), 0)
 
 
 @cache

@@ -1,9 +1,9 @@
-"""The body: 14 joints in OpenPose order, its limbs, its mirror image, and the frame that a dance unit is told in.
+"""The body: 14 joints in OpenPose order, its limbs, its mirror image, and the features that networks see.
 
-A pose is (14, D): D = 3 in metres, right-handed, y up; or D = 2, y up (an image's y points down and is turned at the
-door). Heights are above the floor. Yaw is the angle about y: 0 faces +z, and the body's left is then +x.
+A pose is (14, D): D = 3 in metres, right-handed, y up; or D = 2, y up (readers of images, whose y points down, turn it
+over). Heights are above the floor. Yaw is the angle about y: 0 faces +z, and the body's left is then +x.
 
-A network sees *features*, not poses: where the body stands and which way it faces, relative to one pose of the
+Networks see *features*, not poses: root motion, which is position and yaw of the body relative to one pose of the
 sequence, and the joints relative to the body of their own frame (F = 46 in 3D, 29 in 2D):
 
     3D: x, z of the pelvis | cos, sin of the yaw | 14 x 3 joints, turned to face +z, pelvis above the origin
@@ -21,14 +21,14 @@ JOINTS = (
 NOSE, NECK, R_SHOULDER, R_ELBOW, R_WRIST, L_SHOULDER, L_ELBOW, L_WRIST = range(8)
 R_HIP, R_KNEE, R_ANKLE, L_HIP, L_KNEE, L_ANKLE = range(8, 14)
 
-# What a renderer draws: pairs of joints.
+# Pairs of joints that a line joins in a picture.
 LIMBS = (
     (1, 0), (1, 2), (2, 3), (3, 4), (1, 5), (5, 6), (6, 7),
     (1, 8), (1, 11), (8, 11), (8, 9), (9, 10), (11, 12), (12, 13),
 )  # fmt: skip
 MIRROR = (0, 1, 5, 6, 7, 2, 3, 4, 11, 12, 13, 8, 9, 10)  # the joint that each joint becomes in a mirror
 
-# The one body that every 3D dance is fitted to: a bone is (from, to, metres); a pair of joints stands for its middle.
+# The one body that every 3D dance is fitted to: a bone is (from, to, metres); two joints stand for their midpoint.
 PELVIS = (R_HIP, L_HIP)
 BONES = (
     ((R_HIP,), (L_HIP,), 0.20),
@@ -49,7 +49,7 @@ ANKLE_HEIGHT = 0.09  # metres of a standing foot's ankle above the floor
 
 
 def _bone_matrix() -> np.ndarray:
-    """(12, 14): times joints gives bone vectors, from each bone's first end to its second."""
+    """(12, 14): its product with joints is the bone vectors, from each bone's first end to its second."""
     matrix = np.zeros((len(BONES), len(JOINTS)))
     for row, (start, end, _) in zip(matrix, BONES, strict=True):
         row[list(end)] += 1 / len(end)
@@ -58,20 +58,21 @@ def _bone_matrix() -> np.ndarray:
 
 
 def _chain_matrix() -> np.ndarray:
-    """(14, 12): times bone vectors gives joints relative to the pelvis (hips and shoulders lie about their middle)."""
+    """(14, 12): its product with bone vectors is the joints relative to the pelvis."""
     chain = np.zeros((len(JOINTS), len(BONES)))
     chain[R_HIP, 0], chain[L_HIP, 0] = -0.5, 0.5
     chain[NECK, 1] = 1
     chain[R_SHOULDER], chain[L_SHOULDER] = chain[NECK], chain[NECK]
     chain[R_SHOULDER, 2], chain[L_SHOULDER, 2] = -0.5, 0.5
-    for bone, ((*_, start), (end,), _) in list(enumerate(BONES))[3:]:
+    for bone in range(3, len(BONES)):  # all but hips, trunk and shoulders join one joint to another
+        (start,), (end,), _ = BONES[bone]
         chain[end] = chain[start]
         chain[end, bone] = 1
     return chain
 
 
 BONE_MATRIX, CHAIN_MATRIX = _bone_matrix(), _chain_matrix()
-# The same for 3D joints and bone vectors as they lie in memory, x, y, z, x, ...: one product for all poses.
+# The same for flattened 3D joints and bone vectors (x, y, z, x, ...): one product for all poses.
 TO_BONES, FROM_BONES = np.kron(BONE_MATRIX.T, np.eye(3)), np.kron(CHAIN_MATRIX.T, np.eye(3))
 
 
@@ -83,14 +84,14 @@ def feature_size(dimensions: int) -> int:
 def validate(poses, source: str = "the poses") -> np.ndarray:
     """`poses` as float64 (T, 14, D), T >= 2, D = 2 or 3, all finite. Raises `PoseError` naming `source`."""
     try:
-        if np.iscomplexobj(poses):  # NumPy would drop the half of them with no more than a warning
+        if np.iscomplexobj(poses):  # NumPy would drop the imaginary parts with only a warning
             raise TypeError("complex numbers")
         poses = np.asarray(poses, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise PoseError(f"{source} are not an array of numbers", "shape (T, 14, 2 or 3)") from error
     if poses.ndim != 3 or poses.shape[1] != len(JOINTS) or poses.shape[2] not in (2, 3) or len(poses) < 2:
         raise PoseError(
-            f"{source} have shape {poses.shape}", "(T, 14, 2 or 3) with two frames at least",
+            f"{source} have shape {poses.shape}", "(T, 14, 2 or 3) with at least two frames",
             "map the joints to the 14 of d2m.motion.pose.JOINTS",
         )  # fmt: skip
     if not np.isfinite(poses).all():
@@ -104,7 +105,7 @@ def validate(poses, source: str = "the poses") -> np.ndarray:
 def fill(poses: np.ndarray, longest: int = 8, share: float = 0.2, source: str = "the poses") -> np.ndarray:
     """Missing joints (NaN in any coordinate) filled by linear interpolation in time; the ends hold the nearest value.
 
-    Raises `PoseError` where a joint is missing for more than `longest` frames on end or in more than `share` of all.
+    Raises `PoseError` where a joint is missing in more than `longest` frames in a row or in more than `share` of all.
     """
     poses = np.array(poses, dtype=np.float64)
     for joint, name in enumerate(JOINTS):
@@ -112,51 +113,51 @@ def fill(poses: np.ndarray, longest: int = 8, share: float = 0.2, source: str = 
         if not missing.any():
             continue
         edges = np.flatnonzero(np.diff(np.r_[0, missing, 0]))
-        gap = int((edges[1::2] - edges[::2]).max())
+        gap = int((edges[1::2] - edges[::2]).max())  # frames of the longest gap
         if gap > longest or missing.mean() > share:
             raise PoseError(
-                f"{source} miss the {name} in {missing.mean():.0%} of the frames, {gap} on end",
-                f"at most {share:.0%} and {longest} on end", "use a part of the recording where the body is seen whole",
+                f"{source} miss the {name} in {missing.mean():.0%} of the frames, {gap} in a row",
+                f"at most {share:.0%} and {longest} in a row", "use a part that shows the whole body",
             )  # fmt: skip
-        known = np.flatnonzero(~missing)
+        present = np.flatnonzero(~missing)
         for axis in range(poses.shape[2]):
-            poses[missing, joint, axis] = np.interp(np.flatnonzero(missing), known, poses[known, joint, axis])
+            poses[missing, joint, axis] = np.interp(np.flatnonzero(missing), present, poses[present, joint, axis])
     return poses
 
 
 def mirror(poses: np.ndarray) -> np.ndarray:
-    """The poses (..., 14, D) seen in a mirror: left and right change places and x its sign."""
+    """The mirror image of poses (..., 14, D): left and right are exchanged and x changes its sign."""
     mirrored = np.array(poses)[..., MIRROR, :]
     mirrored[..., 0] *= -1
     return mirrored
 
 
 def pelvis(poses: np.ndarray) -> np.ndarray:
-    """The middle of the hips (..., D)."""
+    """The midpoint (..., D) of the hips of poses (..., 14, D)."""
     return (poses[..., R_HIP, :] + poses[..., L_HIP, :]) / 2
 
 
 def yaw(poses: np.ndarray) -> np.ndarray:
-    """Yaw (T,) in radians, unwrapped, of 3D poses (T, 14, 3): square to the line through hips and shoulders together.
+    """Yaw (T,) in radians, unwrapped, of 3D poses (T, 14, 3): square to the sum of the lines across hips and shoulders.
 
-    Where that line is shorter than 5 cm on the floor (a body that lies or bends double) the last yaw holds.
+    Where that sum is shorter than 5 cm on the floor (a body that lies or bends double) the last yaw holds.
     """
     across = poses[:, L_HIP] - poses[:, R_HIP] + poses[:, L_SHOULDER] - poses[:, R_SHOULDER]
-    angle = np.arctan2(-across[:, 2], across[:, 0])  # facing = left x up, in (x, z): (-across z, across x)
+    angle = np.arctan2(-across[:, 2], across[:, 0])  # it faces left x up: in (x, z) that is (-across z, across x)
     defined = np.hypot(across[:, 0], across[:, 2]) >= 0.05
     last = np.maximum.accumulate(np.where(defined, np.arange(len(poses)), -1))
     return np.unwrap(np.where(last >= 0, angle[last], 0.0))
 
 
 def turn(points: np.ndarray, angle: np.ndarray) -> np.ndarray:
-    """Points (..., 3) turned by `angle` (...) radians about y, shapes broadcast; yaw 0 becomes yaw `angle`."""
+    """Points (..., 3) turned by `angle` (...) radians about y (shapes broadcast): yaw 0 becomes yaw `angle`."""
     cos, sin = np.cos(angle), np.sin(angle)
     x, y, z = np.moveaxis(points, -1, 0)
     return np.stack(np.broadcast_arrays(x * cos + z * sin, y, z * cos - x * sin), axis=-1)
 
 
 def to_features(poses: np.ndarray, origin: int) -> np.ndarray:
-    """Features (T, F) of poses (T, 14, D), relative to where the body stood (and in 3D faced) in frame `origin`."""
+    """Features (T, F) of poses (T, 14, D), relative to position (and in 3D yaw) of the body in frame `origin`."""
     root = pelvis(poses)
     ground = np.zeros_like(root)
     ground[:, 0] = root[:, 0]
@@ -174,8 +175,10 @@ def to_features(poses: np.ndarray, origin: int) -> np.ndarray:
 
 
 def from_features(features: np.ndarray, position=(0.0, 0.0), facing: float = 0.0) -> np.ndarray:
-    """Poses (T, 14, D) of features (T, F): the inverse of `to_features` for a body that stood at `position` (x, z in
-    metres; of which 2D takes x) with yaw `facing`."""
+    """The inverse of `to_features`: poses (T, 14, D) of features (T, F).
+
+    In frame `origin` of `to_features` the body stands at `position` (x, z in metres; 2D has x only) with yaw `facing`.
+    """
     if features.shape[-1] == feature_size(2):
         poses = features[:, 1:].reshape(len(features), len(JOINTS), 2).copy()
         poses[..., 0] += features[:, :1] + position[0]
@@ -190,14 +193,14 @@ def from_features(features: np.ndarray, position=(0.0, 0.0), facing: float = 0.0
 
 
 def body_frame(poses: np.ndarray) -> np.ndarray:
-    """Poses (T, 14, D) as the body sees them: about the place below its hips, in 3D turned to its facing (T, 14, D)."""
-    head = feature_size(poses.shape[2]) - len(JOINTS) * poses.shape[2]
-    return to_features(poses, 0)[:, head:].reshape(poses.shape)
+    """Poses (T, 14, D) without root motion: origin on the floor below the hips, in 3D turned to face +z (T, 14, D)."""
+    root_size = feature_size(poses.shape[2]) - len(JOINTS) * poses.shape[2]
+    return to_features(poses, 0)[:, root_size:].reshape(poses.shape)
 
 
 def rebase(features, origin: int):
-    """Features (..., T, F), arrays or tensors, told relative to where the body stood and faced in frame `origin`."""
-    moved = features * 1  # a copy, of an array and of a tensor alike
+    """Features (..., T, F), array or tensor, made relative to position and yaw of the body in frame `origin`."""
+    moved = features * 1  # a copy of either
     start = features[..., origin : origin + 1, :]
     if features.shape[-1] == feature_size(2):
         moved[..., 0] = features[..., 0] - start[..., 0]
@@ -212,14 +215,13 @@ def rebase(features, origin: int):
 
 
 def fit_bones(joints, lengths=BONE_LENGTHS):
-    """Joints (..., 14, 3) with every bone brought to its length (12,), pelvis and bone directions kept.
+    """Joints (..., 14, 3) with every bone brought to its length (12,); pelvis and bone directions stay.
 
-    Takes NumPy arrays and torch tensors alike: the decoder ends in it, so its limbs cannot shrink.
+    Takes NumPy arrays and torch tensors: it is the last layer of the decoder, so that limbs cannot shrink.
     """
-    matrices = TO_BONES, FROM_BONES, lengths
-    to_bones, from_bones, lengths = (
-        (joints.new_tensor(array) for array in matrices) if hasattr(joints, "new_tensor") else matrices
-    )
+    to_bones, from_bones = TO_BONES, FROM_BONES
+    if hasattr(joints, "new_tensor"):
+        to_bones, from_bones, lengths = map(joints.new_tensor, (TO_BONES, FROM_BONES, lengths))
     vectors = (joints.reshape(*joints.shape[:-2], -1) @ to_bones).reshape(*joints.shape[:-2], len(BONES), 3)
     norms = ((vectors**2).sum(axis=-1, keepdims=True) + 1e-12) ** 0.5
     middle = (joints[..., R_HIP : R_HIP + 1, :] + joints[..., L_HIP : L_HIP + 1, :]) / 2
@@ -233,10 +235,10 @@ def bone_lengths(poses: np.ndarray) -> np.ndarray:
 
 
 def front_view(poses: np.ndarray) -> np.ndarray:
-    """3D poses (T, 14, 3) as a far camera in front of the dancer sees them: (T, 14, 2), orthographic.
+    """3D poses (T, 14, 3) in an orthographic view from the front: (T, 14, 2).
 
-    The camera stands still: it looks along the mean of the directions that the body faces in the whole dance.
+    The camera does not move: it is opposite the mean direction that the body faces over the whole dance.
     """
     angle = yaw(poses)
     mean = np.arctan2(np.sin(angle).mean(), np.cos(angle).mean())
-    return turn(poses, -mean)[..., :2]  # the body faces the camera, so its left, +x, is on the picture's right
+    return turn(poses, -mean)[..., :2]  # the body faces the camera, so its left, +x, is on the right of the picture

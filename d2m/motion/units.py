@@ -1,11 +1,11 @@
-"""Dance units: a dance cut at its beats into movements of 4 beats of 8 poses, and movements put back on beats.
+"""Dance units: a dance is cut at its beats into units of 4 beats of 8 poses, and units are placed on beats.
 
 The cut of section 3.1 of the paper. *Anchors* are the kinematic beats and, where two of them are more than a beat
-apart, equal divisions of the gap. In *beat time* anchor k stands at k, and a dance is read at k + j/8: 8 poses a beat,
-equal time steps inside each. A unit that begins with anchor k has its 32 poses at k - 3/8, ..., k + 28/8, so its beats
-are its frames 3, 11, 19 and 27. Before them it carries the LEAD = 2 poses at k - 5/8 and k - 4/8: the pose (and, by
-their difference, the velocity) that the movement starts from. A movement is told relative to the second of them, where
-the unit before ended, so that chained units show no pose twice and no travel is lost.
+apart, equal divisions of the gap. In *beat time* anchor k stands at k, and a dance is sampled at k + j/8: 8 poses a
+beat, in equal time steps inside each. A unit whose first beat is anchor k has its 32 poses at k - 3/8, ..., k + 28/8,
+so its beats are its frames 3, 11, 19 and 27. Before them it holds the LEAD = 2 poses at k - 5/8 and k - 4/8, from which
+the movement starts; their difference is its initial velocity. The features of a unit are relative to the second lead
+pose, where the unit before ended: chained units repeat no pose and lose no travel.
 """
 
 import itertools
@@ -20,29 +20,29 @@ from d2m.motion import warp
 UNIT_BEATS = 4
 UNIT_POSES = UNIT_BEATS * POSES_PER_BEAT  # 32
 FIRST_BEAT = 3  # the frame of a unit on which its first beat falls
-LEAD = 2  # poses before frame 0: where a movement comes from
+LEAD = 2  # poses before frame 0
 WINDOW = LEAD + UNIT_POSES
-CLOSEST = 0.5  # music beats: of two kinematic beats nearer than this the weaker is no anchor
+CLOSEST = 0.5  # music beats: of two kinematic beats that are closer, only the stronger is an anchor
 
 
 @dataclass(frozen=True)
 class Anchors:
-    """The beats of a dance: `times_s` (n,) increasing; `detected` (n,) tells kinematic beats from divisions."""
+    """The beats of a dance."""
 
-    times_s: np.ndarray
-    detected: np.ndarray
+    times_s: np.ndarray  # (n,) increasing
+    detected: np.ndarray  # (n,) whether it is a kinematic beat, not a division of a gap
 
 
 def anchors(kinematic_beats_s, music_beats_s, strength=None) -> Anchors:
-    """Anchors of a dance: its kinematic beats, and gaps between them divided into max(1, round(gap / music beat)).
+    """Anchors of a dance: its kinematic beats, and max(1, round(gap / music beat)) equal parts between two of them.
 
-    `kinematic_beats_s` (k,) and `music_beats_s` (m,), m >= 2, are seconds on one clock; `strength` (k,) says which of
-    two beats that are nearer than half a music beat stays (the earlier one where it is not given).
+    `kinematic_beats_s` (k,) and `music_beats_s` (m,), m >= 2, are seconds on one clock. Of two beats closer than half a
+    music beat the one of larger `strength` (k,) stays, without strengths the earlier. Raises `PoseError` for m < 2.
     """
     kinematic_beats_s = np.asarray(kinematic_beats_s, dtype=np.float64)
     music_beats_s = np.asarray(music_beats_s, dtype=np.float64)
     if len(music_beats_s) < 2:
-        raise PoseError(f"the music has {len(music_beats_s)} beats", "two at least, for the length of a beat")
+        raise PoseError(f"the music has {len(music_beats_s)} beats", "at least two, for the length of a beat")
     middles, lengths = (music_beats_s[1:] + music_beats_s[:-1]) / 2, np.diff(music_beats_s)
     order = np.arange(len(kinematic_beats_s)) if strength is None else np.argsort(-np.asarray(strength), kind="stable")
     kept: list[float] = []
@@ -59,14 +59,14 @@ def anchors(kinematic_beats_s, music_beats_s, strength=None) -> Anchors:
 
 
 def to_beat_time(poses: np.ndarray, anchors_s: np.ndarray, fps: float = FPS) -> np.ndarray:
-    """Poses (T, 14, D) read at 8 equal steps inside each beat: ((n - 1) * 8 + 1, 14, D), row 8k on anchor k."""
+    """Poses (T, 14, D) sampled at 8 equal steps inside each beat: ((n - 1) * 8 + 1, 14, D), row 8k on anchor k."""
     steps = np.arange((len(anchors_s) - 1) * POSES_PER_BEAT + 1) / POSES_PER_BEAT
     at_s = np.interp(steps, np.arange(len(anchors_s)), anchors_s)
     return warp.resample(poses, to_frames(at_s, fps))
 
 
 def from_beat_time(rows: np.ndarray, anchors_s: np.ndarray, at_s, first: int = 0, kind: str = "cubic") -> np.ndarray:
-    """The inverse of `to_beat_time`: rows, 8 a beat, put on new anchors and read at the times `at_s` (n,): (n, 14, D).
+    """The inverse of `to_beat_time`: rows, 8 a beat, placed on new anchors, at the times `at_s` (n,): (n, 14, D).
 
     Row `first` stands on anchor 0. `kind` is the time map between anchors (see `warp.time_map`).
     """
@@ -75,15 +75,15 @@ def from_beat_time(rows: np.ndarray, anchors_s: np.ndarray, at_s, first: int = 0
 
 
 def cut(count: int, length: int = 1) -> np.ndarray:
-    """Rows of beat time at which runs of `length` units begin (their first lead pose), one at every possible anchor.
+    """Rows of beat time at which sequences of `length` units begin, each with its first lead pose.
 
-    `count` is the number of anchors. A run needs one anchor before its first beat and one after its last, so a dance
-    of fewer than 4 * length + 2 anchors has none. Run i is the rows r[i], ..., r[i] + LEAD + 32 * length - 1.
+    `count` is the number of anchors. A sequence needs one anchor before its first beat and one after its last, so a
+    dance of fewer than 4 * length + 2 anchors has none. Sequence i is rows r[i], ..., r[i] + LEAD + 32 * length - 1.
     """
     first_beats = np.arange(1, count - UNIT_BEATS * length)
     return first_beats * POSES_PER_BEAT - FIRST_BEAT - LEAD
 
 
 def windows(rows: np.ndarray, starts: np.ndarray, length: int = 1) -> np.ndarray:
-    """The runs that begin at `starts` (n,): (n, LEAD + 32 * length, ...) of rows (T, ...)."""
+    """The sequences of `length` units that begin at `starts` (n,): (n, LEAD + 32 * length, ...) of rows (T, ...)."""
     return rows[np.asarray(starts)[:, None] + np.arange(LEAD + UNIT_POSES * length)]

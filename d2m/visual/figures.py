@@ -1,7 +1,7 @@
-"""Figures: one style, one palette, one way to save; and those of poses and of beats over time.
+"""Figures: one style, one palette, one way to save; and figures of poses and of beats over time.
 
-Colours are Okabe and Ito's and a dark grey, which the colour-blind can tell apart; each role has one everywhere.
-Figures are made without pyplot, so none stays in memory; Jupyter shows one that a cell ends in.
+Colours are those of Okabe and Ito and a dark grey, which colour-blind readers can distinguish; each role has one colour
+in all figures. Figures are created without pyplot, so none stays in memory; Jupyter shows the one a cell ends in.
 """
 
 import io
@@ -26,29 +26,29 @@ STYLE = {
 }  # fmt: skip
 
 
-def _colour(begin: int, end: int) -> str:
-    """The colour of a limb between two joints: of the one side that it has, or of the trunk."""
+def _limb_colour(begin: int, end: int) -> str:
+    """The colour of the limb between two joints: that of its side, or of the trunk."""
     sides = {pose.JOINTS[joint].split()[0] for joint in (begin, end)} & {"right", "left"}
     return {"right": RIGHT, "left": LEFT}[sides.pop()] if len(sides) == 1 else TRUNK
 
 
-LIMB_COLOURS = tuple(_colour(*limb) for limb in pose.LIMBS)
+LIMB_COLOURS = tuple(_limb_colour(*limb) for limb in pose.LIMBS)
 
 
 class Picture(Figure):
-    """A figure that Jupyter shows without pyplot, with a text for those who cannot see it."""
+    """A figure that Jupyter shows without pyplot, with an alternative text for readers who cannot see it."""
 
-    drawn = ""  # what is drawn, for that text
+    description = ""  # of the marks in the figure, for the alternative text
 
     def _repr_png_(self) -> tuple[bytes, dict[str, str]]:
         from PIL import Image
 
-        drawn, kept = io.BytesIO(), io.BytesIO()
-        self.savefig(drawn, format="png")
-        # The 256 colours that are nearest: a notebook holds its pictures, and a third of the bytes look the same.
-        picture = Image.open(drawn).convert("RGB").quantize(256, dither=Image.Dither.NONE)
-        picture.save(kept, "png", optimize=True)
-        return kept.getvalue(), {"alt": told(self)}
+        full, small = io.BytesIO(), io.BytesIO()
+        self.savefig(full, format="png")
+        # A notebook stores its pictures: with 256 colours they look the same in a third of the bytes.
+        image = Image.open(full).convert("RGB").quantize(256, dither=Image.Dither.NONE)
+        image.save(small, "png", optimize=True)
+        return small.getvalue(), {"alt": alt_text(self)}
 
 
 @dataclass(frozen=True)
@@ -58,57 +58,58 @@ class Track:
     title: str
     values: np.ndarray  # (n,)
     fps: float
-    unit: str  # what the values are and in which unit, for the axis
+    unit: str  # label of the axis: quantity and unit
     colour: str
     events_s: np.ndarray = ()  # dashed lines
 
 
-def told(made: Figure) -> str:
-    """What a figure shows, in words: its title, what is drawn, and of each panel the title and what is over what."""
-    panels = []
-    for axis in filter(lambda axis: axis.get_visible(), made.axes):
-        title = axis.get_title() or axis.get_title(loc="left")
-        drawn = " over ".join(filter(None, (axis.get_ylabel(), axis.get_xlabel())))
-        panels.append(": ".join(filter(None, (title, drawn))))
-    words = "; ".join(filter(None, (made.get_suptitle(), getattr(made, "drawn", ""), *panels)))
-    return words.translate(str.maketrans("", "", "${}"))  # a formula is read as it is written: L^u_recon
-
-
-def figure(width: float = 9, height: float = 3, rows: int = 1, columns: int = 1, drawn: str = "", **options):
-    """A figure of d2m's style, in inches, and its axes (one, or an array of them); `drawn` says what is drawn."""
+def figure(width: float = 9, height: float = 3, rows: int = 1, columns: int = 1, description: str = "", **options):
+    """A figure in d2m's style and its axes (one, or an array of them); sizes in inches, `description` of its marks."""
     from cycler import cycler
 
     with rc_context({**STYLE, "axes.prop_cycle": cycler(color=CYCLE)}):
-        made = Picture(figsize=(width, height), layout="constrained")
-        FigureCanvasAgg(made)
-        made.drawn = drawn
-        return made, made.subplots(rows, columns, **options)
+        picture = Picture(figsize=(width, height), layout="constrained")
+        FigureCanvasAgg(picture)
+        picture.description = description
+        return picture, picture.subplots(rows, columns, **options)
 
 
-def save(made: Figure, folder: Path, name: str) -> Figure:
-    """Save a figure as `folder`/`name`.png, and return it, so that a cell may end in it. Raises `OutputError`."""
+def save(picture: Figure, folder: Path, name: str) -> Figure:
+    """Save a figure as `folder`/`name`.png and return it, so that a cell can end in it. Raises `OutputError`."""
     with replacing(Path(folder) / f"{name}.png") as temporary:
-        made.savefig(temporary, dpi=110)
-    return made
+        picture.savefig(temporary, dpi=110)
+    return picture
+
+
+def alt_text(picture: Figure) -> str:
+    """A figure in words: its title, the description of its marks, and the title and axis labels of each panel."""
+    panels = []
+    for axis in picture.axes:
+        if axis.get_visible():
+            title = axis.get_title() or axis.get_title(loc="left")
+            labels = " over ".join(filter(None, (axis.get_ylabel(), axis.get_xlabel())))
+            panels.append(": ".join(filter(None, (title, labels))))
+    words = "; ".join(filter(None, (picture.get_suptitle(), getattr(picture, "description", ""), *panels)))
+    return words.translate(str.maketrans("", "", "${}"))  # formulas without TeX's marks: L^u_recon
 
 
 def limbs(joints: np.ndarray) -> np.ndarray:
-    """Segments (14, 2, 2) of the limbs of one flat pose (14, 2)."""
+    """Segments (14, 2, 2) of the limbs of one 2D pose (14, 2)."""
     return joints[np.array(pose.LIMBS)]
 
 
 def pose_strip(
     dances: dict[str, np.ndarray], frames, labels, title: str = "", spacing: float = 1.1, view: float = 0.5
 ) -> Picture:
-    """Stick figures at `frames`, one row a dance (T, 14, D), 3D seen from `view` radians to the side of its facing.
+    """Stick figures at `frames`, one row for each dance (T, 14, D); 3D is seen from `view` radians beside the front.
 
-    `labels` stand below the figures, one each: text, or times in seconds.
+    `labels`, one for each frame, are text or times in seconds.
     """
-    size, drawn = (min(14, 0.75 * len(frames) + 1), 1.9 * len(dances) + 0.3), f"{len(frames)} stick figures a row"
-    made, axes = figure(*size, len(dances), 1, drawn=drawn, squeeze=False)
+    width, height = min(14, 0.75 * len(frames) + 1), 1.9 * len(dances) + 0.3
+    picture, axes = figure(width, height, len(dances), 1, f"{len(frames)} stick figures a row", squeeze=False)
     for axis, (name, poses) in zip(axes[:, 0], dances.items(), strict=True):
         for place, frame in enumerate(frames):
-            flat = _flat(np.asarray(poses[frame], dtype=np.float64), view) + np.array([place * spacing, 0])
+            flat = _projected(np.asarray(poses[frame], dtype=np.float64), view) + np.array([place * spacing, 0])
             axis.add_collection(LineCollection(limbs(flat), colors=LIMB_COLOURS, linewidths=2, capstyle="round"))
             axis.plot(*flat[pose.NOSE], "o", color=TRUNK, markersize=5)
         axis.axhline(0, color=CHANCE, linewidth=0.8)
@@ -121,69 +122,63 @@ def pose_strip(
     if not any(isinstance(label, str) for label in labels):
         axes[-1, 0].set_xlabel("time (s)")
     if title:
-        made.suptitle(title)
-    return made
-
-
-def _flat(joints: np.ndarray, view: float) -> np.ndarray:
-    """One pose as a picture (14, 2), its pelvis above 0; in 3D turned to face the viewer, `view` radians aside."""
-    if joints.shape[1] == 2:
-        return joints - (pose.pelvis(joints)[0], 0)
-    angle = pose.yaw(joints[None])[0]
-    centred = joints - pose.pelvis(joints) * (1, 0, 1)
-    return pose.turn(centred, view - angle)[:, :2]
+        picture.suptitle(title)
+    return picture
 
 
 def timeline(tracks: list[Track], span_s: tuple[float, float], title: str = "") -> Figure:
-    """Tracks one above the other on one time axis, the seconds `span_s` of it."""
-    made, axes = figure(
-        11,
-        1.6 * len(tracks) + 0.6,
-        len(tracks),
-        1,
-        "curves over time, events dashed",
-        sharex=True,
-        squeeze=False,
-    )
+    """Tracks one above the other on one time axis that shows the seconds `span_s`."""
+    height, description = 1.6 * len(tracks) + 0.6, "curves over time, events dashed"
+    picture, axes = figure(11, height, len(tracks), 1, description, sharex=True, squeeze=False)
     for axis, track in zip(axes[:, 0], tracks, strict=True):
         times_s = np.arange(len(track.values)) / track.fps
-        near = (times_s >= span_s[0] - 1) & (times_s <= span_s[1] + 1)
+        near = (times_s >= span_s[0] - 1) & (times_s <= span_s[1] + 1)  # the span and a second on either side
         axis.plot(times_s[near], track.values[near], color=track.colour, linewidth=0.9)
-        events_s = np.asarray(track.events_s)
-        axis.vlines(
-            events_s, 0, 1, transform=axis.get_xaxis_transform(), color=track.colour, alpha=0.6, linestyles="--"
-        )
+        across = axis.get_xaxis_transform()  # from the bottom to the top of the panel
+        axis.vlines(np.asarray(track.events_s), 0, 1, transform=across, color=track.colour, alpha=0.6, linestyles="--")
         axis.set_title(track.title, loc="left")
         axis.set_ylabel(track.unit)
     axes[-1, 0].set(xlabel="time (s)", xlim=span_s)
-    made.suptitle(title)
-    return made
+    picture.suptitle(title)
+    return picture
 
 
 def directogram(histogram: np.ndarray, fps: float, kinematic_beats_s, span_s: tuple[float, float]) -> Figure:
-    """Motion by direction (T, bins) in m/s as an image over time, kinematic beats marked."""
-    made, axis = figure(11, 2.6, drawn="an image, brighter where there is more motion")
+    """Motion by direction (T, bins) in m/s as an image over time, with kinematic beats."""
+    picture, axis = figure(11, 2.6, description="an image, brighter where there is more motion")
     extent = (-0.5 / fps, (len(histogram) - 0.5) / fps, -0.5, histogram.shape[1] - 0.5)
     image = axis.imshow(histogram.T, aspect="auto", origin="lower", extent=extent, cmap="cividis")
     axis.vlines(kinematic_beats_s, *axis.get_ylim(), color="white", linestyles="--", linewidth=1)
     axis.set(xlabel="time (s)", ylabel="direction (bin)", xlim=span_s, title="directogram, kinematic beats dashed")
     axis.grid(False)
-    made.colorbar(image, label="motion (m/s)")
-    return made
+    picture.colorbar(image, label="motion (m/s)")
+    return picture
 
 
-def cut(times_s, detected, music_beats_s, units_s, span_s: tuple[float, float]) -> Figure:
-    """How a dance is cut: music beats, anchors (kinematic beats and the divisions between), and units as bars.
+def beats_and_units(anchors_s, detected, music_beats_s, units_s, span_s: tuple[float, float]) -> Figure:
+    """The cut of a dance: music beats, anchors (kinematic beats and divisions between them), and units as bars.
 
-    `units_s` (n, 2) are the begin and end of each unit.
+    `detected` (n,) marks the kinematic beats among `anchors_s` (n,); `units_s` (n, 2) are begin and end of each unit.
     """
-    made, axis = figure(11, 2.6, drawn="rows of ticks over time, and bars below")
-    rows = (("music beats", music_beats_s, MUSIC), ("kinematic beats", times_s[detected], KINEMATIC))
-    rows += (("divisions", times_s[~detected], CHANCE),)
-    for height, (_, events_s, colour) in enumerate(reversed(rows), 1):
+    picture, axis = figure(11, 2.6, description="rows of ticks over time, and bars below")
+    rows = {
+        "divisions": (anchors_s[~detected], CHANCE),
+        "kinematic beats": (anchors_s[detected], KINEMATIC),
+        "music beats": (music_beats_s, MUSIC),
+    }
+    for height, (events_s, colour) in enumerate(rows.values(), 1):
         axis.vlines(events_s, height - 0.4, height + 0.4, color=colour, linewidth=2)
-    for number, (begin, end) in enumerate(units_s):  # a unit lasts four beats: the fifth has room again
+    for number, (begin, end) in enumerate(units_s):  # in four rows, since each unit overlaps the next three
         axis.barh(-0.3 * (number % 4), end - begin, 0.25, begin, color=CYCLE[4 + number // 4 % 2])
-    axis.set_yticks((-0.45, 1, 2, 3), ("units", *(name for name, _, _ in reversed(rows))))
+    axis.set_yticks((-0.45, 1, 2, 3), ("units", *rows))
     axis.set(xlabel="time (s)", xlim=span_s, title="beats of music and dance, and the units between them")
-    return made
+    return picture
+
+
+def _projected(joints: np.ndarray, view: float) -> np.ndarray:
+    """One pose in 2D (14, 2), its pelvis at x = 0; a 3D pose is seen from `view` radians beside the front."""
+    if joints.shape[1] == 2:
+        return joints - (pose.pelvis(joints)[0], 0)
+    angle = pose.yaw(joints[None])[0]
+    centred = joints - pose.pelvis(joints) * (1, 0, 1)
+    return pose.turn(centred, view - angle)[:, :2]

@@ -1,12 +1,11 @@
-"""One picture of a dance at any time: a stick figure on a floor, limbs drawn from far to near.
+"""A dance as a single frame, an mp4 with its music (H.264 and AAC through PyAV), or a GIF.
 
-A camera follows slowly; a disc flashes on the music's beats, and a ribbon of beats and movements runs under a playhead.
-The body ends at its ankles, 9 cm above the floor and its shadow: there is no joint beyond.
+A stick figure on a floor, limbs drawn from far to near, with its shadow. A camera follows slowly; a disc flashes on the
+music's beats, and a ribbon of beats and movements runs under a playhead. The legs end at the ankles, 9 cm above the
+floor, since no joint is lower.
 
-From a dance to files that show it: mp4 with its music (H.264 and AAC through PyAV), GIF, single frames.
-
-Frames are drawn one at a time (see `scene`) and encoded in a second thread, which decodes the song a second at a time,
-so memory does not grow with the song.
+Frames are drawn one at a time and encoded in a second thread, which decodes the song one second at a time, so memory
+does not grow with the song.
 """
 
 import sys
@@ -36,131 +35,20 @@ from d2m.progress import progress
 from d2m.visual.figures import LIMB_COLOURS, MUSIC, TRUNK
 
 CAMERA_M = (4.6, 1.25)  # distance from the dancer, height
-VIEW = 0.45  # radians by which the camera stands aside of the direction first faced
-FLASH_S = 0.12  # of the disc, after a beat
-RIBBON_S = 4.0  # seconds of the song that the ribbon shows
-MOVEMENT = "#E69F00"  # the colour of movements in the ribbon
-TICKS = np.arange(-4, 5) * 0.5  # of the floor's grid, metres about where the camera looks
-
-
-class Scene:
-    """Draws a dance at any time: `picture(time_s)` gives (size, size, 3) uint8, `pixels` the same with an alpha.
-
-    What moves is given to the renderer as paths: through matplotlib's artists a picture takes a third longer.
-    """
-
-    def __init__(self, dance: Dance, size: int = 512):
-        self.dance, self.size = dance, size
-        poses = np.asarray(dance.poses, dtype=np.float64)
-        self.flat = poses.shape[2] == 2
-        # The camera follows the body with the calm of a second; its target is read between frames as joints are.
-        target = gaussian_filter1d(pose.pelvis(poses), dance.fps, axis=0, mode="nearest")
-        self.points = np.concatenate([poses, target[:, None]], axis=1)  # (T, 14 joints and the target, D)
-        self.facing = 0.0 if self.flat else float(np.median(pose.yaw(poses[: max(2, int(2 * dance.fps))])))
-        figure = Figure(figsize=(size / 100, size / 100), dpi=100, facecolor="white")
-        self.canvas = FigureCanvasAgg(figure)
-        room = figure.add_axes((0, 0.09, 1, 0.91), xlim=(-1.5, 1.5), ylim=(-0.35, 2.38))
-        ribbon = figure.add_axes((0, 0, 1, 0.09), xlim=(-0.5, RIBBON_S - 0.5), ylim=(0, 1))
-        name = dance.song.stem if dance.song else "no song"
-        room.text(-1.44, 2.25, f"{dance.style} · {name}", fontsize=9 * size / 512, color=TRUNK, va="center")
-        ribbon.axvline(0, color=TRUNK, linewidth=1.5)
-        for axes in (room, ribbon):
-            axes.set_axis_off()
-        # What never changes, letters above all, is drawn once.
-        self.canvas.draw()
-        self.still = self.canvas.copy_from_bbox(figure.bbox)
-        self.room, self.ribbon = _Sheet(room), _Sheet(ribbon)
-
-    def picture(self, time_s: float) -> np.ndarray:
-        """The frame at `time_s` seconds of the dance (size, size, 3) uint8, until the next is drawn."""
-        return self.pixels(time_s)[..., :3]
-
-    def pixels(self, time_s: float) -> np.ndarray:
-        """The same with the alpha that the canvas has (size, size, 4): it need not be copied to be contiguous."""
-        self.canvas.restore_region(self.still)
-        at = np.clip(time_s * self.dance.fps, 0, len(self.points) - 1)
-        # Four frames about `at` are all that the interpolation reads.
-        first = int(np.clip(np.floor(at) - 1, 0, max(0, len(self.points) - 4)))
-        points = warp.resample(self.points[first : first + 4], [at - first])[0]
-        self._draw_body(points[:-1], points[-1])
-        self._draw_beats(time_s)
-        return np.asarray(self.canvas.buffer_rgba())
-
-    def _draw_body(self, joints: np.ndarray, target: np.ndarray) -> None:
-        pairs, scale = np.array(pose.LIMBS), self.size / 512
-        if self.flat:
-            seen, depth = joints - (target[0], 0.0), np.ones(len(joints))
-        else:
-            floor = self._floor(target)
-            seen, depth = self._project(np.concatenate([joints, joints * (1, 0, 1), floor]), target)
-            seen, shadow, floor = np.split(seen, [len(joints), 2 * len(joints)])
-            self.room.lines(floor.reshape(-1, 2, 2), "#DDDDDD", 1)
-            self.room.lines(shadow[pairs], "#E4E4E4", 5 * scale, "round")
-        distance = depth[pairs].mean(axis=1)
-        for limb in np.argsort(-distance):  # the far limbs first, so that the near ones cover them
-            width = 6.5 * scale / distance[limb] ** 2
-            self.room.lines(seen[pairs[limb]][None], LIMB_COLOURS[limb], width, "round")
-        self.room.disc(seen[pose.NOSE], TRUNK, 11 * scale)
-
-    def _draw_beats(self, time_s: float) -> None:
-        beats, units = self.dance.beats_s, self.dance.units_s
-        since = time_s - beats[max(0, np.searchsorted(beats, time_s + 1e-6, "right") - 1)] if len(beats) else np.inf
-        self.room.disc((1.32, 2.2), MUSIC, 22 * self.size / 512, 1.0 if 0 <= since + 1e-6 < FLASH_S else 0.08)
-        for times_s, (low, high), colour, width in ((beats, (0.3, 0.95), MUSIC, 2), (units, (0, 0.25), MOVEMENT, 5)):
-            shown = times_s[(times_s > time_s - 0.5) & (times_s < time_s + RIBBON_S)] - time_s
-            self.ribbon.lines(np.array([((x, low), (x, high)) for x in shown]), colour, width)
-
-    def _project(self, points: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """World points (..., 3) -> picture (..., 2) in metres at the dancer's distance, and relative depth (...)."""
-        distance, height = CAMERA_M
-        centred = pose.turn(points - target * (1, 0, 1), VIEW - self.facing)
-        depth = np.maximum((distance - centred[..., 2]) / distance, 0.2)
-        across = centred[..., 0] / depth
-        return np.stack([across, height + (centred[..., 1] - height) / depth], axis=-1), depth
-
-    def _floor(self, target: np.ndarray) -> np.ndarray:
-        """Ends (2 * lines, 3) of the lines of the floor's grid, half a metre apart, that stand still in the world."""
-        x, z = (np.round(target[axis] * 2) / 2 + TICKS for axis in (0, 2))
-        along = [((at, 0, z[0]), (at, 0, z[-1])) for at in x]
-        across = [((x[0], 0, at), (x[-1], 0, at)) for at in z]
-        return np.array(along + across).reshape(-1, 3)
-
-
-class _Sheet:
-    """Draws straight onto a figure's pixels, in the coordinates of axes that have been drawn and inside of them."""
-
-    def __init__(self, axes: Axes):
-        self.renderer = axes.figure.canvas.get_renderer()
-        self.place, self.inside = axes.transData.frozen(), axes.bbox.frozen()
-
-    def lines(self, ends: np.ndarray, colour: str, width: float, cap: str = "butt") -> None:
-        """Draw lines from their ends (lines, 2, 2), `width` points wide."""
-        outline = Outline(ends.reshape(-1, 2), [Outline.MOVETO, Outline.LINETO] * len(ends))
-        self.renderer.draw_path(self._pen(colour, width, cap), outline, self.place)
-
-    def disc(self, at: np.ndarray, colour: str, width: float, alpha: float = 1.0) -> None:
-        """Draw a disc, `width` points across."""
-        radius, centre = self.renderer.points_to_pixels(width) / 2, self.place.transform(at)
-        pen = self._pen(colour, 0, "butt", alpha)
-        self.renderer.draw_path(pen, Outline.unit_circle(), Affine2D().scale(radius).translate(*centre), to_rgb(colour))
-
-    def _pen(self, colour: str, width: float, cap: str, alpha: float = 1.0) -> GraphicsContextBase:
-        pen = self.renderer.new_gc()
-        pen.set_foreground(colour)
-        pen.set_alpha(alpha)
-        pen.set_linewidth(width)
-        pen.set_capstyle(cap)
-        pen.set_clip_rectangle(self.inside)
-        return pen
-
-
+VIEW = 0.45  # radians between the camera and the direction that the dancer faces at first
+FLASH_S = 0.12  # duration of the disc's flash after a beat
+RIBBON_S = 4.0  # seconds ahead that the ribbon shows
+PAST_S = 0.5  # and seconds behind
+MOVEMENT = "#E69F00"  # colour of movements in the ribbon
+GRID = np.arange(-4, 5) * 0.5  # lines of the floor's grid, metres from the point that the camera follows
 VIDEO_FPS = 30
-LONGEST_GIF_S = 300.0  # 4000 pictures: 13 MB, and a quarter GB of memory while they are written
-# 10 s with sound take about 400 kB. Against "veryfast" alone a fifth more bytes, in little more than half the time; one
-# thread, because another draws.
+# 10 s with sound take about 400 kB: a fifth more than with "veryfast" alone, in little more than half the time. One
+# thread, since drawing takes another.
 H264 = {"crf": "27", "preset": "veryfast", "threads": "1", "x264-params": "subme=1:bframes=0"}
-AHEAD = 8  # frames that are drawn before they are encoded
-SWITCH_S = 5e-5  # after which a thread that waits for Python's lock gets it
+FAST_AAC = {"aac_coder": "fast"}  # the default coder takes a fifth of the time of the whole video
+QUEUE = 8  # frames drawn before they are encoded, at most
+SWITCH_S = 5e-5  # interval at which threads take turns while a video is made
+LONGEST_GIF_S = 300.0  # 4000 pictures: 13 MB, and a quarter GB of memory while they are written
 
 
 def frame(dance: Dance, time_s: float, size: int = 512) -> np.ndarray:
@@ -173,7 +61,7 @@ def render_video(
 ) -> Path:
     """Write a dance, or the seconds `span_s` of it, as an mp4 with its song, 30 frames a second, and return the path.
 
-    `label` shows progress under that name. Raises `OutputError`, `MediaError` (song), `ParameterError` (span).
+    Progress is shown if it has a `label`. Raises `OutputError`, `MediaError` (song), `ParameterError` (span).
     """
     import av
 
@@ -188,21 +76,15 @@ def render_video(
         replacing(path) as temporary,
         av.open(str(temporary), "w", format="mp4", options={"movflags": "faststart"}) as container,
         ThreadPoolExecutor(1) as encoder,
-        _switching(SWITCH_S),
+        _switch_interval(SWITCH_S),
     ):
-        video = container.add_stream("libx264", rate=VIDEO_FPS, options=H264)
-        video.width = video.height = size - size % 2
-        video.pix_fmt = "yuv420p"
-        track = None
-        if sound is not None:
-            how = {"aac_coder": "fast"}  # the default takes a fifth of the time of the whole video
-            track = container.add_stream("aac", rate=audio.STEREO_RATE, layout="stereo", options=how)
-        images = [_Image(video.width, video.height) for _ in range(AHEAD)]
+        video, track = _add_streams(container, size, sound)
+        images = [_Image(video.width, video.height) for _ in range(QUEUE)]
         pending: deque[Future] = deque()
         for number in progress(range(count), label, count, unit="frame") if label else range(count):
-            if len(pending) == AHEAD:
+            if len(pending) == QUEUE:
                 pending.popleft().result()  # its image is free again
-            image = images[number % AHEAD].show(scene.pixels(begin + number / VIDEO_FPS), number)
+            image = images[number % QUEUE].fill(scene.pixels(begin + number / VIDEO_FPS), number)
             before = pending[-1] if pending else None
             pending.append(encoder.submit(_encode, before, container, video, track, image, sound))
         for encoding in pending:
@@ -213,8 +95,180 @@ def render_video(
     return path
 
 
+def render_gif(
+    dance: Dance, path: Path, span_s: tuple[float, float] | None = None, size: int = 256, fps: float = 12.5
+) -> Path:
+    """Write a dance, or the seconds `span_s` of it, as a GIF that repeats, and return the path.
+
+    Raises `OutputError`, `ParameterError` (a span outside the dance or of more than 5 minutes).
+    """
+    from PIL import Image
+
+    begin, end = _span(dance, span_s)
+    if end - begin > LONGEST_GIF_S:
+        raise ParameterError(
+            f"a GIF of {end - begin:.0f} s is too long",
+            f"at most {LONGEST_GIF_S:.0f} s",
+            "give span_s, or use render_video",
+        )
+    scene = Scene(dance, size)
+    first, *times_s = (begin + n / fps for n in range(max(1, int((end - begin) * fps))))
+    picture = Image.fromarray(scene.picture(first))
+    # One palette for all frames, so that they compress well and do not flicker.
+    palette = picture.quantize(48)
+
+    def indexed(time_s: float) -> Image.Image:
+        return Image.fromarray(scene.picture(time_s)).quantize(palette=palette, dither=Image.Dither.NONE)
+
+    with replacing(path) as temporary:
+        picture.quantize(palette=palette, dither=Image.Dither.NONE).save(
+            temporary,
+            format="GIF",
+            save_all=True,
+            append_images=map(indexed, times_s),  # drawn while they are written, one byte a pixel
+            duration=round(1000 / fps),
+            loop=0,
+            optimize=True,
+        )
+    return path
+
+
+def _span(dance: Dance, span_s: tuple[float, float] | None) -> tuple[float, float]:
+    """Begin and end in seconds of the part of a dance that is shown."""
+    begin, end = span_s or (0.0, dance.duration_s)
+    end = min(end, dance.duration_s)
+    if not 0 <= begin < end:
+        raise ParameterError(f"the span {span_s} is not in the dance", f"0 <= begin < end <= {dance.duration_s:.1f} s")
+    return begin, end
+
+
+class Scene:
+    """Draws a dance at any time.
+
+    Moving parts are passed to the renderer as paths: with matplotlib's artists a picture takes a third longer.
+    """
+
+    def __init__(self, dance: Dance, size: int = 512):
+        self.dance, self.size = dance, size
+        poses = np.asarray(dance.poses, dtype=np.float64)
+        self.flat = poses.shape[2] == 2
+        # The camera follows the pelvis smoothed over a second; its target is interpolated like a joint.
+        target = gaussian_filter1d(pose.pelvis(poses), dance.fps, axis=0, mode="nearest")
+        self.points = np.concatenate([poses, target[:, None]], axis=1)  # (T, 14 joints and the target, D)
+        self.facing = 0.0 if self.flat else float(np.median(pose.yaw(poses[: max(2, int(2 * dance.fps))])))
+        figure = Figure(figsize=(size / 100, size / 100), dpi=100, facecolor="white")
+        self.canvas = FigureCanvasAgg(figure)
+        room = figure.add_axes((0, 0.09, 1, 0.91), xlim=(-1.5, 1.5), ylim=(-0.35, 2.38))
+        ribbon = figure.add_axes((0, 0, 1, 0.09), xlim=(-PAST_S, RIBBON_S - PAST_S), ylim=(0, 1))
+        name = dance.song.stem if dance.song else "no song"
+        room.text(-1.44, 2.25, f"{dance.style} · {name}", fontsize=9 * size / 512, color=TRUNK, va="center")
+        ribbon.axvline(0, color=TRUNK, linewidth=1.5)
+        for axes in (room, ribbon):
+            axes.set_axis_off()
+        # The parts that never change, text above all, are drawn once.
+        self.canvas.draw()
+        self.background = self.canvas.copy_from_bbox(figure.bbox)
+        self.room, self.ribbon = _Pen(room), _Pen(ribbon)
+
+    def picture(self, time_s: float) -> np.ndarray:
+        """The frame at `time_s` seconds of the dance (size, size, 3) uint8: a view that the next frame overwrites."""
+        return self.pixels(time_s)[..., :3]
+
+    def pixels(self, time_s: float) -> np.ndarray:
+        """The same with the canvas's alpha (size, size, 4), which is contiguous without a copy."""
+        self.canvas.restore_region(self.background)
+        at = np.clip(time_s * self.dance.fps, 0, len(self.points) - 1)
+        # The interpolation depends on four frames around `at`.
+        first = int(np.clip(np.floor(at) - 1, 0, max(0, len(self.points) - 4)))
+        points = warp.resample(self.points[first : first + 4], [at - first])[0]
+        self._draw_body(points[:-1], points[-1])
+        self._draw_beats(time_s)
+        return np.asarray(self.canvas.buffer_rgba())
+
+    def _draw_body(self, joints: np.ndarray, target: np.ndarray) -> None:
+        pairs, scale = np.array(pose.LIMBS), self.size / 512
+        if self.flat:
+            body, depth = joints - (target[0], 0.0), np.ones(len(joints))
+        else:
+            points = np.concatenate([joints, joints * (1, 0, 1), self._floor(target)])
+            projected, depth = self._project(points, target)
+            body, shadow, floor = np.split(projected, [len(joints), 2 * len(joints)])
+            self.room.lines(floor.reshape(-1, 2, 2), "#DDDDDD", 1)
+            self.room.lines(shadow[pairs], "#E4E4E4", 5 * scale, "round")
+        distance = depth[pairs].mean(axis=1)
+        for limb in np.argsort(-distance):  # the far limbs first, so that the near ones cover them
+            width = 6.5 * scale / distance[limb] ** 2
+            self.room.lines(body[pairs[limb]][None], LIMB_COLOURS[limb], width, "round")
+        self.room.disc(body[pose.NOSE], TRUNK, 11 * scale)
+
+    def _draw_beats(self, time_s: float) -> None:
+        beats_s, units_s = self.dance.beats_s, self.dance.units_s
+        begun = beats_s[beats_s <= time_s + 1e-6]
+        flashes = len(begun) > 0 and time_s - begun[-1] + 1e-6 < FLASH_S
+        self.room.disc((1.32, 2.2), MUSIC, 22 * self.size / 512, 1.0 if flashes else 0.08)
+        for times_s, (low, high), colour, width in (
+            (beats_s, (0.3, 0.95), MUSIC, 2),
+            (units_s, (0, 0.25), MOVEMENT, 5),
+        ):
+            shown = times_s[(times_s > time_s - PAST_S) & (times_s < time_s + RIBBON_S)] - time_s
+            self.ribbon.lines(np.array([((x, low), (x, high)) for x in shown]), colour, width)
+
+    def _project(self, points: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """World points (..., 3) in the picture (..., 2), in metres at the dancer's distance, and relative depth."""
+        distance, height = CAMERA_M
+        centred = pose.turn(points - target * (1, 0, 1), VIEW - self.facing)
+        depth = np.maximum((distance - centred[..., 2]) / distance, 0.2)
+        across = centred[..., 0] / depth
+        return np.stack([across, height + (centred[..., 1] - height) / depth], axis=-1), depth
+
+    def _floor(self, target: np.ndarray) -> np.ndarray:
+        """Ends (2 * lines, 3) of the lines of the floor's grid near `target`, at every half metre of the world."""
+        x, z = (np.round(target[axis] * 2) / 2 + GRID for axis in (0, 2))
+        along = [((at, 0, z[0]), (at, 0, z[-1])) for at in x]
+        across = [((x[0], 0, at), (x[-1], 0, at)) for at in z]
+        return np.array(along + across).reshape(-1, 3)
+
+
+class _Pen:
+    """Draws on the pixels of axes that have been drawn, in their coordinates and clipped to them."""
+
+    def __init__(self, axes: Axes):
+        self.renderer = axes.figure.canvas.get_renderer()
+        self.to_pixels, self.inside = axes.transData.frozen(), axes.bbox.frozen()
+
+    def lines(self, ends: np.ndarray, colour: str, width: float, cap: str = "butt") -> None:
+        """Draw lines with ends (lines, 2, 2), `width` points wide."""
+        outline = Outline(ends.reshape(-1, 2), [Outline.MOVETO, Outline.LINETO] * len(ends))
+        self.renderer.draw_path(self._context(colour, width, cap), outline, self.to_pixels)
+
+    def disc(self, at: np.ndarray, colour: str, width: float, alpha: float = 1.0) -> None:
+        """Draw a disc, `width` points across."""
+        radius, centre = self.renderer.points_to_pixels(width) / 2, self.to_pixels.transform(at)
+        context, place = self._context(colour, 0, "butt", alpha), Affine2D().scale(radius).translate(*centre)
+        self.renderer.draw_path(context, Outline.unit_circle(), place, to_rgb(colour))
+
+    def _context(self, colour: str, width: float, cap: str, alpha: float = 1.0) -> GraphicsContextBase:
+        context = self.renderer.new_gc()
+        context.set_foreground(colour)
+        context.set_alpha(alpha)
+        context.set_linewidth(width)
+        context.set_capstyle(cap)
+        context.set_clip_rectangle(self.inside)
+        return context
+
+
+def _add_streams(container, size: int, sound):
+    """The streams of pictures and of sound (None without sound) in a container."""
+    video = container.add_stream("libx264", rate=VIDEO_FPS, options=H264)
+    video.width = video.height = size - size % 2
+    video.pix_fmt = "yuv420p"
+    if sound is None:
+        return video, None
+    return video, container.add_stream("aac", rate=audio.STEREO_RATE, layout="stereo", options=FAST_AAC)
+
+
 class _Image:
-    """A picture for the encoder, used again and again: a new one's memory takes longer to get than to fill."""
+    """A picture for the encoder, reused: allocating a new one takes longer than filling it."""
 
     def __init__(self, width: int, height: int):
         import av
@@ -223,17 +277,20 @@ class _Image:
         plane = self.frame.planes[0]
         self.pixels = np.frombuffer(plane, np.uint8).reshape(height, plane.line_size // 4, 4)[:, :width]
 
-    def show(self, pixels: np.ndarray, number: int):
-        """Take a copy of pixels, or the corner of them that fits, as picture `number`."""
+    def fill(self, pixels: np.ndarray, number: int):
+        """Copy `pixels`, cropped to the picture's size, and return the frame as number `number`."""
         self.pixels[:] = pixels[: self.pixels.shape[0], : self.pixels.shape[1]]
-        self.frame.pts, self.frame.time_base = number, Fraction(1, VIDEO_FPS)  # the encoder changes them
+        self.frame.pts, self.frame.time_base = number, Fraction(1, VIDEO_FPS)  # the encoder has changed them
         return self.frame
 
 
 @contextmanager
-def _switching(seconds: float) -> Iterator[None]:
-    """Let threads take turns more often: drawing holds Python's lock all the time, and encoding asks for it often, for
-    moments, so that with Python's own 5 ms the one would wait for the other."""
+def _switch_interval(seconds: float) -> Iterator[None]:
+    """Let threads take turns at this interval while the block runs.
+
+    Drawing holds Python's lock all the time and encoding needs it often but briefly; at Python's default of 5 ms
+    encoding would mostly wait.
+    """
     before = sys.getswitchinterval()
     sys.setswitchinterval(seconds)
     try:
@@ -243,8 +300,10 @@ def _switching(seconds: float) -> Iterator[None]:
 
 
 def _encode(before: Future | None, container, video, track, image, sound) -> None:
-    """Encode one picture, and each second the sound that belongs to it, if the one before could be: FFmpeg crashes if
-    it is asked to go on after a disk is full."""
+    """Encode one picture, and with the first picture of each second that second's sound.
+
+    Raises the error of the picture `before`, since FFmpeg crashes if it is used after an error such as a full disk.
+    """
     import av
 
     if before is not None:
@@ -256,52 +315,6 @@ def _encode(before: Future | None, container, video, track, image, sound) -> Non
     start = number // VIDEO_FPS * audio.STEREO_RATE
     piece = next(sound, None)
     if piece is not None:  # the song has not ended
-        heard = av.AudioFrame.from_ndarray(piece.reshape(1, -1), format="flt", layout="stereo")
-        heard.sample_rate, heard.pts, heard.time_base = audio.STEREO_RATE, start, Fraction(1, audio.STEREO_RATE)
-        container.mux(track.encode(heard))
-
-
-def render_gif(
-    dance: Dance, path: Path, span_s: tuple[float, float] | None = None, size: int = 256, fps: float = 12.5
-) -> Path:
-    """Write a dance, or the seconds `span_s` of it, as a GIF that repeats, and return the path: 5 minutes at most.
-
-    Raises `OutputError`, `ParameterError` (span).
-    """
-    from PIL import Image
-
-    begin, end = _span(dance, span_s)
-    if end - begin > LONGEST_GIF_S:
-        raise ParameterError(
-            f"a GIF of {end - begin:.0f} s is asked for",
-            f"{LONGEST_GIF_S:.0f} s at most",
-            "give span_s, or render_video",
-        )
-    scene = Scene(dance, size)
-    first, *times_s = (begin + n / fps for n in range(max(1, int((end - begin) * fps))))
-    picture = Image.fromarray(scene.picture(first))
-    # One palette for all: frames that share their colours compress well, and do not flicker.
-    palette = picture.quantize(48)
-
-    def indexed(time_s: float) -> Image.Image:
-        return Image.fromarray(scene.picture(time_s)).quantize(palette=palette, dither=Image.Dither.NONE)
-
-    with replacing(path) as temporary:
-        picture.quantize(palette=palette, dither=Image.Dither.NONE).save(
-            temporary,
-            format="GIF",
-            save_all=True,
-            append_images=map(indexed, times_s),  # drawn as they are written: a byte a pixel is kept, not three
-            duration=round(1000 / fps),
-            loop=0,
-            optimize=True,
-        )
-    return path
-
-
-def _span(dance: Dance, span_s: tuple[float, float] | None) -> tuple[float, float]:
-    begin, end = span_s or (0.0, dance.duration_s)
-    end = min(end, dance.duration_s)
-    if not 0 <= begin < end:
-        raise ParameterError(f"the span {span_s} is not in the dance", f"0 <= begin < end <= {dance.duration_s:.1f} s")
-    return begin, end
+        samples = av.AudioFrame.from_ndarray(piece.reshape(1, -1), format="flt", layout="stereo")
+        samples.sample_rate, samples.pts, samples.time_base = audio.STEREO_RATE, start, Fraction(1, audio.STEREO_RATE)
+        container.mux(track.encode(samples))

@@ -83,7 +83,7 @@ def test_bvh_comes_back_to_a_millimetre_and_to_a_reader_that_is_not_ours(tmp_pat
     root = bvhio.readAsHierarchy(str(path))
     root.loadPose(30)
     stands = {joint.Name: np.array(joint.PositionWorld) for joint, *_ in root.layout()}
-    np.testing.assert_allclose([stands[name] for name in skeleton.STANDS], written.poses[30], atol=1e-3)
+    np.testing.assert_allclose([stands[name] for name in skeleton.POSE_JOINTS], written.poses[30], atol=1e-3)
 
 
 def test_a_2d_dance_and_a_body_with_other_bones_have_no_bvh(tmp_path):

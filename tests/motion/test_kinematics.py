@@ -17,13 +17,9 @@ DURATION_S = 42.0  # as in the built-in corpus
 
 @pytest.fixture(scope="module")
 def dances():
-    """(style, poses (T, 14, 3), known beats) of thirty built-in dancers."""
-    made = []
-    for style in songs.STYLES:
-        for seed in UNSEEN:
-            song = songs.song(style, DURATION_S, seed)
-            made.append((style, *dancers.dance(style, song.beats_s, song.metre, DURATION_S, seed)))
-    return made
+    """(style, poses (T, 14, 3), beats) of thirty built-in dancers."""
+    seeds = [(style, seed, songs.song(style, DURATION_S, seed)) for style in songs.STYLES for seed in UNSEEN]
+    return [(style, *dancers.dance(style, song.beats_s, song.metre, DURATION_S, seed)) for style, seed, song in seeds]
 
 
 def body(dimensions: int, seconds: float = 20.0, fps: float = FPS) -> np.ndarray:
@@ -40,36 +36,24 @@ def moved(path: np.ndarray, dimensions: int, fps: float = FPS) -> np.ndarray:
 
 @pytest.mark.parametrize("jitter_m", [0.0, 0.005])  # a good motion capture, a good pose estimate
 @pytest.mark.parametrize("dimensions", [2, 3])
-def test_the_beats_of_dancers_never_seen_are_found(dances, dimensions, jitter_m):
+def test_the_beats_of_unseen_dancers_of_every_style_are_found(dances, dimensions, jitter_m):
     rng = np.random.default_rng(0)
-    scores = []
-    for _, poses, known in dances:
+    scores = {style: [] for style in songs.STYLES}
+    for style, poses, reference_s in dances:
         seen = poses if dimensions == 3 else pose.front_view(poses)
-        found, _ = kinematics.kinematic_beats(seen + rng.normal(0, 1, seen.shape) * jitter_m)
-        scores.append(mir_eval.beat.f_measure(known, found, f_measure_threshold=0.07))
-    assert np.mean(scores) >= 0.9
+        beats_s, _ = kinematics.kinematic_beats(seen + rng.normal(0, 1, seen.shape) * jitter_m)
+        scores[style].append(mir_eval.beat.f_measure(reference_s, beats_s, f_measure_threshold=0.07))
+    assert np.mean([*scores.values()]) >= 0.9
+    # Two styles at 0.95 would leave 0.8 to the third.
+    assert min(np.mean(of_style) for of_style in scores.values()) >= 0.8
 
 
-def test_every_style_has_its_beats_found(dances):
-    found = {style: [] for style in songs.STYLES}
-    for style, poses, known in dances:
-        beats, _ = kinematics.kinematic_beats(poses)
-        found[style].append(mir_eval.beat.f_measure(known, beats, f_measure_threshold=0.07))
-    # The mean of 0.9 must not come from two styles alone: two at 0.95 would leave 0.8 to the third.
-    assert min(np.mean(scores) for scores in found.values()) >= 0.8
-
-
-@pytest.mark.parametrize("jitter_m", [0.0, 0.005])
+@pytest.mark.parametrize(("jitter_m", "speed"), [(0.0, 0.0), (0.005, 0.0), (0.0, 1.2)])  # it stands or walks evenly
 @pytest.mark.parametrize("dimensions", [2, 3])
-def test_a_still_body_has_no_beats(dimensions, jitter_m):
-    poses = body(dimensions) + np.random.default_rng(1).normal(0, 1, (300, 14, dimensions)) * jitter_m
-    times, strength = kinematics.kinematic_beats(poses)
-    assert len(times) == len(strength) == 0
-
-
-@pytest.mark.parametrize("dimensions", [2, 3])
-def test_a_body_that_walks_evenly_has_no_beats(dimensions):
-    assert len(kinematics.kinematic_beats(moved(1.2 * frame_times(300), dimensions))[0]) == 0
+def test_a_body_that_does_not_change_its_motion_has_no_beats(dimensions, jitter_m, speed):
+    jitter = np.random.default_rng(1).normal(0, 1, (300, 14, dimensions)) * jitter_m
+    times_s, strength = kinematics.kinematic_beats(moved(speed * frame_times(300), dimensions) + jitter)
+    assert len(times_s) == len(strength) == 0
 
 
 @pytest.mark.parametrize("fps", [FPS, 30.0, 60.0])
@@ -78,8 +62,8 @@ def test_a_body_that_walks_evenly_has_no_beats(dimensions):
 def test_a_body_that_swings_has_its_beats_at_the_turns(dimensions, to_and_fro_s, fps):
     turns_s = np.arange(0.3, 19.5, to_and_fro_s / 2)
     path = 0.3 * np.cos(2 * np.pi * (frame_times(round(20 * fps), fps) - 0.3) / to_and_fro_s)
-    found, strength = kinematics.kinematic_beats(moved(path, dimensions, fps), fps)
-    inside = found[(found > 1) & (found < 19)]  # a turn at the very ends has no movement on one side
+    beats_s, strength = kinematics.kinematic_beats(moved(path, dimensions, fps), fps)
+    inside = beats_s[(beats_s > 1) & (beats_s < 19)]  # a turn at the very ends has no movement on one side
     np.testing.assert_allclose(inside, turns_s[(turns_s > 1) & (turns_s < 19)], atol=0.5 / FPS)  # half a frame
     assert (strength > 0.5).all()
 
@@ -87,15 +71,18 @@ def test_a_body_that_swings_has_its_beats_at_the_turns(dimensions, to_and_fro_s,
 @pytest.mark.parametrize("dimensions", [2, 3])
 def test_a_body_that_stops_has_a_beat_where_it_stops(dimensions):
     path = np.minimum(1.5 * frame_times(150), 6.0)  # 4 s of walking, then rest
-    found, _ = kinematics.kinematic_beats(moved(path, dimensions))
-    assert found == pytest.approx([4.0], abs=1 / FPS)
+    beats_s, _ = kinematics.kinematic_beats(moved(path, dimensions))
+    assert beats_s == pytest.approx([4.0], abs=1 / FPS)
 
 
-def test_speed_and_direction_are_those_of_the_movement():
-    poses = body(3) + frame_times(300)[:, None, None] * np.array([3.0, 0.0, 4.0])
-    speed, direction = kinematics.joint_motion(poses)
-    np.testing.assert_allclose(speed, 5.0, atol=1e-9)
-    np.testing.assert_allclose(direction, np.broadcast_to([0.6, 0, 0.8], (300, 14, 3)), atol=1e-9)
+@pytest.mark.parametrize("speed", [0.0, 1e-3, 0.4, 5.0])  # a direction is of unit length, however slow, or zero
+def test_speed_and_direction_are_those_of_the_movement(speed):
+    velocity = np.array([0.6, 0.0, 0.8]) * speed
+    speeds, directions = kinematics.joint_motion(body(3) + frame_times(300)[:, None, None] * velocity)
+    np.testing.assert_allclose(speeds, speed, atol=1e-9)
+    np.testing.assert_allclose(
+        directions, np.broadcast_to([0.6, 0, 0.8] if speed else [0.0] * 3, (300, 14, 3)), atol=1e-9
+    )
 
 
 @pytest.mark.parametrize("dimensions", [2, 3])
@@ -107,45 +94,36 @@ def test_the_directogram_holds_all_motion_and_no_more(dimensions):
     np.testing.assert_allclose(histogram.sum(axis=1), speed.mean(axis=1), rtol=1e-9)
 
 
-def test_motion_along_a_direction_of_the_plane_is_in_its_bin():
-    for number in range(8):
-        angle = number * np.pi / 4
-        direction = np.broadcast_to([np.cos(angle), np.sin(angle)], (1, 14, 2))
-        histogram = kinematics.directogram(np.full((1, 14), 2.0), direction)[0]
-        # Its neighbours, 45 degrees away, take cos^4 = 1/4 each: 2/3, 1/6 and 1/6.
-        np.testing.assert_allclose(np.roll(histogram, 1 - number)[:3], [1 / 3, 4 / 3, 1 / 3], atol=1e-9)
+GOLDEN = (1 + np.sqrt(5)) / 2
+PLANE = [(np.cos(angle), np.sin(angle)) for angle in np.arange(8) * np.pi / 4]
+CORNERS = [np.roll([0, a, b * GOLDEN], turn) for turn in range(3) for a in (-1, 1) for b in (-1, 1)]
 
 
-def test_motion_towards_a_corner_of_the_icosahedron_is_in_its_bin():
-    golden = (1 + np.sqrt(5)) / 2
-    corners = [np.roll([0, a, b * golden], turn) for turn in range(3) for a in (-1, 1) for b in (-1, 1)]
-    bins = set()
-    for corner in corners:
-        direction = np.broadcast_to(corner / np.linalg.norm(corner), (1, 14, 3))
-        histogram = kinematics.directogram(np.full((1, 14), 3.6), direction)[0]
-        # The cosine to its five neighbours is 1 / sqrt(5), the fourth power 1 / 25; the other six look away.
-        np.testing.assert_allclose(np.sort(histogram), [0] * 6 + [0.12] * 5 + [3.0], atol=1e-9)
-        bins.add(int(histogram.argmax()))
-    assert bins == set(range(12))
+# Of the neighbours, two at 45 degrees take cos^4 = 1/4 each; five of an icosahedron, of cosine 1 / sqrt(5), 1/25 each.
+@pytest.mark.parametrize(("directions", "shares"), [
+    (PLANE, [0] * 5 + [1 / 6] * 2 + [2 / 3]), (CORNERS, [0] * 6 + [1 / 30] * 5 + [5 / 6]),
+], ids=["plane", "space"])  # fmt: skip
+def test_motion_along_a_direction_is_in_its_bin_and_a_little_in_those_beside_it(directions, shares):
+    bins = []
+    for direction in directions:
+        unit = np.broadcast_to(direction / np.linalg.norm(direction), (1, 14, len(direction)))
+        histogram = kinematics.directogram(np.full((1, 14), 3.6), unit)[0]
+        np.testing.assert_allclose(np.sort(histogram), 3.6 * np.array(shares), atol=1e-9)
+        bins.append(int(histogram.argmax()))
+        if directions is PLANE:
+            np.testing.assert_allclose(np.roll(histogram, 1 - bins[-1])[[0, 2]], 0.6, atol=1e-9)
+    assert sorted(bins) == list(range(len(directions))) and (directions is CORNERS or bins == sorted(bins))
 
 
 @pytest.mark.parametrize("poses", [np.zeros((10, 13, 3)), np.zeros((1, 14, 3)), np.full((10, 14, 2), np.nan)])
 def test_what_is_no_dance_is_refused(poses):
-    with pytest.raises(PoseError, match="the poses"):
+    with pytest.raises(PoseError):
         kinematics.kinematic_beats(poses)
 
 
 @pytest.mark.parametrize("frames", [2, 3, 5])
 def test_a_dance_of_some_frames_has_no_beats_rather_than_an_error(frames):
     assert len(kinematics.kinematic_beats(body(3)[:frames])[0]) == 0
-
-
-@pytest.mark.parametrize("speed", [0.0, 1e-3, 0.4])
-def test_directions_are_of_unit_length_however_slow_the_movement_or_none(speed):
-    poses = body(3) + frame_times(300)[:, None, None] * np.array([0.0, 0.6, 0.8]) * speed
-    expected = [0.0, 0.6, 0.8] if speed else [0.0, 0.0, 0.0]
-    _, direction = kinematics.joint_motion(poses)
-    np.testing.assert_allclose(direction, np.broadcast_to(expected, direction.shape), atol=1e-9)
 
 
 def test_smoothing_is_over_time_and_leaves_each_joint_to_itself():
@@ -174,13 +152,22 @@ def test_the_strength_of_a_start_or_a_stop_is_half_the_speed_over_the_motion_aro
     np.testing.assert_allclose(strength[far], 0, atol=1e-9)
 
 
-def test_a_configuration_that_is_given_is_taken_and_none_is_the_usual_one():
+def test_the_configuration_is_used_and_without_one_the_default():
+    default = kinematics.KinematicBeatConfig()
     walking = moved(np.minimum(1.5 * frame_times(80), 4.0), 3)
-    usual, given = kinematics.KinematicBeatConfig(), replace(kinematics.KinematicBeatConfig(), neighbourhood_s=0.0)
-    np.testing.assert_array_equal(kinematics.beat_strength(walking), kinematics.beat_strength(walking, FPS, usual))
-    # Motion is then that of the frame alone: at the stop half the speed, as much as it changes by.
-    exact = replace(given, smoothing_s=0.0)
+    np.testing.assert_array_equal(kinematics.beat_strength(walking), kinematics.beat_strength(walking, FPS, default))
+    # The average motion is then that of the frame alone: at the stop half the speed, which is also the change.
+    exact = replace(default, neighbourhood_s=0.0, smoothing_s=0.0)
     assert kinematics.beat_strength(walking, FPS, exact)[40] == pytest.approx(0.75 / (0.75 + 0.15), rel=1e-9)
+    rough = moved(1.2 * frame_times(100), 3) + np.random.default_rng(1).normal(0, 0.02, (100, 14, 3))
+    unsmoothed, smoothed = (
+        kinematics.beat_strength(rough, FPS, replace(default, smoothing_s=smoothing_s)).mean()
+        for smoothing_s in (0.0, 0.2)
+    )
+    assert smoothed < 0.5 * unsmoothed
+    swinging, calm = moved(0.3 * np.cos(2 * np.pi * frame_times(150)), 3), replace(default, stillness=0.5)
+    _, strength = kinematics.kinematic_beats(swinging, FPS, calm)
+    assert len(strength) and set(strength) <= set(kinematics.beat_strength(swinging, FPS, calm))
 
 
 def test_a_beat_is_the_top_of_the_parabola_through_its_peak_or_the_middle_of_a_flat_one(monkeypatch):
@@ -188,21 +175,19 @@ def test_a_beat_is_the_top_of_the_parabola_through_its_peak_or_the_middle_of_a_f
     strength = np.maximum(2 - 0.1 * (frames - 10.3) ** 2, 0) + np.maximum(1 - 0.1 * (frames - 29.6) ** 2, 0)
     strength[44:47] = 0.8
     monkeypatch.setattr(kinematics, "beat_strength", lambda poses, fps, config: strength)
-    times_s, found = kinematics.kinematic_beats(body(3, 4.0))
+    times_s, strengths = kinematics.kinematic_beats(body(3, 4.0))
     np.testing.assert_allclose(times_s * FPS, [10.3, 29.6, 45.0], atol=1e-9)
-    np.testing.assert_array_equal(found, strength[[10, 30, 45]])
+    np.testing.assert_array_equal(strengths, strength[[10, 30, 45]])
 
 
 @pytest.mark.parametrize("smoothing_s", [0.0, 0.2])
 def test_poses_of_single_precision_move_as_in_double(smoothing_s):
     poses = np.cumsum(np.random.default_rng(3).normal(0, 0.05, (50, 14, 3)), axis=0).astype(np.float32)
-    for found, expected in zip(
-        kinematics.joint_motion(poses, smoothing_s=smoothing_s),
-        kinematics.joint_motion(poses.astype(np.float64), smoothing_s=smoothing_s),
-        strict=True,
-    ):
-        assert found.dtype == np.float64
-        np.testing.assert_array_equal(found, expected)
+    single = kinematics.joint_motion(poses, smoothing_s=smoothing_s)
+    double = kinematics.joint_motion(poses.astype(np.float64), smoothing_s=smoothing_s)
+    for values, expected in zip(single, double, strict=True):
+        assert values.dtype == np.float64
+        np.testing.assert_array_equal(values, expected)
 
 
 @pytest.mark.parametrize("fps", [30.0, 60.0])
@@ -210,22 +195,6 @@ def test_smoothing_is_in_seconds_at_any_frame_rate(fps):
     step = moved((np.arange(round(4 * fps)) >= 2 * fps).astype(float), 3, fps)  # a metre in no time
     speed, _ = kinematics.joint_motion(step, fps, smoothing_s=0.2)
     assert speed.max() == pytest.approx(1 / (np.sqrt(2 * np.pi) * 0.2), rel=0.02)  # the top of the Gaussian
-
-
-def test_a_configuration_says_how_much_jitter_is_taken_out():
-    walking = moved(1.2 * frame_times(100), 3) + np.random.default_rng(1).normal(0, 0.02, (100, 14, 3))
-    rough, smooth = (
-        kinematics.beat_strength(walking, FPS, replace(kinematics.KinematicBeatConfig(), smoothing_s=smoothing_s))
-        for smoothing_s in (0.0, 0.2)
-    )
-    assert smooth.mean() < 0.5 * rough.mean()
-
-
-def test_beats_have_the_strength_that_the_configuration_gives_them():
-    swinging = moved(0.3 * np.cos(2 * np.pi * frame_times(150)), 3)
-    given = replace(kinematics.KinematicBeatConfig(), stillness=0.5)
-    _, found = kinematics.kinematic_beats(swinging, FPS, given)
-    assert len(found) and set(found) <= set(kinematics.beat_strength(swinging, FPS, given))
 
 
 def test_beats_stand_out_by_a_height_a_prominence_and_a_distance_in_seconds(monkeypatch):

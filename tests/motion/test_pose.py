@@ -23,7 +23,7 @@ def dancer(dimensions: int = 3) -> np.ndarray:
 
 
 def place(poses: np.ndarray, origin: int) -> tuple[np.ndarray, float]:
-    """Where the body stands (x and, in 3D, z) and faces in frame `origin`, as `from_features` wants it."""
+    """Where the body stands (x and, in 3D, z) and faces in frame `origin`, as `from_features` takes it."""
     root = pose.pelvis(poses[origin])
     return root[::2], pose.yaw(poses)[origin] if poses.shape[2] == 3 else 0.0
 
@@ -35,16 +35,11 @@ def test_poses_come_back_from_their_features(dimensions, origin):
     features = pose.to_features(poses, origin)
     assert features.shape == (40, pose.feature_size(dimensions))
     np.testing.assert_allclose(pose.from_features(features, *place(poses, origin)), poses, atol=1e-12)
-
-
-@pytest.mark.parametrize("dimensions", [2, 3])
-def test_features_come_back_from_a_body_put_anywhere(dimensions):
-    features = pose.to_features(dancer(dimensions), 3)
     elsewhere = pose.from_features(features, (-4.0, 5.0), 2.5)
-    np.testing.assert_allclose(pose.to_features(elsewhere, 3), features, atol=1e-12)
+    np.testing.assert_allclose(pose.to_features(elsewhere, origin), features, atol=1e-12)
 
 
-def test_travel_and_facing_are_told_from_where_the_body_stood_and_faced():
+def test_travel_and_facing_are_relative_to_where_the_body_stood_and_faced():
     # It faces +x, walks 2 m ahead and 0.5 m to its left (which is -z), and turns left by a right angle.
     poses = np.stack([pose.turn(BODY, np.pi / 2), pose.turn(BODY, np.pi) + np.array([2.0, 0, -0.5])])
     left_ahead_cos_sin = pose.to_features(poses, 0)[:, :4]
@@ -55,13 +50,15 @@ def test_travel_and_facing_are_told_from_where_the_body_stood_and_faced():
 @pytest.mark.parametrize("dimensions", [2, 3])
 def test_rebase_is_the_features_from_another_origin(dimensions, kind):
     poses = dancer(dimensions)
-    before = np.stack([pose.to_features(poses, 2), pose.to_features(poses[::-1], 2)])  # a batch of two
-    given = before.copy()
-    rebased = pose.rebase(kind(given), 29)
-    wanted = np.stack([pose.to_features(poses, 29), pose.to_features(poses[::-1], 29)])
-    assert type(rebased) is type(kind(before))
-    np.testing.assert_allclose(np.asarray(rebased), wanted, atol=1e-12)
-    np.testing.assert_array_equal(given, before)  # what was given stays
+    before, expected = (
+        np.stack([pose.to_features(poses, origin), pose.to_features(poses[::-1], origin)])  # a batch of two
+        for origin in (2, 29)
+    )
+    features = kind(before.copy())
+    rebased = pose.rebase(features, 29)
+    assert type(rebased) is type(features)
+    np.testing.assert_allclose(np.asarray(rebased), expected, atol=1e-12)
+    np.testing.assert_array_equal(np.asarray(features), before)  # the argument is not changed
 
 
 @pytest.mark.parametrize("dimensions", [2, 3])
@@ -113,27 +110,29 @@ def test_fit_bones_of_tensors_is_that_of_arrays_and_has_gradients_even_without_l
 )
 def test_fill_draws_a_straight_line_and_holds_the_ends(gap, frames):
     poses = np.arange(50.0)[:, None, None] * np.ones((14, 3))  # all coordinates are the frame's number
-    broken, wanted = poses.copy(), poses.copy()
+    broken, expected = poses.copy(), poses.copy()
     broken[gap, pose.R_WRIST, 1] = np.nan  # one coordinate is enough
-    wanted[gap, pose.R_WRIST] = np.array(frames)[:, None]
-    np.testing.assert_allclose(pose.fill(broken), wanted, atol=1e-12)
-    assert np.isnan(broken[gap, pose.R_WRIST, 1]).all()  # what was given stays
+    expected[gap, pose.R_WRIST] = np.array(frames)[:, None]
+    np.testing.assert_allclose(pose.fill(broken), expected, atol=1e-12)
+    assert np.isnan(broken[gap, pose.R_WRIST, 1]).all()  # the argument is not changed
 
 
-@pytest.mark.parametrize("missing", [range(9), range(0, 50, 4), range(50)])  # 9 on end; 26 % of all; all
+@pytest.mark.parametrize("missing", [range(9), range(0, 50, 4), range(50)])  # 9 in a row; 26 % of all; all
 def test_fill_refuses_a_joint_that_is_missing_too_often_and_names_it(missing):
     poses = np.zeros((50, 14, 2))
     poses[list(missing), pose.L_KNEE] = np.nan
-    with pytest.raises(PoseError, match=r"clip\.json miss the left knee .* at most 20% and 8 on end"):
+    with pytest.raises(PoseError, match=r"clip\.json miss the left knee .* 20% and 8"):
         pose.fill(poses, source="clip.json")
 
 
 SHAPES = [(14, 3), (5, 13, 3), (5, 14, 4), (5, 3, 14), (1, 14, 3), (0, 14, 3), (5, 14), (2, 5, 14, 3)]
 
 
-@pytest.mark.parametrize("poses", [*(np.zeros(shape) for shape in SHAPES), "poses", [[1, 2], [3]], None, {"a": 1}])
+@pytest.mark.parametrize("poses", [
+    *(np.zeros(shape) for shape in SHAPES), "poses", [[1, 2], [3]], None, {"a": 1}, np.ones((5, 14, 3), complex),
+])  # fmt: skip
 def test_validate_refuses_what_is_not_poses(poses):
-    with pytest.raises(PoseError, match=r"clip\.npz .*\(T, 14, 2 or 3\)"):
+    with pytest.raises(PoseError, match=r"clip\.npz"):
         pose.validate(poses, "clip.npz")
 
 
@@ -192,11 +191,6 @@ def test_level_takes_out_a_drift_and_leaves_a_leap():
     leap = 0.3 * np.clip(np.sin(2 * np.pi * (times_s - 20)), 0, None) * (np.abs(times_s - 20.25) < 0.25)
     drifted = still.copy()
     drifted[..., 1] += (leap + 0.6 * times_s / 40)[:, None]
-    found = retarget.level(drifted, 30)[:, pose.R_ANKLE, 1] - pose.ANKLE_HEIGHT
+    heights = retarget.level(drifted, 30)[:, pose.R_ANKLE, 1] - pose.ANKLE_HEIGHT
     # The drift of 1.5 cm/s rises by 3 cm in a window of 2 s; at the ends the filters see half of it.
-    np.testing.assert_allclose(found, leap, atol=0.03)
-
-
-def test_complex_numbers_are_no_poses(body_at):
-    with pytest.raises(PoseError, match="the poses are not an array of numbers"):
-        pose.validate(body_at(np.arange(3.0)) + 1j)
+    np.testing.assert_allclose(heights, leap, atol=0.03)

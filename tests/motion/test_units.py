@@ -24,7 +24,7 @@ def swing(at_s: np.ndarray) -> np.ndarray:
 
 
 def reading_error(step_s: float) -> float:
-    """The most by which a swing that is known every `step_s` is misread in between (see test_warp)."""
+    """The most by which a swing sampled every `step_s` is misread in between (see test_warp)."""
     angle = 2 * np.pi / PERIOD_S * step_s
     return AMPLITUDE * (angle**4 / 384 + angle**3 / 24)
 
@@ -82,9 +82,9 @@ def test_steps_inside_a_beat_are_equal_in_time_at_any_frame_rate(fps):
     ("gap", "parts"), [(0.3, 1), (0.5, 1), (0.74, 1), (0.76, 2), (1.0, 2), (1.24, 2), (1.26, 3), (4.0, 8)]
 )
 def test_a_gap_is_divided_into_the_nearest_number_of_music_beats(gap, parts):
-    found = units.anchors([1.0, 1.0 + gap], np.arange(0, 8, 0.5))
-    np.testing.assert_allclose(found.times_s, 1.0 + gap * np.arange(parts + 1) / parts, atol=1e-12)
-    assert found.detected.tolist() == [True, *[False] * (parts - 1), True] and found.detected.dtype == bool
+    anchors = units.anchors([1.0, 1.0 + gap], np.arange(0, 8, 0.5))
+    np.testing.assert_allclose(anchors.times_s, 1.0 + gap * np.arange(parts + 1) / parts, atol=1e-12)
+    assert anchors.detected.tolist() == [True, *[False] * (parts - 1), True] and anchors.detected.dtype == bool
 
 
 def test_the_length_of_a_music_beat_is_the_local_one():
@@ -97,54 +97,49 @@ def test_the_length_of_a_music_beat_is_the_local_one():
 
 def test_seconds_may_be_whole_numbers_of_a_small_type():
     slowing, beats_s = np.r_[np.arange(0, 120, 2), np.arange(120, 240, 4)], np.array([30, 200, 201, 212])
-    found = units.anchors(beats_s.astype(np.uint8), slowing.astype(np.uint8), [1, 1, 2, 1])  # 200 - 201 would be 255
+    anchors = units.anchors(beats_s.astype(np.uint8), slowing.astype(np.uint8), [1, 1, 2, 1])  # 200 - 201 would be 255
     expected = units.anchors(beats_s.astype(float), slowing.astype(float), [1, 1, 2, 1])
-    np.testing.assert_array_equal(found.times_s, expected.times_s)
-    assert 201 in found.times_s and 200 not in found.times_s
+    np.testing.assert_array_equal(anchors.times_s, expected.times_s)
+    assert 201 in anchors.times_s and 200 not in anchors.times_s
 
 
 def test_of_two_beats_as_strong_the_earlier_one_stays_however_many_there_are():
     every_s = np.arange(1.0, 21.0)
     beats_s = np.stack([every_s, every_s + 0.2, every_s + 0.6], axis=1)  # two that are too near, and one alone
-    found = units.anchors(beats_s.ravel(), np.arange(0, 24, 0.5), np.tile([2, 2, 1], 20))
-    np.testing.assert_array_equal(found.times_s, beats_s[:, [0, 2]].ravel())
+    anchors = units.anchors(beats_s.ravel(), np.arange(0, 24, 0.5), np.tile([2, 2, 1], 20))
+    np.testing.assert_array_equal(anchors.times_s, beats_s[:, [0, 2]].ravel())
 
 
-def test_two_beats_just_half_a_music_beat_apart_both_stay():
-    assert units.anchors([1.0, 1.25], np.arange(0, 8, 0.5)).times_s.tolist() == [1.0, 1.25]
+@pytest.mark.parametrize(("beats_s", "strength", "kept_s"), [
+    ([1.0, 1.2, 1.4], None, [1.0, 1.4]), ([1.0, 1.2, 1.4], [1, 2, 1], [1.2]), ([1.0, 1.2, 1.4], [3, 2, 1], [1.0, 1.4]),
+    ([1.0, 1.2, 1.4], [1, 1, 2], [1.0, 1.4]), ([1.0, 1.25], None, [1.0, 1.25]),  # just half a music beat apart
+    ([], None, []), ([1.0], None, [1.0]),
+])  # fmt: skip
+def test_of_two_beats_nearer_than_half_a_music_beat_the_stronger_stays(beats_s, strength, kept_s):
+    anchors = units.anchors(beats_s, np.arange(0, 8, 0.5), strength)
+    assert anchors.times_s.tolist() == kept_s and anchors.detected.tolist() == [True] * len(kept_s)
 
 
-@pytest.mark.parametrize(
-    ("strength", "kept"), [(None, [1.0, 1.4]), ([1, 2, 1], [1.2]), ([3, 2, 1], [1.0, 1.4]), ([1, 1, 2], [1.0, 1.4])]
-)
-def test_of_two_beats_nearer_than_half_a_music_beat_the_stronger_stays(strength, kept):
-    found = units.anchors([1.0, 1.2, 1.4], np.arange(0, 8, 0.5), strength)
-    np.testing.assert_array_equal(found.times_s, kept)
-    assert found.detected.all()
-
-
-@pytest.mark.parametrize("beats_s", [[], [1.0]])
-def test_a_dance_of_one_beat_or_none_has_no_more_anchors(beats_s):
-    found = units.anchors(beats_s, [0.0, 0.5])
-    assert found.times_s.tolist() == beats_s and found.detected.tolist() == [True] * len(beats_s)
+def test_two_music_beats_are_enough_for_the_length_of_a_beat():
+    assert units.anchors([1.0, 2.0], [0.0, 0.5]).times_s.tolist() == [1.0, 1.5, 2.0]
 
 
 @pytest.mark.parametrize("music_beats_s", [[], [1.0]])
 def test_music_without_a_beat_length_is_refused(music_beats_s):
-    with pytest.raises(PoseError, match=f"the music has {len(music_beats_s)} beats; expected two"):
+    with pytest.raises(PoseError, match=f"the music has {len(music_beats_s)} beats"):
         units.anchors([1.0, 2.0], music_beats_s)
 
 
 @pytest.mark.parametrize("length", [1, 2, 3])
 @pytest.mark.parametrize("spare", [-6, -1, 0, 1, 7])
-def test_a_run_needs_one_anchor_before_and_one_after(length, spare):
+def test_a_sequence_needs_one_anchor_before_and_one_after(length, spare):
     count = 4 * length + 2 + spare
     starts = units.cut(count, length)
-    assert len(starts) == max(0, spare + 1)  # one run at every anchor that has the room
+    assert len(starts) == max(0, spare + 1)  # one at every anchor that has the room
     rows = np.arange((count - 1) * 8 + 1)
     cut = units.windows(rows, starts, length)
     assert cut.shape == (len(starts), 2 + 32 * length)  # none of it outside the rows, or this raised
-    np.testing.assert_array_equal(cut[:, 0], (np.arange(len(starts)) + 1) * 8 - 5)  # 5/8 before the run's first beat
+    np.testing.assert_array_equal(cut[:, 0], (np.arange(len(starts)) + 1) * 8 - 5)  # 5/8 before its first beat
 
 
 def test_the_beats_of_a_unit_are_its_frames_3_11_19_and_27():
@@ -156,15 +151,10 @@ def test_the_beats_of_a_unit_are_its_frames_3_11_19_and_27():
         np.testing.assert_allclose(unit[[3, 11, 19, 27]], beats, atol=1e-12)
 
 
-def test_the_lead_of_a_unit_is_the_end_of_the_unit_before():
+def test_the_lead_of_a_unit_is_the_end_of_the_unit_before_and_a_sequence_is_its_units_end_to_end():
     rows = np.arange(18 * 8 + 1)
-    cut = units.windows(rows, units.cut(19))
-    np.testing.assert_array_equal(cut[4:, : units.LEAD], cut[:-4, -units.LEAD :])  # four beats later
-
-
-def test_a_run_is_its_units_end_to_end():
-    rows = np.arange(18 * 8 + 1)
-    single, run = units.windows(rows, units.cut(19)), units.windows(rows, units.cut(19, 3), 3)
-    for number, whole in enumerate(run):
+    single, sequences = units.windows(rows, units.cut(19)), units.windows(rows, units.cut(19, 3), 3)
+    np.testing.assert_array_equal(single[4:, : units.LEAD], single[:-4, -units.LEAD :])  # four beats later
+    for number, whole in enumerate(sequences):
         parts = [single[number], single[number + 4][units.LEAD :], single[number + 8][units.LEAD :]]
         np.testing.assert_array_equal(whole, np.concatenate(parts))

@@ -67,7 +67,7 @@ def test_a_dance_of_any_numbers_comes_back_from_json_to_a_tenth_of_a_millimetre(
 def test_a_body_that_bends_in_any_way_comes_back_from_bvh(places, turns, fps, tmp_path):
     angles = np.zeros((3, len(skeleton.SKELETON), 3))
     angles[1:, TURNING] = turns[1:]  # it stands upright at first, which tells where up is
-    poses = skeleton.body(places, angles)
+    poses = skeleton.from_angles(places, angles)
     written = Dance(poses, np.empty(0), np.empty(0), "zumba", 0, None, fps=fps)
     read, rate = bvh.read(dance_files.write_bvh(written, tmp_path / "a.bvh"))
     np.testing.assert_allclose(read, poses, atol=1e-4)

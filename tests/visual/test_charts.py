@@ -14,11 +14,11 @@ def texts(axis) -> list[str]:
 
 def test_distances_are_densities_beside_chance():
     values = np.concatenate([np.zeros(30), np.full(10, 0.4)])
-    made = charts.distances({"ballet": values, "zumba": np.zeros(5)}, "how far")
-    assert [axis.get_title() for axis in made.axes] == ["ballet", "zumba"]
-    heights = np.array([bar.get_height() for bar in made.axes[0].patches])
+    picture = charts.beat_distances({"ballet": values, "zumba": np.zeros(5)}, "how far")
+    assert [axis.get_title() for axis in picture.axes] == ["ballet", "zumba"]
+    heights = np.array([bar.get_height() for bar in picture.axes[0].patches])
     assert (heights * 0.05).sum() == pytest.approx(1) and sorted(heights[heights > 0]) == pytest.approx([5, 15])
-    assert list(made.axes[0].lines[0].get_ydata()) == [1, 1]
+    assert list(picture.axes[0].lines[0].get_ydata()) == [1, 1]
 
 
 @pytest.mark.parametrize(("groups", "titles", "lines"), [
@@ -27,29 +27,29 @@ def test_distances_are_densities_beside_chance():
 ])  # fmt: skip
 def test_losses_are_drawn_a_panel_a_group(groups, titles, lines):
     history = {name: ([0, 5, 9], [3.0, 2.0, 1.0]) for name in "abc"}
-    made = charts.losses(history, "DU-VAE", groups)
-    shown = [axis for axis in made.axes if axis.get_visible()]
+    picture = charts.losses(history, "DU-VAE", groups)
+    shown = [axis for axis in picture.axes if axis.get_visible()]
     assert [axis.get_title() for axis in shown] == titles and [len(axis.lines) for axis in shown] == lines
     for axis in shown:
         for line in axis.lines:
-            np.testing.assert_array_equal(
-                line.get_data(), history[line.get_label() if line.get_label() in history else "a"]
-            )
+            np.testing.assert_array_equal(line.get_data(), history["a"])  # all are the same
 
 
 def test_losses_are_named_as_the_formulas_of_the_paper_and_read_aloud_without_their_marks():
-    made = charts.losses(
+    picture = charts.losses(
         {name: ([0, 1], [2.0, 1.0]) for name in ("recon^u", "KL^u", "adv^m discriminator", "R1", "swap")}
     )
-    shown = [axis.get_title() for axis in made.axes if axis.get_visible()]
+    shown = [axis.get_title() for axis in picture.axes if axis.get_visible()]
     assert shown == ["$L^u_{recon}$", "$L^u_{KL}$", "$L^m_{adv}$ discriminator", "R1", "swap"]
-    assert "L^u_recon: loss over step; L^u_KL: loss (nats) over step; L^m_adv discriminator: loss" in figures.told(made)
+    assert "L^u_recon: loss over step; L^u_KL: loss (nats) over step; L^m_adv discriminator: loss" in figures.alt_text(
+        picture
+    )
 
 
 def test_confusions_write_their_shares_and_leave_empty_rows_empty():
     matrix = np.array([[0.25, 0.75], [np.nan, np.nan]])
-    made = charts.confusions({"music": matrix, "dance": np.eye(2)}, ("ballet", "zumba"))
-    first, second = made.axes
+    picture = charts.confusion({"music": matrix, "dance": np.eye(2)}, ("ballet", "zumba"))
+    first, second = picture.axes
     assert [text.get_text() for text in first.texts] == ["0.25", "0.75"] and len(second.texts) == 4
     assert texts(first) == ["ballet", "zumba"] and first.get_ylabel() == "true style"
     assert [label.get_text() for label in second.get_xticklabels()] == ["ballet", "zumba"]
@@ -58,9 +58,9 @@ def test_confusions_write_their_shares_and_leave_empty_rows_empty():
 def test_a_projection_is_on_the_principal_components_of_the_first_group():
     rng = np.random.default_rng(0)
     points = rng.normal(size=(50, 4)) * (5.0, 2.0, 0.01, 0.01)
-    labels = {"real": np.arange(50) % 2, "made": np.zeros(3, dtype=int)}
-    made = charts.projection({"real": points, "made": points[:3]}, labels, ("a", "b"))
-    real, composed = ([np.asarray(drawn.get_offsets()) for drawn in axis.collections] for axis in made.axes)
+    labels = {"real": np.arange(50) % 2, "composed": np.zeros(3, dtype=int)}
+    picture = charts.projection({"real": points, "composed": points[:3]}, labels, ("a", "b"))
+    real, composed = ([np.asarray(drawn.get_offsets()) for drawn in axis.collections] for axis in picture.axes)
     assert [len(rows) for rows in real] == [25, 25] and [len(rows) for rows in composed] == [3, 0]
     drawn = np.zeros((50, 2))
     drawn[::2], drawn[1::2] = real
@@ -68,19 +68,20 @@ def test_a_projection_is_on_the_principal_components_of_the_first_group():
     # The first two coordinates carry all but a ten-thousandth of the spread: they are the components, but for signs.
     np.testing.assert_allclose(np.linalg.norm(drawn, axis=1), np.linalg.norm(centred[:, :2], axis=1), atol=0.05)
     np.testing.assert_allclose(composed[0], drawn[:3])  # the same place in either panel
-    assert all(isinstance(found, PathCollection) for found in made.axes[0].collections)
+    assert all(isinstance(points, PathCollection) for points in picture.axes[0].collections)
 
 
 def test_scores_have_a_bar_a_control_with_its_interval():
-    cell = lambda value: {"value": value, "low": value and value - 1, "high": value and value + 2, "n": 3}  # noqa: E731
+    def cell(value, **more):
+        return {"value": value, "low": value and value - 1, "high": value and value + 2, "n": 3, **more}
+
+    controls = {"real": cell(3.0), "random": cell(None), "copy": cell(5.0)}
     table = {
-        "speed, m/s": cell(4.0)
-        | {"better": "like real", "unit": "m/s"}
-        | {"controls": {"real": cell(3.0), "random": cell(None), "copy": cell(5.0)}},
-        "diversity": cell(2.0) | {"better": "higher", "unit": "feature units", "controls": {"real": cell(201.0)}},
+        "speed, m/s": cell(4.0, better="like real", unit="m/s", controls=controls),
+        "diversity": cell(2.0, better="higher", unit="feature units", controls={"real": cell(201.0)}),
     }
-    made = charts.scores(table, list(table), "small")
-    speed, diversity = (axis for axis in made.axes if axis.get_visible())
+    picture = charts.scores(table, list(table), "small")
+    speed, diversity = (axis for axis in picture.axes if axis.get_visible())
     assert (speed.get_title(), speed.get_xlabel()) == ("speed", "m/s (best like real)")
     assert (diversity.get_title(), diversity.get_xlabel()) == ("diversity", "feature units (higher is better)")
     assert texts(speed) == ["ours", "real", "copy"]  # none where there is no value
@@ -89,8 +90,5 @@ def test_scores_have_a_bar_a_control_with_its_interval():
     assert (speed.get_xscale(), diversity.get_xscale()) == ("linear", "log")  # 2 would not be seen beside 201
     (whiskers,) = [drawn for drawn in speed.collections if isinstance(drawn, LineCollection)]
     assert [sorted(segment[:, 0]) for segment in whiskers.get_segments()] == [[3, 6], [2, 5], [4, 7]]
-    assert [to_hex(bar.get_facecolor()).upper() for bar in speed.patches] == [
-        figures.GENERATED,
-        figures.REAL,
-        figures.CHANCE,
-    ]
+    colours = [to_hex(bar.get_facecolor()).upper() for bar in speed.patches]
+    assert colours == [figures.GENERATED, figures.REAL, figures.CHANCE]

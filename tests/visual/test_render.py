@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import sys
 from concurrent.futures import Future
 from dataclasses import replace
@@ -44,17 +45,14 @@ def decoded(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
     """Frames (n, h, w, 3), when each is shown in seconds, sound (m,) from 0 s on, and its rate."""
     with av.open(str(path)) as container:
         frames = [(float(frame.time), frame.to_ndarray(format="rgb24")) for frame in container.decode(video=0)]
-    heard, rate = np.zeros(0), 0
+    sound, rate = np.zeros(0), 0
     with av.open(str(path)) as container:
         for frame in container.decode(audio=0) if container.streams.audio else ():
             rate, first = frame.sample_rate, round(float(frame.time) * frame.sample_rate)
             samples = frame.to_ndarray().mean(axis=0)
-            if first + len(samples) > len(heard):
-                heard = np.pad(heard, (0, first + len(samples) - len(heard)))
-            heard[max(0, first) : first + len(samples)] = samples[
-                max(0, -first) :
-            ]  # what lies before 0 s is not played
-    return np.stack([picture for _, picture in frames]), np.array([time for time, _ in frames]), heard, rate
+            sound = np.pad(sound, (0, max(0, first + len(samples) - len(sound))))
+            sound[max(0, first) : first + len(samples)] = samples[max(0, -first) :]  # before 0 s nothing is played
+    return np.stack([picture for _, picture in frames]), np.array([time for time, _ in frames]), sound, rate
 
 
 @pytest.fixture(scope="module")
@@ -73,9 +71,9 @@ def flashes_s(pictures: np.ndarray, times_s: np.ndarray) -> np.ndarray:
     return times_s[lit & ~np.r_[False, lit[:-1]]]
 
 
-def onsets_s(heard: np.ndarray, rate: float) -> np.ndarray:
+def onsets_s(sound: np.ndarray, rate: float) -> np.ndarray:
     """When a burst begins that follows 100 ms of silence."""
-    loud = np.flatnonzero(np.abs(heard) > 0.2)
+    loud = np.flatnonzero(np.abs(sound) > 0.2)
     return loud[np.diff(loud, prepend=-rate) > 0.1 * rate] / rate
 
 
@@ -92,15 +90,15 @@ def test_a_video_is_h264_and_aac_of_the_size_and_rate_that_is_said(dance, tmp_pa
 
 
 def test_a_video_lasts_as_long_as_the_dance_and_its_sound_as_the_video(video, dance):
-    pictures, times_s, heard, rate = video
+    pictures, times_s, sound, rate = video
     assert abs(len(pictures) - 30 * dance.duration_s) <= 1
     np.testing.assert_allclose(times_s, np.arange(len(pictures)) / 30, atol=1e-4)
-    assert abs(len(heard) / rate - len(pictures) / 30) <= 1 / 30
+    assert abs(len(sound) / rate - len(pictures) / 30) <= 1 / 30
 
 
 def test_the_flash_and_the_click_come_within_a_frame_of_each_other(video):
-    pictures, times_s, heard, rate = video
-    lit, clicked = flashes_s(pictures, times_s), onsets_s(heard, rate)
+    pictures, times_s, sound, rate = video
+    lit, clicked = flashes_s(pictures, times_s), onsets_s(sound, rate)
     assert len(lit) == len(clicked) == len(BEATS_S)
     assert np.abs(lit - clicked).max() <= 1 / 30
     np.testing.assert_allclose(clicked, BEATS_S, atol=0.005)  # the codec's smear before a burst
@@ -113,68 +111,58 @@ def test_a_part_of_a_dance_that_begins_within_its_song_is_in_step_too(dance, tmp
     # The dance begins `start_s` into the song, so its beats come so much earlier.
     later = replace(dance, start_s=start_s, beats_s=BEATS_S - start_s, poses=dance.poses[: 90 - round(15 * start_s)])
     path = render.render_video(later, tmp_path / "part.mp4", SIZE, span_s)
-    pictures, times_s, heard, rate = decoded(path)
+    pictures, times_s, sound, rate = decoded(path)
     end = min(span_s[1], later.duration_s)
     inside = later.beats_s[(later.beats_s > span_s[0]) & (later.beats_s < end)] - span_s[0]
-    assert abs(len(pictures) - 30 * (end - span_s[0])) <= 1 and abs(len(heard) / rate - len(pictures) / 30) <= 1 / 30
-    lit, clicked = flashes_s(pictures, times_s), onsets_s(heard, rate)
+    assert abs(len(pictures) - 30 * (end - span_s[0])) <= 1 and abs(len(sound) / rate - len(pictures) / 30) <= 1 / 30
+    lit, clicked = flashes_s(pictures, times_s), onsets_s(sound, rate)
     assert len(inside) >= 2 and len(lit) == len(clicked) == len(inside)
     assert np.abs(lit - clicked).max() <= 1 / 30 and np.abs(clicked - inside).max() < 0.005
 
 
-class Listening:
-    """In the place of a stream of sound: keeps what is to be encoded, and when it is heard."""
-
-    def __init__(self):
-        self.heard = []
-
-    def encode(self, frame: av.AudioFrame) -> list:
-        self.heard.append((frame.pts, frame.to_ndarray().reshape(-1, 2)))
-        return []
-
-
 def test_what_is_encoded_with_the_pictures_is_the_song_sample_by_sample(write_sound, tmp_path):
-    noise = np.random.default_rng(0).uniform(-0.9, 0.9, (5 * RATE, 2))
-    song = write_sound(tmp_path / "noise.flac", noise, RATE)
-    container = SimpleNamespace(mux=lambda packets: None)
-    video, track = SimpleNamespace(encode=lambda image: []), Listening()
+    song = write_sound(tmp_path / "noise.flac", np.random.default_rng(0).uniform(-0.9, 0.9, (5 * RATE, 2)), RATE)
+    container, video = SimpleNamespace(mux=lambda packets: None), SimpleNamespace(encode=lambda image: [])
+    frames: list[av.AudioFrame] = []
+    track = SimpleNamespace(encode=frames.append)
     sound = audio.stream_stereo(song, 1000, round(3.5 * RATE))
     for number in range(105):  # 3.5 s
         render._encode(None, container, video, track, SimpleNamespace(pts=number), sound)
-    assert [pts for pts, _ in track.heard] == [0, RATE, 2 * RATE, 3 * RATE]
-    heard = np.concatenate([samples for _, samples in track.heard])
-    np.testing.assert_array_equal(heard, audio._decode(song, RATE, 2)[1000 : 1000 + round(3.5 * RATE)])
+    assert [frame.pts for frame in frames] == [0, RATE, 2 * RATE, 3 * RATE]
+    samples = np.concatenate([frame.to_ndarray().reshape(-1, 2) for frame in frames])
+    np.testing.assert_array_equal(samples, audio._decode(song, RATE, 2)[1000 : 1000 + round(3.5 * RATE)])
 
 
 def test_nothing_is_encoded_after_a_picture_that_could_not_be():
-    failed, asked = Future(), []
+    failed, encoded = Future(), []
     failed.set_exception(OSError("the disk is full"))
     with pytest.raises(OSError, match="the disk is full"):
-        render._encode(failed, None, SimpleNamespace(encode=asked.append), None, SimpleNamespace(pts=1), None)
-    assert not asked
+        render._encode(failed, None, SimpleNamespace(encode=encoded.append), None, SimpleNamespace(pts=1), None)
+    assert not encoded
 
 
-def test_threads_take_turns_as_before_once_a_video_is_made(dance, tmp_path):
+def test_threads_take_turns_as_before_once_a_video_is_finished_or_has_failed(dance, tmp_path):
     before = sys.getswitchinterval()
-    with pytest.raises(MediaError):
+    with pytest.raises(MediaError, match=r"gone\.mp3"):
         render.render_video(replace(dance, song=tmp_path / "gone.mp3"), tmp_path / "dance.mp4", SIZE, (0, 1))
+    assert sys.getswitchinterval() == before and not list(tmp_path.iterdir())
     render.render_video(dance, tmp_path / "dance.mp4", SIZE, (0, 1))
     assert sys.getswitchinterval() == before
 
 
-def test_a_song_is_not_held_in_memory_while_its_video_is_made(dance, write_sound, tmp_path, monkeypatch):
+def test_a_song_is_not_held_in_memory_while_its_video_is_encoded(dance, tmp_path, monkeypatch):
     monkeypatch.setattr(audio, "_decode", None)
     path = render.render_video(dance, tmp_path / "dance.mp4", SIZE, (0, 2))
     assert len(decoded(path)[2]) / RATE == pytest.approx(2, abs=1 / 30)
 
 
-def test_a_song_that_is_damaged_later_on_leaves_no_video(dance, write_sound, tmp_path, monkeypatch):
+def test_a_song_that_is_damaged_later_on_leaves_no_video(dance, write_sound, tmp_path):
     song = write_sound(tmp_path / "half.mp3", np.random.default_rng(0).uniform(-0.5, 0.5, 12 * RATE), RATE)
     song.write_bytes(song.read_bytes()[: song.stat().st_size // 4])
     long = replace(dance, song=song, poses=np.repeat(dance.poses, 2, axis=0))
     with pytest.raises(MediaError, match=r"half\.mp3 ends after"):
-        render.render_video(long, tmp_path / "made" / "dance.mp4", SIZE)
-    assert not list((tmp_path / "made").iterdir())
+        render.render_video(long, tmp_path / "new" / "dance.mp4", SIZE)
+    assert not list((tmp_path / "new").iterdir())
 
 
 def test_a_dance_without_a_song_has_no_sound(dance, tmp_path):
@@ -183,11 +171,10 @@ def test_a_dance_without_a_song_has_no_sound(dance, tmp_path):
         assert not container.streams.audio and len(container.streams.video) == 1
 
 
-def test_a_song_that_ends_before_its_dance_leaves_silence(dance, clicks, tmp_path):
-    pictures, _, heard, rate = decoded(
-        render.render_video(replace(dance, start_s=4.0), tmp_path / "long.mp4", SIZE, (0, 4))
-    )
-    assert len(pictures) == 120 and len(heard) / rate == pytest.approx(2.0, abs=0.05)
+def test_a_song_that_ends_before_its_dance_leaves_silence(dance, tmp_path):
+    path = render.render_video(replace(dance, start_s=4.0), tmp_path / "long.mp4", SIZE, (0, 4))
+    pictures, _, sound, rate = decoded(path)
+    assert len(pictures) == 120 and len(sound) / rate == pytest.approx(2.0, abs=0.05)
 
 
 @pytest.mark.parametrize("size", [65, 99, 201])
@@ -214,7 +201,7 @@ def test_a_gif_is_of_the_whole_dance_where_no_span_is_given_and_of_no_endless_on
     with Image.open(render.render_gif(dance, tmp_path / "dance.gif", size=SIZE, fps=5.0)) as gif:
         assert gif.n_frames == 30  # 6 s
     monkeypatch.setattr(render, "LONGEST_GIF_S", 5.0)
-    with pytest.raises(ParameterError, match=r"a GIF of 6 s is asked for; expected 5 s at most; give span_s"):
+    with pytest.raises(ParameterError, match=r"6 s .* at most 5 s; give span_s"):
         render.render_gif(dance, tmp_path / "long.gif", size=SIZE)
     assert [path.name for path in tmp_path.iterdir()] == ["dance.gif"]
 
@@ -222,23 +209,15 @@ def test_a_gif_is_of_the_whole_dance_where_no_span_is_given_and_of_no_endless_on
 @pytest.mark.parametrize("span_s", [(3.0, 3.0), (-1.0, 2.0), (6.0, 7.0), (4.0, 3.0)])
 @pytest.mark.parametrize("make", [render.render_video, render.render_gif])
 def test_a_span_outside_the_dance_is_refused(dance, tmp_path, make, span_s):
-    with pytest.raises(
-        ParameterError, match=r"the span \(.*\) is not in the dance; expected 0 <= begin < end <= 6\.0 s"
-    ):
+    with pytest.raises(ParameterError, match=rf"{re.escape(str(span_s))} .*0 <= begin < end <= 6\.0 s"):
         make(dance, tmp_path / "out", span_s=span_s)
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_song_that_is_gone_is_refused_by_name(dance, tmp_path):
-    with pytest.raises(MediaError, match=r"there is no file .*gone\.mp3"):
-        render.render_video(replace(dance, song=tmp_path / "gone.mp3"), tmp_path / "out.mp4", SIZE)
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("make", [render.render_video, render.render_gif])
 def test_a_place_that_is_no_folder_is_refused(dance, tmp_path, make):
     (tmp_path / "file").write_text("not a folder")
-    with pytest.raises(OutputError, match=r"the folder .*file cannot be made"):
+    with pytest.raises(OutputError, match=str(tmp_path / "file")):
         make(dance, tmp_path / "file" / "dance.mp4", span_s=(0, 0.2), size=SIZE)
 
 
@@ -253,6 +232,6 @@ def test_a_full_disk_leaves_the_earlier_file_and_no_other(dance, tmp_path, make,
     path = tmp_path / "dance.mp4"
     path.write_text("an earlier dance")
     monkeypatch.setattr(writing, full)
-    with pytest.raises(OutputError, match=r"dance\.mp4 cannot be written \(No space left"):
+    with pytest.raises(OutputError, match=r"dance\.mp4 .*No space left"):
         make(dance, path, span_s=(0, 0.2), size=SIZE)
     assert path.read_text() == "an earlier dance" and list(tmp_path.iterdir()) == [path]

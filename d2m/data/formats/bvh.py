@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from d2m.errors import PoseError
 from d2m.motion import bvh, pose
-from d2m.motion.skeleton import Joint, ancestry, forward
+from d2m.motion.skeleton import Joint, ancestry, forward_kinematics
 
 AT_ONCE = 4096  # frames whose joints are computed together: bounds the memory
 
@@ -82,7 +82,7 @@ def _forward(joints: list[Joint], values: np.ndarray, wanted: list[int]) -> tupl
         rotations[number] = (
             Rotation.from_euler(order, own[:, turns], degrees=True) if turns else Rotation.identity(len(values))
         )
-    return forward(joints, offsets, rotations)
+    return forward_kinematics(joints, offsets, rotations)
 
 
 def _named(joints: list[Joint], path: Path) -> dict[str, int]:

@@ -55,7 +55,7 @@ def poses() -> np.ndarray:
 
 def motion(poses: np.ndarray) -> np.ndarray:
     """The values of the channels of `ik.SKELETON`."""
-    place, angles = skeleton.solve(poses)
+    place, angles = skeleton.to_angles(poses)
     return np.concatenate([place, angles.reshape(len(poses), -1)], axis=1)
 
 
@@ -86,7 +86,7 @@ def test_an_independent_reader_puts_every_joint_where_it_was(tmp_path, poses):
     for frame in (0, 17, 59):
         root.loadPose(frame)
         stands = {joint.Name: np.array(joint.PositionWorld) for joint, *_ in root.layout()}
-        found = np.stack([stands[name] for name in skeleton.STANDS])
+        found = np.stack([stands[name] for name in skeleton.POSE_JOINTS])
         np.testing.assert_allclose(found, poses[frame], atol=1e-4)
 
 
@@ -174,7 +174,7 @@ def test_any_order_of_channels_is_understood(tmp_path, poses, order):
 def test_position_channels_of_a_joint_stand_in_place_of_its_offset(tmp_path, poses):
     values, number = motion(poses), skeleton.NUMBERS["LeftForeArm"]
     joints = list(skeleton.SKELETON)
-    joints[number] = replace(joints[number], channels=(*skeleton.ROOT,), offset=(9.0, 9.0, 9.0))
+    joints[number] = replace(joints[number], channels=(*skeleton.ROOT_CHANNELS,), offset=(9.0, 9.0, 9.0))
     at = 3 + 3 * number
     offset = np.tile(skeleton.SKELETON[number].offset, (len(values), 1))
     path = written(tmp_path / "a.bvh", joints, np.concatenate([values[:, :at], offset, values[:, at:]], axis=1))
