@@ -60,7 +60,7 @@ def test_every_control_stands_beside_our_dances_with_as_many_dances_as_it_has(ti
     }
     # Every style of the small corpus has an unseen song, so that none is danced to as seen; variants come as `more`.
     shown = set(run_evaluation.OF_DANCES) | set(run_evaluation.OF_SETS) | set(run_evaluation.PLOTTED)
-    assert shown - {"seen", *VARIANTS} <= set(measured.others) and dance_sets.seen_dances(tiny_run) == []
+    assert shown - {"seen", *VARIANTS} <= set(measured.others) and dance_sets.training_song_dances(tiny_run) == []
 
 
 def test_every_song_is_asked_for_the_styles_that_it_is_not(tiny_run, measured):
@@ -68,7 +68,7 @@ def test_every_song_is_asked_for_the_styles_that_it_is_not(tiny_run, measured):
     asked = {(sample.song, sample.style) for sample in measured.others["asked"]}
     assert asked == {(song, style) for song, own in songs.items() for style in tiny_run.corpus.styles if style != own}
     made = generate.dance_to(
-        tiny_run.dancer, dance_sets.heard_in(tiny_run, "test")["zumba_02"][1], None, tiny_run.seed, "ballet"
+        tiny_run.dancer, dance_sets.split_music(tiny_run, "test")["zumba_02"][1], None, tiny_run.seed, "ballet"
     )[0]
     (kept,) = [s for s in measured.others["asked"] if (s.song, s.style) == ("zumba_02", "ballet")]
     np.testing.assert_array_equal(kept.poses, made.poses)
@@ -78,7 +78,7 @@ def test_styles_without_an_unseen_song_are_danced_to_and_told_apart(tiny_run):
     known = replace(tiny_run)
     entries = tuple(e for e in tiny_run.corpus.entries if (e.style, e.split) != ("zumba", "test"))
     known.__dict__.update(tiny_run.__dict__ | {"corpus": replace(tiny_run.corpus, entries=entries)})
-    seen = dance_sets.seen_dances(known)
+    seen = dance_sets.training_song_dances(known)
     assert [(d.style, str(d.song)) for d in seen] == [
         (e.style, e.name) for e in tiny_run.corpus.split("train") if e.style == "zumba"
     ]
@@ -116,7 +116,7 @@ def test_the_comparison_repeats(tiny_run, table):
 
 
 def test_given_dances_are_measured_as_ours_are_and_without_compositions(tiny_run, measured):
-    ours = dance_sets.our_dances(tiny_run, tiny_run.dancer, 2)
+    ours = dance_sets.generated_dances(tiny_run, tiny_run.dancer, 2)
     given = run_evaluation.compare(tiny_run, dances=ours)
     assert set(given.others) == OF_MODEL_FREE
     for one, other in zip(given.ours, measured.ours, strict=True):
@@ -173,15 +173,15 @@ def test_the_predict_style_names_the_style_that_most_of_a_dance_speaks_for(tiny_
 
 
 def test_ours_are_dances_of_following_seeds_to_each_song_with_the_songs_style(tiny_run):
-    ours = dance_sets.our_dances(tiny_run, tiny_run.dancer, 2)
+    ours = dance_sets.generated_dances(tiny_run, tiny_run.dancer, 2)
     expected = [(entry.name, entry.style, seed) for entry in tiny_run.corpus.split("test") for seed in (3, 4)]
     assert [(str(dance.song), dance.style, dance.seed) for dance in ours] == expected
-    one = dance_sets.our_dances(tiny_run, tiny_run.dancer, 1, "train")
+    one = dance_sets.generated_dances(tiny_run, tiny_run.dancer, 1, "train")
     assert [str(dance.song) for dance in one] == [entry.name for entry in tiny_run.corpus.split("train")]
 
 
 def test_real_dances_have_their_songs_beats_and_seams_where_movements_of_ours_would_begin(tiny_run, real):
-    ours = dance_sets.our_dances(tiny_run, tiny_run.dancer, 1)
+    ours = dance_sets.generated_dances(tiny_run, tiny_run.dancer, 1)
     for entry, dance, made in zip(tiny_run.corpus.split("test"), real, ours, strict=True):
         assert str(dance.song) == str(made.song) == entry.name and dance.style == made.style == entry.style
         np.testing.assert_array_equal(dance.poses, tiny_run.corpus.load(entry)["poses"])
@@ -318,7 +318,7 @@ def test_a_split_of_nothing_has_neither_dances_nor_songs(tiny_run):
     alone = replace(tiny_run)
     entries = tuple(entry for entry in tiny_run.corpus.entries if entry.split != "test")
     alone.__dict__["corpus"] = corpus.Corpus("alone", tiny_run.corpus.folder, tiny_run.corpus.styles, entries, ())
-    assert dance_sets.real_dances(alone, "test") == [] and dance_sets.heard_in(alone, "test") == {}
+    assert dance_sets.real_dances(alone, "test") == [] and dance_sets.split_music(alone, "test") == {}
 
 
 def test_a_part_in_which_nothing_can_be_measured_is_left_out_of_the_drift(tiny_run, measured, body_at):
