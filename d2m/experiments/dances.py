@@ -1,23 +1,18 @@
-"""Other ways to fill a dance with movements: what the MM-GAN's compositions must be compared with.
+"""The dances of an evaluation: d2m's own, real ones, those of baselines and of a user's folder.
+
+Compositions: what replaces the MM-GAN's z_mov, chained and warped as d2m's own dances are, one dance a song.
 
     prior        z_mov drawn from N(0, I)
-    codes        z_mov of real training units of all styles, shuffled
-    style_codes  z_mov of real training units of the song's style, shuffled
-    runs         {z_mov} of real training runs of the song's style, run after run: what the DU-VAE alone can do
-    pasted       real training units of the song's style end to end, seams and all: not even the DU-VAE
-    untrained    both models before training: random weights, what is linear in them too
+    codes        z_mov of random training units of all styles
+    style_codes  z_mov of random training units of the song's style
+    phrases      z_mov of random training phrases of the song's style: what the DU-VAE alone can do
+    pasted       random training units of the song's style end to end, without the DU-VAE
+    untrained    d2m with the weights it had before training
 
-All are chained and put on the beats as d2m's own dances are, one dance to a song.
-
-Anyone's dances, read from a folder to be measured: each checked, and refused by its file.
-
-Baselines: what a user would do without d2m. Each gives one dance to every test song of a run.
-
-random_dance    a real training dance of the song's style
-nearest_music   the real dance of the training song that sounds most alike
-lstm_dance      what an LSTM makes of the music's features, frame by frame (see `lstm`)
+Baselines, without d2m: a random training dance of the style, the dance to the most similar training song, an LSTM.
 """
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,7 +31,6 @@ from d2m.metrics import controls
 from d2m.models.gan import MMGAN
 from d2m.models.vae import DUVAE
 from d2m.motion.dance import Dance, read_npz, stem_ending
-from d2m.music import analysis
 from d2m.music import beats as music_beats
 from d2m.music.analysis import Music
 
@@ -45,18 +39,18 @@ NAMES = (*CODES, "pasted", "untrained")
 
 
 def compositions(experiment: Experiment, songs: dict[str, tuple[str, Music]]) -> dict[str, list[Dance]]:
-    """The dances of every one of `NAMES` to `songs`: {name: (style, music)}."""
-    made = {name: [_composed(experiment, name, song, *songs[song]) for song in songs] for name in (*CODES, "pasted")}
-    fresh = untrained(experiment)
-    made["untrained"] = [
-        replace(generate.dance_to(fresh, heard, Path(song), experiment.seed)[0], style=style)
-        for song, (style, heard) in songs.items()
+    """A dance of each composition in `NAMES` to each of `songs`, {name: (style, music)}."""
+    dances = {name: [_composed(experiment, name, song, *songs[song]) for song in songs] for name in (*CODES, "pasted")}
+    dancer = untrained(experiment)
+    dances["untrained"] = [
+        replace(generate.dance_to(dancer, music, Path(song), experiment.seed)[0], style=style)
+        for song, (style, music) in songs.items()
     ]
-    return made
+    return dances
 
 
 def untrained(experiment: Experiment) -> Dancer:
-    """The dancer of the run with networks as they were before training; statistics and repertoire are kept."""
+    """The dancer of the run with the weights from before training, but its statistics and repertoire."""
     trained = experiment.mmgan
     torch.manual_seed(experiment.seed)
     fresh = MMGAN(trained.config, DUVAE(trained.vae.config)).eval()
@@ -87,21 +81,22 @@ def _codes(experiment: Experiment, name: str, style: str, count: int, generator:
     if name == "prior":
         return torch.randn(count, mmgan.config.movement_size, generator=generator)
     if name == "phrases":
-        drawn = _of_style(experiment, data.phrase_styles, style, -(-count // mmgan.config.phrase), generator)
+        phrases = math.ceil(count / mmgan.config.phrase)
+        drawn = _of_style(experiment, data.phrase_styles, style, phrases, generator)
         return mmgan.movements(data.phrases(drawn)[0]).flatten(0, 1)[:count]
     drawn = _of_style(experiment, data.unit_styles, "" if name == "codes" else style, count, generator)
     return mmgan.vae.encode_movement(data.units(drawn))[0]
 
 
 def _pasted(experiment: Experiment, style: str, count: int, generator: torch.Generator) -> np.ndarray:
-    """Real units end to end in beat time (LEAD + 32 * count, 14, D)."""
+    """Random training units of a style end to end, in beat time: (LEAD + 32 * count, 14, D)."""
     data = experiment.dances("train")
     drawn = _of_style(experiment, data.unit_styles, style, count, generator)
     return generate.place(data.units(drawn).double().numpy())
 
 
 def _of_style(experiment: Experiment, styles: torch.Tensor, style: str, count: int, generator) -> torch.Tensor:
-    """`count` indices into `styles`, of those of `style` ("": of any), drawn with replacement."""
+    """`count` random indices of `style` ("": of any style) into `styles`, drawn with replacement."""
     members = torch.arange(len(styles))
     if style:
         members = torch.nonzero(styles == experiment.corpus.styles.index(style))[:, 0]
@@ -109,12 +104,12 @@ def _of_style(experiment: Experiment, styles: torch.Tensor, style: str, count: i
 
 
 def read_dances(experiment: Experiment, folder: str) -> list[Dance] | None:
-    """Anyone's dances: the npz files of a folder, in the format of `export`; None for "".
+    """The dances in a folder of npz files as `motion.dance.write_npz` writes them; None for "".
 
-    `song` is "given/" and the file's name without style and seed: a song of the corpus that has the same name has
-    beats of its own. Raises `PoseError` that names the file and the rule: no file, a file that is no dance, another
-    frame rate or number of dimensions than the run's, a style that the corpus has not, fewer than two beats while it is
-    danced, other beats than another dance to its song.
+    `song` is "given/" and the file's name without style and seed, since a song of the corpus with the same name has its
+    own beats. Raises `PoseError` that names the file and the rule: an empty folder, a damaged file, a frame rate or
+    dimensions unlike the run's, a style that the corpus lacks, fewer than two beats within the dance, or beats unlike
+    those of another dance to the same song.
     """
     if not folder:
         return None
@@ -132,107 +127,112 @@ def read_dances(experiment: Experiment, folder: str) -> list[Dance] | None:
 
 
 def _read(experiment: Experiment, path: Path, beats_of: dict[str, np.ndarray]) -> Dance:
-    """One dance; `beats_of` are the beats of the songs of those before it, to which its own are added."""
+    """One dance, checked; `beats_of` holds the beats of each song so far and gains those of this one."""
     dance, dimensions, styles = read_npz(path), experiment.preset.vae.dimensions, experiment.corpus.styles
     song = f"given/{path.stem.removesuffix(stem_ending(dance.style, dance.seed))}"
-    same = np.array_equal(beats_of.setdefault(song, dance.beats_s), dance.beats_s)
-    danced = len(within(dance.beats_s, 0.0, dance.duration_s))
+    same_beats = np.array_equal(beats_of.setdefault(song, dance.beats_s), dance.beats_s)
+    beats = len(within(dance.beats_s, 0.0, dance.duration_s))
     rules = (
         (dance.fps == FPS, f"has {dance.fps:g} frames a second", f"{FPS:g}"),
-        (dance.poses.shape[2] == dimensions, f"is {dance.poses.shape[2]}D", f"{dimensions}D, as the preset is"),
+        (dance.poses.shape[2] == dimensions, f"is {dance.poses.shape[2]}D", f"{dimensions}D, as in the preset"),
         (dance.style in styles, f"has the style {dance.style!r}", f"one of {', '.join(styles)}"),
-        (danced > 1, f"has {danced} beats in beats_s while it is danced", "two at least"),
-        (same, "has other beats than another dance to its song",
-         "another name (or folder) where a song is danced in part, or in another tempo"),
+        (beats > 1, f"has {beats} beats in beats_s within the dance", "at least two"),
+        (same_beats, "has other beats than another dance to its song",
+         "another name (or folder) for a part of a song, or another tempo"),
     )  # fmt: skip
-    for kept, problem, expected in rules:
-        if not kept:
+    for satisfied, problem, expected in rules:
+        if not satisfied:
             raise PoseError(f"{path} {problem}", expected)
     return replace(dance, song=Path(song))
 
 
 def nearest_music(experiment: Experiment) -> list[Dance]:
-    """To each test song the dance of the training song whose features are nearest.
+    """Baseline: for each test song the real dance of the training song with the nearest features.
 
-    A song is the mean and the deviation of its 28 features, each standardised over the training songs.
+    A song is described by the mean and deviation of its 28 features, each standardised over the training songs.
     """
     train = real_dances(experiment, "train")
-    described = {
-        split: np.stack([_of_song(heard.features) for _, heard in heard_in(experiment, split).values()])
+    descriptions = {
+        split: np.stack([_description(music.features) for _, music in split_music(experiment, split).values()])
         for split in ("train", "test")
     }
-    mean, deviation = described["train"].mean(axis=0), described["train"].std(axis=0) + 1e-9
-    known, asked = ((described[split] - mean) / deviation for split in ("train", "test"))
-    nearest = np.linalg.norm(asked[:, None] - known[None], axis=-1).argmin(axis=1)
+    mean, deviation = descriptions["train"].mean(axis=0), descriptions["train"].std(axis=0) + 1e-9
+    train_songs, test_songs = ((descriptions[split] - mean) / deviation for split in ("train", "test"))
+    nearest = np.linalg.norm(test_songs[:, None] - train_songs[None], axis=-1).argmin(axis=1)
     dances = real_dances(experiment, "test")
     return [controls.danced_to(train[index], dance) for index, dance in zip(nearest, dances, strict=True)]
 
 
 def random_dance(experiment: Experiment) -> list[Dance]:
-    """To each test song a training dance of its style."""
+    """Baseline: for each test song a random training dance of its style."""
     return controls.copies(real_dances(experiment, "test"), real_dances(experiment, "train"), experiment.seed)
 
 
 def lstm_dance(experiment: Experiment) -> list[Dance]:
-    """To each test song the dance that the LSTM makes of its features."""
-    heard = heard_in(experiment, "test")
-    made = {name: experiment.lstm.dance(music.features) for name, (_, music) in heard.items()}
-    return [replace(dance, poses=made[str(dance.song)]) for dance in real_dances(experiment, "test")]
+    """Baseline: for each test song the dance of an LSTM from music to poses, see `models.lstm`."""
+    songs = split_music(experiment, "test")
+    poses = {name: experiment.lstm.dance(music.features) for name, (_, music) in songs.items()}
+    return [replace(dance, poses=poses[str(dance.song)]) for dance in real_dances(experiment, "test")]
 
 
-def _of_song(features: np.ndarray) -> np.ndarray:
+def _description(features: np.ndarray) -> np.ndarray:
     return np.concatenate([features.mean(axis=0), features.std(axis=0)])
 
 
 def real_dances(experiment: Experiment, split: str) -> list[Dance]:
     """The real dances of a split, in the dimensions of the preset; `song` holds the clip's name."""
-    found = []
+    dances = []
     for entry in experiment.corpus.split(split):
         arrays = experiment.corpus.load(entry)
         poses = dataset.in_dimensions(arrays["poses"], experiment.preset.vae.dimensions, entry.name)
         beats_s = arrays["music_beats_s"]
         duration_s = len(poses) / FPS
         shown = within(beats_s, 0.0, duration_s)
-        # Where the movements of a generated dance would begin: what a seam is measured against.
+        # Where a generated dance would have its seams, so that the scores of seams have a reference.
         seams_s = unit_times(np.arange(len(beats_s)), beats_s)
         seams_s = seams_s[(seams_s > 0) & (seams_s < duration_s)]
-        found.append(Dance(poses.astype(np.float32), shown, seams_s, entry.style, -1, Path(entry.name), entry.start_s))
-    return found
+        dances.append(Dance(poses.astype(np.float32), shown, seams_s, entry.style, -1, Path(entry.name), entry.start_s))
+    return dances
 
 
-def heard_in(experiment: Experiment, split: str) -> dict[str, tuple[str, analysis.Music]]:
-    """Style and music of each clip of a split, for as long as it is danced to, as the corpus holds it."""
-    heard = {}
+def split_music(experiment: Experiment, split: str) -> dict[str, tuple[str, Music]]:
+    """Style and music of the clips of a split, {name: (style, music)}; the music is as long as the dance."""
+    songs = {}
     for entry in experiment.corpus.split(split):
         arrays = experiment.corpus.load(entry)
         beats_s, features = arrays["music_beats_s"], arrays["music_features"]
-        told = analysis.Music(len(features) / FPS, music_beats.tempo(beats_s), beats_s, np.empty(0), features)
-        heard[entry.name] = entry.style, told
-    return heard
+        music = Music(len(features) / FPS, music_beats.tempo(beats_s), beats_s, np.empty(0), features)
+        songs[entry.name] = entry.style, music
+    return songs
 
 
-def our_dances(experiment: Experiment, dancer: Dancer, count: int, split: str = "test") -> list[Dance]:
-    """`count` dances to the music of every clip of a split; `song` holds the clip's name, `style` the clip's style."""
+def generated_dances(experiment: Experiment, dancer: Dancer, count: int, split: str = "test") -> list[Dance]:
+    """`count` dances to the music of every clip of a split; `song` and `style` are the clip's name and style."""
     return [
-        replace(dance, style=known)
-        for name, (known, heard) in heard_in(experiment, split).items()
-        for dance in generate.dance_to(dancer, heard, Path(name), experiment.seed, "", count)
+        replace(dance, style=style)
+        for name, (style, music) in split_music(experiment, split).items()
+        for dance in generate.dance_to(dancer, music, Path(name), experiment.seed, "", count)
     ]
 
 
-def seen_dances(experiment: Experiment) -> list[Dance]:
-    """A dance of ours to every training song of the styles that have no test song: told apart, they are not unseen."""
-    unseen = {entry.style for entry in experiment.corpus.split("test")}
-    seen = [entry.style for entry in experiment.corpus.split("train") if entry.style not in unseen]
-    return [d for d in our_dances(experiment, experiment.dancer, 1, "train") if d.style in seen] if seen else []
+def training_song_dances(experiment: Experiment) -> list[Dance]:
+    """A generated dance to every training song of the styles without a test song.
+
+    Reported separately, since these songs were trained on.
+    """
+    tested = {entry.style for entry in experiment.corpus.split("test")}
+    if all(entry.style in tested for entry in experiment.corpus.split("train")):
+        return []
+    dances = generated_dances(experiment, experiment.dancer, 1, "train")
+    return [dance for dance in dances if dance.style not in tested]
 
 
-def asked_dances(experiment: Experiment) -> list[Dance]:
-    """A dance of ours to every test song in each style that the song is not, as somebody who asks for it gets it."""
+def requested_style_dances(experiment: Experiment) -> list[Dance]:
+    """A generated dance to every test song in each style but the song's own, which is requested and scored."""
     return [
         dance
-        for name, (known, heard) in heard_in(experiment, "test").items()
-        for wanted in experiment.corpus.styles
-        if wanted != known
-        for dance in generate.dance_to(experiment.dancer, heard, Path(name), experiment.seed, wanted)
+        for name, (style, music) in split_music(experiment, "test").items()
+        for requested_style in experiment.corpus.styles
+        if requested_style != style
+        for dance in generate.dance_to(experiment.dancer, music, Path(name), experiment.seed, requested_style)
     ]

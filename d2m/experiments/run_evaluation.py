@@ -1,19 +1,19 @@
-"""The evaluation of a run: dances to the test songs, and all their controls, measured by the same code.
+"""The evaluation of a run: its dances to the test songs and all controls, measured by the same code.
 
-    real            the unseen real dances to the same songs; their seams are where movements of ours would begin
-    real_shuffled   these beside the beats of another song, real_random: with beats at random times
-    shuffled, random, mean_pose, copy                       see `controls`
-    prior, codes, style_codes, runs, pasted, untrained      see `compositions`
-    seen            ours to training songs, of the styles of which no song is unseen
-    asked           ours to the test songs, asked for each style that the song is not, and scored by that style
-    no_gan          d2m without its discriminators, where the study has trained it (see `rows`)
+    real                                unseen real dances to the same songs; their scores are the reference
+    real_shuffled, real_random          real dances beside the beats of another song, or beats at random times
+    shuffled, random, mean_pose, copy   controls, see `metrics.controls`
+    prior, codes, style_codes, phrases, pasted, untrained   compositions, see `dances`
+    seen                                d2m to training songs, for the styles without a test song
+    asked                               d2m to test songs in each requested style but the song's own
+    no_gan                              d2m without its discriminators, where the study has trained it
 
-What dances are compared with are the real training dances; `real` beside ours is the floor that so many dances leave.
-
-Drift: whether a dance wears out, for a chained dance feeds on itself (exposure bias).
+Distances are to the real training dances. `measure_drift` shows whether a dance degrades the longer it is chained
+(exposure bias).
 """
 
 import json
+import math
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -22,7 +22,14 @@ import torch
 
 from d2m.clock import FPS, within
 from d2m.data import dataset
-from d2m.experiments.dances import asked_dances, compositions, heard_in, our_dances, real_dances, seen_dances
+from d2m.experiments.dances import (
+    compositions,
+    generated_dances,
+    real_dances,
+    requested_style_dances,
+    split_music,
+    training_song_dances,
+)
 from d2m.experiments.experiment import Experiment
 from d2m.files import replacing, resolve
 from d2m.generation import generate
@@ -37,11 +44,11 @@ from d2m.motion import pose
 from d2m.motion.dance import Dance
 from d2m.motion.kinematics import KinematicBeatConfig
 from d2m.motion.units import LEAD, UNIT_BEATS
-from d2m.music import analysis
+from d2m.music.analysis import Music
 from d2m.music.beats import BeatConfig
 
-HOP = 8  # frames between two windows of the style network
-# Which controls are shown beside scores of single dances, and which beside those of whole sets.
+HOP = 8  # frames between two windows of the classifiers
+# The controls in the table of scores of single dances, in the figure, and in the table of scores of sets.
 OF_DANCES = (
     "real", "real_shuffled", "real_random", "shuffled", "random", "mean_pose", "copy", "untrained", "no_gan", "seen",
     "asked",
@@ -54,7 +61,7 @@ OF_SETS = (
 
 
 def spaces(reference_run: Experiment) -> dict[str, Space]:
-    """The feature spaces that a run adds: "style", the hidden layer of its classifier of dances."""
+    """The feature space "style": the hidden layer of the run's classifier of dances."""
     return {
         "style": lambda poses: (
             reference_run.classifier("dance").embed(_windows(reference_run, "dance", poses)).detach().numpy()
@@ -63,7 +70,7 @@ def spaces(reference_run: Experiment) -> dict[str, Space]:
 
 
 def style_predictor(reference_run: Experiment) -> StylePredictor:
-    """The independent classifier of motions, over all windows of a dance."""
+    """A function from poses to a style: the mean of the run's classifier of motions over all windows of a dance."""
 
     def predicted_style(poses: np.ndarray) -> str:
         probabilities = reference_run.classifier("motion").probabilities(_windows(reference_run, "motion", poses))
@@ -76,28 +83,28 @@ def compare(
     experiment: Experiment, count: int = 3, dances: list[Dance] | None = None, reference_run: Experiment | None = None,
     more: dict[str, list[Dance]] | None = None,
 ) -> Measured:  # fmt: skip
-    """Dances of a run and their controls, measured: `count` dances to every test song, or the given `dances`.
+    """Measure dances of a run and all controls: `count` generated dances to every test song, or the given `dances`.
 
-    `reference_run` lends the style network and the style predictor (None: the run's own); `more` sets stand beside the controls. Only
-    our own have `compositions` beside them.
+    `reference_run` lends its classifiers (None: the run itself); `more` are further sets. Only generated dances are
+    measured beside compositions, training songs and requested styles.
     """
     reference_run = reference_run or experiment
-    heard = heard_in(experiment, "test")
+    songs = split_music(experiment, "test")
     real = real_dances(experiment, "test")
     train = real_dances(experiment, "train")
-    songs = {str(dance.song): dance.beats_s for dance in [*(dances or []), *real, *train]}
+    beats_of = {str(dance.song): dance.beats_s for dance in [*(dances or []), *real, *train]}
     others = {**(more or {}), "real": real}
     if dances is None:
-        others |= compositions(experiment, heard)
-        others |= {"seen": seen_dances(experiment), "asked": asked_dances(experiment)}
-    ours = our_dances(experiment, experiment.dancer, count) if dances is None else dances
+        others |= compositions(experiment, songs)
+        others |= {"seen": training_song_dances(experiment), "asked": requested_style_dances(experiment)}
+    ours = generated_dances(experiment, experiment.dancer, count) if dances is None else dances
     return evaluation.compare(
-        ours, songs, train, others, spaces(reference_run), style_predictor(reference_run), experiment.seed
+        ours, beats_of, train, others, spaces(reference_run), style_predictor(reference_run), experiment.seed
     )
 
 
 def protocol(experiment: Experiment, count: int = 3) -> dict:
-    """All that the numbers of `compare` depend on, for `metrics.json` (tests/PROTOCOL.md explains it)."""
+    """Everything on which the numbers of `compare` depend, for `metrics.json` (see tests/PROTOCOL.md)."""
     corpus = experiment.corpus
     return {
         "corpus": corpus.name,
@@ -124,14 +131,16 @@ def protocol(experiment: Experiment, count: int = 3) -> dict:
     }
 
 
-def write_metrics(experiment: Experiment, table: dict, drifting: dict, dances: str = "", count: int = 3) -> Path:
-    """Write `metrics.json` of the run: the table, how it drifts, the protocol and the commit; return its path.
+def write_metrics(experiment: Experiment, table: dict, drift: dict, dances: str = "", count: int = 3) -> Path:
+    """Write the table, the drift, the protocol and the commit to the run's `metrics.json`; return its path.
 
-    The scores of given `dances` go to `metrics_<folder>.json`: the run keeps its own.
+    The scores of dances from a folder `dances` go to `metrics_<folder>.json`, beside the run's own.
     """
     path = experiment.folder / (f"metrics_{resolve(dances).name}.json" if dances else "metrics.json")
-    protocol_of = protocol(experiment, count) | ({"dances": str(resolve(dances))} if dances else {})
-    content = table | {"drift": drifting, "protocol": protocol_of, "commit": checkpoint.commit()}
+    settings = protocol(experiment, count)
+    if dances:
+        settings["dances"] = str(resolve(dances))
+    content = table | {"drift": drift, "protocol": settings, "commit": checkpoint.commit()}
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(content, indent=1))
     return path
@@ -139,31 +148,30 @@ def write_metrics(experiment: Experiment, table: dict, drifting: dict, dances: s
 
 @torch.no_grad()
 def joint_errors(experiment: Experiment, split: str = "validation") -> dict[str, dict[str, float]]:
-    """Mean error in cm of joints relative to the hips, unit for unit: {style: {"d2m": ..., "mean pose": ...}}.
+    """Mean joint error in cm, relative to the hips, over the units of a split: {style: {"d2m": ..., "mean pose": ...}}.
 
-    d2m rebuilds each unseen unit from its lead poses and its z_mov; the mean pose is that of the training split.
+    d2m reconstructs each unit from its lead poses and its z_mov; the mean pose is that of the training split.
     """
     data = experiment.dances(split)
     vae, dimensions = experiment.vae, experiment.preset.vae.dimensions
     head = 4 if dimensions == 3 else 1
     mean = vae.feature_mean[head:].unflatten(0, (-1, dimensions))
-    found = {}
+    errors = {}
     for number, name in enumerate(experiment.corpus.styles):
         index = torch.nonzero(data.unit_styles == number)[:, 0]
         if not len(index):
             continue
         units = data.units(index)
-        made = vae.move(units[:, :LEAD], vae.encode_movement(units)[0])
-        joints, rebuilt = (rows[:, LEAD:, head:].unflatten(-1, (-1, dimensions)) for rows in (units, made))
-        errors = {"d2m": rebuilt, "mean pose": mean}
-        found[name] = {key: _joint_error(value, joints) for key, value in errors.items()}
-    return found
+        reconstruction = vae.move(units[:, :LEAD], vae.encode_movement(units)[0])
+        joints, estimate = (rows[:, LEAD:, head:].unflatten(-1, (-1, dimensions)) for rows in (units, reconstruction))
+        errors[name] = {"d2m": _joint_error(estimate, joints), "mean pose": _joint_error(mean, joints)}
+    return errors
 
 
 def _joint_error(estimated: torch.Tensor, joints: torch.Tensor) -> float:
-    """Mean distance in cm of joints (..., 14, D), both taken from the middle of their hips."""
-    relative = [points - pose.pelvis(points)[..., None, :] for points in (estimated, joints)]
-    return 100 * float((relative[0] - relative[1]).norm(dim=-1).mean())
+    """Mean distance in cm between joints (..., 14, D), each relative to the middle of the hips."""
+    estimated, joints = (points - pose.pelvis(points)[..., None, :] for points in (estimated, joints))
+    return 100 * float((estimated - joints).norm(dim=-1).mean())
 
 
 def _windows(reference_run: Experiment, view: str, poses: np.ndarray) -> torch.Tensor:
@@ -171,47 +179,49 @@ def _windows(reference_run: Experiment, view: str, poses: np.ndarray) -> torch.T
     return torch.from_numpy(dataset.windows_every(dataset.view_of(view, poses), window, HOP))
 
 
-SECONDS, MOVEMENTS = 10.0, 100  # what is compared: the first and last seconds, the first and a late movement
+SECONDS, MOVEMENTS = 10.0, 100  # of `measure_drift`
 
 
 def measure_drift(experiment: Experiment, measured: Measured, dances: list[Dance] | None = None) -> dict:
-    """Whether a dance wears out: the table of its first `SECONDS`, beside its last, its movement 1 and 100, and beside
-    the same of the unseen real dances.
+    """Whether a dance degrades with its length: the table of its first `SECONDS`, beside the last, beside movements 1
+    and `MOVEMENTS`, and beside the same parts of the unseen real dances.
 
-    d2m dances to each test song, repeated until it takes more than `MOVEMENTS` movements; given `dances` are
-    taken as long as they are. A movement is seen for the 4 s from its beginning, one window of the feature spaces.
+    d2m dances to each test song, looped until it takes more than `MOVEMENTS` movements; `dances`, if given, keep their
+    own length. A movement is measured for the 4 s from its beginning, one window of the feature spaces.
     """
     if dances is None:
         dances = [
-            replace(generate.dance_to(experiment.dancer, looped(heard), Path(name), experiment.seed)[0], style=known)
-            for name, (known, heard) in heard_in(experiment, "test").items()
+            replace(generate.dance_to(experiment.dancer, looped(music), Path(name), experiment.seed)[0], style=style)
+            for name, (style, music) in split_music(experiment, "test").items()
         ]
-    parts: dict[str, list[Dance]] = {}
-    for prefix, some in (("", dances), ("real ", real_dances(experiment, "test"))):
-        for part, shown in [pair for dance in some for pair in _parts(dance).items()]:
-            if len(shown.poses) > 2 and len(shown.beats_s) > 1:  # else there is nothing to measure
-                parts.setdefault(prefix + part, []).append(shown)
+    excerpts: dict[str, list[Dance]] = {}
+    for prefix, whole in (("", dances), ("real ", real_dances(experiment, "test"))):
+        for dance in whole:
+            for part, shown in _parts(dance).items():
+                if len(shown.poses) > 2 and len(shown.beats_s) > 1:  # else no score is defined
+                    excerpts.setdefault(prefix + part, []).append(shown)
     views = spaces(experiment), style_predictor(experiment)
-    found = {
-        part: score(measure_each(some, *views), measured.yardstick, experiment.seed) for part, some in parts.items()
+    scores_of = {
+        part: score(measure_each(shown, *views), measured.yardstick, experiment.seed)
+        for part, shown in excerpts.items()
     }
-    first = found.pop("first seconds")
-    return evaluation.table({"ours": first, **found}, measured.kinds())
+    first = scores_of.pop("first seconds")
+    return evaluation.table({"ours": first, **scores_of}, measured.kinds())
 
 
-def looped(heard: analysis.Music, movements: int = MOVEMENTS + 4) -> analysis.Music:
-    """A song repeated, on its beat, until it takes `movements` movements."""
-    interval_s = float(np.median(np.diff(heard.beats_s)))
-    period_s = heard.beats_s[-1] - heard.beats_s[0] + interval_s
-    times = -(-movements * UNIT_BEATS // len(heard.beats_s))
-    beats_s = np.concatenate([heard.beats_s + number * period_s for number in range(times)])
-    frames = np.arange(round((heard.duration_s + (times - 1) * period_s) * FPS))
-    source = np.round(frames % (period_s * FPS)).astype(int) % len(heard.features)
-    return analysis.Music(len(frames) / FPS, heard.tempo, beats_s, np.empty(0), heard.features[source])
+def looped(music: Music, movements: int = MOVEMENTS + 4) -> Music:
+    """A song repeated on its beat until it is long enough for `movements` movements."""
+    interval_s = float(np.median(np.diff(music.beats_s)))
+    period_s = music.beats_s[-1] - music.beats_s[0] + interval_s
+    times = math.ceil(movements * UNIT_BEATS / len(music.beats_s))
+    beats_s = np.concatenate([music.beats_s + number * period_s for number in range(times)])
+    frames = np.arange(round((music.duration_s + (times - 1) * period_s) * FPS))
+    source = np.round(frames % (period_s * FPS)).astype(int) % len(music.features)
+    return Music(len(frames) / FPS, music.tempo, beats_s, np.empty(0), music.features[source])
 
 
 def excerpt(dance: Dance, begin_s: float, end_s: float) -> Dance:
-    """The part of a dance between two times, on a clock of its own."""
+    """The part of a dance between two times, with times from 0 on."""
     first, last = round(begin_s * dance.fps), round(end_s * dance.fps)
     beats_s, units_s = (within(times_s, begin_s, end_s) - begin_s for times_s in (dance.beats_s, dance.units_s))
     return replace(
@@ -221,12 +231,12 @@ def excerpt(dance: Dance, begin_s: float, end_s: float) -> Dance:
 
 
 def _parts(dance: Dance) -> dict[str, Dance]:
-    """The excerpts of a dance that `compare` takes."""
+    """The excerpts of a dance that `measure_drift` compares; movements only of a dance with `MOVEMENTS` of them."""
     last_s = max(0.0, dance.duration_s - SECONDS)
-    found = {"first seconds": excerpt(dance, 0.0, SECONDS), "last seconds": excerpt(dance, last_s, dance.duration_s)}
-    begins_s = np.unique(np.r_[0.0, dance.units_s])  # the first movement begins with the song
+    parts = {"first seconds": excerpt(dance, 0.0, SECONDS), "last seconds": excerpt(dance, last_s, dance.duration_s)}
+    begins_s = np.unique(np.r_[0.0, dance.units_s])  # the first movement begins with the dance
     if len(begins_s) >= MOVEMENTS:
         for movement in (1, MOVEMENTS):
             begin_s = begins_s[movement - 1]
-            found[f"movement {movement}"] = excerpt(dance, begin_s, begin_s + 4)
-    return found
+            parts[f"movement {movement}"] = excerpt(dance, begin_s, begin_s + 4)
+    return parts

@@ -22,7 +22,7 @@ from d2m.experiments.report import (
     SEEDS,
     Scores,
     experiment_of,
-    folds,
+    fold_numbers,
     result_path,
     rows_of,
     write_report,
@@ -41,14 +41,14 @@ def run(whole: Experiment, say: Callable[[str], None] = print) -> Path:
 
     Raises `CorpusError` where no style has songs enough for a fold, `CheckpointError` where another study is there.
     """
-    for fold in folds(whole.source):
+    for fold in fold_numbers(whole.source):
         if not experiment_of(whole, HEADLINE, fold, 0).corpus.split("test"):
             raise CorpusError(
                 f"no style of {whole.corpus.name} has {FOLDS} songs", "songs enough to hold some out in every fold"
             )
-    agree(whole)
+    check_protocol(whole)
     known = rows_of(whole)
-    todo = [(row, fold, seed) for fold in folds(whole.source) for row in known for seed in known[row].seeds]
+    todo = [(row, fold, seed) for fold in fold_numbers(whole.source) for row in known for seed in known[row].seeds]
     # All folds of the headline and the baselines first: a study that is stopped early says the most.
     todo.sort(key=lambda job: (job[2], list(known).index(job[0])))
     for number, (row, fold, seed) in enumerate(todo, 1):
@@ -63,7 +63,7 @@ def run(whole: Experiment, say: Callable[[str], None] = print) -> Path:
     return write_report(whole)
 
 
-def agree(whole: Experiment) -> None:
+def check_protocol(whole: Experiment) -> None:
     """Write `<run>/study/protocol.json`, what every row is trained and scored by, or check that it is still the same.
 
     Raises `CheckpointError` where the study in the folder is of other steps, models or scores, or of another corpus.
@@ -72,8 +72,8 @@ def agree(whole: Experiment) -> None:
     wanted = {
         "steps": whole.preset.gan_training.steps, "LSTM steps": whole.preset.lstm_training.steps,
         "preset": whole.preset_name, "corpus fingerprint": whole.corpus.fingerprint(), "dances a song": DANCES,
-        "seeds of d2m": list(SEEDS), "folds": len(folds(whole.source)), "form of models": _digest(asdict(whole.preset)),
-        "form of scores": _digest(definitions()),
+        "seeds of d2m": list(SEEDS), "folds": len(fold_numbers(whole.source)),
+        "form of models": _digest(asdict(whole.preset)), "form of scores": _digest(definitions()),
     }  # fmt: skip
     wanted |= {"in tempo": IN_TEMPO, "ends, s": ENDS_S, "near, beats": NEAR}
     wanted |= {"rounds": SHIFT_ROUNDS, "slow feet, m/s": SLOW}

@@ -1,4 +1,4 @@
-"""Other ways to fill a dance with movements: each is what it says it is, and chained and performed as d2m's own."""
+"""Compositions: each draws what its name says, and is chained and warped as d2m's own dances are."""
 
 from dataclasses import replace
 
@@ -20,144 +20,134 @@ STYLE = "hip-hop"
 
 
 @pytest.fixture(scope="module")
-def heard(tiny_run) -> dict:
-    return dance_sets.heard_in(tiny_run, "test")
+def songs(tiny_run) -> dict:
+    return dance_sets.split_music(tiny_run, "test")
 
 
 @pytest.fixture(scope="module")
-def made(tiny_run, heard) -> dict:
+def composed(tiny_run, songs) -> dict:
     """The dances of every composition."""
-    return dance_sets.compositions(tiny_run, heard)
+    return dance_sets.compositions(tiny_run, songs)
 
 
-@pytest.fixture(scope="module")
-def real(tiny_run) -> tuple[torch.Tensor, torch.Tensor]:
-    """z_mov of every training unit, and the style of each."""
-    data = tiny_run.dances("train")
-    units = data.units(torch.arange(len(data.unit_rows)))
-    return tiny_run.mmgan.vae.encode_movement(units)[0], data.unit_styles
+def codes_of(run, name: str, count: int, seed: int = 0) -> torch.Tensor:
+    return dance_sets._codes(run, name, STYLE, count, torch.Generator().manual_seed(seed))
 
 
-def drawn(run, name: str, count: int, style: str = STYLE, seed: int = 0) -> torch.Tensor:
-    return dance_sets._codes(run, name, style, count, torch.Generator().manual_seed(seed))
+def nearest(rows: torch.Tensor, references: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The distance of each row to its nearest reference, and the index of that."""
+    return (rows[:, None] - references[None]).abs().amax(dim=2).min(dim=1)
 
 
-def nearest(rows: torch.Tensor, known: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """How far each row is from the nearest known one, and which that is."""
-    apart = (rows[:, None] - known[None]).abs().amax(dim=2)
-    return apart.min(dim=1)
-
-
-def test_each_composition_is_one_dance_to_each_song_in_its_style_and_as_long(made, heard):
-    assert tuple(made) == NAMES
-    for name, dances in made.items():
-        assert [str(dance.song) for dance in dances] == list(heard), name
-        for dance, (style, song) in zip(dances, heard.values(), strict=True):
-            assert dance.style == style and len(dance.poses) == frame_count(song.duration_s)
+def test_each_composition_is_one_dance_to_each_song_in_its_style_and_as_long(composed, songs):
+    assert tuple(composed) == NAMES
+    for name, dances in composed.items():
+        assert [str(dance.song) for dance in dances] == list(songs), name
+        for dance, (style, music) in zip(dances, songs.values(), strict=True):
+            assert dance.style == style and len(dance.poses) == frame_count(music.duration_s)
             assert np.isfinite(dance.poses).all() and len(dance.units_s) > 5
             np.testing.assert_allclose(pose.bone_lengths(dance.poses.astype(float)) - pose.BONE_LENGTHS, 0, atol=1e-5)
 
 
-def test_all_stand_on_the_same_beats_and_no_two_are_alike(made, tiny_run):
-    for number, ours in enumerate(dance_sets.our_dances(tiny_run, tiny_run.dancer, 1)):
-        for name in NAMES:
-            np.testing.assert_array_equal(made[name][number].beats_s, ours.beats_s)
-            # Each brings its own kinematic beats onto the beats, and so its seams by as much.
-            most = 2 * NEAR * np.diff(ours.beats_s).max()
-            np.testing.assert_allclose(made[name][number].units_s, ours.units_s, rtol=0, atol=most)
-            others = [ours.poses, *(made[other][number].poses for other in NAMES if other != name)]
-            assert all(np.abs(made[name][number].poses - poses).max() > 0.01 for poses in others), name
+def test_all_compositions_have_the_same_beats_and_no_two_are_alike(composed, tiny_run):
+    for number, own in enumerate(dance_sets.generated_dances(tiny_run, tiny_run.dancer, 1)):
+        dances = {name: composed[name][number] for name in NAMES}
+        for name, dance in dances.items():
+            np.testing.assert_array_equal(dance.beats_s, own.beats_s)
+            # Each warps its own kinematic beats onto the beats, which moves its seams by as much.
+            most = 2 * NEAR * np.diff(own.beats_s).max()
+            np.testing.assert_allclose(dance.units_s, own.units_s, rtol=0, atol=most)
+            others = [own, *(dances[other] for other in NAMES if other != name)]
+            assert all(np.abs(dance.poses - other.poses).max() > 0.01 for other in others), name
 
 
-def test_the_same_seed_composes_the_same_and_another_otherwise(made, heard, tiny_run):
-    again = dance_sets.compositions(tiny_run, heard)
-    for name in NAMES:
-        for one, other in zip(made[name], again[name], strict=True):
-            np.testing.assert_array_equal(one.poses, other.poses)
+def test_the_same_seed_composes_the_same_and_another_otherwise(composed, songs, tiny_run):
     reseeded = replace(tiny_run, seed=4)  # with the models of seed 3
-    for kept in ("corpus", "mmgan", "_classifiers", "_dances"):
-        reseeded.__dict__[kept] = tiny_run.__dict__[kept]
-    changed = dance_sets.compositions(reseeded, heard)
+    for attribute in ("corpus", "mmgan", "_classifiers", "_dances"):
+        reseeded.__dict__[attribute] = tiny_run.__dict__[attribute]
+    again, changed = (dance_sets.compositions(run, songs) for run in (tiny_run, reseeded))
     for name in NAMES:
-        assert np.abs(made[name][0].poses - changed[name][0].poses).max() > 0.01, name
+        for one, other in zip(composed[name], again[name], strict=True):
+            np.testing.assert_array_equal(one.poses, other.poses)
+        assert np.abs(composed[name][0].poses - changed[name][0].poses).max() > 0.01, name
 
 
 @pytest.mark.parametrize("name", CODES)
-def test_codes_are_drawn_by_the_seed_and_as_many_as_are_asked_for(tiny_run, name):
-    first, again, other = (drawn(tiny_run, name, 10, seed=seed) for seed in (5, 5, 6))
+def test_codes_are_drawn_by_the_seed(tiny_run, name):
+    first, again, other = (codes_of(tiny_run, name, 10, seed) for seed in (5, 5, 6))
     assert first.shape == (10, 8) and torch.equal(first, again) and not torch.equal(first, other)
 
 
 def test_the_prior_is_standard_normal(tiny_run):
-    codes = drawn(tiny_run, "prior", 5000)
+    codes = codes_of(tiny_run, "prior", 5000)
     # Five standard errors of the mean and of the variance of 5000 numbers.
     assert codes.mean(0).abs().max() < 5 / 5000**0.5 and (codes.var(0) - 1).abs().max() < 5 * (2 / 5000) ** 0.5
     assert (torch.corrcoef(codes.T) - torch.eye(8)).abs().max() < 5 / 5000**0.5
 
 
 @pytest.mark.parametrize(("name", "styles"), [("codes", {0, 1, 2}), ("style_codes", {1})])
-def test_shuffled_codes_are_those_of_training_units_of_all_styles_or_of_one(tiny_run, real, name, styles):
-    known, of = real
-    apart, which = nearest(drawn(tiny_run, name, 60), known)
-    assert tiny_run.corpus.styles[1] == STYLE and apart.max() < 1e-5  # sums over another batch, in float32
-    assert set(of[which].tolist()) == styles
-    assert len(set(which.tolist())) > 20  # not one unit again and again
-    following = np.diff(which.numpy()) == 4  # units are cut at every beat: the next one of a dance stands four on
-    assert following.mean() < 0.2
-
-
-def test_runs_are_three_movements_in_a_row_of_one_dance_of_the_style(tiny_run):
+def test_shuffled_codes_are_those_of_training_units_of_all_styles_or_of_one(tiny_run, name, styles):
     data = tiny_run.dances("train")
-    known = tiny_run.mmgan.movements(data.phrases(torch.arange(len(data.phrase_rows)))[0])  # (K, 3, 8)
-    codes = drawn(tiny_run, "phrases", 31)
-    assert codes.shape == (31, 8)  # ten runs and a third of one
-    apart, which = nearest(codes[:30].reshape(10, 24), known.flatten(1))
-    assert apart.max() < 1e-5 and set(data.phrase_styles[which].tolist()) == {1} and len(set(which.tolist())) > 5
-    assert nearest(codes[30:], known[data.phrase_styles == 1][:, 0])[0].max() < 1e-5
+    references = tiny_run.mmgan.vae.encode_movement(data.units(torch.arange(len(data.unit_rows))))[0]
+    distances, units = nearest(codes_of(tiny_run, name, 60), references)
+    assert tiny_run.corpus.styles[1] == STYLE and distances.max() < 1e-5  # float32 sums of another batch
+    assert set(data.unit_styles[units].tolist()) == styles
+    assert len(set(units.tolist())) > 20  # not one unit again and again
+    consecutive = np.diff(units.numpy()) == 4  # units are cut at every beat, so the next of a dance is four further
+    assert consecutive.mean() < 0.2
 
 
-def test_pasted_are_real_units_of_the_style_each_set_down_where_the_one_before_ended(tiny_run):
+def test_phrases_are_three_movements_in_a_row_of_one_dance_of_the_style(tiny_run):
+    data = tiny_run.dances("train")
+    references = tiny_run.mmgan.movements(data.phrases(torch.arange(len(data.phrase_rows)))[0])  # (K, 3, 8)
+    codes = codes_of(tiny_run, "phrases", 31)
+    assert codes.shape == (31, 8)  # ten phrases and a third of one
+    distances, phrases = nearest(codes[:30].reshape(10, 24), references.flatten(1))
+    assert distances.max() < 1e-5 and set(data.phrase_styles[phrases].tolist()) == {1}
+    assert len(set(phrases.tolist())) > 5
+    assert nearest(codes[30:], references[data.phrase_styles == 1][:, 0])[0].max() < 1e-5
+
+
+def test_pasted_units_are_real_ones_of_the_style_each_placed_where_the_one_before_ended(tiny_run):
     data = tiny_run.dances("train")
     rows = dance_sets._pasted(tiny_run, STYLE, 6, torch.Generator().manual_seed(0))
     assert rows.shape == (LEAD + 6 * UNIT_POSES, 14, 3)
-    known = data.units(torch.arange(len(data.unit_rows)))
-    used = set()
-    for number in range(6):
-        # Seen from the last pose of the unit before (or of its own lead), a unit is as it was recorded.
-        seen = pose.to_features(rows[LEAD - 1 + UNIT_POSES * number :][: 1 + UNIT_POSES], 0)[1:]
-        apart, which = nearest(torch.from_numpy(seen).float().reshape(1, -1), known[:, LEAD:].flatten(1))
-        assert float(apart) < 1e-5 and int(data.unit_styles[which]) == 1
-        used.add(int(which))
-    assert len(used) > 3
+    references = data.units(torch.arange(len(data.unit_rows)))[:, LEAD:].flatten(1)
+    # Relative to the last pose before it (of the previous unit or of its own lead), a unit is as it was recorded.
+    parts = [rows[LEAD - 1 + UNIT_POSES * number :][: 1 + UNIT_POSES] for number in range(6)]
+    units = torch.from_numpy(np.stack([pose.to_features(part, 0)[1:] for part in parts])).float().flatten(1)
+    distances, indices = nearest(units, references)
+    assert distances.max() < 1e-5 and set(data.unit_styles[indices].tolist()) == {1}
+    assert len(set(indices.tolist())) > 3
 
 
-def test_compositions_are_chained_from_a_training_pose_and_put_on_the_beats(tiny_run, heard, monkeypatch):
+def test_compositions_are_chained_from_a_training_pose_and_put_on_the_beats(tiny_run, songs, monkeypatch):
     chained, performed, chain = [], [], generate.chain
     monkeypatch.setattr(generate, "chain", lambda *given: chained.append(given) or chain(*given))
     for module in (generate, dance_sets):
         monkeypatch.setattr(module, "perform", lambda *given: performed.append(given) or perform(*given))
-    song, (style, music) = next(iter(heard.items()))
+    song, (style, music) = next(iter(songs.items()))
     dance_sets.compositions(tiny_run, {song: (style, music)})
-    assert len(chained) == len(CODES) + 1 and len(performed) == len(NAMES)  # pasted ones are not chained
+    assert len(chained) == len(CODES) + 1 and len(performed) == len(NAMES)  # pasted units are not chained
     movements = BeatPlan(music, 3).movements
     for vae, leads, codes in chained[:-1]:
         assert vae is tiny_run.mmgan.vae and codes.shape == (movements, 1, 8)
         index = tiny_run.mmgan.lead_styles == tiny_run.corpus.styles.index(style)
         assert nearest(leads.flatten(1), tiny_run.mmgan.leads[index].flatten(1))[0] == 0
     assert chained[-1][0] is not tiny_run.mmgan.vae  # the untrained one
-    assert all(given[0].shape == (1, LEAD + UNIT_POSES * movements, 14, 3) for given in performed)
+    assert all(arguments[0].shape == (1, LEAD + UNIT_POSES * movements, 14, 3) for arguments in performed)
 
 
-def test_untrained_networks_are_other_weights_with_the_same_statistics(tiny_run):
-    fresh, trained = dance_sets.untrained(tiny_run), tiny_run.mmgan
-    assert fresh.mmgan.config == trained.config and fresh.mmgan.vae.config == trained.vae.config
-    for (name, made), (_, buffer) in zip(fresh.mmgan.named_buffers(), trained.named_buffers(), strict=True):
-        assert torch.equal(made, buffer), name
-    theirs = dict(trained.named_parameters())
-    for name, weight in fresh.mmgan.named_parameters():
-        # What begins as a constant, as all weights of a kind do, may not have moved within the two steps of the run.
-        assert not torch.equal(weight, theirs[name]) or weight.min() == weight.max(), name
+def test_untrained_networks_have_other_weights_and_the_same_statistics(tiny_run):
+    untrained, trained = dance_sets.untrained(tiny_run), tiny_run.mmgan
+    assert untrained.mmgan.config == trained.config and untrained.mmgan.vae.config == trained.vae.config
+    for (name, buffer), (_, other) in zip(untrained.mmgan.named_buffers(), trained.named_buffers(), strict=True):
+        assert torch.equal(buffer, other), name
+    weights, trained_weights = dict(untrained.mmgan.named_parameters()), dict(trained.named_parameters())
+    for name, weight in weights.items():
+        # A constant initialisation may not have changed within the two steps of the run.
+        assert not torch.equal(weight, trained_weights[name]) or weight.min() == weight.max(), name
     again = dance_sets.untrained(tiny_run).mmgan
-    assert all(torch.equal(a, b) for a, b in zip(fresh.mmgan.parameters(), again.parameters(), strict=True))
-    assert fresh.music_style is tiny_run.classifier("music") and fresh.warp == tiny_run.preset.warp
-    assert not fresh.mmgan.training
+    assert all(torch.equal(weights[name], weight) for name, weight in again.named_parameters())
+    assert untrained.music_style is tiny_run.classifier("music") and untrained.warp == tiny_run.preset.warp
+    assert not untrained.mmgan.training

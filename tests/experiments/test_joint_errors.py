@@ -1,4 +1,4 @@
-"""How far off a joint is, in cm: known where the DU-VAE is, and for the mean pose."""
+"""Joint errors in cm: of a DU-VAE that reconstructs exactly, and of the mean pose."""
 
 import pytest
 import torch
@@ -9,29 +9,21 @@ from d2m.motion.units import LEAD
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-@pytest.fixture
-def perfect(tiny_run, monkeypatch):
-    """The tiny run with a DU-VAE whose code is the movement itself, `off` metres beside in the left wrist."""
+@pytest.mark.parametrize(("offset_m", "expected_cm"), [(0.0, 0.0), (0.07, 7 / 14)])
+def test_an_exact_vae_has_no_joint_error_and_one_of_14_joints_7_cm_off_half_a_centimetre(
+    tiny_run, monkeypatch, offset_m, expected_cm
+):
+    def move(lead: torch.Tensor, code: torch.Tensor) -> torch.Tensor:
+        unit = torch.cat([lead, code[:, LEAD:]], dim=1)
+        unit[..., 4 + 7 * 3] += offset_m  # x of the left wrist
+        return unit
 
-    def make(off: float):
-        def move(lead: torch.Tensor, code: torch.Tensor) -> torch.Tensor:
-            made = torch.cat([lead, code[:, LEAD:]], dim=1)
-            made[..., 4 + 7 * 3] += off
-            return made
-
-        monkeypatch.setattr(tiny_run.vae, "encode_movement", lambda unit: (unit, unit))
-        monkeypatch.setattr(tiny_run.vae, "move", move)
-        return tiny_run
-
-    return make
-
-
-def test_a_perfect_vae_has_no_joint_error_and_a_wrist_7_cm_off_half_a_centimetre(perfect):
-    for off, expected in ((0.0, 0.0), (0.07, 7 / 14)):
-        errors = run_evaluation.joint_errors(perfect(off))
-        assert set(errors) == {"ballet", "hip-hop", "zumba"}
-        for row in errors.values():
-            assert row["d2m"] == pytest.approx(expected, abs=1e-4)
+    monkeypatch.setattr(tiny_run.vae, "encode_movement", lambda unit: (unit, unit))
+    monkeypatch.setattr(tiny_run.vae, "move", move)
+    errors = run_evaluation.joint_errors(tiny_run)
+    assert {style: row["d2m"] for style, row in errors.items()} == {
+        style: pytest.approx(expected_cm, abs=1e-4) for style in ("ballet", "hip-hop", "zumba")
+    }
 
 
 def test_the_error_of_the_mean_pose_is_that_of_the_training_splits_mean(tiny_run):
@@ -39,7 +31,7 @@ def test_the_error_of_the_mean_pose_is_that_of_the_training_splits_mean(tiny_run
     units = data.units(torch.nonzero(data.unit_styles == 1)[:, 0])[:, LEAD:]
     joints = units[..., 4:].unflatten(-1, (14, 3)).double()
     mean = tiny_run.dances("train").statistics()[0][4:].view(14, 3).double()
-    # Hips stand still in features, at the origin of the floor: the middle of both is taken off.
+    # Features have the hips at the origin of the floor, errors are relative to the middle of both hips.
     joints, mean = (points - (points[..., 8:9, :] + points[..., 11:12, :]) / 2 for points in (joints, mean))
     expected = 100 * float((joints - mean).norm(dim=-1).mean())
     assert run_evaluation.joint_errors(tiny_run)["hip-hop"]["mean pose"] == pytest.approx(expected, rel=1e-4)

@@ -139,7 +139,7 @@ def test_there_is_a_row_for_d2m_each_baseline_and_each_part_that_is_left_out():
     assert list(ROWS) == [HEADLINE, "random_dance", "nearest_music", "lstm", *list(VARIANTS)[1:], "in_3d"]
     assert ROWS[HEADLINE].seeds == (0, 1, 2) and all(ROWS[row].seeds == (0,) for row in ROWS if row != HEADLINE)
     assert len({row.what for row in ROWS.values()}) == len(ROWS)
-    assert report.folds("builtin") == (None,) and report.folds("/data/mine") == tuple(range(corpus.FOLDS))
+    assert report.fold_numbers("builtin") == (None,) and report.fold_numbers("/data/mine") == tuple(range(corpus.FOLDS))
 
 
 def test_every_row_and_seed_has_its_scores_and_the_headline_is_told_first(studied):
@@ -431,7 +431,7 @@ def test_the_report_in_words_holds_every_score_of_every_row_and_the_differences(
 
 def test_what_the_study_left_dances_to_each_test_song(studied, tmp_path):
     whole, _ = studied
-    left = report.left_by_study(whole, ("no_gan", "no_recon_m"))
+    left = report.ablation_dances(whole, ("no_gan", "no_recon_m"))
     tests = [(entry.name, entry.style) for entry in whole.corpus.split("test")]
     assert list(left) == ["no_gan", "no_recon_m"]
     for dances in left.values():
@@ -440,7 +440,7 @@ def test_what_the_study_left_dances_to_each_test_song(studied, tmp_path):
     own = report.composed(report.experiment_of(whole, "no_gan", None, 0))[0]
     # One dance at a time and three at once are not equal to the last bit of float32.
     np.testing.assert_allclose(left["no_gan"][0].poses, own.poses, atol=1e-4)
-    assert report.left_by_study(replace(whole, run=str(tmp_path / "other"))) == {}
+    assert report.ablation_dances(replace(whole, run=str(tmp_path / "other"))) == {}
 
 
 def test_what_is_not_there_is_named_and_how_to_make_it(on_paper):
@@ -493,7 +493,7 @@ def test_damaged_scores_are_told_with_their_file(tmp_path, content):
 
 def test_a_study_of_other_steps_is_told_and_not_mixed(studied):
     whole, _ = studied
-    study.agree(whole)
+    study.check_protocol(whole)
     kept = json.loads((whole.folder / "study" / "protocol.json").read_text())
     assert kept["steps"] == whole.preset.gan_training.steps and kept["corpus fingerprint"] == whole.corpus.fingerprint()
     with pytest.raises(CheckpointError, match=rf"of steps {kept['steps']}; expected 7; give the same"):

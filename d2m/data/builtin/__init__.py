@@ -1,7 +1,7 @@
-"""The built-in corpus: songs and dances computed from a seed, free of anybody's rights.
+"""The built-in corpus: songs and dances computed from a seed, free of rights.
 
-clips    songs on disk with their dances
+clips    the corpus: songs on disk, each with its dance
 songs    synthesised songs and drum tracks with known beats
-dancers  phrases of moves, danced on known beats
-moves    the moves as key poses
+dancers  dances on the beats of a song, with known kinematic beats
+moves    the moves of three styles as key poses
 """

@@ -1,8 +1,8 @@
-"""The built-in dancers: moves strung into phrases on a song's beats, and poses by forward kinematics.
+"""The built-in dancers: sequences of moves on the beats of a song, and poses by forward kinematics.
 
-A phrase is A A B A of two moves each, every other phrase mirrored. Key poses are reached on beats, with a timing that
-is human (up to 40 ms off) and some beats passed through; the body eases in and out of those it rests in, which are the
-known kinematic beats. Feet that stand do not move: legs are solved from hip and ankle, knees forward.
+A sequence is A A B A of two moves each, every other one mirrored. Key poses fall on beats, up to 40 ms early or late as
+a human's do. The body eases into and out of the keys in which it rests, which are the known kinematic beats; it passes
+through the others. Standing feet do not move: the legs are solved from hip and ankle, with the knees forward.
 """
 
 from dataclasses import dataclass, replace
@@ -15,22 +15,22 @@ from d2m.data.builtin import moves
 from d2m.data.builtin.moves import ARMS, Key
 from d2m.motion import pose
 
-JITTER_S = 0.015  # deviation of a dancer's timing
+JITTER_S = 0.015  # standard deviation of a dancer's timing
 LARGEST_JITTER_S = 0.040
-SKIPPED = 0.12  # share of the beats that a dancer dances through
-VISIBLE = 0.05  # metres, mean over joints: a rest that is reached by less than this is no beat
-REACH = 0.838  # metres from hip to ankle of a leg that is almost straight
-STANDING = pose.ANKLE_HEIGHT + 0.825  # metres of the pelvis, at rest
-PLANTED = 0.02  # metres above standing height up to which a foot carries weight
+SKIPPED = 0.12  # share of the rests that a dancer leaves out
+VISIBLE = 0.05  # metres, mean over joints: a smaller movement into a rest makes no kinematic beat
+REACH = 0.838  # metres from hip to ankle of an almost straight leg
+STANDING = pose.ANKLE_HEIGHT + 0.825  # metres, height of the pelvis at rest
+PLANTED = 0.02  # metres above standing height: a higher foot carries no weight
 
 
 @dataclass(frozen=True)
 class Choreography:
-    """World key poses of a dance: times (K,), the tracks at them, and which of them the body rests in."""
+    """The K key poses of a dance in the world."""
 
     times_s: np.ndarray
-    stops: np.ndarray  # (K,) bool
-    body: np.ndarray  # (K, 7): pelvis x, z, height, its yaw, twist, lean, bend
+    stops: np.ndarray  # (K,) bool: the body rests in it
+    body: np.ndarray  # (K, 7): x, z, height and yaw of the pelvis; twist, lean, bend
     arms: np.ndarray  # (K, 12): right upper arm, right forearm, left upper arm, left forearm, each (left, up, ahead)
     feet: np.ndarray  # (K, 2, 3): right, left: x, z, height above standing
 
@@ -38,35 +38,53 @@ class Choreography:
 def dance(
     style: str, beats_s: np.ndarray, metre: int, duration_s: float, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A dance of one of `moves.STYLES` to the beats of a song: poses (T, 14, 3) float32 at clock.FPS from time 0, and
-    its known kinematic beats in seconds."""
+    """A dance in one of `moves.STYLES` to the beats of a song, from time 0 on.
+
+    Returns poses (T, 14, 3) float32 at `clock.FPS`, and the kinematic beats in seconds.
+    """
     rng = np.random.default_rng([sorted(moves.STYLES).index(style), seed, 1])
     vocabulary = moves.STYLES[style]
     plan = _choreograph(vocabulary, beats_s, metre, rng)
-    at_keys = _poses(plan, plan.times_s, vocabulary)
-    reached = np.r_[0, np.linalg.norm(np.diff(at_keys, axis=0), axis=-1).mean(axis=1)]
-    known = plan.times_s[plan.stops & (reached >= VISIBLE)]
+    key_poses = _poses(plan, plan.times_s, vocabulary)
+    moved = np.r_[0, np.linalg.norm(np.diff(key_poses, axis=0), axis=-1).mean(axis=1)]
+    kinematic_beats_s = plan.times_s[plan.stops & (moved >= VISIBLE)]
     poses = _poses(plan, frame_times(frame_count(duration_s)), vocabulary)
-    return poses.astype(np.float32), known[known < duration_s - 1 / FPS]
+    return poses.astype(np.float32), kinematic_beats_s[kinematic_beats_s < duration_s - 1 / FPS]
 
 
-def _phrases(vocabulary: moves.Style, count: int, rng: np.random.Generator) -> list[tuple[Key, ...]]:
-    """At least `count` moves: phrases A A B A of two moves, every other one in the mirror."""
-    names, chosen = sorted(vocabulary.moves), []
-    while len(chosen) < count:
-        first, second, third, fourth = (vocabulary.moves[name] for name in rng.choice(names, 4, replace=False))
-        phrase = [first, second, first, second, third, fourth, first, second]
-        chosen += phrase + [moves.mirrored(move) for move in phrase]
-    return chosen
+def _choreograph(vocabulary: moves.Style, beats_s: np.ndarray, metre: int, rng: np.random.Generator) -> Choreography:
+    """Keys in the dancer's own frame, placed in the world one after the other."""
+    energy = rng.uniform(0.85, 1.15)  # of one dancer in one song
+    home, facing, feet = np.zeros(2), 0.0, None
+    times, stops, body, arms, feet_of_keys = [], [], [], [], []
+    for time, key in _timed_keys(vocabulary, beats_s, metre, rng):
+        facing += key.turn
+        home = home + _in_world(np.array(key.travel) * energy, facing)
+        pelvis = home + _in_world(np.array([key.side, key.ahead]) * energy, facing)
+        targets = np.array(
+            [[*(home + _in_world(np.array(foot[:2]), facing)), foot[2]] for foot in (key.right_foot, key.left_foot)]
+        )
+        if feet is None:
+            feet = targets
+        # A foot keeps its place unless the key moves it by more than 3 cm.
+        feet = np.where(np.linalg.norm(targets - feet, axis=1, keepdims=True) > 0.03, targets, feet)
+        angles = np.array([key.twist, key.lean, key.bend]) * energy
+        drop = key.drop * energy if key.drop > 0 else key.drop
+        times.append(time)
+        stops.append(key.stop)
+        body.append([*pelvis, STANDING - drop, facing + key.hips * energy, *angles])
+        arms.append(np.concatenate([*ARMS[key.right], *(np.array(part) * (-1, 1, 1) for part in ARMS[key.left])]))
+        feet_of_keys.append(feet)
+    return Choreography(*map(np.array, (times, stops, body, arms, feet_of_keys)))
 
 
 def _timed_keys(
     vocabulary: moves.Style, beats_s: np.ndarray, metre: int, rng: np.random.Generator
 ) -> list[tuple[float, Key]]:
-    """Keys and their times. In a bar of three a move leaves out its fourth beat."""
+    """Keys with their times in seconds. In a metre of three a move leaves out its fourth beat."""
     length = min(metre, 4)
     index, timed = np.arange(len(beats_s)), [(0.0, vocabulary.stance), (beats_s[0], vocabulary.stance)]
-    for number, move in enumerate(_phrases(vocabulary, len(beats_s) // length, rng)):
+    for number, move in enumerate(_sequences(vocabulary, len(beats_s) // length, rng)):
         for key in move:
             beat = number * length + key.beat
             if key.beat > length or beat > len(beats_s) - 1:
@@ -77,53 +95,19 @@ def _timed_keys(
     return timed
 
 
-def _choreograph(vocabulary: moves.Style, beats_s: np.ndarray, metre: int, rng: np.random.Generator) -> Choreography:
-    """Keys in the dancer's own frame -> tracks in the world."""
-    energy = rng.uniform(0.85, 1.15)  # of one dancer in one song
-    home, facing, feet = np.zeros(2), 0.0, None
-    rows: dict[str, list] = {"times": [], "stops": [], "body": [], "arms": [], "feet": []}
-    for time, key in _timed_keys(vocabulary, beats_s, metre, rng):
-        facing += key.turn
-        home = home + _in_world(np.array(key.travel) * energy, facing)
-        pelvis = home + _in_world(np.array([key.side, key.ahead]) * energy, facing)
-        wanted = np.array(
-            [[*(home + _in_world(np.array(f[:2]), facing)), f[2]] for f in (key.right_foot, key.left_foot)]
-        )
-        # A standing foot stays where it is unless the key takes it somewhere else.
-        feet = (
-            wanted
-            if feet is None
-            else np.where(np.linalg.norm(wanted - feet, axis=1, keepdims=True) > 0.03, wanted, feet)
-        )
-        angles = np.array([key.twist, key.lean, key.bend]) * energy
-        drop = key.drop * (energy if key.drop > 0 else 1)
-        rows["times"].append(time)
-        rows["stops"].append(key.stop)
-        rows["body"].append([*pelvis, STANDING - drop, facing + key.hips * energy, *angles])
-        rows["arms"].append(
-            np.concatenate([*ARMS[key.right], *(np.array(part) * (-1, 1, 1) for part in ARMS[key.left])])
-        )
-        rows["feet"].append(feet)
-    return Choreography(*(np.array(values) for values in rows.values()))
+def _sequences(vocabulary: moves.Style, count: int, rng: np.random.Generator) -> list[tuple[Key, ...]]:
+    """At least `count` moves: sequences A A B A of two moves each, every other one mirrored."""
+    names, chosen = sorted(vocabulary.moves), []
+    while len(chosen) < count:
+        first, second, third, fourth = (vocabulary.moves[name] for name in rng.choice(names, 4, replace=False))
+        sequence = [first, second, first, second, third, fourth, first, second]
+        chosen += sequence + [moves.mirrored(move) for move in sequence]
+    return chosen
 
 
 def _in_world(offset: np.ndarray, facing: float) -> np.ndarray:
-    """(side, ahead) of a dancer who faces `facing` -> (x, z)."""
+    """The direction (side, ahead) of a dancer who faces `facing` as (x, z)."""
     return pose.turn(np.array([offset[0], 0.0, offset[1]]), facing)[::2]
-
-
-def _track(times, values, rests, at_s, hold_s: float) -> np.ndarray:
-    """Values (K, ...) at key times, eased where `rests`, smooth elsewhere; rests last `hold_s` about a key."""
-    values = values.reshape(len(times), -1)
-    slopes = np.gradient(values, times, axis=0)
-    slopes[rests] = 0
-    held = rests & (np.diff(times, append=np.inf) > 2.5 * hold_s) & (np.diff(times, prepend=-1) > 2.5 * hold_s)
-    begin = np.where(held, times - hold_s / 2, times)
-    held &= hold_s > 0
-    order = np.argsort(np.r_[begin, times[held] + hold_s / 2], kind="stable")
-    knots = np.r_[begin, times[held] + hold_s / 2][order]
-    spline = CubicHermiteSpline(knots, np.r_[values, values[held]][order], np.r_[slopes, slopes[held]][order])
-    return spline(np.clip(at_s, knots[0], knots[-1]))
 
 
 def _poses(plan: Choreography, at_s: np.ndarray, vocabulary: moves.Style) -> np.ndarray:
@@ -137,35 +121,48 @@ def _poses(plan: Choreography, at_s: np.ndarray, vocabulary: moves.Style) -> np.
 
 
 def _foot(times: np.ndarray, keys: np.ndarray, at_s: np.ndarray, step_height: float) -> np.ndarray:
-    """Where a foot is (n, 3): at rest in every key in which it stands, lifted while it steps from one to the next."""
+    """A foot (n, 3) at the times `at_s`: at rest in every key in which it stands, lifted while it steps between two."""
     aloft = keys[:, 2] > PLANTED
     path = _track(times, keys, ~aloft, at_s, 0.0)
     segment = np.clip(np.searchsorted(times, at_s, "right") - 1, 0, len(times) - 2)
     moved = np.linalg.norm(np.diff(keys[:, :2], axis=0), axis=1) > 0.02
     steps = moved & ~aloft[1:] & ~aloft[:-1]
-    part = np.clip((at_s - times[segment]) / (times[segment + 1] - times[segment]), 0, 1)
-    path[:, 2] = np.maximum(path[:, 2], 0) + steps[segment] * step_height * np.sin(np.pi * part) ** 2
+    progress = np.clip((at_s - times[segment]) / (times[segment + 1] - times[segment]), 0, 1)
+    path[:, 2] = np.maximum(path[:, 2], 0) + steps[segment] * step_height * np.sin(np.pi * progress) ** 2
     return path
 
 
+def _track(times, values, rests, at_s, hold_s: float) -> np.ndarray:
+    """Values (K, ...) at key times, interpolated to `at_s` (n,); `rests` (K,) are the keys held for `hold_s`."""
+    values = values.reshape(len(times), -1)
+    slopes = np.gradient(values, times, axis=0)
+    slopes[rests] = 0
+    held = rests & (np.diff(times, append=np.inf) > 2.5 * hold_s) & (np.diff(times, prepend=-1) > 2.5 * hold_s)
+    begin = np.where(held, times - hold_s / 2, times)
+    held &= hold_s > 0
+    order = np.argsort(np.r_[begin, times[held] + hold_s / 2], kind="stable")
+    knots = np.r_[begin, times[held] + hold_s / 2][order]
+    spline = CubicHermiteSpline(knots, np.r_[values, values[held]][order], np.r_[slopes, slopes[held]][order])
+    return spline(np.clip(at_s, knots[0], knots[-1]))
+
+
 def _forward_kinematics(body: np.ndarray, arms: np.ndarray, feet: np.ndarray) -> np.ndarray:
-    """Poses (n, 14, 3) of the tracks (see `Choreography`)."""
+    """Poses (n, 14, 3) of body (n, 7), arms (n, 4, 3) and feet (n, 2, 3), see `Choreography`."""
     x, z, height, yaw, twist, lean, bend = body.T
     ankles = np.stack([feet[..., 0], feet[..., 2] + pose.ANKLE_HEIGHT, feet[..., 1]], axis=-1)  # (n, 2, 3)
     hips_left = pose.turn(np.array([1.0, 0, 0]), yaw)
     half = pose.BONE_LENGTHS[0] / 2
     sides = np.stack([-half * hips_left, half * hips_left], axis=1)  # right, left
-    # The pelvis is no higher than the legs that stand can reach.
+    # The standing legs limit the height of the pelvis.
     flat = np.linalg.norm((np.stack([x, z], axis=1)[:, None] + sides[..., ::2]) - ankles[..., ::2], axis=-1)
     reach = np.sqrt(np.maximum(REACH**2 - flat**2, 0.04)) + ankles[..., 1]
     height = np.minimum(height, np.where(feet[..., 2] < 0.15, reach, np.inf).min(axis=1))
     pelvis = np.stack([x, height, z], axis=1)
     joints = np.zeros((len(body), len(pose.JOINTS), 3))
-    for side, (hip, knee, ankle) in enumerate(((8, 9, 10), (11, 12, 13))):
+    for side, (hip, outward) in enumerate(((pose.R_HIP, -0.25), (pose.L_HIP, 0.25))):
         joints[:, hip] = pelvis + sides[:, side]
-        outward = 0.25 if side else -0.25
         ahead = pose.turn(np.array([outward, 0, 1.0]), yaw)
-        joints[:, knee], joints[:, ankle] = _leg(joints[:, hip], ankles[:, side], ahead)
+        joints[:, hip + 1], joints[:, hip + 2] = _leg(joints[:, hip], ankles[:, side], ahead)
     up = pose.turn(_unit(np.stack([np.sin(bend), np.cos(bend) * np.cos(lean), np.sin(lean)], axis=1)), yaw)
     left = pose.turn(np.array([1.0, 0, 0]), yaw + twist)
     left = _unit(left - (left * up).sum(1, keepdims=True) * up)
@@ -182,7 +179,7 @@ def _forward_kinematics(body: np.ndarray, arms: np.ndarray, feet: np.ndarray) ->
 
 
 def _leg(hip: np.ndarray, ankle: np.ndarray, ahead: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Knee and ankle (n, 3) of a leg that bends towards `ahead`; an ankle out of reach is brought within it."""
+    """Knee and ankle (n, 3) of a leg that bends towards `ahead`; an ankle out of reach is moved into reach."""
     thigh, calf = pose.BONE_LENGTHS[8:10]
     line = ankle - hip
     distance = np.linalg.norm(line, axis=1, keepdims=True)

@@ -1,13 +1,13 @@
 """The moves of the built-in dancers: three styles, each a vocabulary of key poses on beats.
 
-A `Key` is a pose by its meaning: where the pelvis is, how the trunk leans, what each arm does, where each foot stands.
-Lengths are metres in the dancer's own frame (side: to the left, ahead: forward), angles radians. What a key does not
-name is as in its style's stance.
+A `Key` describes a pose: where the pelvis is, how the trunk leans, what each arm does, where each foot stands. Lengths
+are metres in the dancer's own frame (side: to the left, ahead: forward), angles are radians. A move lists only what
+differs from the stance of its style.
 """
 
 from dataclasses import dataclass, field, replace
 
-# Arms by name: directions of the upper arm and the forearm, for the right arm, in the trunk's frame (left, up, ahead).
+# Positions of the right arm: directions of upper arm and forearm in the trunk's frame (left, up, ahead).
 ARMS = {
     "down": ((-0.20, -1.0, 0.0), (-0.10, -1.0, 0.20)),
     "low": ((-0.45, -0.9, 0.25), (0.15, -0.85, 0.45)),
@@ -35,52 +35,58 @@ class Key:
     """A key pose, reached at `beat` of its move."""
 
     beat: float
-    stop: bool = True  # whether the body comes to rest in it; else it passes through
-    side: float = 0.0  # of the pelvis, from between the feet's home
+    stop: bool = True  # whether the body comes to rest in it or passes through
+    side: float = 0.0  # of the pelvis, from the dancer's home, as `ahead`
     ahead: float = 0.0
     drop: float = 0.0  # of the pelvis below its highest; negative on the toes
-    hips: float = 0.0  # turn of the pelvis against the facing
-    twist: float = 0.0  # turn of the shoulders against the pelvis
+    hips: float = 0.0  # turn of the pelvis from the facing
+    twist: float = 0.0  # turn of the shoulders from the pelvis
     lean: float = 0.0  # of the trunk, forward
     bend: float = 0.0  # of the trunk, to the left
-    right: str = "down"  # arms, names in ARMS
+    right: str = "down"  # arms, see `ARMS`
     left: str = "down"
     right_foot: tuple[float, float, float] = (-0.10, 0.0, 0.0)  # side, ahead, height above standing
     left_foot: tuple[float, float, float] = (0.10, 0.0, 0.0)
-    turn: float = 0.0  # of the facing since the key before, to the left
-    travel: tuple[float, float] = (0.0, 0.0)  # of the dancer's home since the key before: side, ahead
+    turn: float = 0.0  # of the facing since the previous key, to the left
+    travel: tuple[float, float] = (0.0, 0.0)  # of the dancer's home since the previous key: side, ahead
 
 
 @dataclass(frozen=True)
 class Style:
-    """How a style moves."""
+    """A style: its stance, its dynamics and its moves."""
 
     stance: Key
-    hold: float  # beats that a reached pose is held: sharp styles arrive and wait
-    step_height: float  # of a foot that steps
+    hold: float  # beats for which a pose is held
+    step_height: float  # metres, of a stepping foot
     moves: dict[str, tuple[Key, ...]] = field(default_factory=dict)
 
 
 def mirrored(keys: tuple[Key, ...]) -> tuple[Key, ...]:
     """The move with left and right exchanged."""
-    flip = lambda foot: (-foot[0], foot[1], foot[2])  # noqa: E731
     return tuple(
         replace(
             key, side=-key.side, hips=-key.hips, twist=-key.twist, bend=-key.bend, turn=-key.turn,
-            right=key.left, left=key.right, right_foot=flip(key.left_foot), left_foot=flip(key.right_foot),
-            travel=(-key.travel[0], key.travel[1]),
+            right=key.left, left=key.right, right_foot=_flipped(key.left_foot), left_foot=_flipped(key.right_foot),
+            travel=_flipped(key.travel),
         )
         for key in keys
     )  # fmt: skip
 
 
+def _flipped(position: tuple[float, ...]) -> tuple[float, ...]:
+    """A position (side, ...) on the other side."""
+    return -position[0], *position[1:]
+
+
 def _keys(stance: Key, *changes: dict) -> tuple[Key, ...]:
-    """Keys on beats 1, 2, ... of a move (or on `beat`), each the stance with its changes."""
+    """Keys on beats 1, 2, ... of a move, each the stance with its changes; a change may name its `beat`, or both `arms`."""
     keys, beat = [], 0.0
     for change in changes:
         beat = change.get("beat", beat + 1)
-        arms = {"right": change["arms"], "left": change["arms"]} if "arms" in change else {}
-        keys.append(replace(stance, **{**arms, **{k: v for k, v in change.items() if k != "arms"}, "beat": beat}))
+        fields = dict(change)
+        if "arms" in fields:
+            fields["right"] = fields["left"] = fields.pop("arms")
+        keys.append(replace(stance, **(fields | {"beat": beat})))
     return tuple(keys)
 
 

@@ -1,7 +1,7 @@
-"""Synthesised songs with known beats: three styles of dance music, and plain drum tracks for testing.
+"""Synthesised songs with known beats: three styles of dance music, and plain drum tracks for tests.
 
-Every sound is computed: drums are decaying sines and noise, tones are sums of harmonics. A song is a chord progression
-in sections of different loudness; style decides tempo, metre, rhythm and instruments.
+Drums are decaying sines and noise, tones are sums of harmonics. A song is a chord progression in sections of different
+loudness; its style decides tempo, metre, rhythm and instruments.
 """
 
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ from d2m.clock import SAMPLE_RATE
 
 STYLES = ("ballet", "hip-hop", "zumba")
 TEMPI = {"ballet": (84.0, 108.0), "hip-hop": (82.0, 104.0), "zumba": (116.0, 138.0)}  # BPM
-HUMAN_S = 0.004  # deviation of a player's timing
-# Chords by their steps above the key, minor where "m"; four to eight bars that repeat.
+PLAYER_S = 0.004  # standard deviation of a player's timing
+# Chords as semitones above the key, "m" for minor, a bar each; they repeat after four to eight bars.
 PROGRESSIONS = {
     "ballet": ("0 9m 5 7", "0 5 7 0 9m 2m 7 0", "0 4m 5 7 9m 5 7 0"),
     "hip-hop": ("0m 8 3 10", "0m 5m 8 7", "0m 0m 8 7"),
@@ -23,14 +23,14 @@ PROGRESSIONS = {
 
 @dataclass(frozen=True)
 class Song:
-    """A song whose beats are known. Times are seconds from its first sample."""
+    """A synthesised song and its beats. Times are seconds from the first sample."""
 
     samples: np.ndarray  # (n,) float32, mono, at clock.SAMPLE_RATE
     style: str
     tempo: float  # BPM
     metre: int  # beats in a bar
-    beats_s: np.ndarray
-    downbeats_s: np.ndarray
+    beats_s: np.ndarray  # (n,)
+    downbeats_s: np.ndarray  # (m,), the first beat of every bar
 
 
 def song(style: str, duration_s: float = 42.0, seed: int = 0) -> Song:
@@ -42,67 +42,80 @@ def song(style: str, duration_s: float = 42.0, seed: int = 0) -> Song:
     mixer = _Mixer(duration_s, rng)
     chords = PROGRESSIONS[style][rng.integers(3)].split()
     key = int(rng.integers(45, 57))  # MIDI note of the bass
-    play = {"ballet": _ballet, "hip-hop": _hip_hop, "zumba": _zumba}[style]
+    play_bar = {"ballet": _ballet, "hip-hop": _hip_hop, "zumba": _zumba}[style]
     step_s = beats_s[-1] - beats_s[-2]
-    grid_s = np.r_[beats_s, beats_s[-1] + step_s * np.arange(1, metre + 1)]  # the last bar may end after the song does
-    for bar, first in enumerate(range(0, len(beats_s), metre)):
-        chord = chords[bar % len(chords)]
+    grid_s = np.r_[beats_s, beats_s[-1] + step_s * np.arange(1, metre + 1)]  # the last bar may end after the song
+    for number, first in enumerate(range(0, len(beats_s), metre)):
+        chord = chords[number % len(chords)]
         third = 3 if chord.endswith("m") else 4
-        root = key + int(chord.rstrip("m"))
-        chorus = (bar // 8) % 2 == 1
-        times = grid_s[first : first + metre + 1]
-        # A position in the bar, in beats, becomes a time; the loud sections have all instruments.
-        play(
-            mixer, lambda at, times=times: np.interp(at, np.arange(len(times)), times), root, third, metre, chorus, bar
-        )
-    samples = mixer.mixed()
-    return Song(samples, style, tempo, metre, beats_s, beats_s[::metre])
+        chorus = (number // 8) % 2 == 1  # with more instruments than a verse
+        play_bar(mixer, _Bar(grid_s[first : first + metre + 1], key + int(chord.rstrip("m")), third, chorus, number))
+    return Song(mixer.mix(), style, tempo, metre, beats_s, beats_s[::metre])
 
 
 def drum_track(tempo: float, duration_s: float = 30.0, hi_hat: bool = True, seed: int = 0) -> Song:
-    """Kick and snare (rock or four to the floor, by the seed), with or without hi-hats in eighths, at a known tempo."""
+    """Kick and snare at `tempo` BPM, rock or four to the floor by the seed, with or without hi-hats in eighths."""
     rng = np.random.default_rng([int(tempo * 10), seed])
     beats_s = np.arange(rng.uniform(0.1, 0.6), duration_s - 0.1, 60 / tempo)
     mixer = _Mixer(duration_s, rng)
-    four = rng.random() < 0.5
+    four_to_the_floor = rng.random() < 0.5
     for number, time in enumerate(beats_s):
         half = time + 30 / tempo
-        if four:
+        if four_to_the_floor:
             mixer.add(_kick(), time)
         if number % 2:
             mixer.add(_snare(rng), time, 0.8)
-        elif not four:
+        elif not four_to_the_floor:
             mixer.add(_kick(), time)
             if number % 4 == 2:
                 mixer.add(_kick(), half, 0.7)
         if hi_hat:
             mixer.add(_hat(rng), time, 0.5)
             mixer.add(_hat(rng), half, 0.4)
-    return Song(mixer.mixed(), "drums", tempo, 4, beats_s, beats_s[::4])
+    return Song(mixer.mix(), "drums", tempo, 4, beats_s, beats_s[::4])
 
 
 def _beat_times(tempo: float, duration_s: float, rng: np.random.Generator) -> np.ndarray:
-    """Beats at a tempo that drifts by up to half a percent, as players' does."""
+    """Beats in seconds at a tempo that drifts by up to half a percent, as that of players does."""
     count = int(duration_s * tempo / 60 * 1.02) + 2
     drift = 1 + 0.005 * np.sin(np.arange(count) * rng.uniform(0.05, 0.15) + rng.uniform(0, 6))
     times = rng.uniform(0.2, 0.6) + np.r_[0, np.cumsum(60 / tempo * drift)]
     return times[times < duration_s - 0.05]
 
 
+@dataclass(frozen=True)
+class _Bar:
+    """One bar of a song, as its instruments play it."""
+
+    times_s: np.ndarray  # (metre + 1,), its beats and the first beat of the next bar
+    root: int  # MIDI note of the chord
+    third: int  # semitones above the root
+    chorus: bool
+    number: int
+
+    @property
+    def metre(self) -> int:
+        return len(self.times_s) - 1
+
+    def at(self, beat: float) -> float:
+        """The time in seconds of a position in the bar, in beats."""
+        return np.interp(beat, np.arange(len(self.times_s)), self.times_s)
+
+
 class _Mixer:
-    """A buffer that sounds are added to."""
+    """A buffer to which sounds are added."""
 
     def __init__(self, duration_s: float, rng: np.random.Generator):
         self.length, self.rng = int(duration_s * SAMPLE_RATE), rng
         self.buffer = np.zeros(self.length + 4 * SAMPLE_RATE)
 
     def add(self, sound: np.ndarray, time_s: float, gain: float = 1.0) -> None:
-        start = max(0, int((time_s + self.rng.normal(0, HUMAN_S)) * SAMPLE_RATE))
+        start = max(0, int((time_s + self.rng.normal(0, PLAYER_S)) * SAMPLE_RATE))
         if start < self.length:
             self.buffer[start : start + len(sound)] += gain * sound
 
-    def mixed(self) -> np.ndarray:
-        """The sum, softly limited, with a room's faint echo and a faint noise floor, faded at the end."""
+    def mix(self) -> np.ndarray:
+        """The sum of all sounds, softly limited, with faint echoes and noise, faded out at the end."""
         dry = self.buffer[: self.length].copy()
         for delay_s, gain in ((0.031, 0.16), (0.047, 0.12), (0.083, 0.07)):
             delay = int(delay_s * SAMPLE_RATE)
@@ -113,58 +126,59 @@ class _Mixer:
         return (0.85 * loud * fade).astype(np.float32)
 
 
-def _ballet(mixer: _Mixer, at, root: int, third: int, metre: int, chorus: bool, bar: int) -> None:
+def _ballet(mixer: _Mixer, bar: _Bar) -> None:
     """Bass on the first beat, a chord on the others (oom-pah-pah), strings, and a melody that floats above."""
-    bar_s = at(metre) - at(0)
-    mixer.add(_tone(root - 12, 0.7, decay=3, harmonics=6), at(0), 1.0)
-    mixer.add(_thump(), at(0), 0.8)
-    for beat in range(1, metre):
-        for step in (12, 12 + third, 19):
-            mixer.add(_tone(root + step, 0.45, decay=7, harmonics=5), at(beat), 0.28)
-        mixer.add(_thump(), at(beat), 0.35)
-    for step in (0, third, 7):
-        mixer.add(_tone(root + 12 + step, bar_s, attack=0.25, decay=0.4, harmonics=7), at(0), 0.10 + 0.08 * chorus)
-    scale = (12, 12 + third, 19, 24)
-    for beat in range(metre):
-        if chorus or beat != 1:
-            note = root + 12 + scale[mixer.rng.integers(4)]
-            mixer.add(_tone(note, 0.6, attack=0.03, decay=2.5, harmonics=3, vibrato=5.5), at(beat), 0.32)
+    length_s = bar.at(bar.metre) - bar.at(0)
+    mixer.add(_tone(bar.root - 12, 0.7, decay=3, harmonics=6), bar.at(0), 1.0)
+    mixer.add(_thump(), bar.at(0), 0.8)
+    for beat in range(1, bar.metre):
+        for step in (12, 12 + bar.third, 19):
+            mixer.add(_tone(bar.root + step, 0.45, decay=7, harmonics=5), bar.at(beat), 0.28)
+        mixer.add(_thump(), bar.at(beat), 0.35)
+    gain = 0.18 if bar.chorus else 0.10
+    for step in (0, bar.third, 7):
+        mixer.add(_tone(bar.root + 12 + step, length_s, attack=0.25, decay=0.4, harmonics=7), bar.at(0), gain)
+    scale = (12, 12 + bar.third, 19, 24)
+    for beat in range(bar.metre):
+        if bar.chorus or beat != 1:
+            note = bar.root + 12 + scale[mixer.rng.integers(4)]
+            mixer.add(_tone(note, 0.6, attack=0.03, decay=2.5, harmonics=3, vibrato=5.5), bar.at(beat), 0.32)
 
 
-def _hip_hop(mixer: _Mixer, at, root: int, third: int, metre: int, chorus: bool, bar: int) -> None:
+def _hip_hop(mixer: _Mixer, bar: _Bar) -> None:
     """Kick on one, with a syncopation, snare on two and four, swung hi-hats, a deep bass, and chords that ring."""
-    for position in (0, 2, 2.5) if bar % 2 else (0, 0.5, 2):
-        mixer.add(_kick(), at(position), 1.0)
+    for position in (0, 2, 2.5) if bar.number % 2 else (0, 0.5, 2):
+        mixer.add(_kick(), bar.at(position), 1.0)
     for position in (1, 3):
-        mixer.add(_snare(mixer.rng), at(position), 0.8)
+        mixer.add(_snare(mixer.rng), bar.at(position), 0.8)
     for eighth in range(8):
         swing = 0.08 if eighth % 2 else 0.0
-        mixer.add(_hat(mixer.rng), at(eighth / 2 + swing), 0.30 if eighth % 2 else 0.4)
+        mixer.add(_hat(mixer.rng), bar.at(eighth / 2 + swing), 0.30 if eighth % 2 else 0.4)
     for position, length in ((0, 0.8), (2.5, 0.5)):
-        mixer.add(_tone(root - 24, length, decay=2.5, harmonics=2), at(position), 0.9)
-    for step in (0, third, 7, 10):
-        mixer.add(_tone(root + 12 + step, 1.5, attack=0.01, decay=2.2, harmonics=4, vibrato=4), at(0), 0.14)
-    if chorus:
+        mixer.add(_tone(bar.root - 24, length, decay=2.5, harmonics=2), bar.at(position), 0.9)
+    for step in (0, bar.third, 7, 10):
+        mixer.add(_tone(bar.root + 12 + step, 1.5, attack=0.01, decay=2.2, harmonics=4, vibrato=4), bar.at(0), 0.14)
+    if bar.chorus:
         for position in (0.5, 1.5, 2, 3.5):
-            note = root + 24 + (0, third, 7, 10)[mixer.rng.integers(4)]
-            mixer.add(_tone(note, 0.3, decay=8, harmonics=6), at(position), 0.22)
+            note = bar.root + 24 + (0, bar.third, 7, 10)[mixer.rng.integers(4)]
+            mixer.add(_tone(note, 0.3, decay=8, harmonics=6), bar.at(position), 0.22)
 
 
-def _zumba(mixer: _Mixer, at, root: int, third: int, metre: int, chorus: bool, bar: int) -> None:
+def _zumba(mixer: _Mixer, bar: _Bar) -> None:
     """Four to the floor, a tresillo in the bass, son clave, a shaker, and brass on the off-beats of the chorus."""
     for beat in range(4):
-        mixer.add(_kick(), at(beat), 0.9)
+        mixer.add(_kick(), bar.at(beat), 0.9)
         for quarter in range(4):
-            mixer.add(_hat(mixer.rng), at(beat + quarter / 4), 0.22 if quarter % 2 else 0.12)
+            mixer.add(_hat(mixer.rng), bar.at(beat + quarter / 4), 0.22 if quarter % 2 else 0.12)
     for position in (1, 3):
-        mixer.add(_snare(mixer.rng), at(position), 0.45)
+        mixer.add(_snare(mixer.rng), bar.at(position), 0.45)
     for position in (0, 1.5, 3):
-        mixer.add(_tone(root - 12, 0.4, decay=5, harmonics=6), at(position), 0.7)
-    for position in (0, 1.5, 3) if bar % 2 else (1, 2):
-        mixer.add(_tone(root + 43, 0.08, decay=40, harmonics=2), at(position), 0.4)
-    for position in (0.5, 1.5, 2.5, 3.5) if chorus else (0, 2.5):
-        for step in (0, third, 7):
-            mixer.add(_tone(root + 12 + step, 0.22, attack=0.015, decay=6, harmonics=9), at(position), 0.16)
+        mixer.add(_tone(bar.root - 12, 0.4, decay=5, harmonics=6), bar.at(position), 0.7)
+    for position in (0, 1.5, 3) if bar.number % 2 else (1, 2):
+        mixer.add(_tone(bar.root + 43, 0.08, decay=40, harmonics=2), bar.at(position), 0.4)
+    for position in (0.5, 1.5, 2.5, 3.5) if bar.chorus else (0, 2.5):
+        for step in (0, bar.third, 7):
+            mixer.add(_tone(bar.root + 12 + step, 0.22, attack=0.015, decay=6, harmonics=9), bar.at(position), 0.16)
 
 
 def _seconds(length_s: float) -> np.ndarray:
@@ -174,7 +188,7 @@ def _seconds(length_s: float) -> np.ndarray:
 def _tone(
     note: float, length_s: float, attack: float = 0.004, decay: float = 4.0, harmonics: int = 5, vibrato: float = 0.0
 ) -> np.ndarray:
-    """A tone of MIDI pitch `note`: harmonics that fall off, an attack in seconds, a decay in 1/s."""
+    """A tone of MIDI pitch `note` with its harmonics; `attack` in seconds, `decay` in 1/s, `vibrato` in Hz."""
     time = _seconds(length_s)
     frequency = 440 * 2 ** ((note - 69) / 12)
     phase = 2 * np.pi * frequency * time + (0.25 * np.sin(2 * np.pi * vibrato * time) if vibrato else 0)

@@ -1,4 +1,4 @@
-"""Moves and dancers: a vocabulary of moves, and true bodies that dance it on known beats."""
+"""Moves and dancers: a vocabulary of moves, and bodies that dance it with known kinematic beats."""
 
 import itertools
 from dataclasses import astuple
@@ -14,12 +14,12 @@ from d2m.motion import pose
 
 DURATION_S = 24.0
 FEET = (pose.R_ANKLE, pose.L_ANKLE)
-BEAT_FRAMES = 8  # of the even beats of `phrases`
+BEAT_FRAMES = 8  # between the beats of `sequences`
 
 
 @pytest.fixture(scope="module", params=[(style, seed) for style in songs.STYLES for seed in range(3)], ids=str)
 def danced(request) -> tuple[songs.Song, np.ndarray, np.ndarray]:
-    """A song, its dance, and the known kinematic beats of it."""
+    """A song, its dance, and the kinematic beats of the dance."""
     style, seed = request.param
     song = songs.song(style, DURATION_S, seed)
     return song, *dancers.dance(style, song.beats_s, song.metre, DURATION_S, seed)
@@ -31,8 +31,8 @@ def vocabulary(request) -> moves.Style:
 
 
 @pytest.fixture(scope="module", params=sorted(moves.STYLES))
-def phrases(request) -> np.ndarray:
-    """Joints (beats, 14, 3), as the body sees them, on 72 beats of a steady song in four: two phrases and more."""
+def sequences(request) -> np.ndarray:
+    """Joints (beats, 14, 3), as the body sees them, on 72 beats of a steady song in four: more than two sequences."""
     beats_s = np.arange(1, 74) * BEAT_FRAMES / FPS
     poses, _ = dancers.dance(request.param, beats_s, 4, beats_s[-1] + 1, seed=3)
     joints = pose.to_features(poses.astype(float), 0)[:, 4:].reshape(-1, 14, 3)
@@ -44,13 +44,10 @@ def apart(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     return np.linalg.norm(one - other, axis=-1).mean(axis=1)
 
 
-def test_three_styles_have_twelve_moves_each_and_no_two_alike(vocabulary):
+def test_three_styles_have_twelve_different_moves_each_of_four_beats_with_arms_that_exist(vocabulary):
     assert sorted(moves.STYLES) == sorted(songs.STYLES) and len(moves.STYLES) == 3
     assert len(vocabulary.moves) >= 12
     assert len({tuple(astuple(key) for key in keys) for keys in vocabulary.moves.values()}) == len(vocabulary.moves)
-
-
-def test_every_move_fills_four_beats_with_arms_that_exist(vocabulary):
     for name, keys in vocabulary.moves.items():
         beats = [key.beat for key in keys]
         assert beats[0] > 0 and beats[-1] == 4 and all(a < b for a, b in itertools.pairwise(beats)), name
@@ -63,14 +60,11 @@ def test_a_move_mirrored_is_another_and_mirrored_twice_is_itself(vocabulary):
     assert sum(moves.mirrored(keys) != keys for keys in vocabulary.moves.values()) >= len(vocabulary.moves) / 2
 
 
-def test_a_dance_lasts_as_long_as_its_song(danced):
-    _, poses, _ = danced
+def test_a_dance_lasts_as_long_as_its_song_and_bones_keep_their_lengths(danced):
+    poses = danced[1]
     assert poses.shape == (frame_count(DURATION_S), 14, 3) and poses.dtype == np.float32
-
-
-def test_bones_keep_their_lengths(danced):
     # float32 at up to 10 m from the origin is exact to 1e-6 m.
-    assert np.abs(pose.bone_lengths(danced[1]) - pose.BONE_LENGTHS).max() < 1e-5
+    assert np.abs(pose.bone_lengths(poses) - pose.BONE_LENGTHS).max() < 1e-5
 
 
 def test_no_foot_is_below_the_floor_and_knees_bend_forward(danced):
@@ -83,7 +77,7 @@ def test_no_foot_is_below_the_floor_and_knees_bend_forward(danced):
 
 
 def test_a_foot_that_stands_does_not_slide(danced):
-    # It stands while it is within 1 mm of the floor; a step has gone 1 cm by the time it is that high.
+    # A foot stands within 1 mm of the floor; a step is 1 cm long before it is higher.
     ankles = danced[1][:, FEET].astype(float)
     low = ankles[..., 1] < pose.ANKLE_HEIGHT + 0.001
     standing = low[1:] & low[:-1]
@@ -92,48 +86,48 @@ def test_a_foot_that_stands_does_not_slide(danced):
     assert moved.max() < 0.01 and moved.mean() * FPS < 0.002
 
 
-def test_the_measure_of_sliding_tells_a_dancer_from_one_who_drifts_as_he_stands(danced):
-    # Feet lower than 3 cm that step or brush the floor count as standing in it, hence not 0.
+def test_foot_sliding_is_higher_for_a_dancer_who_drifts(danced):
+    # Not 0: foot_sliding also counts feet that step or brush the floor lower than 3 cm.
     poses = danced[1].astype(float)
     drift = np.arange(len(poses))[:, None, None] / FPS * (0.3, 0, 0)  # metres, at 0.3 m/s
     assert physics.foot_sliding(poses) < 0.1
     assert physics.foot_sliding(poses + drift) == pytest.approx(0.3, abs=0.1)
 
 
-def test_known_beats_are_within_40_ms_of_a_beat_of_the_song_and_not_on_it(danced):
-    song, _, known_s = danced
-    late_s = (known_s - song.beats_s[:, None])[
-        np.abs(song.beats_s[:, None] - known_s).argmin(axis=0), range(len(known_s))
-    ]
+def test_kinematic_beats_are_within_40_ms_of_a_beat_of_the_song_and_not_on_it(danced):
+    song, _, kinematic_s = danced
+    late_s = kinematic_s - song.beats_s[np.abs(song.beats_s[:, None] - kinematic_s).argmin(axis=0)]
     assert np.abs(late_s).max() <= 0.040 + 1e-9
     assert 0.008 < late_s.std() < 0.022  # of 15 ms, from 20 beats at least: within three standard errors
 
 
 def test_some_beats_are_danced_through_and_none_is_danced_twice(danced):
-    song, _, known_s = danced
-    assert len({int(np.abs(song.beats_s - beat_s).argmin()) for beat_s in known_s}) == len(known_s)
-    assert 0.6 < len(known_s) / len(song.beats_s) < 0.97
+    song, _, kinematic_s = danced
+    assert len({int(np.abs(song.beats_s - beat_s).argmin()) for beat_s in kinematic_s}) == len(kinematic_s)
+    assert 0.6 < len(kinematic_s) / len(song.beats_s) < 0.97
 
 
-def test_the_body_comes_to_rest_on_its_known_beats(danced):
-    _, poses, known_s = danced
+def test_the_body_comes_to_rest_on_its_kinematic_beats(danced):
+    _, poses, kinematic_s = danced
     speed = physics.joint_speed(poses)  # between frames i and i + 1
-    middle_s = (known_s[1:] + known_s[:-1]) / 2
-    slow, fast = (speed[np.clip(to_frames(at_s).astype(int), 0, len(speed) - 1)].mean() for at_s in (known_s, middle_s))
+    middle_s = (kinematic_s[1:] + kinematic_s[:-1]) / 2
+    slow, fast = (
+        speed[np.clip(to_frames(at_s).astype(int), 0, len(speed) - 1)].mean() for at_s in (kinematic_s, middle_s)
+    )
     # A frame of 67 ms is an eighth of a beat: the ease into and out of a rest covers part of it.
     assert slow < 0.4 * fast
 
 
-def test_a_phrase_repeats_its_first_two_moves(phrases):
-    first = phrases[:8]
-    for again in (phrases[8:16], phrases[24:32]):
+def test_a_sequence_repeats_its_first_two_moves(sequences):
+    first = sequences[:8]
+    for again in (sequences[8:16], sequences[24:32]):
         assert apart(first, again).max() < 0.02  # metres, from up to 40 ms of other timing
-    assert apart(first, phrases[16:24]).mean() > 0.08
+    assert apart(first, sequences[16:24]).mean() > 0.08
 
 
-def test_every_other_phrase_is_danced_in_the_mirror(phrases):
-    assert apart(pose.mirror(phrases[:32]), phrases[32:64]).max() < 0.02
-    assert apart(phrases[:32], phrases[32:64]).mean() > 0.03
+def test_every_other_sequence_is_mirrored(sequences):
+    assert apart(pose.mirror(sequences[:32]), sequences[32:64]).max() < 0.02
+    assert apart(sequences[:32], sequences[32:64]).mean() > 0.03
 
 
 @pytest.mark.parametrize("style", songs.STYLES)
