@@ -122,7 +122,7 @@ def read(found: ClipFiles) -> Clip:
     joints, fps = format.read(list(found.files))
     source = str(found.files[0] if len(found.files) == 1 else found.path)
     fps = retarget.check_fps(folders.fps_of(found.path, found.song, found.root) if fps is None else fps, source)
-    poses, start_s = retarget.danced(joints, fps, source)
+    poses, start_s = retarget.retarget(joints, fps, source)
     style = format.style(found.path) or folders.style_of(found.path, found.song, found.root)
     return Clip(found.name, style, found.song, poses, start_s)
 
@@ -136,7 +136,7 @@ def read_pair(folder: Path) -> Clip:
     pair = dance_with_melody.read(folder)
     # `length` differs from the span by up to 2 %: stretched, the steps keep the music's tempo.
     span_s, source = pair.end_s - pair.start_s, str(folder / "skeletons.json")
-    poses = retarget.on_clock(pair.joints, (len(pair.joints) - 1) / span_s, frame_count(span_s), source)
+    poses = retarget.resample(pair.joints, (len(pair.joints) - 1) / span_s, frame_count(span_s), source)
     return Clip(folder.name, pair.style, pair.song, poses, pair.start_s, pair.group, pair.split)
 
 

@@ -33,7 +33,7 @@ def made(tiny_run, heard) -> dict:
 @pytest.fixture(scope="module")
 def real(tiny_run) -> tuple[torch.Tensor, torch.Tensor]:
     """z_mov of every training unit, and the style of each."""
-    data = tiny_run.dances("train")
+    data = tiny_run.units("train")
     units = data.units(torch.arange(len(data.unit_rows)))
     return tiny_run.mmgan.vae.encode_movement(units)[0], data.unit_styles
 
@@ -75,7 +75,7 @@ def test_the_same_seed_composes_the_same_and_another_otherwise(made, heard, tiny
         for one, other in zip(made[name], again[name], strict=True):
             np.testing.assert_array_equal(one.poses, other.poses)
     reseeded = replace(tiny_run, seed=4)  # with the models of seed 3
-    for kept in ("corpus", "mmgan", "_classifiers", "_dances"):
+    for kept in ("corpus", "mmgan", "_classifiers", "_units"):
         reseeded.__dict__[kept] = tiny_run.__dict__[kept]
     changed = dance_sets.compositions(reseeded, heard)
     for name in NAMES:
@@ -107,7 +107,7 @@ def test_shuffled_codes_are_those_of_training_units_of_all_styles_or_of_one(tiny
 
 
 def test_runs_are_three_movements_in_a_row_of_one_dance_of_the_style(tiny_run):
-    data = tiny_run.dances("train")
+    data = tiny_run.units("train")
     known = tiny_run.mmgan.movements(data.phrases(torch.arange(len(data.phrase_rows)))[0])  # (K, 3, 8)
     codes = drawn(tiny_run, "phrases", 31)
     assert codes.shape == (31, 8)  # ten runs and a third of one
@@ -117,7 +117,7 @@ def test_runs_are_three_movements_in_a_row_of_one_dance_of_the_style(tiny_run):
 
 
 def test_pasted_are_real_units_of_the_style_each_set_down_where_the_one_before_ended(tiny_run):
-    data = tiny_run.dances("train")
+    data = tiny_run.units("train")
     rows = dance_sets._pasted(tiny_run, STYLE, 6, torch.Generator().manual_seed(0))
     assert rows.shape == (LEAD + 6 * UNIT_POSES, 14, 3)
     known = data.units(torch.arange(len(data.unit_rows)))

@@ -35,10 +35,10 @@ def test_a_perfect_vae_has_no_joint_error_and_a_wrist_7_cm_off_half_a_centimetre
 
 
 def test_the_error_of_the_mean_pose_is_that_of_the_training_splits_mean(tiny_run):
-    data = tiny_run.dances("validation")
+    data = tiny_run.units("validation")
     units = data.units(torch.nonzero(data.unit_styles == 1)[:, 0])[:, LEAD:]
     joints = units[..., 4:].unflatten(-1, (14, 3)).double()
-    mean = tiny_run.dances("train").statistics()[0][4:].view(14, 3).double()
+    mean = tiny_run.units("train").statistics()[0][4:].view(14, 3).double()
     # Hips stand still in features, at the origin of the floor: the middle of both is taken off.
     joints, mean = (points - (points[..., 8:9, :] + points[..., 11:12, :]) / 2 for points in (joints, mean))
     expected = 100 * float((joints - mean).norm(dim=-1).mean())

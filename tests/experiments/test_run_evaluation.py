@@ -139,7 +139,7 @@ def test_dances_to_a_song_of_their_own_stand_beside_its_beats(tiny_run, body_at)
 
 def test_the_feature_space_and_the_predict_style_are_those_of_the_reference_run(tiny_run, measured, real):
     other = replace(tiny_run)
-    for name in ("corpus", "mmgan", "_dances"):
+    for name in ("corpus", "mmgan", "_units"):
         other.__dict__[name] = tiny_run.__dict__[name]
     reversed_ = lambda view: SimpleNamespace(  # noqa: E731
         config=tiny_run.classifier(view).config,
@@ -165,9 +165,9 @@ def test_the_style_space_is_the_hidden_layer_of_windows_of_4_s_8_frames_apart(ti
 
 def test_the_predict_style_names_the_style_that_most_of_a_dance_speaks_for(tiny_run, real):
     seen = torch.tensor([[0.6, 0.4, 0.0]] * 3 + [[0.0, 0.9, 0.1]] * 2)  # means 0.36, 0.6 and 0.04
-    predict_style = SimpleNamespace(config=tiny_run.classifier("motion").config, probabilities=lambda windows: seen)
+    predict_style = SimpleNamespace(config=tiny_run.classifier("speed").config, probabilities=lambda windows: seen)
     reference_run = SimpleNamespace(
-        classifier=lambda view: predict_style if view == "motion" else None, corpus=tiny_run.corpus
+        classifier=lambda view: predict_style if view == "speed" else None, corpus=tiny_run.corpus
     )
     assert run_evaluation.style_predictor(reference_run)(real[0].poses) == tiny_run.corpus.styles[1]
 
@@ -305,7 +305,7 @@ def test_metrics_json_holds_the_table_the_protocol_and_the_commit(tiny_run, tabl
     for split in ("train", "validation", "test"):
         assert protocol["splits"][split] == [entry.name for entry in tiny_run.corpus.split(split)]
     assert protocol["seconds of test music"] == pytest.approx(60.0, abs=0.5)
-    assert protocol["style space"]["view"] == "dance" and protocol["style predictor"]["view"] == "motion"
+    assert protocol["style space"]["view"] == "dance" and protocol["style predictor"]["view"] == "speed"
     assert protocol["kinematic beat detector"] and "100 bootstrap draws" in protocol["interval"]
     assert protocol["training steps"] == {}  # nothing is trained in this folder
     assert {"beat hit rate", "Frechet distance", "nearest training movement, cm"} < protocol["definitions"].keys()

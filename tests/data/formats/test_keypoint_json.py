@@ -85,7 +85,7 @@ def test_a_file_that_holds_no_keypoints_is_refused_by_name(tmp_path, content):
 
 @pytest.mark.parametrize("name", ["keypoints", "world_landmarks"])
 def test_a_video_in_which_nobody_is_ever_found_is_refused_for_that(tmp_path, name):
-    with pytest.raises(PoseError, match=r"nobody\.json has nobody in any frame; expected a dancer who is seen"):
+    with pytest.raises(PoseError, match=r"nobody\.json has nobody"):
         keypoints.read_keypoint_json(motions.write_json(tmp_path / "nobody.json", fps=25, **{name: [None, None]}))
 
 
