@@ -45,7 +45,7 @@ def all_units(dances: dataset.UnitData) -> torch.Tensor:
 
 
 def times_of(first_beat: int, count: int) -> np.ndarray:
-    """Seconds of `count` rows of a unit or phrase, from the first lead pose, 5/8 of a beat before anchor `first_beat`."""
+    """Seconds of `count` rows of a unit or phrase, from its lead, 5/8 of a beat before anchor `first_beat`."""
     return ANCHORS_S[first_beat] + (np.arange(count) - 5) / 8 * BEAT_S
 
 
@@ -107,7 +107,7 @@ def test_a_phrase_says_when_it_is_danced_and_to_which_song(tmp_path, body_at):
         assert (late_s >= -1e-6).all() and (late_s <= BEAT_S / 2).all()  # a unit ends half a beat after its last beat
 
 
-def test_detected_beats_are_told_from_divisions(turning):
+def test_detected_beats_are_distinguished_from_divisions(turning):
     dances = dataset.load(turning, "train")
     is_detected = np.isin(np.round(ANCHORS_S, 6), np.round(DETECTED_S, 6))
     expected = np.lib.stride_tricks.sliding_window_view(is_detected[1:-1], 4)
@@ -146,7 +146,7 @@ def test_a_split_without_a_phrase_is_refused(turning):
         dataset.load(turning, "train", phrase=9)
 
 
-def test_the_middle_of_a_dance_and_the_length_of_its_beats_are_told_phrase_by_phrase(small_corpus):
+def test_every_phrase_has_the_length_of_its_beats_and_whether_it_is_in_the_middle_of_a_dance(small_corpus):
     data = dataset.load(small_corpus, "train")
     lengths_s = {entry.name: entry.frames / FPS for entry in small_corpus.entries}
     some = 0

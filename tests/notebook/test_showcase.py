@@ -44,7 +44,7 @@ def test_a_strip_names_the_poses_that_stand_on_beats(body_at, every):
 
 def test_a_style_that_no_unseen_dance_has_shows_nothing(tiny_run, monkeypatch):
     data = tiny_run.units("validation")
-    monkeypatch.setattr(type(tiny_run), "dances", lambda self, split: data)
+    monkeypatch.setattr(type(tiny_run), "units", lambda self, split: data)
     monkeypatch.setitem(data.__dict__, "unit_styles", torch.zeros_like(data.unit_styles))
     assert showcase.rebuilt(tiny_run, "zumba") == {} and len(showcase.rebuilt(tiny_run, "ballet")) == 2
 
