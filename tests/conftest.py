@@ -166,7 +166,7 @@ def tiny_run(tiny_presets, small_corpus, tmp_path_factory) -> experiment.Experim
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     run = experiment.Experiment(str(small_corpus.folder), str(tmp_path_factory.mktemp("run")), "tiny", 3, "cpu")
-    for view in ("dance", "motion"):
+    for view in ("dance", "speed"):
         run.classifier(view)
     assert run.mmgan and run.lstm
     torch.set_num_threads(threads)

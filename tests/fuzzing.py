@@ -263,7 +263,7 @@ def _as_clip(read: Callable[[Path], tuple]) -> Callable[[Path], object]:
 
     def read_clip(path: Path) -> object:
         joints, fps = read(path)
-        return retarget.danced(joints, retarget.check_fps(30.0 if fps is None else fps, str(path)), str(path))
+        return retarget.retarget(joints, retarget.check_fps(30.0 if fps is None else fps, str(path)), str(path))
 
     return read_clip
 

@@ -155,8 +155,7 @@ def build(name: str, clips: list, folder: Path, jobs: int = -1) -> None:
 
     The result is the same, byte for byte, for any `jobs`, and on a Dask cluster (`joblib.parallel_config(backend=
     "dask")`). A clip that raises `CorpusError`, `MediaError` or `PoseError` is left out and listed with the reason.
-    Raises `CorpusError` when no clip is left. The manifest is written last: a folder without it is unfinished, and
-    another call completes it.
+    Raises `CorpusError` when no clip is left. A folder without a manifest is unfinished: another call completes it.
     """
     from joblib import Parallel, delayed
 

@@ -1,9 +1,9 @@
-"""What the place of a clip's file says of it: its song, its style, its frame rate.
+"""Song, style and frame rate of a clip, from the folders that its file lies in.
 
-song        the sound or video file of the same name (or of a name that the format tells, as AIST++'s "mBR0"), in the
-            clip's folder, a folder above, or a folder `audio`, `music`, `songs`, `sound`, `video` or `videos` in one of
-            them. The nearest is taken; of equally near ones sound before video, then by name.
-style       the name of the nearest folder above that says more than what kind of files it holds, or which clip
+song        the sound or video file of the same name (or of another that the format allows, such as AIST++'s "mBR0"), in
+            the clip's folder, a folder above, or a folder `audio`, `music`, `songs`, `sound`, `video` or `videos` in
+            one of them: the nearest; of equally near ones sound before video, then by name
+style       the name of the nearest folder above, except generic names ("keypoints") and names of the clip or its song
 frame rate  the number in `fps.txt` beside the clip or in a folder above; else that of the song, where it is a video
 """
 
@@ -17,7 +17,7 @@ from d2m.errors import CorpusError
 from d2m.files import head
 from d2m.music.audio import frame_rate
 
-# What FFmpeg decodes and people have. A file of these endings is not looked into for a clip.
+# Endings that FFmpeg decodes; files with them are never clips.
 SOUND = {
     ".3ga", ".aac", ".ac3", ".aif", ".aifc", ".aiff", ".amr", ".ape", ".au", ".awb", ".caf", ".dsf", ".dts", ".eac3",
     ".flac", ".m4a", ".m4b", ".m4r", ".mka", ".mp1", ".mp2", ".mp3", ".mpa", ".mpc", ".oga", ".ogg", ".opus", ".ra",
@@ -28,7 +28,7 @@ VIDEO = {
     ".mpe", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".qt", ".rm", ".rmvb", ".ts", ".vob", ".webm", ".wmv",
 }  # fmt: skip
 MEDIA_FOLDERS = {"audio", "music", "songs", "sound", "video", "videos"}
-SAYS_NOTHING = MEDIA_FOLDERS | {
+GENERIC = MEDIA_FOLDERS | {
     "aist", "aist++", "bvh", "clips", "dances", "data", "json", "keypoints", "keypoints2d", "keypoints3d", "motion",
     "motions", "openpose", "output", "poses",
 }  # fmt: skip
@@ -36,17 +36,17 @@ FPS_FILE = "fps.txt"
 
 
 def is_media(path: Path) -> bool:
-    """Whether a file's ending is one of sound or video."""
+    """Whether a file is sound or video by its ending."""
     return path.suffix.lower() in SOUND | VIDEO
 
 
 def files_in(root: Path) -> Iterator[Path]:
-    """Every regular file below `root`, in order; what is hidden (".name") and links to folders are passed over."""
+    """Every regular file below `root`, in order, without hidden files (".name") and links to folders."""
     for folder, folders, names in os.walk(root):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             path = Path(folder) / name
-            if not name.startswith(".") and path.is_file():  # no pipe, at which reading would wait
+            if not name.startswith(".") and path.is_file():  # a pipe would block the reader
                 yield path
 
 
@@ -56,12 +56,12 @@ def videos_in(root: Path) -> list[Path]:
 
 
 def key(stem: str) -> str:
-    """A name as it is compared: capitals and the ways to write an accent make no difference."""
+    """A name for comparison: without differences of case or of the encoding of accents."""
     return unicodedata.normalize("NFC", stem).casefold()
 
 
 def song_of(clip: Path, names: tuple[str, ...], media: dict[str, list[Path]], root: Path) -> Path | None:
-    """The song of a clip, of the files in `media` (by `key` of their stem), or None; `names` in order of preference."""
+    """The song of a clip among `media` (files by `key` of their stem), or None; `names` in order of preference."""
     above = _above(clip, root)
     for name in names:
         near = []
@@ -75,13 +75,14 @@ def song_of(clip: Path, names: tuple[str, ...], media: dict[str, list[Path]], ro
 
 
 def style_of(clip: Path, song: Path, root: Path) -> str:
-    """The style of a clip by its folders; of a clip that lies in no folder that tells one, `root`'s name."""
-    silent = SAYS_NOTHING | {key(clip.name), key(song.stem)}
-    return next((key(folder.name) for folder in _above(clip, root) if key(folder.name) not in silent), key(root.name))
+    """The style of a clip: the nearest folder whose name is neither generic nor the clip's or song's; else `root`."""
+    skipped = GENERIC | {key(clip.name), key(song.stem)}
+    names = [key(folder.name) for folder in _above(clip, root)]
+    return next((name for name in names if name not in skipped), key(root.name))
 
 
 def fps_of(clip: Path, song: Path, root: Path) -> float:
-    """Frames a second of a clip whose own files do not tell. Raises `CorpusError` naming it, where nothing tells."""
+    """Frames a second of a clip, from `fps.txt` or its video. Raises `CorpusError` naming it without either."""
     for folder in _above(clip, root):
         if (folder / FPS_FILE).is_file():
             text = head(folder / FPS_FILE).decode(errors="replace").strip()
@@ -93,12 +94,12 @@ def fps_of(clip: Path, song: Path, root: Path) -> float:
     fps = frame_rate(song) if song.suffix.lower() in VIDEO else None
     if fps is None:
         raise CorpusError(
-            f"nothing tells the frame rate of {clip}",
+            f"the frame rate of {clip} is unknown",
             f"a file {FPS_FILE} with the number, beside it or in a folder above, or the video of the same name",
         )
     return fps
 
 
 def _above(clip: Path, root: Path) -> list[Path]:
-    """The folders that a clip lies in, the nearest first, `root` last."""
+    """The folders that contain a clip, the nearest first, `root` last."""
     return [folder for folder in clip.parents if folder == root or root in folder.parents]

@@ -1,14 +1,14 @@
-"""Readers of other people's formats, found in a folder by content. FORMATS.md describes each for those who write them.
+"""The clips in a folder, in formats of other programs and data sets, recognised by content (see FORMATS.md).
 
-Each gives clips (`clip.Clip`), or says which file does not fit and why. Dance with Melody brings its songs and splits;
-of the others a reader gives `(joints, fps)`: joints (T, 14, 2 or 3), y up, NaN where missing, in any unit of length, at
-fps frames a second (None: see `placement`). Song and style are told by `placement`, and the dance begins with the song.
-A new format is one line of `FORMATS`.
+`find` lists the files of each clip, `read` makes a `Clip` of them or raises an error with the file and the reason.
+Dance with Melody has its own songs and splits. The reader of any other format returns `(joints, fps)`: joints
+(T, 14, 2 or 3), y up, NaN where missing, in any unit of length, at fps frames a second. Where fps is None, `folders`
+has the frame rate, as it has song and style; the dance begins with the song. A new format is one entry of `FORMATS`.
 """
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,30 +22,30 @@ from d2m.files import head
 from d2m.motion.dance import Clip
 
 LONGEST_NAME = 200  # bytes: file systems take 255, and a number and an ending follow
-MOST_TOLD = 10  # refused clips are told one a line
+MOST_LISTED = 10  # refused clips, one a line
 
 
 @dataclass(frozen=True)
 class Format:
-    """A format: how a file of it is told by its path and first bytes, and how the files of one clip are read.
+    """A format: how its files are recognised by path and first bytes, and how the files of one clip are read.
 
-    A clip's path is its files' without what differs between them: a folder, or a file without its ending.
+    The path of a clip is what the paths of its files share: a folder, or a file's path without its ending.
     """
 
     name: str
     recognises: Callable[[Path, bytes], bool]
     read: Callable[[list[Path]], tuple[np.ndarray, float | None]] | None  # None: `read_pair`
-    clip_of: Callable[[Path], Path] = lambda path: path.with_suffix("")  # the path of the clip that a file belongs to
-    songs: Callable[[Path], tuple[str, ...]] = lambda clip: (clip.name,)  # names that its song may have
-    style: Callable[[Path], str] = lambda clip: ""  # the style that its name tells
+    clip_of: Callable[[Path], Path] = lambda path: path.with_suffix("")  # of a file
+    songs: Callable[[Path], tuple[str, ...]] = lambda clip: (clip.name,)  # possible names of its song
+    style: Callable[[Path], str] = lambda clip: ""  # from its name; "" = by folder
 
 
 def one_file(read: Callable[[Path], tuple[np.ndarray, float]]) -> Callable[[list[Path]], tuple[np.ndarray, float]]:
-    """A reader of clips that are one file each, of a reader of that file."""
+    """A reader of clips of one file each, from a reader of that file. It raises `CorpusError` for several files."""
 
     def read_one(files: list[Path]) -> tuple[np.ndarray, float]:
         if len(files) > 1:
-            raise CorpusError(f"{files[0]} and {files[1].name} have one name", "a name for each clip", "rename one")
+            raise CorpusError(f"{files[0]} and {files[1].name} have one name", "one file a clip", "rename one")
         return read(files[0])
 
     return read_one
@@ -73,18 +73,18 @@ FORMATS = {
 class ClipFiles:
     """The files of one clip, not read yet."""
 
-    name: str  # unique in the folder that was looked through
+    name: str  # unique in `root`
     format: str  # of `FORMATS`
     path: Path  # of the clip, see `Format`
     files: tuple[Path, ...]
     song: Path | None
-    root: Path
+    root: Path  # the folder that was searched
 
 
 def find(folder: Path) -> tuple[list[ClipFiles], list[Path]]:
-    """The clips in `folder` and the folders in it, sorted by path, and the files of no known format.
+    """The clips in `folder` and below, sorted by path, and the files of no known format.
 
-    Links to folders are not followed, and what is hidden (".name") is not looked at.
+    Links to folders and hidden files (".name") are ignored.
     """
     root = Path(folder)
     clips, media, unknown = {}, {}, []
@@ -93,7 +93,7 @@ def find(folder: Path) -> tuple[list[ClipFiles], list[Path]]:
             media.setdefault(folders.key(path.stem), []).append(path)
             continue
         start = head(path)
-        format = next((known for known in FORMATS.values() if known.recognises(path, start)), None)
+        format = next((format for format in FORMATS.values() if format.recognises(path, start)), None)
         if format:
             clips.setdefault((format.clip_of(path), format.name), []).append(path)
         elif path.suffix.lower() != ".txt":
@@ -101,82 +101,81 @@ def find(folder: Path) -> tuple[list[ClipFiles], list[Path]]:
     keys = sorted(clips, key=lambda key: (key[0].parts, key[1]))
     names = _names([path.relative_to(root) for path, _ in keys])
     songs = [folders.song_of(path, FORMATS[format].songs(path), media, root) for path, format in keys]
-    found = [
+    files = [
         ClipFiles(name, format, path, tuple(clips[path, format]), song, root)
         for name, song, (path, format) in zip(names, songs, keys, strict=True)
     ]
-    return found, unknown
+    return files, unknown
 
 
-def read(found: ClipFiles) -> Clip:
-    """The clip of what was found. Raises `CorpusError`, `MediaError` or `PoseError` that names the file and reason."""
-    format = FORMATS[found.format]
+def read(clip: ClipFiles) -> Clip:
+    """Read a clip. Raises `CorpusError`, `MediaError` or `PoseError` that names the file and the reason."""
+    format = FORMATS[clip.format]
     if format.read is None:
-        return replace(read_pair(found.path), name=found.name)
-    if found.song is None:
+        return replace(read_pair(clip.path), name=clip.name)
+    if clip.song is None:
         raise CorpusError(
-            f"{found.files[0]} has no song",
-            f"a sound or video file of the name {' or '.join(format.songs(found.path))}, beside it, in a folder above, "
+            f"{clip.files[0]} has no song",
+            f"a sound or video file of the name {' or '.join(format.songs(clip.path))}, beside it, in a folder above, "
             "or in a folder audio or music of one of these",
         )
-    joints, fps = format.read(list(found.files))
-    source = str(found.files[0] if len(found.files) == 1 else found.path)
-    fps = retarget.check_fps(folders.fps_of(found.path, found.song, found.root) if fps is None else fps, source)
-    poses, start_s = retarget.danced(joints, fps, source)
-    style = format.style(found.path) or folders.style_of(found.path, found.song, found.root)
-    return Clip(found.name, style, found.song, poses, start_s)
+    joints, fps = format.read(list(clip.files))
+    source = str(clip.files[0] if len(clip.files) == 1 else clip.path)
+    fps = retarget.check_fps(folders.fps_of(clip.path, clip.song, clip.root) if fps is None else fps, source)
+    poses, start_s = retarget.retarget(joints, fps, source)
+    style = format.style(clip.path) or folders.style_of(clip.path, clip.song, clip.root)
+    return Clip(clip.name, style, clip.song, poses, start_s)
 
 
 def read_pair(folder: Path) -> Clip:
-    """One pair of Dance with Melody: its motion stretched to the danced span, on the 14 joints of the one body.
+    """One pair of Dance with Melody: its motion stretched to the danced span, on the one body.
 
     Raises `CorpusError` or `PoseError` that names the file and the reason.
     """
     folder = Path(folder)
     pair = dance_with_melody.read(folder)
-    # `length` differs from the span by up to 2 %: stretched, the steps keep the music's tempo.
+    # The frames differ from the span by up to 2 %; stretching keeps the steps in the music's tempo.
     span_s, source = pair.end_s - pair.start_s, str(folder / "skeletons.json")
-    poses = retarget.on_clock(pair.joints, (len(pair.joints) - 1) / span_s, frame_count(span_s), source)
+    poses = retarget.resample(pair.joints, (len(pair.joints) - 1) / span_s, frame_count(span_s), source)
     return Clip(folder.name, pair.style, pair.song, poses, pair.start_s, pair.group, pair.split)
 
 
-def state(found: Iterable[ClipFiles]) -> list[tuple[str, int, int]]:
-    """What a corpus of these clips depends on: path, size and time of change of each file that tells of them."""
+def state(clips: Iterable[ClipFiles]) -> list[tuple[str, int, int]]:
+    """Path, size and time of change of every file that a corpus of these clips depends on."""
     paths = set()
-    for clip in found:
+    for clip in clips:
         song = clip.path / dance_with_melody.SONG if FORMATS[clip.format].read is None else clip.song
         paths.update(clip.files, [song] if song else ())
         paths.update(folder / name for folder in clip.path.parents for name in (folders.FPS_FILE, "ignore_list.txt"))
     return [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in sorted(paths) if path.is_file()]
 
 
-def describe(found: list[ClipFiles], unknown: list[Path], refused: Iterable[tuple[str, str]]) -> str:
-    """What a folder held, in lines: clips of each format, those `refused` (name, reason), files of no known format."""
-    refused = list(refused)
-    formats = {clip.name: clip.format for clip in found}
-    lost = Counter(formats[name] for name, _ in refused)
+def describe(clips: list[ClipFiles], unknown: list[Path], refused: Sequence[tuple[str, str]]) -> str:
+    """The contents of a folder: clips of each format, those `refused` (name, reason), files of no known format."""
+    formats = {clip.name: clip.format for clip in clips}
+    refused_of = Counter(formats[name] for name, _ in refused)
     counts = [
-        f"{count} of {format}" + (f" ({lost[format]} refused)" if lost[format] else "")
+        f"{count} of {format}" + (f" ({refused_of[format]} refused)" if refused_of[format] else "")
         for format, count in sorted(Counter(formats.values()).items())
     ]
-    lines = [", ".join(counts), *(f"refused: {name}: {reason}" for name, reason in refused[:MOST_TOLD])]
-    if len(refused) > MOST_TOLD:
-        lines.append(f"refused: {len(refused) - MOST_TOLD} more, named in the corpus's manifest")
+    lines = [", ".join(counts), *(f"refused: {name}: {reason}" for name, reason in refused[:MOST_LISTED])]
+    if len(refused) > MOST_LISTED:
+        lines.append(f"refused: {len(refused) - MOST_LISTED} more, named in the corpus's manifest")
     if unknown:
-        names = ", ".join([*(str(path) for path in unknown[:3]), *["..."][: len(unknown) - 3]])
-        lines.append(f"left alone, of no known format: {len(unknown)} files ({names})")
+        names = ", ".join(map(str, unknown[:3])) + (", ..." if len(unknown) > 3 else "")
+        lines.append(f"ignored, of no known format: {len(unknown)} files ({names})")
     return "\n".join(lines)
 
 
 def _names(paths: list[Path]) -> list[str]:
-    """A name for each clip, of letters, digits, "_", "-" and ".": its path, with a number where two would be alike."""
+    """Unique names of clips, of letters, digits, "_", "-" and ".": their paths, numbered where two would be equal."""
     names = []
     taken = set()
     for path in paths:
         plain = re.sub(r"[^\w.-]+", "_", "_".join(path.parts)).strip("._-") or "clip"
         plain = plain.encode()[:LONGEST_NAME].decode(errors="ignore")
         name, number = plain, 1
-        while name.lower() in taken:  # some file systems know no capitals
+        while name.lower() in taken:  # some file systems ignore case
             number += 1
             name = f"{plain}_{number}"
         taken.add(name.lower())

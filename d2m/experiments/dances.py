@@ -77,7 +77,7 @@ def _composed(experiment: Experiment, name: str, song: str, style: str, heard: M
 @torch.no_grad()
 def _codes(experiment: Experiment, name: str, style: str, count: int, generator: torch.Generator) -> torch.Tensor:
     """z_mov (count, movement_size) of one of `CODES`."""
-    mmgan, data = experiment.mmgan, experiment.dances("train")
+    mmgan, data = experiment.mmgan, experiment.units("train")
     if name == "prior":
         return torch.randn(count, mmgan.config.movement_size, generator=generator)
     if name == "phrases":
@@ -90,7 +90,7 @@ def _codes(experiment: Experiment, name: str, style: str, count: int, generator:
 
 def _pasted(experiment: Experiment, style: str, count: int, generator: torch.Generator) -> np.ndarray:
     """Random training units of a style end to end, in beat time: (LEAD + 32 * count, 14, D)."""
-    data = experiment.dances("train")
+    data = experiment.units("train")
     drawn = _of_style(experiment, data.unit_styles, style, count, generator)
     return generate.place(data.units(drawn).double().numpy())
 

@@ -14,7 +14,7 @@ import torch
 
 from d2m.data import dataset
 from d2m.data.corpus import Corpus, open_corpus
-from d2m.data.dataset import WINDOW_FRAMES, Balanced, Dances, balanced
+from d2m.data.dataset import WINDOW_FRAMES, Balanced, UnitData, balanced
 from d2m.errors import CheckpointError, CorpusError
 from d2m.experiments.presets import VARIANTS, Preset, preset
 from d2m.files import alone_in, resolve
@@ -78,9 +78,9 @@ class Experiment:
             gan_training=replace(chosen.gan_training, **asked),
         )  # fmt: skip
 
-    def dances(self, split: str) -> Dances:
-        """Units and runs of a split; those of training with their mirror images."""
-        kept = self.__dict__.setdefault("_dances", {})
+    def units(self, split: str) -> UnitData:
+        """Units and phrases of a split; those of training with their mirror images."""
+        kept = self.__dict__.setdefault("_units", {})
         if split not in kept:
             mirror = self.preset.mirror and split == "train"
             kept[split] = dataset.load(self.corpus, split, self.preset.vae.dimensions, self.preset.gan.phrase, mirror)
@@ -92,7 +92,7 @@ class Experiment:
         model = self._new_vae()
         if self._find("vae", "vae", model):
             return model
-        data = self.dances("train")
+        data = self.units("train")
         mean, deviation = data.statistics()
         model.feature_mean.copy_(mean)
         model.feature_deviation.copy_(deviation)
@@ -115,7 +115,7 @@ class Experiment:
         if self._find("mmgan", "mmgan", model):
             return model
         model.vae.load_state_dict(self.vae.state_dict())
-        data, heard = self.dances("train"), self.phrase_styles("train")
+        data, heard = self.units("train"), self.phrase_styles("train")
         codes, drawn = compose.remember(model, data, self.seed), Balanced(data.phrase_styles)
 
         def draw(count: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
@@ -179,7 +179,7 @@ class Experiment:
 
     def phrase_styles(self, split: str) -> torch.Tensor:
         """s (K, styles) of the music of every run of a split: the classifier's mean over the run's beats."""
-        data, classifier = self.dances(split), self.classifier("music")
+        data, classifier = self.units(split), self.classifier("music")
         heard = torch.zeros(len(data.phrase_rows), len(self.corpus.styles))
         entries = {entry.name: entry for entry in self.corpus.entries}
         counts = torch.bincount(data.phrase_songs, minlength=len(data.names)).tolist()

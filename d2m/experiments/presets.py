@@ -109,7 +109,7 @@ def _unit_warp(preset: Preset) -> Preset:
 
 
 VARIANTS = {
-    "d2m": Variant("nothing", trains=("vae", "mmgan", "style/music", "style/dance", "style/motion", "lstm")),
+    "d2m": Variant("nothing", trains=("vae", "mmgan", "style/music", "style/dance", "style/speed", "lstm")),
     "no_gan": Variant(
         "L_adv^m (nor L_adv^d, where there is one)", _gan(adversarial_weight=0.0, dance_adversarial_weight=0.0)
     ),

@@ -73,7 +73,7 @@ def style_predictor(reference_run: Experiment) -> StylePredictor:
     """A function from poses to a style: the mean of the run's classifier of motions over all windows of a dance."""
 
     def predicted_style(poses: np.ndarray) -> str:
-        probabilities = reference_run.classifier("motion").probabilities(_windows(reference_run, "motion", poses))
+        probabilities = reference_run.classifier("speed").probabilities(_windows(reference_run, "speed", poses))
         return reference_run.corpus.styles[int(probabilities.mean(dim=0).argmax())]
 
     return predicted_style
@@ -121,7 +121,7 @@ def protocol(experiment: Experiment, count: int = 3) -> dict:
         "sigma_s": beats.SIGMA_S,
         "kinematic beat detector": asdict(KinematicBeatConfig()),
         "style space": {**asdict(experiment.classifier("dance").config), "hop": HOP, "trained on": "train"},
-        "style predictor": {**asdict(experiment.classifier("motion").config), "hop": HOP, "trained on": "train"},
+        "style predictor": {**asdict(experiment.classifier("speed").config), "hop": HOP, "trained on": "train"},
         "memory": {"poses": memory.POSES, "step": memory.STEP_FRAMES, "hop": memory.HOP_FRAMES},
         "smallest deviation of a feature": sampling.SMALLEST_DEVIATION,
         "music beat detector": asdict(BeatConfig()),
@@ -152,7 +152,7 @@ def joint_errors(experiment: Experiment, split: str = "validation") -> dict[str,
 
     d2m reconstructs each unit from its lead poses and its z_mov; the mean pose is that of the training split.
     """
-    data = experiment.dances(split)
+    data = experiment.units(split)
     vae, dimensions = experiment.vae, experiment.preset.vae.dimensions
     head = 4 if dimensions == 3 else 1
     mean = vae.feature_mean[head:].unflatten(0, (-1, dimensions))

@@ -21,7 +21,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from d2m.data.dataset import Dances, DiskRows, balanced, moments
+from d2m.data.dataset import DiskRows, UnitData, balanced, moments
 from d2m.models.gan import DECIDED, MMGAN
 from d2m.models.layers import PRINCIPAL_ROWS, reparameterise
 from d2m.motion.units import LEAD, UNIT_BEATS
@@ -133,7 +133,7 @@ UNITS_AT_ONCE, PHRASES_AT_ONCE = 1536, 512  # that are in memory
 
 
 @torch.no_grad()
-def remember(model: MMGAN, data: Dances, seed: int) -> Tensor:
+def remember(model: MMGAN, data: UnitData, seed: int) -> Tensor:
     """Set in an untrained `model` what it keeps of the training dances; return z_mov of all units (N, size)."""
     generator = torch.Generator().manual_seed(seed)
     codes = _codes(model, data)
@@ -152,7 +152,7 @@ def remember(model: MMGAN, data: Dances, seed: int) -> Tensor:
     return codes
 
 
-def _codes(model: MMGAN, data: Dances) -> Tensor:
+def _codes(model: MMGAN, data: UnitData) -> Tensor:
     """z_mov of all units, on disk."""
     rows = DiskRows()
     for index in torch.arange(len(data.unit_rows)).split(UNITS_AT_ONCE):
@@ -160,7 +160,7 @@ def _codes(model: MMGAN, data: Dances) -> Tensor:
     return rows.tensor()
 
 
-def _set_scale(model: MMGAN, data: Dances, codes: Tensor) -> None:
+def _set_scale(model: MMGAN, data: UnitData, codes: Tensor) -> None:
     """Each direction of z_mov as loud as what it does to a body, and all together of unit size."""
     importance = model.vae.importance()
     _, deviation = moments(

@@ -5,7 +5,7 @@ Three classifiers look at three views of a clip, each (T, C) at 15 fps:
     "music"    first differences of the audio features   -> s, the style of the music that conditions the MM-GAN (see
                                                             `music_style`)
     "dance"    the joints as the body sees them (45)     -> the feature space of the Frechet distance (hidden layer)
-    "motion"   the speeds of the 14 joints               -> the classifier of style consistency, independent of the former
+    "speed"    the speeds of the 14 joints               -> the classifier of style consistency, independent of the former
 
 A view is read in windows; a window's class probabilities are `probabilities`, its hidden layer is `embed`. All are
 trained on the training split alone.

@@ -29,7 +29,7 @@ class Clip:
     name: str  # unique in a corpus; letters, digits, "_", "-", "."
     style: str  # "ballet", "cha-cha", ...
     song: Path  # the audio file
-    poses: np.ndarray  # (T, 14, D) float32 at clock.FPS, on the one body and floor (pose.fit_body)
+    poses: np.ndarray  # (T, 14, D) float32 at clock.FPS, on the one body and floor (retarget.fit_body)
     start_s: float = 0.0  # where in the song pose 0 stands
     group: str = ""  # clips of one group never fall on both sides of a split; "" = those to one song, or copies of it
     split: str = ""  # "train", "validation" or "test" where the source fixes it; "" = the corpus decides by group

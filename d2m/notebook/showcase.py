@@ -95,7 +95,7 @@ def pair_strip(pair: dict[str, np.ndarray], style: str, seconds: float = 4.0, ev
 
 def rebuilt(experiment: Experiment, style: str) -> dict[str, np.ndarray]:
     """An unseen unit of a style and its reconstruction, each (34, 14, D); nothing where the style is not unseen."""
-    data = experiment.dances(SHOWN)
+    data = experiment.units(SHOWN)
     index = torch.nonzero(data.unit_styles == experiment.corpus.styles.index(style))[:, 0]
     if not len(index):
         return {}
@@ -106,7 +106,7 @@ def rebuilt(experiment: Experiment, style: str) -> dict[str, np.ndarray]:
 
 def swapped(experiment: Experiment, count: int = 4) -> dict[str, np.ndarray]:
     """One unseen z_mov from the first poses of `count` unseen units: {name: (34, 14, D)}."""
-    data = experiment.dances(SHOWN)
+    data = experiment.units(SHOWN)
     units = data.units(balanced(data.unit_styles, count, _generator(experiment)))
     made = _move(experiment, units[:, :LEAD], units[:1].expand(count, -1, -1))
     names = ["its own first pose", *(f"first pose of unit {number}" for number in range(2, count + 1))]
@@ -120,7 +120,7 @@ def between(experiment: Experiment, movement: float, initial: float) -> dict[str
     `movement` and `initial` say how far (0: the first, 1: the second) it has gone in z_mov and in z_ini. The units are
     of the first and the last style; nothing is settled onto a given pose, so the walk in z_ini is seen.
     """
-    data, vae, styles = experiment.dances(SHOWN), experiment.vae, experiment.corpus.styles
+    data, vae, styles = experiment.units(SHOWN), experiment.vae, experiment.corpus.styles
     first, last = (
         torch.nonzero(data.unit_styles == style)[:, 0] for style in (data.unit_styles.min(), data.unit_styles.max())
     )
@@ -160,7 +160,7 @@ def chained(experiment: Experiment, count: int = 12) -> tuple[np.ndarray, np.nda
 
     Their poses, 8 a beat, are read at 15 a second, so at 112.5 beats a minute.
     """
-    data, vae = experiment.dances(SHOWN), experiment.vae
+    data, vae = experiment.units(SHOWN), experiment.vae
     units = data.units(balanced(data.unit_styles, count, _generator(experiment)))
     with torch.no_grad():
         codes = vae.encode_movement(units)[0]
@@ -191,7 +191,7 @@ def dance_space(experiment: Experiment, count: int = 600) -> tuple[dict[str, np.
     All are samples of what E_dan and E_mus give; which draw is danced D_mov chooses afterwards.
     """
     torch.manual_seed(experiment.seed)
-    data, mmgan = experiment.dances("train"), experiment.mmgan
+    data, mmgan = experiment.units("train"), experiment.mmgan
     index = balanced(data.phrase_styles, count, _generator(experiment))
     real = reparameterise(mmgan.encode_dance(mmgan.movements(data.phrases(index)[0])))
     composer = experiment.dancer.composer
@@ -205,7 +205,7 @@ def dance_space(experiment: Experiment, count: int = 600) -> tuple[dict[str, np.
 @torch.no_grad()
 def composed(experiment: Experiment, style: str) -> np.ndarray:
     """One run of movements composed for a style and chained: (LEAD + 32 * run, 14, D)."""
-    mmgan, data, number = experiment.mmgan, experiment.dances("train"), experiment.corpus.styles.index(style)
+    mmgan, data, number = experiment.mmgan, experiment.units("train"), experiment.corpus.styles.index(style)
     of_style = data.beat_s()[data.phrase_styles == number]
     beat_s = (of_style if len(of_style) else data.beat_s()).median()[None]
     s = torch.eye(len(experiment.corpus.styles))[number : number + 1]

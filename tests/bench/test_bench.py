@@ -105,7 +105,7 @@ def test_without_a_gpu_its_rows_say_so(material, monkeypatch):
 
 def test_the_reference_step_learns(material):
     experiment = material.experiment("tiny-paper")
-    units = experiment.dances("train").units(torch.arange(4))
+    units = experiment.units("train").units(torch.arange(4))
     before = {name: weight.clone() for name, weight in experiment.vae.named_parameters()}
     model = copy.deepcopy(experiment.vae)
     naive.reference_step(model, units)()

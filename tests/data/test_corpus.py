@@ -36,8 +36,8 @@ def unreadable(monkeypatch, error: BaseException, *names: str) -> list[sources.C
 
 def test_a_built_corpus_lists_its_clips_with_their_splits(small_corpus, small_clips):
     assert small_corpus.styles == ("ballet", "hip-hop", "zumba") and small_corpus.refused == ()
-    found = {(e.name, e.style, e.song, e.start_s, e.group, e.split, e.frames) for e in small_corpus.entries}
-    assert found == {(c.name, c.style, str(c.song), 0.0, c.group, c.split, 300) for c in small_clips}
+    clips = {(e.name, e.style, e.song, e.start_s, e.group, e.split, e.frames) for e in small_corpus.entries}
+    assert clips == {(c.name, c.style, str(c.song), 0.0, c.group, c.split, 300) for c in small_clips}
     assert [len(small_corpus.split(name)) for name in corpus.SPLITS] == [3, 3, 3]
     assert small_corpus.minutes() == pytest.approx(3.0) and small_corpus.minutes("test") == pytest.approx(1.0)
 
@@ -53,7 +53,7 @@ def test_a_clip_comes_back_with_its_poses_its_music_and_its_beats(small_corpus, 
         assert len(arrays["kinematic_beats_s"]) == len(arrays["kinematic_strength"]) > 10
 
 
-def test_a_fingerprint_tells_one_corpus_from_another(small_corpus):
+def test_another_corpus_has_another_fingerprint(small_corpus):
     other = replace(small_corpus, entries=small_corpus.entries[1:])
     assert len(small_corpus.fingerprint()) == 12 and other.fingerprint() != small_corpus.fingerprint()
 
@@ -78,7 +78,7 @@ def test_a_corpus_with_one_pose_moved_has_another_fingerprint(tmp_path, small_cl
 
 def test_the_digest_of_arrays_is_of_names_types_shapes_and_values():
     whole = {"a": np.arange(6, dtype="<f4").reshape(2, 3), "b": np.empty(0)}
-    written = b"a <f4 (2, 3)" + whole["a"].tobytes() + b"b <f8 (0,)"  # as FORMATS.md tells
+    written = b"a <f4 (2, 3)" + whole["a"].tobytes() + b"b <f8 (0,)"  # as in FORMATS.md
     assert digest(whole) == hashlib.sha256(written).hexdigest()[:16]
     assert digest({"b": whole["b"], "a": np.asfortranarray(whole["a"])}) == digest(whole)
     others = [
@@ -140,10 +140,10 @@ def test_clips_to_one_song_and_to_copies_of_it_are_one_group(tmp_path, small_cli
     songs = {"one": small_clips[0].song, "again": small_clips[0].song, "copy": copy, "other": small_clips[1].song}
     clips = [replace(small_clips[0], name=name, song=song, group="", split="") for name, song in songs.items()]
     corpus.build("copies", clips, tmp_path / "built", jobs=1)
-    found = {entry.name: entry for entry in corpus.read(tmp_path / "built").entries}
-    assert len({found[name].group for name in ("one", "again", "copy")}) == 1
-    assert len({found[name].split for name in ("one", "again", "copy")}) == 1
-    assert found["other"].group != found["one"].group and found["other"].split != found["one"].split
+    entries = {entry.name: entry for entry in corpus.read(tmp_path / "built").entries}
+    assert len({entries[name].group for name in ("one", "again", "copy")}) == 1
+    assert len({entries[name].split for name in ("one", "again", "copy")}) == 1
+    assert entries["other"].group != entries["one"].group and entries["other"].split != entries["one"].split
 
 
 @pytest.mark.parametrize("error", [CorpusError("no song"), MediaError("silent"), PoseError("lost")], ids=str)

@@ -26,11 +26,11 @@ def write_corpus(folder: Path, poses: np.ndarray, count: int = 1) -> corpus.Corp
         "music_beats_s": np.arange(-0.25, 20.5, BEAT_S), "kinematic_beats_s": DETECTED_S,
         "kinematic_strength": np.ones(len(DETECTED_S)), "known_beats_s": np.empty(0),
     }  # fmt: skip
-    entries, told = [], corpus.digest(arrays)
+    entries, digest = [], corpus.digest(arrays)
     for number in range(count):
         np.savez(folder / f"dance{number}.npz", **arrays)
         style = "tango" if number % 2 else "rumba"
-        entries.append(corpus.Entry(f"dance{number}", style, "", 0.0, f"dance{number}", "train", len(poses), told))
+        entries.append(corpus.Entry(f"dance{number}", style, "", 0.0, f"dance{number}", "train", len(poses), digest))
     return corpus.Corpus("written", folder, ("rumba", "tango"), tuple(entries), ())
 
 
@@ -40,12 +40,12 @@ def turning(tmp_path, body_at) -> corpus.Corpus:
     return write_corpus(tmp_path, body_at(frame_times(FRAMES)))
 
 
-def all_units(dances: dataset.Dances) -> torch.Tensor:
+def all_units(dances: dataset.UnitData) -> torch.Tensor:
     return dances.units(torch.arange(len(dances.unit_rows)))
 
 
 def times_of(first_beat: int, count: int) -> np.ndarray:
-    """Seconds of `count` rows of a unit or phrase, from its first lead pose, 5/8 of a beat before anchor `first_beat`."""
+    """Seconds of `count` rows of a unit or phrase, from its lead, 5/8 of a beat before anchor `first_beat`."""
     return ANCHORS_S[first_beat] + (np.arange(count) - 5) / 8 * BEAT_S
 
 
@@ -89,10 +89,10 @@ def test_music_stands_beside_the_beats_at_which_it_is_heard(turning):
     dances = dataset.load(turning, "train", phrase=3)
     _, audio = dances.phrases(torch.arange(len(dances.phrase_rows)))
     assert audio.shape == (len(ANCHORS_S) - 13, 12, 28)
-    # The first feature is the time: told in the mean and deviation of the song's beats, off by a frame at most.
-    told = (ANCHORS_S - ANCHORS_S.mean()) / ANCHORS_S.std()
+    # The first feature is the time, standardised over the song's beats, off by a frame at most.
+    standard_times = (ANCHORS_S - ANCHORS_S.mean()) / ANCHORS_S.std()
     for number, rows in enumerate(audio):
-        np.testing.assert_allclose(rows[:, 0], told[number + 1 : number + 13], atol=1 / FPS / ANCHORS_S.std())
+        np.testing.assert_allclose(rows[:, 0], standard_times[number + 1 : number + 13], atol=1 / FPS / ANCHORS_S.std())
         np.testing.assert_allclose(rows[:, 1], rows[:, 0], atol=1e-5)  # twice as much, and so the same
 
 
@@ -107,7 +107,7 @@ def test_a_phrase_says_when_it_is_danced_and_to_which_song(tmp_path, body_at):
         assert (late_s >= -1e-6).all() and (late_s <= BEAT_S / 2).all()  # a unit ends half a beat after its last beat
 
 
-def test_detected_beats_are_told_from_divisions(turning):
+def test_detected_beats_are_distinguished_from_divisions(turning):
     dances = dataset.load(turning, "train")
     is_detected = np.isin(np.round(ANCHORS_S, 6), np.round(DETECTED_S, 6))
     expected = np.lib.stride_tricks.sliding_window_view(is_detected[1:-1], 4)
@@ -124,8 +124,8 @@ def test_a_mirror_doubles_the_dances_and_exchanges_left_and_right(turning):
     np.testing.assert_array_equal(seen, all_units(single))
     for unit, image in zip(seen, mirrored, strict=True):
         np.testing.assert_allclose(pose.from_features(image), pose.mirror(pose.from_features(unit)), atol=1e-5)
-    heard, heard_again = double.phrases(torch.arange(len(double.phrase_rows)))[1].chunk(2)
-    torch.testing.assert_close(heard, heard_again)
+    audio, audio_of_images = double.phrases(torch.arange(len(double.phrase_rows)))[1].chunk(2)
+    torch.testing.assert_close(audio, audio_of_images)
 
 
 def test_a_dance_in_3d_is_seen_in_2d_at_its_true_height(turning):
@@ -146,7 +146,7 @@ def test_a_split_without_a_phrase_is_refused(turning):
         dataset.load(turning, "train", phrase=9)
 
 
-def test_the_middle_of_a_dance_and_the_length_of_its_beats_are_told_phrase_by_phrase(small_corpus):
+def test_every_phrase_has_the_length_of_its_beats_and_whether_it_is_in_the_middle_of_a_dance(small_corpus):
     data = dataset.load(small_corpus, "train")
     lengths_s = {entry.name: entry.frames / FPS for entry in small_corpus.entries}
     some = 0
@@ -162,14 +162,13 @@ def test_the_middle_of_a_dance_and_the_length_of_its_beats_are_told_phrase_by_ph
 
 
 @pytest.mark.parametrize("take", [
-    lambda known: dataset.load(known, "validation"),
-    lambda known: dataset.style_windows(known, "validation", 3, "dance"),
+    lambda corpus: dataset.load(corpus, "validation"),
+    lambda corpus: dataset.style_windows(corpus, "validation", 3, "dance"),
 ])  # fmt: skip
 def test_a_split_without_clips_is_refused_with_the_songs_that_it_takes(small_corpus, take):
-    known = replace(small_corpus, entries=tuple(small_corpus.split("train")))
-    told = "no clip of the corpus small is in its validation split; expected a style with four songs at least"
-    with pytest.raises(CorpusError, match=told):
-        take(known)
+    training = replace(small_corpus, entries=tuple(small_corpus.split("train")))
+    with pytest.raises(CorpusError, match=r"corpus small is in its validation split; .*four songs"):
+        take(training)
 
 
 def test_rows_on_disk_come_back_in_their_order_from_a_file_without_a_name(own_cache):

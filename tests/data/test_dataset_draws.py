@@ -8,7 +8,7 @@ from d2m.data import dataset
 from d2m.motion import pose, units
 
 
-def all_units(dances: dataset.Dances) -> torch.Tensor:
+def all_units(dances: dataset.UnitData) -> torch.Tensor:
     return dances.units(torch.arange(len(dances.unit_rows)))
 
 

@@ -1,4 +1,4 @@
-"""`d2m.data.folders`: a clip's song, style and frame rate by where its file lies."""
+"""`d2m.data.folders`: a song, style and frame rate of a clip from the folders of its file."""
 
 from pathlib import Path
 
@@ -15,10 +15,10 @@ RATE = 44100  # of written songs: not every codec takes lower ones
 
 def song_of(clip: str, names: str, *media: str):
     """The song of a clip, by paths below the corpus."""
-    found = {}
+    files = {}
     for path in media:
-        found.setdefault(folders.key(Path(path).stem), []).append(ROOT / path)
-    song = folders.song_of(ROOT / clip, tuple(names.split()), found, ROOT)
+        files.setdefault(folders.key(Path(path).stem), []).append(ROOT / path)
+    song = folders.song_of(ROOT / clip, tuple(names.split()), files, ROOT)
     return song and str(song.relative_to(ROOT))
 
 
@@ -50,11 +50,11 @@ def test_the_song_has_the_clips_name_and_is_near_it(clip, names, media, song):
     [("zumba/a", "zumba"), ("Zumba/openpose/a", "zumba"), ("a", "corpus"), ("json/a", "corpus"),
      ("hip-hop/keypoints3d/a", "hip-hop"), ("zumba/a/a", "zumba"), ("zumba/Song/a", "zumba"), ("zumba/late/a", "late")],
 )  # fmt: skip
-def test_the_style_is_the_nearest_folder_that_says_more_than_which_files_it_holds(clip, style):
+def test_the_style_is_the_nearest_folder_whose_name_is_not_generic(clip, style):
     assert folders.style_of(ROOT / clip, ROOT / "song.mp3", ROOT) == style
 
 
-def test_the_frame_rate_is_told_by_the_nearest_file_then_by_the_video(tmp_path, write_sound):
+def test_the_frame_rate_is_that_of_the_nearest_file_then_of_the_video(tmp_path, write_sound):
     clip, video = tmp_path / "a" / "clip", tmp_path / "clip.mp4"
     clip.parent.mkdir()
     write_sound(video, np.zeros(22050, dtype=np.float32), 22050)  # a video of 15 pictures a second
@@ -82,7 +82,7 @@ def test_sound_and_video_share_no_ending_and_have_none_that_clips_have():
 
 
 def test_without_either_it_is_not_guessed(tmp_path):
-    with pytest.raises(D2MError, match=r"nothing tells the frame rate of .*clip; expected a file fps\.txt"):
+    with pytest.raises(D2MError, match=r"frame rate of .*clip is unknown; expected a file fps\.txt"):
         folders.fps_of(tmp_path / "clip", tmp_path / "clip.mp3", tmp_path)
 
 

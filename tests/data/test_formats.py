@@ -50,7 +50,7 @@ def printed(tmp_path, monkeypatch, capsys):
     return run_here
 
 
-def told(example: str) -> list[str]:
+def promised(example: str) -> list[str]:
     """What an example says that it prints: its comments at the beginning of a line."""
     return re.findall(r"^# (.+)$", example, re.M)
 
@@ -87,7 +87,7 @@ def test_every_format_has_an_example_of_ten_lines_of_python(format):
 def test_the_example_of_dance_with_melody_prints_what_it_says(tmp_path, write_pair, printed):
     write_pair(tmp_path / "data" / "melody")
     example = code("data/melody")
-    assert printed(example) == told(example) != []
+    assert printed(example) == promised(example) != []
 
 
 def test_the_example_of_aist_prints_what_it_says(tmp_path, body_at, melody_song, printed):
@@ -95,20 +95,20 @@ def test_the_example_of_aist_prints_what_it_says(tmp_path, body_at, melody_song,
     (tmp_path / "aist" / "music").mkdir()
     (tmp_path / "aist" / "music" / "mBR0.mp3").write_bytes(melody_song.read_bytes())
     example = code('Path("aist")')
-    assert printed(example) == told(example) != []
+    assert printed(example) == promised(example) != []
 
 
 def test_the_example_of_bvh_prints_what_it_says(tmp_path, printed):
     dance_files.write_bvh(dance(), tmp_path / "mine" / "salsa" / "take1.bvh")
     example = code("bvh.read")
-    assert printed(example) == told(example) != []
+    assert printed(example) == promised(example) != []
 
 
 def test_the_example_of_openpose_is_read(tmp_path, printed):
     assert printed(code('"pose_keypoints_2d"')) == []
-    ((found,), unknown) = sources.find(tmp_path)
-    assert (found.format, found.path, unknown) == ("OpenPose", Path("salsa/take1/take1").absolute(), [])
-    joints, fps = keypoints.read_openpose(list(found.files))
+    ((files,), unknown) = sources.find(tmp_path)
+    assert (files.format, files.path, unknown) == ("OpenPose", Path("salsa/take1/take1").absolute(), [])
+    joints, fps = keypoints.read_openpose(list(files.files))
     assert joints.shape == (2, 14, 2) and np.isnan(joints).all() and fps is None
 
 

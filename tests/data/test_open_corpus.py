@@ -89,7 +89,7 @@ def test_a_built_corpus_in_a_folder_is_no_clip_of_that_folder(small_corpus, tmp_
         corpus.open_corpus(str(tmp_path))
 
 
-def test_videos_in_which_nobody_was_looked_for_yet_are_told_with_what_to_do(tmp_path):
+def test_a_folder_of_videos_without_keypoints_is_refused_with_what_to_do(tmp_path):
     (tmp_path / "salsa").mkdir()
     for name in ("one.mp4", "two.MOV", "three.mp3"):
         (tmp_path / "salsa" / name).touch()

@@ -13,7 +13,7 @@ from d2m.errors import PoseError
 def test_a_dance_is_the_same_at_any_frame_rate_and_in_any_unit(body_at, fps, scale):
     count = round(6 * fps) + 1
     raised = body_at(frame_times(count, fps)) * scale + (0, 3 * scale, 0)  # a floor of another height
-    poses, start_s = retarget.danced(raised, fps, "a")
+    poses, start_s = retarget.retarget(raised, fps, "a")
     assert poses.shape == (int((count - 1) / fps * 15 + 1e-6) + 1, 14, 3) and poses.dtype == np.float32
     np.testing.assert_allclose(poses, body_at(frame_times(len(poses))), atol=2e-4)
     assert start_s == 0
@@ -21,7 +21,7 @@ def test_a_dance_is_the_same_at_any_frame_rate_and_in_any_unit(body_at, fps, sca
 
 def test_a_flat_dance_stays_flat_and_gets_the_size_of_the_body(body_at):
     flat = body_at(frame_times(61, 30.0))[..., :2]
-    poses, _ = retarget.danced(flat * 300 + 50, 30.0, "a")
+    poses, _ = retarget.retarget(flat * 300 + 50, 30.0, "a")
     expected = flat[::2]
     np.testing.assert_allclose(poses - poses[:1, :1], expected - expected[:1, :1], atol=1e-4)
 
@@ -30,7 +30,7 @@ def test_a_dance_begins_and_ends_where_the_body_is_seen_whole(body_at):
     joints = body_at(frame_times(120, 30.0))
     joints[:15, 4] = np.nan
     joints[100:] = np.nan
-    poses, start_s = retarget.danced(joints, 30.0, "a")
+    poses, start_s = retarget.retarget(joints, 30.0, "a")
     assert start_s == 0.5 and len(poses) == 43  # frames 15 to 99 are 2.8 s: times 0 to 42 / 15
     np.testing.assert_allclose(poses, body_at(0.5 + frame_times(43)), atol=2e-4)
 
@@ -39,11 +39,11 @@ def test_a_gap_of_half_a_second_is_filled_and_a_longer_one_refused(body_at):
     joints = body_at(frame_times(240, 60.0))
     joints[100:130, 4] = np.nan
     # A wrist that turns at 0.5 rad/s, 30 cm from the axis, is 0.3 (1 - cos(0.125)) = 2.4 mm off the chord.
-    poses, _ = retarget.danced(joints, 60.0, "a")
+    poses, _ = retarget.retarget(joints, 60.0, "a")
     np.testing.assert_allclose(poses, body_at(frame_times(len(poses))), atol=5e-3)
     joints[130, 4] = np.nan
     with pytest.raises(PoseError, match="a miss the right wrist in 13% of the frames, 31"):
-        retarget.danced(joints, 60.0, "a")
+        retarget.retarget(joints, 60.0, "a")
 
 
 @pytest.mark.parametrize("seen", [0, 1])
@@ -51,7 +51,7 @@ def test_a_body_that_is_never_seen_whole_is_refused(body_at, seen):
     joints = body_at(frame_times(30))
     joints[seen:, 3] = np.nan
     with pytest.raises(PoseError, match=f"a shows the whole body in {seen} of 30 frames"):
-        retarget.danced(joints, 15.0, "a")
+        retarget.retarget(joints, 15.0, "a")
 
 
 @pytest.mark.parametrize("value", [0.0, 1e30, 1e300, 1e308])
@@ -59,7 +59,7 @@ def test_numbers_that_are_no_body_are_refused_by_name(body_at, value):
     joints = body_at(frame_times(30)) * 0 + value
     joints[::2] *= -1
     with pytest.raises(PoseError, match=r"a\.json"):
-        retarget.danced(joints, 15.0, "a.json")
+        retarget.retarget(joints, 15.0, "a.json")
 
 
 @pytest.mark.parametrize("fps", [None, True, "30", 9.9, 1001, np.nan, np.inf, -30, 10**400, [30]])
@@ -71,4 +71,4 @@ def test_what_is_no_frame_rate_is_refused(fps):
 
 def test_a_dance_of_days_is_refused_before_it_is_made():
     with pytest.raises(PoseError, match=r"a lasts 18\.5 hours"):
-        retarget.on_clock(np.zeros((2, 14, 3)), 1e-6, 10**6, "a")
+        retarget.resample(np.zeros((2, 14, 3)), 1e-6, 10**6, "a")

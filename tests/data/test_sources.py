@@ -56,19 +56,19 @@ def mixed(tmp_path, body_at, write_pair, song) -> Path:
     return root
 
 
-def test_a_mixed_folder_is_told_apart(mixed):
-    found, unknown = sources.find(mixed)
-    assert [(clip.name, clip.format) for clip in found] == [
+def test_the_clips_of_a_mixed_folder_are_listed_by_format(mixed):
+    clips, unknown = sources.find(mixed)
+    assert [(clip.name, clip.format) for clip in clips] == [
         ("Salsa_openpose_take_1_video", "OpenPose"), ("Swing_bvh_c", "BVH"),
         ("aist_keypoints3d_gBR_sBM_cAll_d04_mBR0_ch01", "AIST++"), ("melody_DANCE_C_1", "Dance with Melody"),
         ("zumba_a", "keypoint JSON"), ("zumba_b", "keypoint JSON"),
     ]  # fmt: skip
     assert [path.name for path in unknown] == ["notes.md", "cameras.json"]
-    lines = sources.describe(found, unknown, [("zumba_a", "a.json is bad")])
+    lines = sources.describe(clips, unknown, [("zumba_a", "a.json is bad")])
     assert lines.splitlines() == [
         "1 of AIST++, 1 of BVH, 1 of Dance with Melody, 1 of OpenPose, 2 of keypoint JSON (1 refused)",
         "refused: zumba_a: a.json is bad",
-        f"left alone, of no known format: 2 files ({mixed / 'notes.md'}, {mixed / 'aist' / 'cameras.json'})",
+        f"ignored, of no known format: 2 files ({mixed / 'notes.md'}, {mixed / 'aist' / 'cameras.json'})",
     ]
 
 
@@ -103,9 +103,11 @@ def test_texts_that_begin_with_a_mark_of_utf_8_are_read_as_without(mixed):
 
 @pytest.mark.parametrize(("before", "is_one"), [(4000, True), (4096, False)])
 def test_a_keypoint_json_is_known_by_a_name_in_its_first_4_kb(tmp_path, before, is_one):
-    clip = motions.write_json(tmp_path / "a.json", about="x" * before, keypoints=[])
-    found, unknown = sources.find(tmp_path)
-    assert [path for known in found for path in known.files] == [clip] * is_one and unknown == [clip] * (not is_one)
+    file = motions.write_json(tmp_path / "a.json", about="x" * before, keypoints=[])
+    clips, unknown = sources.find(tmp_path)
+    assert [path for clip in clips for path in clip.files] == ([file] if is_one else []) and unknown == (
+        [] if is_one else [file]
+    )
 
 
 def test_a_mixed_folder_becomes_a_corpus_of_which_every_part_is_counted(mixed, own_cache, capfd):
@@ -116,10 +118,10 @@ def test_a_mixed_folder_becomes_a_corpus_of_which_every_part_is_counted(mixed, o
     assert len(built.entries) == 6 and built.styles == ("break", "cha-cha", "salsa", "swing", "zumba")
     refused = dict(built.refused)
     assert "c.json has no song" in refused["zumba_c"] and "d.json has no song" in refused["zumba_d"]
-    said = capfd.readouterr().err
+    printed = capfd.readouterr().err
     counted = "1 of AIST++, 1 of BVH, 1 of Dance with Melody, 1 of OpenPose, 4 of keypoint JSON (2 refused)"
-    assert f"corpus mixed: {counted}" in said
-    assert "refused: zumba_c" in said and "left alone, of no known format: 2 files" in said
+    assert f"corpus mixed: {counted}" in printed
+    assert "refused: zumba_c" in printed and "ignored, of no known format: 2 files" in printed
     # Flat dances train the preset `paper` alone, and the message says so.
     by_name = {entry.name: built.load(entry)["poses"] for entry in built.entries}
     assert dataset.in_dimensions(by_name["zumba_a"], 2, "zumba_a").shape == (150, 14, 2)
@@ -156,7 +158,7 @@ def rewrite(**content):
 BROKEN = {
     "no song": (lambda folder: (folder / "a.mp3").unlink(), CorpusError, r"a\.json has no song; .* the name a"),
     "half": (lambda folder: (folder / "a.json").write_text('{"keypoints": [['), CorpusError, r"a\.json cannot be read"),
-    "no fps": (rewrite(keypoints=ONE_POINT), CorpusError, r"nothing tells the frame rate of .*a;"),
+    "no fps": (rewrite(keypoints=ONE_POINT), CorpusError, r"frame rate of .*a is unknown"),
     "a wrong fps": (rewrite(fps="x", keypoints=ONE_POINT), PoseError, r"the frame rate of .*a\.json is x"),
     "no body": (rewrite(fps=30, keypoints=ONE_POINT), PoseError, r"a\.json: the legs of this body have no length"),
     "no wrist": (rewrite(fps=30, keypoints=ONE_POINT, confidence=[[1] * 9 + [0] * 8] * 9), PoseError,
@@ -170,9 +172,9 @@ def test_a_clip_that_does_not_fit_is_refused_with_the_files_name_and_the_reason(
     motions.write_json(tmp_path / "a.json", fps=30, keypoints=motions.keypoints(body_at(frame_times(99)), "COCO"))
     song(tmp_path / "a.mp3")
     spoil(tmp_path)
-    ((found,), _) = sources.find(tmp_path)
+    ((files,), _) = sources.find(tmp_path)
     with pytest.raises(error, match=message):
-        sources.read(found)
+        sources.read(files)
 
 
 def test_names_are_unique_and_safe_whatever_files_are_called(tmp_path):
@@ -199,17 +201,17 @@ def test_links_to_folders_hidden_files_and_pipes_are_passed_by(tmp_path, body_at
 
 
 def test_a_bvh_file_that_d2m_wrote_is_the_same_dance_again(tmp_path, song):
-    danced = dance("a", "zumba")
-    dance_files.write_bvh(danced, tmp_path / "zumba" / "take.bvh")
+    written = dance("a", "zumba")
+    dance_files.write_bvh(written, tmp_path / "zumba" / "take.bvh")
     song(tmp_path / "zumba" / "take.mp3")
-    ((found,), unknown) = sources.find(tmp_path)
-    clip = sources.read(found)
-    assert (found.format, clip.style, unknown) == ("BVH", "zumba", [])
-    count = min(len(clip.poses), len(danced.poses))
-    assert count > 0.9 * len(danced.poses)
-    floor = clip.poses[:count, :, 1] - danced.poses[:count, :, 1]  # it is put on the floor again
+    ((files,), unknown) = sources.find(tmp_path)
+    clip = sources.read(files)
+    assert (files.format, clip.style, unknown) == ("BVH", "zumba", [])
+    count = min(len(clip.poses), len(written.poses))
+    assert count > 0.9 * len(written.poses)
+    floor = clip.poses[:count, :, 1] - written.poses[:count, :, 1]  # it is put on the floor again
     assert np.ptp(floor) < 2e-3 and abs(floor.mean()) < 0.05
-    np.testing.assert_allclose(clip.poses[:count, :, ::2], danced.poses[:count, :, ::2], atol=2e-3)
+    np.testing.assert_allclose(clip.poses[:count, :, ::2], written.poses[:count, :, ::2], atol=2e-3)
 
 
 def test_a_format_is_known_by_what_it_is_and_not_by_what_it_is_called(tmp_path, body_at):
@@ -219,8 +221,8 @@ def test_a_format_is_known_by_what_it_is_and_not_by_what_it_is_called(tmp_path, 
         tmp_path / "b.pkl"
     )
     (tmp_path / "c.json").write_text("{}")
-    found, unknown = sources.find(tmp_path)
-    assert [(clip.path.name, clip.format) for clip in found] == [("b", "keypoint JSON"), ("take", "AIST++")]
+    clips, unknown = sources.find(tmp_path)
+    assert [(clip.path.name, clip.format) for clip in clips] == [("b", "keypoint JSON"), ("take", "AIST++")]
     assert [path.name for path in unknown] == ["c.json"]
 
 
@@ -228,9 +230,9 @@ def test_two_files_of_one_clip_are_refused_by_name(tmp_path, song):
     for ending in (".json", ".txt"):
         motions.write_json(tmp_path / f"a{ending}", fps=30, keypoints=ONE_POINT)
     song(tmp_path / "a.mp3")
-    ((found,), _) = sources.find(tmp_path)
+    ((files,), _) = sources.find(tmp_path)
     with pytest.raises(CorpusError, match=r"a\.json and a\.txt have one name"):
-        sources.read(found)
+        sources.read(files)
 
 
 TRICKS = (
@@ -270,9 +272,9 @@ def test_mutated_files_of_every_format_end_in_a_dance_or_in_our_own_error_that_n
             start = rng.integers(len(whole) if turn % 2 else 200)
             changed = whole[:start] + TRICKS[rng.integers(len(TRICKS))] + whole[start + rng.integers(30) :]
             path.write_bytes(changed if turn else whole)
-            for found in sources.find(tmp_path / folder)[0]:
+            for files in sources.find(tmp_path / folder)[0]:
                 try:
-                    clip = sources.read(replace(found, song=tmp_path / "clip.mp3", root=tmp_path))
+                    clip = sources.read(replace(files, song=tmp_path / "clip.mp3", root=tmp_path))
                     assert np.isfinite(clip.poses).all()
                 except D2MError as error:
                     assert "clip" in str(error) and turn, error  # the first turn changes nothing

@@ -1,6 +1,6 @@
-"""`d2m.data.video`: which pictures of a video are looked at, what is written, what is refused.
+"""`d2m.data.video`: which frames of a video are analysed, what is written, what is refused.
 
-OpenCV and MediaPipe are in another environment (`make keypoints`); what is used of them stands here.
+OpenCV and MediaPipe are in another environment (`make keypoints`); stand-ins for them are here.
 """
 
 import json
@@ -27,10 +27,15 @@ def mark(picture: int) -> SimpleNamespace:
 
 
 class Film:
-    """A video as OpenCV opens it: pictures at times in seconds, of which `told` says how many there are."""
+    """A video as OpenCV opens it: pictures at times in seconds; `declared` is the number of them in its header."""
 
-    def __init__(self, times: list[float], rate: float, told: float | None = None, timeless: bool = False):
-        self.times, self.rate, self.told, self.read_to = times, rate, len(times) if told is None else told, 0
+    def __init__(self, times: list[float], rate: float, declared: float | None = None, timeless: bool = False):
+        self.times, self.rate, self.declared, self.read_to = (
+            times,
+            rate,
+            len(times) if declared is None else declared,
+            0,
+        )
         self.timeless = timeless
 
     def isOpened(self) -> bool:
@@ -38,7 +43,7 @@ class Film:
 
     def get(self, what: str) -> float:
         shown = 0.0 if self.timeless or not self.read_to else self.times[self.read_to - 1]
-        return {"fps": self.rate, "count": self.told, "ms": 1000 * shown}[what]
+        return {"fps": self.rate, "count": self.declared, "ms": 1000 * shown}[what]
 
     def read(self) -> tuple[bool, object]:
         self.read_to += 1
@@ -68,8 +73,8 @@ class Pose:
         Pose.looked_at.append(picture)
         if picture in Pose.FAULTY:
             raise RuntimeError("Graph has errors")
-        found = None if picture in Pose.EMPTY else SimpleNamespace(landmark=[mark(picture)] * 33)
-        return SimpleNamespace(pose_landmarks=found, pose_world_landmarks=found)
+        landmarks = None if picture in Pose.EMPTY else SimpleNamespace(landmark=[mark(picture)] * 33)
+        return SimpleNamespace(pose_landmarks=landmarks, pose_world_landmarks=landmarks)
 
 
 @pytest.fixture
@@ -100,7 +105,7 @@ def film(tmp_path, monkeypatch):
 
 
 def even(count: int, rate: float) -> np.ndarray:
-    """Times as OpenCV tells them, in whole milliseconds."""
+    """Times as OpenCV gives them, in whole milliseconds."""
     return np.round(np.arange(count) / rate, 3)
 
 
@@ -122,18 +127,18 @@ def test_what_is_written_is_read(film, capsys):
     (90, 3), (120, 4), (240, 8),
 ])  # fmt: skip
 def test_of_a_constant_rate_some_thirty_pictures_a_second_are_looked_at_and_kept_as_they_are(film, rate, every):
-    clip = video.find(film(even(480, rate), rate, empty=[96]))
+    clip = video.estimate(film(even(480, rate), rate, empty=[96]))
     looked_at = list(range(0, 480, every))
     assert Pose.looked_at == looked_at and clip["fps"] == pytest.approx(rate / every)
-    told = [row and row[0][0] for row in clip["world_landmarks"]]
-    assert told == [None if picture == 96 else round(mark(picture).x, 4) for picture in looked_at]
+    x = [row and row[0][0] for row in clip["world_landmarks"]]
+    assert x == [None if picture == 96 else round(mark(picture).x, 4) for picture in looked_at]
 
 
 @pytest.mark.parametrize("steps", [(1 / 30, 1 / 24, 1 / 15), (1 / 30, 1 / 15), (1 / 60, 1 / 20), (1 / 30, 0.4)])
 def test_pictures_at_varying_times_are_told_at_the_times_at_which_they_were_seen(film, steps):
     times = np.cumsum(np.random.default_rng(0).choice(steps, 300))
     times = np.round(times - times[0], 3)
-    clip = video.find(film(times, len(times) / times[-1]))
+    clip = video.estimate(film(times, len(times) / times[-1]))
     frames = np.arange(clip["frames"]) / clip["fps"]
     moved = np.array([row[0][0] for row in clip["world_landmarks"]])  # none is null: there is no gap
     np.testing.assert_allclose(moved, np.interp(frames, times, mark(0).x + 0.001 * np.arange(300)), atol=1.1e-3)
@@ -142,24 +147,24 @@ def test_pictures_at_varying_times_are_told_at_the_times_at_which_they_were_seen
 
 def test_frames_in_a_long_gap_and_beside_a_picture_without_anybody_are_null(film):
     times = [*even(30, 30), *(2.0 + even(30, 30))]  # a second and more without a picture
-    clip = video.find(film(times, 30.0, empty=[10]))
+    clip = video.estimate(film(times, 30.0, empty=[10]))
     null = [number for number, row in enumerate(clip["confidence"]) if row is None]
     assert null == [10, *range(30, 60)] and clip["frames"] == 90
     assert null == [number for number, row in enumerate(clip["world_landmarks"]) if row is None]
 
 
 def test_a_video_that_tells_no_times_and_no_count_has_its_pictures_evenly(film):
-    clip = video.find(film(even(40, 25), 25.0, told=0, timeless=True))
+    clip = video.estimate(film(even(40, 25), 25.0, declared=0, timeless=True))
     assert clip["frames"] == 40 and None not in clip["confidence"]
 
 
 def test_more_pictures_than_the_video_tells_of_are_looked_at(film):
-    assert video.find(film(even(40, 25), 25.0, told=10))["frames"] == 40
+    assert video.estimate(film(even(40, 25), 25.0, declared=10))["frames"] == 40
 
 
 @pytest.mark.parametrize("fps", [30, video.MOST_FPS])
 def test_the_largest_json_that_is_read_has_room_for_the_longest_video(film, fps):
-    content = video.find(film(even(2, fps), fps))
+    content = video.estimate(film(even(2, fps), fps))
     assert content["fps"] == fps
     frames = video.LONGEST_S // 3 * fps  # of a third of it
     for name in ("world_landmarks", "confidence"):  # of the most digits that numbers below 1 have, all with a sign
@@ -171,37 +176,37 @@ def test_the_largest_json_that_is_read_has_room_for_the_longest_video(film, fps)
 def test_a_video_that_is_too_long_is_refused_before_it_is_looked_at_or_as_soon_as_it_shows(film, monkeypatch):
     assert video.LONGEST_S == 1800 and "half an hour at most" in " ".join(PAGE.split())
     with pytest.raises(MediaError, match="more than 30 minutes"):
-        video.find(film([], 30.0, told=1801 * 30))
+        video.estimate(film([], 30.0, declared=1801 * 30))
     monkeypatch.setattr(video, "LONGEST_S", 10)
     with pytest.raises(MediaError, match="more than 0 minutes"):
-        video.find(film(even(400, 30), 30.0, told=0))
+        video.estimate(film(even(400, 30), 30.0, declared=0))
     assert len(Pose.looked_at) == 301
 
 
 @pytest.mark.parametrize("count", [0, 1, 147, 239])
 def test_a_video_that_breaks_off_is_damaged(film, count):
-    with pytest.raises(MediaError, match=r"take1\.mp4 is damaged: of 10\.0 seconds there are pictures for \d\.\d"):
-        video.find(film(even(count, 30), 30.0, told=300))
+    with pytest.raises(MediaError, match=r"take1\.mp4 is damaged: of 10\.0 seconds \d\.\d"):
+        video.estimate(film(even(count, 30), 30.0, declared=300))
 
 
 def test_some_pictures_less_than_told_are_no_damage(film):
-    assert video.find(film(even(241, 30), 30.0, told=300))["frames"] == 241
+    assert video.estimate(film(even(241, 30), 30.0, declared=300))["frames"] == 241
 
 
 def test_a_picture_that_mediapipe_fails_at_is_told_with_the_video(film, capsys):
     path = film(even(9, 30), 30.0, faulty=[4])
     assert video.main([str(path)]) == 1
-    assert f"{path} cannot be looked at (Graph has errors)" in capsys.readouterr().err
+    assert f"{path} cannot be analysed (Graph has errors)" in capsys.readouterr().err
     assert not path.with_suffix(".json").exists()
 
 
 def test_a_video_without_anybody_and_a_file_that_is_none_are_refused_and_nothing_is_written(film, capsys):
     none = film([], 0.0, "salsa/text.mp4")
     with pytest.raises(MediaError, match=r"text\.mp4 cannot be read as a video"):
-        video.find(none)
+        video.estimate(none)
     nobody = film(even(3, 30), 30.0, empty=range(3))
-    with pytest.raises(PoseError, match=r"nobody is found in .*take1\.mp4; expected one person"):
-        video.find(nobody)
+    with pytest.raises(PoseError, match=r"nobody is found in .*take1\.mp4"):
+        video.estimate(nobody)
     assert video.main([str(nobody)]) == 1 and "nobody is found" in capsys.readouterr().err
     assert sorted(path.name for path in nobody.parent.iterdir()) == ["take1.mp4", "text.mp4"]
 
@@ -209,14 +214,14 @@ def test_a_video_without_anybody_and_a_file_that_is_none_are_refused_and_nothing
 @pytest.mark.parametrize("rate", [float("nan"), float("inf"), 0.5, 90_000.0])
 def test_a_frame_rate_that_no_camera_has_is_refused(film, rate):
     with pytest.raises(MediaError, match="cannot be read as a video"):
-        video.find(film(even(3, 30), rate))
+        video.estimate(film(even(3, 30), rate))
 
 
 def test_a_json_that_is_there_is_kept(film, capsys):
     path = film(even(3, 30), 30.0)
     path.with_suffix(".json").write_text("mine")
     assert video.videos(path) == [] and video.main([str(path)]) == 0
-    assert "delete one to look once more" in capsys.readouterr().out
+    assert "delete one to analyse" in capsys.readouterr().out
     assert path.with_suffix(".json").read_text() == "mine"
 
 
@@ -227,8 +232,8 @@ def test_a_folder_goes_on_where_it_was_and_one_bad_video_does_not_stop_it(film, 
     film(even(3, 30), 30.0, ".hidden/not.mp4")
     (tmp_path / "b/notes.txt").write_text("no film")
     assert video.main([str(tmp_path)]) == 1
-    said = capsys.readouterr()
-    assert "good.json: 3 frames, somebody in 3" in said.out and "bad.mp4 cannot be read" in said.err
+    printed = capsys.readouterr()
+    assert "good.json: 3 frames, somebody in 3" in printed.out and "bad.mp4 cannot be read" in printed.err
     assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.json")} == {"b/good.json", "b/known.json"}
     (tmp_path / "a/bad.mp4").unlink()
     assert video.main([str(tmp_path)]) == 0

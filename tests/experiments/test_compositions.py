@@ -63,7 +63,7 @@ def test_all_compositions_have_the_same_beats_and_no_two_are_alike(composed, tin
 
 def test_the_same_seed_composes_the_same_and_another_otherwise(composed, songs, tiny_run):
     reseeded = replace(tiny_run, seed=4)  # with the models of seed 3
-    for attribute in ("corpus", "mmgan", "_classifiers", "_dances"):
+    for attribute in ("corpus", "mmgan", "_classifiers", "_units"):
         reseeded.__dict__[attribute] = tiny_run.__dict__[attribute]
     again, changed = (dance_sets.compositions(run, songs) for run in (tiny_run, reseeded))
     for name in NAMES:
@@ -87,7 +87,7 @@ def test_the_prior_is_standard_normal(tiny_run):
 
 @pytest.mark.parametrize(("name", "styles"), [("codes", {0, 1, 2}), ("style_codes", {1})])
 def test_shuffled_codes_are_those_of_training_units_of_all_styles_or_of_one(tiny_run, name, styles):
-    data = tiny_run.dances("train")
+    data = tiny_run.units("train")
     references = tiny_run.mmgan.vae.encode_movement(data.units(torch.arange(len(data.unit_rows))))[0]
     distances, units = nearest(codes_of(tiny_run, name, 60), references)
     assert tiny_run.corpus.styles[1] == STYLE and distances.max() < 1e-5  # float32 sums of another batch
@@ -98,7 +98,7 @@ def test_shuffled_codes_are_those_of_training_units_of_all_styles_or_of_one(tiny
 
 
 def test_phrases_are_three_movements_in_a_row_of_one_dance_of_the_style(tiny_run):
-    data = tiny_run.dances("train")
+    data = tiny_run.units("train")
     references = tiny_run.mmgan.movements(data.phrases(torch.arange(len(data.phrase_rows)))[0])  # (K, 3, 8)
     codes = codes_of(tiny_run, "phrases", 31)
     assert codes.shape == (31, 8)  # ten phrases and a third of one
@@ -109,7 +109,7 @@ def test_phrases_are_three_movements_in_a_row_of_one_dance_of_the_style(tiny_run
 
 
 def test_pasted_units_are_real_ones_of_the_style_each_placed_where_the_one_before_ended(tiny_run):
-    data = tiny_run.dances("train")
+    data = tiny_run.units("train")
     rows = dance_sets._pasted(tiny_run, STYLE, 6, torch.Generator().manual_seed(0))
     assert rows.shape == (LEAD + 6 * UNIT_POSES, 14, 3)
     references = data.units(torch.arange(len(data.unit_rows)))[:, LEAD:].flatten(1)

@@ -21,7 +21,7 @@ from d2m.motion.units import LEAD
 
 pytestmark = pytest.mark.usefixtures("one_thread", "tiny_presets")
 
-MADE = ("vae", "mmgan", "lstm", "style/music", "style/dance", "style/motion")
+MADE = ("vae", "mmgan", "lstm", "style/music", "style/dance", "style/speed")
 
 
 @pytest.fixture
@@ -190,7 +190,7 @@ def test_sizes_are_fitted_to_the_corpus(tiny_run):
 
 
 def test_what_the_networks_see_is_standardised_by_the_training_split(tiny_run):
-    data = tiny_run.dances("train")
+    data = tiny_run.units("train")
     mean, deviation = data.statistics()
     assert torch.equal(tiny_run.vae.feature_mean, mean) and torch.equal(tiny_run.vae.feature_deviation, deviation)
     scale, importance = tiny_run.mmgan.code_scale, tiny_run.vae.importance()
@@ -200,7 +200,7 @@ def test_what_the_networks_see_is_standardised_by_the_training_split(tiny_run):
 
 
 def test_the_repertoire_holds_training_runs_of_every_style_alike(tiny_run):
-    data, mmgan = tiny_run.dances("train"), tiny_run.mmgan
+    data, mmgan = tiny_run.units("train"), tiny_run.mmgan
     codes = mmgan.movements(data.phrases(torch.arange(len(data.phrase_rows)))[0])
     apart = torch.cdist(mmgan.repertoire.flatten(1), codes.flatten(1))
     assert apart.min(dim=1).values.max() < 0.01  # rounding of distances of about 10, in float32
@@ -217,7 +217,7 @@ def test_training_begins_with_the_principal_components_of_units_and_runs_of_ever
     monkeypatch.setattr(train, "fit", lambda *_: {})
     base = str(tiny_run.folder)
     run = Experiment(tiny_run.source, str(tmp_path), "tiny", 3, "cpu", variant="one_latent", base=base)
-    data, model = run.dances("train"), run.mmgan
+    data, model = run.units("train"), run.mmgan
     units, runs = rows_of_fits
     assert len(units) == len(runs) == PRINCIPAL_ROWS
     known = model.vae.standardise(data.units(torch.arange(len(data.unit_rows)))).flatten(1)
@@ -247,7 +247,7 @@ def test_the_music_is_learnt_in_a_way_of_its_own(tiny_run, tmp_path, monkeypatch
     assert embedded.flatten(0, -2).mean(dim=0).abs().max() < 1e-3  # by the statistics of the training split
 
 
-@pytest.mark.parametrize("name", ["lstm", "style/music", "style/motion", "vae", "mmgan"])
+@pytest.mark.parametrize("name", ["lstm", "style/music", "style/speed", "vae", "mmgan"])
 def test_a_network_begins_as_the_seed_says_whatever_was_drawn_before(tiny_run, copied, name, monkeypatch):
     shutil.rmtree(copied.folder / name)
     monkeypatch.setattr(train, "fit", lambda *_: {})
@@ -260,7 +260,7 @@ def test_a_network_begins_as_the_seed_says_whatever_was_drawn_before(tiny_run, c
 
 
 def test_the_codes_of_a_run_are_those_of_its_units(tiny_run):
-    data = tiny_run.dances("train")
+    data = tiny_run.units("train")
     index = torch.arange(0, len(data.phrase_rows), 7)
     of_runs = tiny_run.mmgan.movements(data.phrases(index)[0])
     of_units = tiny_run.vae.encode_movement(data.units(data.phrase_units[index].flatten()))[0]
@@ -270,7 +270,7 @@ def test_the_codes_of_a_run_are_those_of_its_units(tiny_run):
 def test_the_mmgan_keeps_the_vae_it_was_trained_on_and_poses_to_start_from(tiny_run):
     for name, value in tiny_run.vae.state_dict().items():
         assert torch.equal(tiny_run.mmgan.vae.state_dict()[name], value), name
-    data = tiny_run.dances("train")
+    data = tiny_run.units("train")
     leads = data.units(torch.arange(len(data.unit_rows)))[:, :LEAD]
     assert len(tiny_run.mmgan.leads) == 9
     for lead, number in zip(tiny_run.mmgan.leads, tiny_run.mmgan.lead_styles, strict=True):
@@ -279,11 +279,11 @@ def test_the_mmgan_keeps_the_vae_it_was_trained_on_and_poses_to_start_from(tiny_
 
 
 def test_training_dances_come_with_their_mirror_images_and_others_without(tiny_run, small_corpus):
-    assert len(tiny_run.dances("train").names) == len(small_corpus.split("train")) == 3
-    songs = tiny_run.dances("train").phrase_songs
-    plain = replace(tiny_run, preset_name="tiny-paper").dances("train")
+    assert len(tiny_run.units("train").names) == len(small_corpus.split("train")) == 3
+    songs = tiny_run.units("train").phrase_songs
+    plain = replace(tiny_run, preset_name="tiny-paper").units("train")
     assert len(songs) == 2 * len(plain.phrase_songs)
-    assert tiny_run.dances("test") is tiny_run.dances("test")  # loaded once
+    assert tiny_run.units("test") is tiny_run.units("test")  # loaded once
 
 
 def test_the_lstm_is_trained_on_the_steps_of_the_training_dances_as_they_are(tiny_run):
@@ -300,7 +300,7 @@ def test_the_lstm_is_trained_on_the_steps_of_the_training_dances_as_they_are(tin
 
 def test_the_style_of_a_run_is_a_distribution_of_its_song(tiny_run):
     heard = tiny_run.phrase_styles("test")
-    assert heard.shape == (len(tiny_run.dances("test").phrase_rows), 3)
+    assert heard.shape == (len(tiny_run.units("test").phrase_rows), 3)
     torch.testing.assert_close(heard.sum(dim=1), torch.ones(len(heard)))
 
 
@@ -350,7 +350,7 @@ def test_a_corpus_travels_without_its_songs(copied, small_corpus, tmp_path, monk
 
 
 def test_what_is_remembered_is_from_the_middle_of_dances_and_knows_its_tempo(tiny_run):
-    data, mmgan = tiny_run.dances("train"), tiny_run.mmgan
+    data, mmgan = tiny_run.units("train"), tiny_run.mmgan
     codes = mmgan.movements(data.phrases(torch.arange(len(data.phrase_rows)))[0]).flatten(1)
     exactly = "donot_use_mm_for_euclid_dist"  # by products, distances near 0 are all rounding
     apart, nearest = torch.cdist(mmgan.repertoire.flatten(1), codes, compute_mode=exactly).min(dim=1)

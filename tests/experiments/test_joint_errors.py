@@ -27,10 +27,10 @@ def test_an_exact_vae_has_no_joint_error_and_one_of_14_joints_7_cm_off_half_a_ce
 
 
 def test_the_error_of_the_mean_pose_is_that_of_the_training_splits_mean(tiny_run):
-    data = tiny_run.dances("validation")
+    data = tiny_run.units("validation")
     units = data.units(torch.nonzero(data.unit_styles == 1)[:, 0])[:, LEAD:]
     joints = units[..., 4:].unflatten(-1, (14, 3)).double()
-    mean = tiny_run.dances("train").statistics()[0][4:].view(14, 3).double()
+    mean = tiny_run.units("train").statistics()[0][4:].view(14, 3).double()
     # Features have the hips at the origin of the floor, errors are relative to the middle of both hips.
     joints, mean = (points - (points[..., 8:9, :] + points[..., 11:12, :]) / 2 for points in (joints, mean))
     expected = 100 * float((joints - mean).norm(dim=-1).mean())

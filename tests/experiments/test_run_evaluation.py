@@ -157,8 +157,8 @@ def test_the_style_space_is_the_hidden_layer_of_windows_of_4_s_8_frames_apart(ti
 
 def test_the_predicted_style_has_the_highest_mean_probability(tiny_run, real):
     probabilities = torch.tensor([[0.6, 0.4, 0.0]] * 3 + [[0.0, 0.9, 0.1]] * 2)  # means 0.36, 0.6 and 0.04
-    config = tiny_run.classifier("motion").config
-    classifiers = {"motion": SimpleNamespace(config=config, probabilities=lambda windows: probabilities)}
+    config = tiny_run.classifier("speed").config
+    classifiers = {"speed": SimpleNamespace(config=config, probabilities=lambda windows: probabilities)}
     reference_run = SimpleNamespace(classifier=classifiers.get, corpus=tiny_run.corpus)
     assert run_evaluation.style_predictor(reference_run)(real[0].poses) == tiny_run.corpus.styles[1]
 
@@ -302,7 +302,7 @@ def test_metrics_json_holds_the_table_the_protocol_and_the_commit(tiny_run, tabl
         "seconds of test music": pytest.approx(60.0, abs=0.5), "training steps": {},  # no model in this folder
     }  # fmt: skip
     assert {name: protocol[name] for name in expected} == expected
-    assert protocol["style space"]["view"] == "dance" and protocol["style predictor"]["view"] == "motion"
+    assert protocol["style space"]["view"] == "dance" and protocol["style predictor"]["view"] == "speed"
     assert protocol["kinematic beat detector"] and "100 bootstrap draws" in protocol["interval"]
     assert {"beat hit rate", "Frechet distance", "nearest training movement, cm"} < protocol["definitions"].keys()
     other = run_evaluation.write_metrics(run, table, {}, "somebody's/peers")

@@ -162,7 +162,7 @@ def test_every_row_and_seed_has_its_scores_and_the_headline_is_told_first(studie
 
 def test_a_row_borrows_what_it_leaves_as_it_is(studied):
     whole, _ = studied
-    base = {"vae", "mmgan", "lstm", "style/music", "style/dance", "style/motion"}
+    base = {"vae", "mmgan", "lstm", "style/music", "style/dance", "style/speed"}
     assert {name for name in below(whole.folder) if not name.startswith("study")} == base
     for row, trained in TRAINED.items():
         assert below(whole.folder / "study" / "split" / f"{row}-0") == trained, row
@@ -287,10 +287,10 @@ def test_every_fold_is_a_run_of_its_own_that_never_saw_what_it_is_tested_on(in_f
     for number in (0, 1):
         run = report.experiment_of(in_folds, HEADLINE, number, 0)
         assert run.folder == in_folds.folder / "study" / f"fold-{number}" / "d2m-0"
-        assert below(run.folder) == {"vae", "mmgan", "style/music", "style/dance", "style/motion"}
+        assert below(run.folder) == {"vae", "mmgan", "style/music", "style/dance", "style/speed"}
         groups = [{(e.style, e.group) for e in run.corpus.split(split)} for split in ("train", "test")]
         assert not groups[0] & groups[1] and {style for style, _ in groups[1]} == {"hip-hop", "zumba"}
-        assert set(run.dances("train").names) == {entry.name for entry in run.corpus.split("train")}
+        assert set(run.units("train").names) == {entry.name for entry in run.corpus.split("train")}
         tested.append(groups[1])
     assert not tested[0] & tested[1]
     assert below(in_folds.folder) == {f"study/fold-{n}/d2m-0/{name}" for n in (0, 1) for name in below(run.folder)}

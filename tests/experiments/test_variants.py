@@ -34,7 +34,7 @@ CHANGES = {
     "no_warp": {"warp": "none"},
 }
 TRAINED = {name: {"mmgan"} for name in CHANGES} | {
-    "d2m": {"vae", "mmgan", "lstm", "style/music", "style/dance", "style/motion"}, "one_latent": {"vae", "mmgan"},
+    "d2m": {"vae", "mmgan", "lstm", "style/music", "style/dance", "style/speed"}, "one_latent": {"vae", "mmgan"},
     "unit_warp": set(),
     "no_warp": set(),
 }  # fmt: skip
@@ -85,7 +85,7 @@ def test_a_variant_trains_the_models_that_it_changes_and_borrows_the_others(name
     lent = "" if name == "d2m" else str(tiny_run.folder)
     run = Experiment(tiny_run.source, str(tmp_path), "tiny", 3, "cpu", variant=name, base=lent)
     dancer = run.dancer
-    assert run.lstm and all(run.classifier(view) for view in ("dance", "motion"))
+    assert run.lstm and all(run.classifier(view) for view in ("dance", "speed"))
     assert len(trained) == len(set(trained)) and set(trained) == TRAINED[name] == set(VARIANTS[name].trains)
     assert dancer.warp == run.preset.warp
     for of, model, original in (("mmgan", dancer.mmgan, tiny_run.mmgan), ("lstm", run.lstm, tiny_run.lstm)):

@@ -12,7 +12,7 @@ from d2m.models import style
 from d2m.motion import pose
 
 STYLES = ("slow", "medium", "fast")
-CONFIG = style.StyleConfig("motion", STYLES, inputs=3, window=30, hidden=16, embedding=8)
+CONFIG = style.StyleConfig("speed", STYLES, inputs=3, window=30, hidden=16, embedding=8)
 
 
 def toy(count: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -86,7 +86,7 @@ def test_every_weight_is_trained(trained):
 
 
 @pytest.mark.parametrize(("view", "dimensions", "width"), [
-    ("dance", 3, 45), ("dance", 2, 29), ("motion", 3, 14), ("motion", 2, 14),
+    ("dance", 3, 45), ("dance", 2, 29), ("speed", 3, 14), ("speed", 2, 14),
 ])  # fmt: skip
 def test_a_view_has_a_row_a_frame(body_at, view, dimensions, width):
     poses = body_at(frame_times(40))
@@ -101,7 +101,7 @@ def test_the_view_of_music_is_the_differences_of_its_features():
     )
 
 
-@pytest.mark.parametrize("view", ["dance", "motion"])
+@pytest.mark.parametrize("view", ["dance", "speed"])
 def test_where_the_body_stands_and_faces_is_not_seen(body_at, view):
     poses = body_at(frame_times(40))
     elsewhere = pose.turn(poses, 2.0) + np.array([3.0, 0.0, -4.0])
@@ -116,7 +116,7 @@ def test_how_the_body_travels_turns_and_moves_is_seen(body_at):
     np.testing.assert_allclose(rows[1:, 1], 0.02 * np.sin(0.5 * times_s[1:]), atol=1e-6)
     np.testing.assert_allclose(rows[1:, 2], 0.5 / 15, atol=1e-6)
     rigid = np.zeros((40, 14, 3)) + 0.2 * times_s[:, None, None] * (1, 0, 0)
-    np.testing.assert_allclose(dataset.view_of("motion", rigid), 0.2, atol=1e-6)
+    np.testing.assert_allclose(dataset.view_of("speed", rigid), 0.2, atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ STYLES = ("ballet", "hip-hop", "zumba")
 def test_a_rebuilt_unit_stands_beside_an_unseen_real_one_of_its_style(tiny_run, style):
     pair = showcase.rebuilt(tiny_run, style)
     assert list(pair) == ["real", "rebuilt"] and all(poses.shape == (34, 14, 3) for poses in pair.values())
-    data = tiny_run.dances("validation")
+    data = tiny_run.units("validation")
     of_style = data.units(torch.nonzero(data.unit_styles == STYLES.index(style))[:, 0]).double().numpy()
     assert any(np.allclose(pose.from_features(unit), pair["real"], atol=1e-5) for unit in of_style)
     np.testing.assert_allclose(pair["rebuilt"][:LEAD], pair["real"][:LEAD], atol=0.02)  # settled; real bones give 1 cm
@@ -43,8 +43,8 @@ def test_a_strip_names_the_poses_that_stand_on_beats(body_at, every):
 
 
 def test_a_style_that_no_unseen_dance_has_shows_nothing(tiny_run, monkeypatch):
-    data = tiny_run.dances("validation")
-    monkeypatch.setattr(type(tiny_run), "dances", lambda self, split: data)
+    data = tiny_run.units("validation")
+    monkeypatch.setattr(type(tiny_run), "units", lambda self, split: data)
     monkeypatch.setitem(data.__dict__, "unit_styles", torch.zeros_like(data.unit_styles))
     assert showcase.rebuilt(tiny_run, "zumba") == {} and len(showcase.rebuilt(tiny_run, "ballet")) == 2
 
@@ -60,7 +60,7 @@ def test_a_swap_is_one_movement_from_several_poses(tiny_run, monkeypatch):
 
 
 def test_the_walk_ends_at_two_unseen_units_and_moves_in_each_latent(tiny_run):
-    data, vae = tiny_run.dances("validation"), tiny_run.vae
+    data, vae = tiny_run.units("validation"), tiny_run.vae
     first, way, last = showcase.between(tiny_run, 0.0, 0.0).values()
     assert way.shape == (34, 14, 3) and np.abs(first - last).max() > 0.05
     np.testing.assert_allclose(way, first, atol=1e-6)
@@ -93,7 +93,7 @@ def test_a_chain_has_a_speed_a_step_and_a_seam_a_movement(tiny_run):
     np.testing.assert_allclose(seams_s * 15, 1 + 32 * np.arange(1, 5))
 
 
-@pytest.mark.parametrize("view", ["music", "dance", "motion"])
+@pytest.mark.parametrize("view", ["music", "dance", "speed"])
 def test_a_confusion_is_of_shares_of_the_windows_of_a_split(tiny_run, view):
     table = showcase.style_confusion(tiny_run, view, "validation")
     assert table.shape == (3, 3)

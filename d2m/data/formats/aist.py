@@ -5,8 +5,8 @@
 of COCO's 17 keypoints in cm, y up, at 60 fps. The songs come with the AIST Dance Video Database, one for each
 `m<music>`; the dance begins with the song.
 
-A pickle is a program that may call anything. Here it calls nothing: each name in it becomes a `Record`, which keeps the
-arguments of a call. Then `_array` makes an array of a record that describes one.
+A pickle is a program that may call anything. This reader calls nothing: each name in a pickle becomes a `Record`, which
+keeps the arguments of a call, and `_array` builds an array from a record that describes one.
 """
 
 import io
@@ -23,43 +23,50 @@ from d2m.errors import CorpusError, PoseError
 from d2m.files import head, read_bytes
 
 FPS = 60.0
-LARGEST_LIST = 2**20  # bytes of what AIST++ refuses: it has 46 names
+LARGEST_LIST = 2**20  # bytes of ignore_list.txt: AIST++'s has 46 names
 LARGEST_FILE = 64 * 2**20  # bytes: two arrays of 17 keypoints are 3 MB a minute
-ARRAYS = ("keypoints3d_optim", "keypoints3d")  # the first that is there: smoothed, with bones that keep their length
+ARRAYS = (
+    "keypoints3d_optim",
+    "keypoints3d",
+)  # in order of preference: the first is smoothed, its bones keep their length
 GENRES = {
     "BR": "break", "PO": "pop", "LO": "lock", "MH": "middle hip-hop", "LH": "LA hip-hop", "HO": "house", "WA": "waack",
     "KR": "krump", "JS": "street jazz", "JB": "ballet jazz",
 }  # fmt: skip
-MOST_OPCODES = 10_000  # two arrays take 100
-LARGEST_SIZE = 2**40  # along an axis: the product of numbers that are megabytes long would take hours
+MOST_OPCODES = 10_000  # a file of two arrays has 100
+LARGEST_SIZE = 2**40  # of an axis: a product of integers that are megabytes long would take hours
 NUMBER = re.compile(r"[biuf][1248]")  # types of NumPy that hold real numbers
 CALLABLE = {"numpy.ndarray", "numpy.dtype", "_codecs.encode"} | {
     f"numpy.{core}.{name}"
     for core in ("core", "_core")  # before NumPy 2 and since
     for name in ("multiarray._reconstruct", "multiarray.scalar", "numeric._frombuffer")
 }
-REFUSED = {  # opcodes: calls other than REDUCE, values from outside the file, sets, and what no pickle of NumPy's has
+REFUSED = {  # opcodes: calls other than REDUCE, values from outside the file, sets, others that NumPy never writes
     "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "EXT1", "EXT2", "EXT4", "PERSID", "BINPERSID", "NEXT_BUFFER",
     "READONLY_BUFFER", "EMPTY_SET", "FROZENSET", "ADDITEMS", "POP", "POP_MARK", "DUP",
 }  # fmt: skip
-FIRST_KEY = {"SETITEM": 1, "DICT": 1, "SETITEMS": 2}  # opcodes that fill a dictionary: where their keys begin
+FIRST_KEY = {
+    "SETITEM": 1,
+    "DICT": 1,
+    "SETITEMS": 2,
+}  # index of the first key among the operands of opcodes that fill a dictionary
 NAME = re.compile(r"g([A-Z]{2})_s\w+?_c\w+?_d\w+?_(m[A-Z]{2}\d)_ch\d+")
 
 
 def recognises(path: Path, head: bytes) -> bool:
-    """Whether a file begins as a pickle of 3D keypoints does."""
+    """Whether a file begins like a pickle of 3D keypoints."""
     return b"keypoints3d" in head and head[:1] in (b"\x80", b"(", b"}")
 
 
 def read(path: Path) -> tuple[np.ndarray, float]:
     """Joints (T, 14, 3) in metres, NaN where missing, and 60. Raises `PoseError` or `CorpusError` naming the file.
 
-    What AIST++ itself lists as badly reconstructed (`ignore_list.txt` beside the folder) is refused.
+    A file in AIST++'s own list of bad reconstructions (`ignore_list.txt` beside the folder) is refused.
     """
     ignored = path.parent.parent / "ignore_list.txt"
     if ignored.is_file() and path.stem in head(ignored, LARGEST_LIST).decode(errors="replace").split():
-        raise CorpusError(f"{path} is in {ignored.name}: AIST++ says that it is badly reconstructed")
-    arrays = read_arrays(read_bytes(path, LARGEST_FILE, CorpusError, "a file that is whole"), ARRAYS, str(path))
+        raise CorpusError(f"{path} is in {ignored.name}, AIST++'s list of bad reconstructions")
+    arrays = read_arrays(read_bytes(path, LARGEST_FILE, CorpusError, "a whole file"), ARRAYS, str(path))
     if not arrays:
         raise PoseError(f"{path} holds no keypoints", f"an array {' or '.join(ARRAYS)}")
     name = next(name for name in ARRAYS if name in arrays)
@@ -67,29 +74,29 @@ def read(path: Path) -> tuple[np.ndarray, float]:
 
 
 def songs(clip: Path) -> tuple[str, ...]:
-    """The names that the song of a clip may have: the clip's own, and that of the music that it tells, "mBR0"."""
+    """Possible names of the song of a clip: the clip's own, and that of the music in it, such as "mBR0"."""
     name = NAME.fullmatch(clip.name)
     return (clip.name, name[2]) if name else (clip.name,)
 
 
 def style(clip: Path) -> str:
-    """The genre that the name of a clip tells, or ""."""
+    """The genre in the name of a clip, or ""."""
     name = NAME.fullmatch(clip.name)
     return GENRES.get(name[1], "") if name else ""
 
 
 def read_arrays(content: bytes, names: tuple[str, ...], source: str) -> dict[str, np.ndarray]:
-    """The arrays of numbers that a pickled dictionary holds under `names`, those that are there, read-only.
+    """The arrays of numbers of a pickled dictionary under those of `names` that it has, read-only.
 
-    Raises `CorpusError` naming `source` where it is no such pickle, is damaged, or asks for anything else.
+    Raises `CorpusError` naming `source` for another pickle, a damaged one, or one that asks for anything else.
     """
     try:
         _check_opcodes(content)
-        held = Recorder(io.BytesIO(content), encoding="latin1").load()
-        if not isinstance(held, dict):
-            raise UnpicklingError(f"holds {type(held).__name__}, not a dictionary")
-        return {name: _array(held[name]) for name in names if name in held}
-    except Exception as error:  # pickle raises almost any kind where bytes are no pickle
+        pickled = Recorder(io.BytesIO(content), encoding="latin1").load()
+        if not isinstance(pickled, dict):
+            raise UnpicklingError(f"holds {type(pickled).__name__}, not a dictionary")
+        return {name: _array(pickled[name]) for name in names if name in pickled}
+    except Exception as error:  # pickle raises almost any exception for bytes that are no pickle
         raise CorpusError(
             f"{source} is no pickle of arrays ({str(error)[:200]})",
             "a dictionary of NumPy arrays of numbers and nothing else",
@@ -98,7 +105,7 @@ def read_arrays(content: bytes, names: tuple[str, ...], source: str) -> dict[str
 
 
 class Record:
-    """What a pickle names, and what it would call that with; `state` is what it would hand to the result."""
+    """A name in a pickle, the arguments of the call of it, and the `state` that the pickle sets on the result."""
 
     def __init__(self, name: str, arguments: tuple = ()):
         self.name, self.arguments, self.state = name, arguments, None
@@ -119,15 +126,15 @@ class Recorder(Unpickler):
         return Record(name)
 
     def persistent_load(self, _) -> None:
-        raise UnpicklingError("asks for what lies elsewhere")
+        raise UnpicklingError("asks for an object outside the file")
 
 
 def _check_opcodes(content: bytes) -> None:
-    """Refuse a pickle that would take memory or time without bound, before anything of it is built.
+    """Refuse a pickle that would take unbounded memory or time, before any of it is built.
 
-    `Unpickler` makes its memo as long as the largest place in it. It hashes keys, which takes forever for a tuple that
-    holds the same tuple twice, and so on inwards: keys must be text. `stack` and `memo` are `Unpickler`'s, but of kinds
-    of values, as `pickletools` names them.
+    `Unpickler` allocates its memo up to the largest index in it. It hashes keys, which takes exponential time for
+    tuples that hold one tuple twice, nested: keys must be text. `stack` and `memo` follow `Unpickler`'s, but hold the
+    kinds of values, as `pickletools` names them.
     """
     stack, memo = [], {}
     for count, (opcode, argument, _) in enumerate(pickletools.genops(content)):
@@ -138,22 +145,22 @@ def _check_opcodes(content: bytes) -> None:
         if opcode.name.endswith("GET"):
             stack.append(memo[argument])
         elif opcode.name.endswith("PUT") or opcode.name == "MEMOIZE":
-            place = len(memo) if argument is None else argument
-            if place > MOST_OPCODES:
-                raise UnpicklingError(f"has a memo with a place {place}")
-            memo[place] = stack[-1]
+            index = len(memo) if argument is None else argument
+            if index > MOST_OPCODES:
+                raise UnpicklingError(f"has a memo with an index {index}")
+            memo[index] = stack[-1]
         else:
             before = [kind.name for kind in opcode.stack_before]
             start = len(stack) - len(before)
-            if "mark" in before:  # what it takes begins at the last mark, or at the value below it
+            if "mark" in before:  # operands begin at the last mark, or at the value below it
                 start = len(stack) - 1 - stack[::-1].index("mark") - before.index("mark")
-            taken, stack[start:] = stack[start:], [kind.name for kind in opcode.stack_after]
-            if opcode.name in FIRST_KEY and not set(taken[FIRST_KEY[opcode.name] :: 2]) <= {"str", "bytes_or_str"}:
+            operands, stack[start:] = stack[start:], [kind.name for kind in opcode.stack_after]
+            if opcode.name in FIRST_KEY and not set(operands[FIRST_KEY[opcode.name] :: 2]) <= {"str", "bytes_or_str"}:
                 raise UnpicklingError("has a key that is no text")
 
 
 def _array(value) -> np.ndarray:
-    """The array that a record describes: its bytes, seen as numbers, in a shape that they fill exactly."""
+    """The array that a record describes. Raises `UnpicklingError` unless its bytes fill its shape exactly."""
     name = value.name if isinstance(value, Record) else type(value).__name__
     if name == "_frombuffer":
         content, dtype, shape, order = value.arguments
@@ -175,10 +182,10 @@ def _array(value) -> np.ndarray:
 
 
 def _bytes(value) -> bytes:
-    """The bytes of an array: themselves, or as protocols 0 to 2 write them, as text."""
+    """The bytes of an array, which protocols 0 to 2 write as text."""
     if isinstance(value, Record) and value.name == "encode" and value.arguments[1:] == ("latin1",):
         (value, _) = value.arguments
-    if isinstance(value, str):  # Python 2 wrote its strings so too
+    if isinstance(value, str):  # as Python 2 wrote bytes
         return value.encode("latin1")
     if not isinstance(value, bytes | bytearray):
         raise UnpicklingError("has an array without bytes")
@@ -191,5 +198,5 @@ def _dtype(value) -> np.dtype:
         raise UnpicklingError("has an array without a type")
     code, order = value.arguments[0], value.state[1]
     if not isinstance(code, str) or not NUMBER.fullmatch(code) or order not in ("<", ">", "|", "="):
-        raise UnpicklingError("has an array of what are no numbers")
+        raise UnpicklingError("has an array of something other than numbers")
     return np.dtype(order.replace("|", "") + code)

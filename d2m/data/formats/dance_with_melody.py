@@ -2,7 +2,7 @@
 
 audio.mp3        the song
 config.json      start_position, end_position: the danced part of the song, frames at 25 fps
-skeletons.json   length T, center (T, 3): the body's place in cm, y up; skeletons (T, 23, 3): joints about it, cm
+skeletons.json   length T, center (T, 3): the body's position in cm, y up; skeletons (T, 23, 3): markers relative to it
 """
 
 from dataclasses import dataclass
@@ -17,22 +17,22 @@ from d2m.motion import pose
 FPS = 25.0
 SONG = "audio.mp3"
 STYLES = {"C": "cha-cha", "R": "rumba", "T": "tango", "W": "waltz"}
-# Markers whose mean is each of the 14 joints; found by measuring, for there is no published table.
+# Markers whose mean is each of the 14 joints; measured, since no table is published.
 JOINTS = ((0, 1), (3, 12), (3,), (4,), (6,), (12,), (13,), (15,), (7,), (8,), (9,), (16,), (17,), (18,))
 MARKERS = 23
-# Waltzes are takes of one routine and so are tangos: a song held out is no dance unseen, so they only train.
-# Of cha-chas and rumbas, validation and test hold songs that training never saw, about a sixth of the minutes each.
+# All waltzes are takes of one routine, and so are all tangos: they only train, since no take would be an unseen dance.
+# Validation and test hold songs of cha-cha and rumba that do not train, about a sixth of the minutes each.
 VALIDATION = ("DANCE_C_4", "DANCE_R_4")
 TEST = ("DANCE_C_6", "DANCE_C_7", "DANCE_R_2", "DANCE_R_7")
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A song and a dance to it, as they were recorded."""
+    """A song and a dance to it, as recorded."""
 
     song: Path
     style: str
-    start_s: float  # where in the song the dance begins
+    start_s: float  # the danced span of the song
     end_s: float
     joints: np.ndarray  # (T, 14, 3) metres, y up, the first at start_s, the last at end_s
     group: str
@@ -40,7 +40,7 @@ class Pair:
 
 
 def recognises(path: Path, head: bytes) -> bool:
-    """Whether a file is part of a pair: the layout is what tells it."""
+    """Whether a file is part of a pair, by the names of the file and its folder."""
     return path.parent.name.startswith("DANCE_") and path.name in ("config.json", "skeletons.json")
 
 
@@ -55,14 +55,14 @@ def read(folder: Path) -> Pair:
     start_s, end_s = _span(folder / "config.json")
     markers = _markers(motion, (end_s - start_s) * FPS)
     joints = np.stack([markers[:, list(members)].mean(axis=1) for members in JOINTS], axis=1) / 100  # metres
-    style, routine = STYLES[letter], letter in "TW"
+    style = STYLES[letter]
     split = "validation" if folder.name in VALIDATION else "test" if folder.name in TEST else "train"
-    group = f"the {style} routine" if routine else folder.name
+    group = f"the {style} routine" if letter in "TW" else folder.name
     return Pair(song, style, start_s, end_s, pose.fill(joints, source=str(motion)), group, split)
 
 
 def _span(path: Path) -> tuple[float, float]:
-    """Seconds of the song at which the dance starts and ends."""
+    """Start and end of the dance in the song, seconds."""
     config = read_object(path)
     try:
         start, end = (float(config[name]) / FPS for name in ("start_position", "end_position"))
@@ -74,7 +74,7 @@ def _span(path: Path) -> tuple[float, float]:
 
 
 def _markers(path: Path, expected: float) -> np.ndarray:
-    """Markers (T, 23, 3) in the room, cm; T within 5 % of `expected`."""
+    """Markers (T, 23, 3) in the room, cm. Raises `PoseError` unless T is within 5 % of `expected`."""
     content = read_object(path)
     try:
         centre = np.asarray(content["center"], dtype=np.float64)

@@ -1,4 +1,4 @@
-"""`d2m.data.formats.aist`: AIST++'s 3D keypoints, in metres, with the music and the genre that a file's name tells.
+"""`d2m.data.formats.aist`: AIST++'s 3D keypoints, in metres, with the music and the genre in a file's name.
 
 Arrays of numbers come out of a pickle, and nothing that a pickle can ask for is ever done.
 """
@@ -61,15 +61,15 @@ def test_what_aist_lists_as_badly_reconstructed_is_refused(tmp_path, body):
     [("gBR_sBM_cAll_d04_mBR0_ch01", "mBR0", "break"), ("gJB_sFM_cAll_d08_mJB3_ch14", "mJB3", "ballet jazz"),
      ("gMH_sBM_c01_d22_mMH5_ch10", "mMH5", "middle hip-hop"), ("gXX_sBM_cAll_d04_mBR0_ch01", "mBR0", "")],
 )  # fmt: skip
-def test_a_files_name_tells_music_and_genre(name, music, style):
+def test_a_files_name_has_music_and_genre(name, music, style):
     assert aist.songs(Path(name)) == (name, music) and aist.style(Path(name)) == style
 
 
-def test_another_name_tells_nothing():
+def test_another_name_has_neither():
     assert aist.songs(Path("x/dance")) == ("dance",) and aist.style(Path("x/dance")) == ""
 
 
-def test_a_file_is_told_by_how_it_begins(tmp_path, body):
+def test_a_file_is_recognised_by_how_it_begins(tmp_path, body):
     head = motions.write_aist(tmp_path, body).read_bytes()[:4096]
     assert aist.recognises(tmp_path / "any name", head)
     assert not aist.recognises(tmp_path / "a.pkl", b"\x80\x04smpl_poses") and not aist.recognises(
@@ -238,7 +238,7 @@ def test_what_is_no_array_of_numbers_is_refused_by_the_files_name(name):
 
 @pytest.mark.parametrize(
     ("name", "reason"),
-    [("a memo at four billion", "a place 4294967295"), ("such a key among others", "a key that is no text"),
+    [("a memo at four billion", "4294967295"), ("such a key among others", "a key that is no text"),
      ("a million marks", "more than 10000 opcodes"), ("an extension", "the opcode EXT1"), ("no end", "exhausted")],
 )  # fmt: skip
 def test_what_would_take_memory_or_time_is_refused_before_anything_is_built(monkeypatch, name, reason):

@@ -149,7 +149,7 @@ def test_any_unit_of_length_becomes_metres(tmp_path, poses, unit):
 def test_a_long_file_is_read_piece_by_piece(tmp_path, poses, monkeypatch):
     path = written(tmp_path / "a.bvh", skeleton.SKELETON, motion(poses))
     whole, _ = bvh.read(path)
-    monkeypatch.setattr(bvh, "AT_ONCE", 7)
+    monkeypatch.setattr(bvh, "CHUNK", 7)
     np.testing.assert_array_equal(bvh.read(path)[0], whole)
 
 
@@ -259,10 +259,10 @@ UNFIT = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("content", "told"), UNFIT)
-def test_what_is_no_motion_is_refused_by_name_and_line(tmp_path, content, told):
+@pytest.mark.parametrize(("content", "reason"), UNFIT)
+def test_what_is_no_motion_is_refused_by_name_and_line(tmp_path, content, reason):
     (tmp_path / "song.bvh").write_text(content)
-    with pytest.raises(PoseError, match=rf"song\.bvh .*({told})"):
+    with pytest.raises(PoseError, match=rf"song\.bvh .*({reason})"):
         bvh.read(tmp_path / "song.bvh")
 
 
@@ -274,7 +274,7 @@ def test_a_body_without_some_joints_is_refused_with_what_it_has(tmp_path, poses)
 
 def test_a_body_that_lies_along_another_axis_is_refused(tmp_path, poses):
     fallen = poses[..., [0, 2, 1]] * (1, -1, 1)  # z up
-    with pytest.raises(PoseError, match=r"a\.bvh: the body never stands upright; expected y to point up"):
+    with pytest.raises(PoseError, match=r"a\.bvh: the body never stands upright"):
         bvh.read(written(tmp_path / "a.bvh", skeleton.SKELETON, motion(fallen)))
 
 

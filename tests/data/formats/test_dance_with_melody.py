@@ -120,15 +120,15 @@ def test_pairs_are_the_folders_of_the_layout_in_order(tmp_path, write_pair):
         write_pair(tmp_path, name)
     (tmp_path / "DANCE_notes.txt").touch()
     (tmp_path / "other").mkdir()
-    found, unknown = sources.find(tmp_path)
-    assert [clip.name for clip in found] == ["DANCE_C_1", "DANCE_W_2"] and unknown == []
-    assert {clip.format for clip in found} == {"Dance with Melody"} and sources.find(tmp_path / "other") == ([], [])
+    clips, unknown = sources.find(tmp_path)
+    assert [clip.name for clip in clips] == ["DANCE_C_1", "DANCE_W_2"] and unknown == []
+    assert {clip.format for clip in clips} == {"Dance with Melody"} and sources.find(tmp_path / "other") == ([], [])
 
 
 def test_a_pair_in_a_deeper_folder_keeps_its_style_and_its_split(tmp_path, write_pair):
     write_pair(tmp_path / "melody", "DANCE_R_2")
-    ((found,), _) = sources.find(tmp_path)
-    clip = sources.read(found)
+    ((files,), _) = sources.find(tmp_path)
+    clip = sources.read(files)
     assert (clip.name, clip.style, clip.split, clip.group) == ("melody_DANCE_R_2", "rumba", "test", "DANCE_R_2")
 
 
@@ -144,7 +144,7 @@ def test_the_split_is_fixed_by_name_and_takes_of_one_routine_are_one_group(tmp_p
 
 
 def test_the_real_data_is_read_whole_and_split_so_that_what_is_held_out_was_never_danced_in_training(real_corpus):
-    clips = [sources.read(found) for found in sources.find(real_corpus)[0]]
+    clips = [sources.read(files) for files in sources.find(real_corpus)[0]]
     assert Counter(clip.style for clip in clips) == {"cha-cha": 6, "rumba": 8, "tango": 4, "waltz": 12}
     # 51 minutes in all; each a body of the one size that stands on the floor.
     assert sum(len(clip.poses) for clip in clips) / FPS / 60 == pytest.approx(51, abs=1)

@@ -1,4 +1,4 @@
-"""`d2m.data.formats.keypoints`: the 14 joints of every layout, told by names; what is not seen surely is missing."""
+"""`d2m.data.formats.keypoints`: the 14 joints of every layout by name; keypoints of low confidence are missing."""
 
 import motions
 import numpy as np
@@ -12,8 +12,8 @@ from d2m.errors import PoseError
 @pytest.mark.parametrize("dimensions", [2, 3])
 def test_every_layout_gives_the_joints_by_their_names(body_at, layout, dimensions):
     body = body_at(np.arange(5) / 15)[..., :dimensions]
-    found = keypoints.to_joints(motions.keypoints(body, layout))
-    np.testing.assert_allclose(found, body, atol=1e-12)
+    joints = keypoints.to_joints(motions.keypoints(body, layout))
+    np.testing.assert_allclose(joints, body, atol=1e-12)
     assert keypoints.NAMES[len(motions.LAYOUTS[layout])] == layout
 
 
