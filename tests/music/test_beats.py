@@ -1,9 +1,5 @@
 """`d2m.music.analysis`: beats of drum tracks whose beats are known, features beside poses."""
 
-import os
-import subprocess
-import sys
-
 import mir_eval
 import numpy as np
 import pytest
@@ -12,7 +8,6 @@ from filelock import FileLock, Timeout
 from d2m.clock import frame_count
 from d2m.data.builtin import songs
 from d2m.errors import MediaError, OutputError
-from d2m.files import ROOT
 from d2m.music import analysis, beats
 from d2m.music import features as music_features
 
@@ -126,23 +121,6 @@ def test_rows_of_beats_are_told_relative_to_their_song():
 def test_beats_beyond_the_end_of_the_song_hear_its_last_frame():
     rows = music_features.beat_rows(np.arange(30.0)[:, None], np.arange(0.5, 5, 0.5))
     assert (np.diff(rows[:4, 0]) > 0).all() and len(set(rows[4:, 0])) == 1
-
-
-def test_processes_that_find_nothing_compiled_compile_one_at_a_time(tmp_path, write_sound):
-    # Else numba's cache is left such that whoever reads it crashes: https://github.com/numba/numba/issues/10128
-    song = write_sound(tmp_path / "song.wav", songs.drum_track(120, 8.0).samples, 22050)
-    code = "import sys; from d2m.music import analysis; print(*analysis.analyse(sys.argv[1]).beats_s)"
-    own = os.environ | {"PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(tmp_path / "numba")}
-
-    def start(name: str) -> subprocess.Popen:
-        environment = own | {"D2M_CACHE": str(tmp_path / name)}  # what is heard is not shared, what is compiled is
-        return subprocess.Popen([sys.executable, "-c", code, song], env=environment, stdout=subprocess.PIPE, text=True)
-
-    (tmp_path / "numba").mkdir()
-    said = [process.communicate(timeout=1800)[0] for process in [start("one"), start("two")]]
-    said.append(start("three").communicate(timeout=1800)[0])  # it finds all compiled
-    assert said[0].split() and said[1:] == said[:1] * 2
-    assert len(list((tmp_path / "numba").glob("*.done"))) == 1
 
 
 def test_what_is_compiled_is_compiled_alone_and_once(tmp_path, monkeypatch):
