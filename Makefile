@@ -156,8 +156,10 @@ $(MEDIAPIPE)/.d2m-ready: Makefile
 			exit 1; }; }
 	@touch $@
 
+# In the order of pyproject's testpaths: the notebooks, which take longest, are first.
+ON_TWO_CORES := -n 2 --no-loadscope-reorder
 test: setup
-	@$(VENV)/bin/python -m pytest
+	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest $(ON_TWO_CORES)
 
 # What the browser shows is kept in runs/browser. Without a Chromium and without root there is nothing to test with.
 test-browser: setup
@@ -178,7 +180,8 @@ bench: setup
 
 coverage: setup
 	@$(VENV)/bin/python -m coverage erase
-	@$(VENV)/bin/python -m coverage run -m pytest -o addopts= -p no:nbval tests
+	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m coverage run -m pytest -o addopts=--import-mode=importlib -p no:nbval \
+		$(ON_TWO_CORES) tests
 	@$(VENV)/bin/python -m coverage combine -q && $(VENV)/bin/python -m coverage report --skip-covered
 
 soak: setup

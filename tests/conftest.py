@@ -40,6 +40,18 @@ MARKERS = 23  # of Dance with Melody
 SPAN_S = 12.0  # of the dance in a pair that `write_pair` writes
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """On several cores (`pytest -n 2`) a file stays on one, and all notebooks on one: each needs the one before."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class NotebooksTogether(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "notebooks" if ".ipynb::" in nodeid else super()._split_scope(nodeid)
+
+    return NotebooksTogether(config, log)
+
+
 @pytest.fixture
 def own_cache(tmp_path, monkeypatch) -> Path:
     """A cache folder that is empty and that no other test sees."""

@@ -9,7 +9,6 @@ import json
 import multiprocessing
 import os
 import random
-import shutil
 import signal
 import sys
 import time
@@ -54,11 +53,6 @@ class Whole:
 
     contents: dict[str, bytes]
     took_s: float
-
-    def part(self, name: str, share: float) -> "Whole":
-        """What stands below the folder `name`, made in a `share` of the time."""
-        within = {file: content for file, content in self.contents.items() if file.startswith(f"{name}/")}
-        return Whole(within, self.took_s * share)
 
 
 def build_corpus(folder: Path, given: Path, size: Size) -> None:
@@ -165,23 +159,14 @@ def undisturbed(job: Callable, folder: Path, given: Path, size: Size) -> Whole:
     return Whole(contents(folder), time.monotonic() - begun)
 
 
-def train_on(trained_on: Path, given: Path, size: Size) -> dict[str, Whole]:
-    """Copy a corpus to `given` and train a run of tiny models there: what the two trainings make without a stop."""
-    shutil.copytree(trained_on, given / "corpus")
-    run = undisturbed(train_mmgan, given / "run", given, size)
-    return {"mmgan": run, "vae": run.part("vae", 0.5)}
-
-
-def kill_often(
-    name: str, folder: Path, given: Path, size: Size, times: int, whole: Whole | None = None
-) -> dict[str, int]:
-    """Do a job, killed `times` at random moments and `times` in the midst of a write, each time begun again where it
-    was, until it is done; hold the result equal to the `whole`, which is made here where it is not given.
+def kill_often(name: str, folder: Path, given: Path, size: Size, times: int) -> dict[str, int]:
+    """Do a job, killed `times` at random moments and `times` while it writes a file, and each time started again where
+    it was, until it is done; assert that the result is that of a job that nothing stopped.
 
     Return how often it was killed, and how often it had ended before.
     """
     job, rng = JOBS[name], random.Random(name)
-    whole = whole or undisturbed(job, folder / "whole", given, size)
+    whole = undisturbed(job, folder / "whole", given, size)
     counts, home = Counter({"killed": 0, "in a write": 0, "ended before": 0}), folder / "killed" / "0"
     while min(counts["killed"], counts["in a write"]) < times:
         kind = "killed" if counts["killed"] <= counts["in a write"] else "in a write"

@@ -1,4 +1,4 @@
-"""The stages that the bench times, a function each: material and repeats in, a row out."""
+"""The stages that the bench times: each takes the material and the number of repeats, and returns a row."""
 
 import copy
 import subprocess
@@ -11,21 +11,19 @@ import naive
 import numpy as np
 import torch
 from stopwatch import REAL_TIME, Material, Row, empty_cache, fastest_precision, timed, timed_training
-from torch.utils.flop_counter import FlopCounterMode
 
 from d2m.data import corpus, dataset
 from d2m.experiments.run_evaluation import excerpt
 from d2m.files import ROOT
 from d2m.generation import generate
 from d2m.metrics import evaluation
-from d2m.models.train import pick_device
 from d2m.motion import kinematics, units
 from d2m.music import analysis, audio, beats, features
 from d2m.visual import render
 
 DANCES_A_SONG, EVALUATED_S = 10, 10.0  # that are evaluated
 NAIVE = "naive"
-FEW = 4  # of many, that a naive form does
+FEW = 4  # batches of the naive form
 
 
 def decode(material: Material, repeats: int) -> Row:
@@ -37,8 +35,13 @@ def decode(material: Material, repeats: int) -> Row:
 def music_beats(material: Material, repeats: int) -> Row:
     """Onset strength, and beats from it."""
     samples, _ = audio.load(material.dance.song)
-    work = lambda: beats.track_beats(*features.onset_strength(samples))  # noqa: E731
-    return timed("onset strength and beats", work, material.song_s, REAL_TIME, repeats)
+    return timed(
+        "onset strength and beats",
+        lambda: beats.track_beats(*features.onset_strength(samples)),
+        material.song_s,
+        REAL_TIME,
+        repeats,
+    )
 
 
 def music_features(material: Material, repeats: int) -> Row:
@@ -77,7 +80,7 @@ def cut(material: Material, repeats: int) -> Row:
 
 
 def corpus_from_files(material: Material, repeats: int) -> Row:
-    """From songs and dances to units, nothing of it known."""
+    """From songs and dances to units, with an empty cache."""
     clips = material.many_clips
 
     def work() -> None:
@@ -93,8 +96,10 @@ def corpus_from_cache(material: Material, repeats: int) -> Row:
     """The same, built before."""
     folder, clips = material.folder / "many", material.many_clips
     material.build(folder, clips)
-    work = lambda: dataset.load(corpus.read(folder), "train")  # noqa: E731
-    return timed("  from cache to units", work, material.song_s * len(clips), REAL_TIME, repeats, "2 s")
+    amount = material.song_s * len(clips)
+    return timed(
+        "  from cache to units", lambda: dataset.load(corpus.read(folder), "train"), amount, REAL_TIME, repeats, "2 s"
+    )
 
 
 def train_vae(material: Material, repeats: int) -> Row:
@@ -108,43 +113,11 @@ def train_paper_vae(material: Material, repeats: int) -> Row:
     return timed_training(experiment, "vae", "DU-VAE step, paper's", 1, repeats, "300 units/s", fastest_precision())
 
 
-def products_of_paper_vae(material: Material, repeats: int) -> Row:
-    """As much arithmetic as a step of it, in large matrix products and nothing else."""
-    experiment = material.experiment(material.paper)
-    model = copy.deepcopy(experiment.vae)
-    draw, config = experiment.trainings["vae"]
-    with FlopCounterMode(display=False) as counter:
-        model(draw(config.batch, torch.Generator().manual_seed(0)), 0)["total"].backward()
-    device = pick_device("auto")
-    kind = torch.bfloat16 if fastest_precision() or device == "cuda" else torch.float32  # as the step trains there
-    left, right = (torch.randn(*size, dtype=kind, device=device) for size in ((8192, 1024), (1024, 3072)))
-    # Many, since a processor is faster for the first tenth of a second than it can stay.
-    count = max(1, round(counter.get_total_flops() / (2 * left.numel() * right.shape[1])))
-    work = lambda: sum((left @ right)[0, 0] for _ in range(count)).item()  # noqa: E731 (a GPU is waited for)
-    label = f"  its arithmetic alone{', bf16' * bool(fastest_precision())}, batch {config.batch}"
-    return timed(label, work, config.batch, "units/s", repeats, "what no step can exceed")
-
-
-def train_reference_vae(material: Material, repeats: int) -> Row:
-    """A step in the form of the reference implementation."""
-    experiment = material.experiment(material.paper)
-    model = copy.deepcopy(experiment.vae)
-    draw, config = experiment.trainings["vae"]
-    step = naive.reference_step(model, draw(config.batch, torch.Generator().manual_seed(0))["unit"])
-
-    def work() -> None:
-        with torch.autocast("cpu", torch.bfloat16, enabled=bool(fastest_precision())):
-            step()
-
-    label = f"  two encodes, four decodes{', bf16' * bool(fastest_precision())}, batch {config.batch}"
-    return timed(label, work, config.batch, "units/s", repeats, f"{NAIVE}; 110 units/s")
-
-
 def train_mmgan(material: Material, repeats: int) -> Row:
     """A training step of the MM-GAN."""
     experiment = material.experiment(material.preset)
-    run = experiment.mmgan.config.phrase
-    return timed_training(experiment, "mmgan", "MM-GAN step", run, repeats, "5 x the loop below")
+    phrase = experiment.mmgan.config.phrase
+    return timed_training(experiment, "mmgan", "MM-GAN step", phrase, repeats, "5 x the loop below")
 
 
 def train_naive_mmgan(material: Material, repeats: int) -> Row:
@@ -153,7 +126,7 @@ def train_naive_mmgan(material: Material, repeats: int) -> Row:
     model = copy.deepcopy(experiment.mmgan)
     draw, config = experiment.trainings["mmgan"]
     count = FEW * config.batch
-    files = naive.RunFiles(material.folder / "phrases", draw(count, torch.Generator().manual_seed(0)))
+    files = naive.PhraseFiles(material.folder / "phrases", draw(count, torch.Generator().manual_seed(0)))
     work = naive.eager_epoch(model, files, config.batch)
     label = f"  a loop over a DataLoader, batch {config.batch}"
     return timed(label, work, count * model.config.phrase, "units/s", repeats, NAIVE)
@@ -168,7 +141,7 @@ def on_gpu(material: Material, repeats: int) -> Row:
 
 
 def _generate(material: Material, repeats: int, preset: str, seconds: float, count: int, target: str) -> Row:
-    """From music that has been listened to, to dances."""
+    """From an analysed song to dances."""
     song = material.song(seconds)
     work = partial(generate.dance_to, material.experiment(preset).dancer, analysis.analyse(song), song, count=count)
     some = f"generate {seconds:g} s, {preset}" + (f", {count} at once" if count > 1 else "")
@@ -195,15 +168,8 @@ def generate_many(material: Material, repeats: int) -> Row:
     return _generate(material, repeats, material.preset, material.dance_s, material.together, "10 x the seconds of one")
 
 
-def generate_one_by_one(material: Material, repeats: int) -> Row:
-    """A few of the same in a Python loop."""
-    dancer, heard = material.experiment(material.preset).dancer, analysis.analyse(material.song(material.dance_s))
-    work = partial(naive.dances_one_by_one, dancer, heard, FEW)
-    return timed(f"  a loop over {FEW} dances", work, FEW * material.dance_s, REAL_TIME, repeats, NAIVE)
-
-
 def song_to_video(material: Material, repeats: int) -> Row:
-    """From an audio file that was never heard to a video with its sound."""
+    """From an audio file, with an empty cache, to a video with its sound."""
     song, dancer = material.song(material.dance_s), material.experiment(material.preset).dancer
     path = material.folder / "song.mp4"
 
@@ -223,14 +189,6 @@ def render_mp4(material: Material, repeats: int) -> Row:
     return timed(f"render {span_s[1]:g} s, mp4, 512 x 512", work, frames, "frames/s", repeats)
 
 
-def animate(material: Material, repeats: int) -> Row:
-    """A little of the same by FuncAnimation."""
-    seconds = material.video_s / FEW
-    work = partial(naive.animate, material.dance, material.folder / "naive.gif", seconds)
-    frames = max(1, int(seconds * render.VIDEO_FPS))
-    return timed("  FuncAnimation, GIF, 512 x 512", work, frames, "frames/s", repeats, NAIVE)
-
-
 def render_gif(material: Material, repeats: int) -> Row:
     """From a dance to a GIF."""
     span_s, fps = (0.0, material.video_s), 12.5
@@ -239,7 +197,7 @@ def render_gif(material: Material, repeats: int) -> Row:
 
 
 def evaluate(material: Material, repeats: int) -> Row:
-    """All scores of dances, and of their controls that need no model, in the space that nobody trained."""
+    """All scores of dances and of their controls that need no model, in the motion space."""
     whole = material.dance
     real = [replace(whole, song=Path(f"real {number}")) for number in range(12)]
     begins_s = np.linspace(0, max(0.0, whole.duration_s - EVALUATED_S), material.evaluated)
@@ -260,11 +218,11 @@ def import_package(material: Material, repeats: int) -> Row:
 
 
 def first_dance(material: Material, repeats: int) -> Row:
-    """From the start of a process to a dance, with a song that was heard before."""
+    """From the start of a process to a dance to a song that is analysed already."""
     experiment, song = material.experiment(material.preset), material.song(material.dance_s)
     generate.dance(experiment.dancer, song)
     code = (
-        "import sys; from d2m import generate; from d2m.experiments.experiment import Experiment; "
+        "import sys; from d2m.experiments.experiment import Experiment; from d2m.generation import generate; "
         "generate.dance(Experiment(*sys.argv[1:4]).dancer, sys.argv[4])"
     )
     work = partial(_in_a_new_process, code, experiment.source, experiment.run, experiment.preset_name, str(song))
@@ -273,7 +231,7 @@ def first_dance(material: Material, repeats: int) -> Row:
 
 STAGES = (
     decode, music_beats, music_features, listen, kinematic_beats, cut, corpus_from_files, corpus_from_cache, train_vae,
-    train_paper_vae, products_of_paper_vae, train_reference_vae, train_mmgan, train_naive_mmgan, on_gpu, generate_dance,
-    generate_full, generate_long, generate_many, generate_one_by_one, song_to_video, render_mp4, animate, render_gif,
+    train_paper_vae, train_mmgan, train_naive_mmgan, on_gpu, generate_dance,
+    generate_full, generate_long, generate_many, song_to_video, render_mp4, render_gif,
     evaluate, import_package, first_dance,
 )  # fmt: skip

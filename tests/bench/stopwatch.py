@@ -1,4 +1,4 @@
-"""How the bench times: a median of runs after one that warms up, and the rows and material that its stages share."""
+"""The clock of the bench, a median of runs after one to warm up, and the material of its stages."""
 
 import copy
 import itertools
@@ -29,7 +29,7 @@ REPEATS, SLOW_REPEATS, SLOW_S = 5, 3, 2.0  # a run that takes longer than SLOW_S
 # Steps of training in one run: a GPU works ahead, and is waited for only at the ends of a run.
 STEPS = 5 if torch.accelerator.is_available() else 1
 REAL_TIME = "x real time"
-PROCESSOR = Path("/proc/cpuinfo")  # where Linux tells of it
+PROCESSOR = Path("/proc/cpuinfo")  # of Linux
 
 
 @dataclass(frozen=True)
@@ -39,13 +39,13 @@ class Row:
     stage: str
     seconds: float | None  # the median run (of training: the median run's mean step)
     repeats: int
-    rate: float | None  # how much of `unit` is done in a second
+    rate: float | None  # in `unit`
     unit: str
-    target: str = ""  # what is wanted of it, or that it is the naive form of the row above
+    target: str = ""  # or that it is the naive form of the row above
 
 
 class Untrained(Experiment):
-    """An experiment that trains nothing, but keeps its models as if it had, and how it would have trained each."""
+    """An experiment that keeps its models untrained, and how it would have trained each."""
 
     @cached_property
     def trainings(self) -> dict[str, tuple[train.Draw, train.TrainConfig]]:
@@ -60,7 +60,7 @@ class Untrained(Experiment):
 
 @dataclass(frozen=True)
 class Material:
-    """What the stages work on, made in `folder` when it is asked for."""
+    """What the stages work on, made in `folder` when it is first used."""
 
     folder: Path
     preset: str = "demo"
@@ -76,12 +76,12 @@ class Material:
     jobs: int = -1  # processes that build a corpus
 
     def experiment(self, preset: str) -> Untrained:
-        """A run of a preset on the corpus of `clips`, all to train on, with weights that nobody trained."""
-        kept = self.__dict__.setdefault("_experiments", {})
-        if preset not in kept:
+        """An untrained run of a preset on the corpus of `clips`, all of the training split."""
+        runs = self.__dict__.setdefault("_experiments", {})
+        if preset not in runs:
             self.build(self.folder / "corpus")
-            kept[preset] = Untrained(str(self.folder / "corpus"), str(self.folder / f"run-{preset}"), preset)
-        return kept[preset]
+            runs[preset] = Untrained(str(self.folder / "corpus"), str(self.folder / f"run-{preset}"), preset)
+        return runs[preset]
 
     @cached_property
     def clips(self) -> list:
@@ -90,11 +90,11 @@ class Material:
 
     @cached_property
     def many_clips(self) -> list:
-        """The songs and dances of which a corpus is built."""
+        """The songs and dances of the corpus that is timed."""
         return builtin_clips.make(self.folder / "many songs", 0, self.corpus_songs, self.song_s, self.jobs)
 
     def build(self, folder: Path, clips: list | None = None) -> None:
-        """Build the corpus of `clips`, those of the material, in `folder`, if it is not there."""
+        """Build the corpus of `clips` (by default those of the material) in `folder`, if it is not there."""
         if not (folder / "corpus.json").exists():
             training = [replace(clip, split="train") for clip in clips or self.clips]
             with redirect_stderr(StringIO()):  # a bar would tear the table
@@ -159,8 +159,8 @@ def timed(
 
 
 def fastest_precision() -> str:
-    """In which large networks train fastest (see `train.PRECISIONS`): bf16 where the processor has matrix units for it,
-    else the device's own."""
+    """The precision that trains large networks fastest: bf16 on a processor with matrix units for it, else the
+    device's own (see `train.PRECISIONS`)."""
     has_units = PROCESSOR.exists() and "amx_bf16" in PROCESSOR.read_text()
     return "bf16-mixed" if has_units and not torch.accelerator.is_available() else ""
 
@@ -190,4 +190,5 @@ def timed_training(
         train.fit(model, ticking, brief, experiment.folder / "training", seed=0)
     median = statistics.median(np.diff(ticks)[1:].tolist()) / STEPS
     units = config.batch * units_a_draw / median
-    return Row(f"{label}{', bf16' * bool(precision)}, batch {config.batch}", median, repeats, units, "units/s", target)
+    some = f"{label}, bf16" if precision else label
+    return Row(f"{some}, batch {config.batch}", median, repeats, units, "units/s", target)

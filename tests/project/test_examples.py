@@ -1,7 +1,4 @@
-"""Every example of Python in README.md, FORMATS.md and SCALE.md runs as it is written, and every link leads somewhere.
-
-Names of folders alone are replaced by those of small ones.
-"""
+"""Every example of Python in README.md, FORMATS.md and SCALE.md runs, on small folders; every link leads somewhere."""
 
 import re
 
@@ -26,7 +23,7 @@ def example(containing: str) -> str:
 
 
 def run(example: str, **replaced: str) -> dict:
-    """What an example leaves, after texts in it were replaced, each of which it must hold."""
+    """The names that an example binds, after texts in it, all of which it must hold, are replaced."""
     for text, other in replaced.items():
         assert text in example
         example = example.replace(text, other)
@@ -79,8 +76,3 @@ def test_links_lead_to_files_and_headings_that_there_are(page):
         target = (ROOT / page).parent / path if path else ROOT / page
         assert target.exists(), path
         assert not anchor or anchor in anchors(target.read_text()), anchor
-
-
-def test_pictures_say_what_they_show():
-    pictures = re.findall(r"!\[([^\]]*)\]", PAGES["README.md"])
-    assert pictures and all(len(told) > 20 for told in pictures)

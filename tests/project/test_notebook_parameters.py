@@ -27,72 +27,53 @@ def papermill(name: str, folder: Path, *options: str) -> tuple[int, str, list[nb
     return done.returncode, done.stderr, nbformat.read(out, as_version=4).cells
 
 
-@pytest.mark.parametrize(("name", "option", "told"), [
-    ("01_beat_analysis", ("-p", "preset", "large"), "the preset 'large' is unknown; expected one of demo, full, paper"),
-    ("03_train_mmgan", ("-p", "steps", "-1"), "steps is -1; expected a number from 0 to 10000000"),
-    ("04_evaluate", ("-r", "seed", "0"), "seed is '0' (str); expected a whole number"),
+@pytest.mark.parametrize(("name", "option", "reason"), [
     ("02_train_vae", ("-p", "sedd", "3"), "this notebook has no parameter sedd; expected one of corpus, run, "),
     ("05_dance", ("-p", "song", "007"), 'song is 7 (int); expected an audio file, or ""; pass it as text:'),
 ])  # fmt: skip
-def test_papermill_ends_with_the_error_before_anything_is_made(name, option, told, tmp_path):
+def test_papermill_ends_with_the_error_before_anything_is_trained(name, option, reason, tmp_path):
     run = tmp_path / "run"
     status, printed, cells = papermill(name, tmp_path, *option, "-r", "run", str(run))
-    assert status != 0 and told in printed
-    failed = [cell for cell in cells if any(output.output_type == "error" for output in cell.get("outputs", []))]
-    (error,) = [output for cell in failed for output in cell.outputs]
-    assert error.ename == "ParameterError" and "parameters.check" in failed[0].source
-    # Nothing after it ran: nothing is trained, and the run has no folder.
-    ran = [cell for cell in cells[cells.index(failed[0]) + 1 :] if cell.get("execution_count")]
-    assert ran == [] and not run.exists()
+    assert status != 0 and reason in printed
+    (failed,) = [cell for cell in cells if any(output.output_type == "error" for output in cell.get("outputs", []))]
+    assert failed.outputs[0].ename == "ParameterError" and "parameters.check" in failed.source
+    later = [cell for cell in cells[cells.index(failed) + 1 :] if cell.get("execution_count")]
+    assert later == [] and not run.exists()
 
 
 def cells_until_the_check(name: str) -> tuple[str, str]:
     """A notebook's cell of parameters, and the cell after it up to the line that checks them."""
     cells = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4).cells
-    given, check, *_ = (cell.source for cell in cells if cell.cell_type == "code")
+    defaults, check, *_ = (cell.source for cell in cells if cell.cell_type == "code")
     before, call, after = check.partition("parameters.check(")
-    return given, before + call + after.partition("\n")[0]
+    return defaults, before + call + after.partition("\n")[0]
 
 
 def run_until_the_check(name: str, injected: str) -> dict:
     """What a kernel holds after the parameters, those that papermill injects, and the check."""
-    given, check = cells_until_the_check(name)
-    held: dict = {"In": ["", given, f"# Parameters\n{injected}", check]}
-    for cell in (given, injected, check):
-        exec(cell, held)
-    return held
+    defaults, check = cells_until_the_check(name)
+    names: dict = {"In": ["", defaults, f"# Parameters\n{injected}", check]}
+    for cell in (defaults, injected, check):
+        exec(cell, names)
+    return names
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_notebook_takes_its_own_parameters(name):
-    given, _ = cells_until_the_check(name)
-    assert given.startswith(parameters.MARK)
+    assert cells_until_the_check(name)[0].startswith(parameters.MARK)
     experiment = run_until_the_check(name, 'device = "cpu"\nseed = 5\nrun = "runs/mine"')["experiment"]
     assert (experiment.device, experiment.seed, experiment.folder) == ("cpu", 5, ROOT / "runs" / "mine")
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize(("injected", "told"), [
-    ("sedd = 3", r"no parameter sedd; .*did you mean seed\?"), ("seed = '3'", r"seed is '3' \(str\)"),
-    ("preset = 'big'", "the preset 'big' is unknown"), ("corpus = ''", "corpus is empty"),
-    ("device = 'tpu'", "device 'tpu' cannot be used here"), ("epochs = 3", "no parameter epochs"),
-])  # fmt: skip
-def test_every_notebook_refuses_what_is_wrong(name, injected, told):
-    with pytest.raises(ParameterError, match=told):
-        run_until_the_check(name, injected)
-
-
-@pytest.mark.parametrize(("name", "injected", "told"), [
+@pytest.mark.parametrize(("name", "injected", "reason"), [
     ("02_train_vae", "steps = -1", "steps is -1"), ("03_train_mmgan", "steps = 1.5", r"steps is 1\.5 \(float\)"),
-    ("04_evaluate", "n = 3", "no parameter n"), ("05_dance", "n = 0", "n is 0"),
-    ("05_dance", "style = 1", r"style is 1 \(int\)"), ("05_dance", "steps = 5", "no parameter steps"),
+    ("04_evaluate", "n = 3", "no parameter n"), ("05_dance", "steps = 5", "no parameter steps"),
     ("05_dance", "bpm = 20", "bpm is 20; expected a tempo from 30 to 300, or 0"),
-    ("05_dance", "bpm = '120'", r"bpm is '120' \(str\)"), ("05_dance", "beats = 3", r"beats is 3 \(int\)"),
     ("05_dance", "bmp = 120", r"no parameter bmp; .*did you mean bpm\?"),
-    ("01_beat_analysis", "song = 'a.mp3'", "no parameter song"),
+    ("01_beat_analysis", "song = 'a.mp3'", "no parameter song"), ("01_beat_analysis", "epochs = 3", "no parameter epo"),
 ])  # fmt: skip
-def test_parameters_of_one_notebook_alone_are_checked_there(name, injected, told):
-    with pytest.raises(ParameterError, match=told):
+def test_parameters_of_one_notebook_alone_are_checked_there(name, injected, reason):
+    with pytest.raises(ParameterError, match=reason):
         run_until_the_check(name, injected)
 
 
@@ -112,40 +93,35 @@ TRAINS = ("experiment.dancer", "evaluation.compare(")  # what is in the first ce
 
 
 def own_parameters(name: str) -> list[str]:
-    given, _ = cells_until_the_check(name)
-    return [line.partition(" = ")[0] for line in given.splitlines() if " = " in line]
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_every_parameter_of_a_notebook_is_known_here(name):
-    assert own_parameters(name) and set(own_parameters(name)) <= WRONG_TYPE.keys()
+    defaults, _ = cells_until_the_check(name)
+    return [line.partition(" = ")[0] for line in defaults.splitlines() if " = " in line]
 
 
 @pytest.mark.parametrize(("name", "parameter"), [(name, own) for name in NAMES for own in own_parameters(name)])
 def test_each_parameter_of_each_notebook_misspelt_of_a_wrong_type_or_out_of_range_is_refused(name, parameter):
     wrong = {f"{parameter}s = 1": rf"this notebook has no parameter {parameter}s; .*did you mean \w+\?"}
-    wrong |= {f"{parameter} = {WRONG_TYPE[parameter]}": rf"{parameter} is .* \(\w+\); expected"}
+    wrong[f"{parameter} = {WRONG_TYPE[parameter]}"] = rf"{parameter} is .* \(\w+\); expected"
     if parameter not in REFUSED_LATER:
-        wrong |= {f"{parameter} = {OUT_OF_RANGE[parameter]}": rf"{parameter} .*expected|expected .*{parameter}"}
-    for injected, told in wrong.items():
-        with pytest.raises(ParameterError, match=told):
+        wrong[f"{parameter} = {OUT_OF_RANGE[parameter]}"] = rf"{parameter} .*expected|expected .*{parameter}"
+    for injected, reason in wrong.items():
+        with pytest.raises(ParameterError, match=reason):
             run_until_the_check(name, injected)
 
 
 def run_until_training(name: str, injected: str) -> None:
     """Run a notebook's cells, what papermill injects among them, up to the first that may train."""
     cells = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4).cells
-    given, *others = (cell.source for cell in cells if cell.cell_type == "code")
+    defaults, *others = (cell.source for cell in cells if cell.cell_type == "code")
     first = next(number for number, cell in enumerate(others) if any(words in cell for words in TRAINS))
-    held: dict = {"In": []}
-    for cell in (given, injected, *others[:first]):
-        exec(cell, held)
+    names: dict = {"In": []}
+    for cell in (defaults, injected, *others[:first]):
+        exec(cell, names)
 
 
 @pytest.mark.parametrize(("name", "parameter"), [
     (name, own) for name in NAMES for own in sorted(REFUSED_LATER.intersection(own_parameters(name)))
 ])  # fmt: skip
-def test_what_only_a_song_or_a_corpus_can_tell_is_refused_before_anything_is_trained(
+def test_what_depends_on_a_song_or_a_corpus_is_refused_before_anything_is_trained(
     name, parameter, small_corpus, monkeypatch
 ):
     monkeypatch.setattr(Experiment, "_train", None)
@@ -164,9 +140,9 @@ def test_a_tempo_and_beats_at_once_are_refused_before_anything_is_trained(small_
 def test_parameters_that_contradict_each_other_are_refused(tmp_path, body_at):
     np.save(tmp_path / "flat.npy", body_at(np.zeros(1))[0, :, :2])
     (tmp_path / "file").touch()
-    for injected, told in (
+    for injected, reason in (
         (f"start_pose = '{tmp_path}/flat.npy'\npreset = 'full'", "start_pose has 2 dimensions; expected 3"),
         (f"run = '{tmp_path}/file'", "is no folder"),
     ):
-        with pytest.raises(ParameterError, match=told):
+        with pytest.raises(ParameterError, match=reason):
             run_until_the_check("05_dance", injected)

@@ -210,19 +210,6 @@ def assert_read_or_refused(reader: fuzzing.Reader, path, content: bytes) -> None
         assert any(name in str(error) for name in (path.name, *reader.names)), error
 
 
-@readers(fuzzing.of_bytes)
-def test_a_file_that_begins_well_and_goes_on_anyhow_is_read_or_refused_by_name(reader, tmp_path):
-    path = reader.write(tmp_path)
-    whole = path.read_bytes()
-
-    @SLOW
-    @given(begun=st.integers(0, min(len(whole), 4096)), more=st.binary())
-    def check(begun, more):
-        assert_read_or_refused(reader, path, whole[:begun] + more)
-
-    check()
-
-
 @readers(fuzzing.of_json)
 def test_json_of_any_kind_is_read_or_refused_by_name(reader, tmp_path):
     path = reader.write(tmp_path)

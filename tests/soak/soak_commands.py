@@ -1,7 +1,7 @@
-"""The README's commands, run in a fresh clone: where it says path/to there are small files of ours.
+"""The README's commands, run in a fresh clone with small files at path/to.
 
-What takes hours is run in less (`SMALLER`), or until its training has begun and is kept (`HOURS`); what needs another
-program, or is what runs this, is not (`NOT_HERE`). What each is given is checked by tests/test_commands.py.
+What takes hours is made smaller (`SMALLER`), or stopped once its training has kept a state (`HOURS`). What needs
+another program, or runs this file, is left out (`NOT_HERE`). tests/project/test_commands.py checks the options of all.
 """
 
 import os
@@ -21,11 +21,11 @@ from d2m.files import ROOT
 from d2m.motion.dance import read_npz
 from d2m.music import audio
 
-HANGS_S = 4 * 3600  # nothing here takes as long, on a busy machine too
-SERVES_S = 60  # after which a server that still runs has been started
+HANGS_S = 4 * 3600  # longer than any command takes
+SERVES_S = 60  # a server that runs as long has started
 SERVERS = ("jupyter", "tensorboard")
 NOT_HERE = {
-    r"make test|make coverage|make soak|make mutants|\.ci": "is what runs this, or as long",
+    r"make test|make coverage|make soak|make mutants|make bench|\.ci": "runs this, or takes as long",
     r"^conda": "needs conda",
     r"^git clone": "needs the network",
 }  # fmt: skip
@@ -60,18 +60,17 @@ def clone(tmp_path_factory, write_sound) -> Path:
         write_sound(folder / "path/to" / name, track.samples, 22050)
     (folder / "beats.txt").write_text("\n".join(map(str, track.beats_s[::2])))
     corpus.build("small", clips, folder / "path/to/corpus", jobs=1)
-    for clip in clips:  # videos that have been looked at: `make keypoints` installs, starts, and finds no other
+    for clip in clips:  # with their keypoints beside them: `make keypoints` has nothing left to do
         video = folder / "path/to/videos" / clip.style / f"{clip.name}.mp4"
         video.parent.mkdir(parents=True, exist_ok=True)
         write_sound(video, *audio.load(clip.song))
-        found = motions.world_landmarks(clip.poses)
-        motions.write_json(video.with_suffix(".json"), fps=15, world_landmarks=found)
+        motions.write_json(video.with_suffix(".json"), fps=15, world_landmarks=motions.world_landmarks(clip.poses))
     return folder
 
 
 @pytest.fixture(scope="module")
 def outside(tmp_path_factory) -> Path:
-    """A folder for what lies outside of the clone."""
+    """A folder outside of the clone."""
     return tmp_path_factory.mktemp("outside")
 
 
@@ -120,15 +119,15 @@ def test_commands_do_what_they_say(block, clone, environment, request):
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-5000:]
-    asked = [line for line in block.splitlines() if re.match(r"make dance(?!.*full)", line)]
-    count = sum(int((re.search(r" N=(\d+)", line) or (0, "1"))[1]) for line in asked)
+    calls = [line for line in block.splitlines() if re.match(r"make dance(?!.*full)", line)]
+    count = sum(int((re.search(r" N=(\d+)", line) or (0, "1"))[1]) for line in calls)
     assert len(re.findall(r"^The dance: runs/\S", done.stdout, re.M)) == count
-    if any("BEATS=" in line for line in asked):
+    if any("BEATS=" in line for line in calls):
         (path,) = dances.glob("to_my_song_*_0.npz")
-        given = np.loadtxt(clone / "beats.txt")
+        requested = np.loadtxt(clone / "beats.txt")
         danced = read_npz(path).beats_s
-        np.testing.assert_allclose(danced[np.searchsorted(danced, given - 0.01)], given, atol=1e-6)
-        assert np.median(np.diff(danced)) > 1  # half as many as are heard
+        np.testing.assert_allclose(danced[np.searchsorted(danced, requested - 0.01)], requested, atol=1e-6)
+        assert np.median(np.diff(danced)) > 1  # every second beat of the song
 
 
 def test_mediapipe_looks_at_a_film_and_finds_nobody_where_there_is_nobody(clone, environment, write_sound):

@@ -1,25 +1,41 @@
-"""Twenty kills at random moments, and twenty in the midst of a write, of each: corpus, DU-VAE, MM-GAN, a long song."""
+"""Twenty kills at random moments, and twenty while a file is written, of each: corpus, DU-VAE, MM-GAN, a long song."""
+
+import shutil
+import time
 
 import killing
 import pytest
-from killing import LONG, kill_often
+from killing import BRIEF, LONG, contents, finish, kill_often, start, undisturbed
+
+from d2m.files import alone_in
 
 TIMES = 20
 
 
 @pytest.fixture(scope="module")
-def given(tmp_path_factory):
+def given(tmp_path_factory, small_corpus):
     """A folder with a corpus and with the models that were trained on it without a stop."""
-    return tmp_path_factory.mktemp("given")
-
-
-@pytest.fixture(scope="module")
-def wholes(given, small_corpus):
-    """What the trainings make when nothing stops them."""
-    return killing.train_on(small_corpus.folder, given, LONG)
+    folder = tmp_path_factory.mktemp("given")
+    shutil.copytree(small_corpus.folder, folder / "corpus")
+    undisturbed(killing.train_mmgan, folder / "run", folder, LONG)
+    return folder
 
 
 @pytest.mark.parametrize("name", killing.JOBS)
-def test_what_is_killed_often_ends_as_if_it_had_not_been(name, tmp_path, given, wholes):
-    counts = kill_often(name, tmp_path, given, LONG, TIMES, wholes.get(name))
+def test_what_is_killed_often_ends_as_if_it_had_not_been(name, tmp_path, given):
+    counts = kill_often(name, tmp_path, given, LONG, TIMES)
     print(f"\n| {name} | {' | '.join(f'{what} {count}' for what, count in counts.items())} |")
+
+
+def test_two_processes_on_one_run_wait_for_who_was_first_and_nothing_is_mixed(tmp_path, given):
+    whole = undisturbed(killing.train_vae, tmp_path / "whole", given, BRIEF)
+    with alone_in(tmp_path / "run", "this test"):
+        both = [start(killing.train_vae, tmp_path / "run", given, BRIEF) for _ in range(2)]
+        log, begun = tmp_path / "run.log", time.monotonic()
+        while not log.exists() or log.read_text().count("training (DU-VAE) waits: process") < 2:
+            assert time.monotonic() - begun < killing.PATIENCE_S and all(process.is_alive() for process in both)
+            time.sleep(0.05)
+        assert not (tmp_path / "run" / "vae").exists()
+    assert [finish(process) for process in both] == [0, 0]
+    assert contents(tmp_path / "run") == whole.contents
+    assert log.read_text().count(f"{BRIEF.steps}/{BRIEF.steps}") == 1  # one trained, the other read its model
