@@ -35,7 +35,7 @@ from d2m.generation.generate import Dancer
 from d2m.metrics import controls
 from d2m.models.gan import MMGAN
 from d2m.models.vae import DUVAE
-from d2m.motion.dance import Dance, read_npz, stem_ending
+from d2m.motion.dance import Dance, read_npz
 from d2m.music import analysis
 from d2m.music import beats as music_beats
 from d2m.music.analysis import Music
@@ -49,7 +49,7 @@ def compositions(experiment: Experiment, songs: dict[str, tuple[str, Music]]) ->
     made = {name: [_composed(experiment, name, song, *songs[song]) for song in songs] for name in (*CODES, "pasted")}
     fresh = untrained(experiment)
     made["untrained"] = [
-        replace(generate.dance_to(fresh, heard, Path(song), experiment.seed)[0], style=style)
+        replace(generate.dance_to(fresh, heard, None, experiment.seed)[0], name=song, style=style)
         for song, (style, heard) in songs.items()
     ]
     return made
@@ -77,7 +77,7 @@ def _composed(experiment: Experiment, name: str, song: str, style: str, heard: M
         leads = generate.first_leads(experiment.dancer, one_hot, [generator])
         codes = _codes(experiment, name, style, count, generator)
         rows = generate.chain(experiment.mmgan.vae, leads, codes[:, None])
-    return perform(rows, heard, Path(song), style, experiment.seed, experiment.preset.warp)[0]
+    return replace(perform(rows, heard, None, style, experiment.seed, experiment.preset.warp)[0], name=song)
 
 
 @torch.no_grad()
@@ -111,7 +111,7 @@ def _of_style(experiment: Experiment, styles: torch.Tensor, style: str, count: i
 def read_dances(experiment: Experiment, folder: str) -> list[Dance] | None:
     """Anyone's dances: the npz files of a folder, in the format of `export`; None for "".
 
-    `song` is "given/" and the file's name without style and seed: a song of the corpus that has the same name has
+    `name` is "given/" and the file's name without style and seed: a song of the corpus that has the same name has
     beats of its own. Raises `PoseError` that names the file and the rule: no file, a file that is no dance, another
     frame rate or number of dimensions than the run's, a style that the corpus has not, fewer than two beats while it is
     danced, other beats than another dance to its song.
@@ -134,8 +134,8 @@ def read_dances(experiment: Experiment, folder: str) -> list[Dance] | None:
 def _read(experiment: Experiment, path: Path, beats_of: dict[str, np.ndarray]) -> Dance:
     """One dance; `beats_of` are the beats of the songs of those before it, to which its own are added."""
     dance, dimensions, styles = read_npz(path), experiment.preset.vae.dimensions, experiment.corpus.styles
-    song = f"given/{path.stem.removesuffix(stem_ending(dance.style, dance.seed))}"
-    same = np.array_equal(beats_of.setdefault(song, dance.beats_s), dance.beats_s)
+    name = f"given/{dance.name}"
+    same = np.array_equal(beats_of.setdefault(name, dance.beats_s), dance.beats_s)
     within = ((dance.beats_s >= 0) & (dance.beats_s < dance.duration_s)).sum()
     rules = (
         (dance.fps == FPS, f"has {dance.fps:g} frames a second", f"{FPS:g}"),
@@ -148,7 +148,7 @@ def _read(experiment: Experiment, path: Path, beats_of: dict[str, np.ndarray]) -
     for kept, problem, expected in rules:
         if not kept:
             raise PoseError(f"{path} {problem}", expected)
-    return replace(dance, song=Path(song))
+    return replace(dance, name=name)
 
 
 def nearest_music(experiment: Experiment) -> list[Dance]:
@@ -177,7 +177,7 @@ def lstm_dance(experiment: Experiment) -> list[Dance]:
     """To each test song the dance that the LSTM makes of its features."""
     heard = heard_in(experiment, "test")
     made = {name: experiment.lstm.dance(music.features) for name, (_, music) in heard.items()}
-    return [replace(dance, poses=made[str(dance.song)]) for dance in real_dances(experiment, "test")]
+    return [replace(dance, poses=made[dance.name]) for dance in real_dances(experiment, "test")]
 
 
 def _of_song(features: np.ndarray) -> np.ndarray:
@@ -185,7 +185,7 @@ def _of_song(features: np.ndarray) -> np.ndarray:
 
 
 def real_dances(experiment: Experiment, split: str) -> list[Dance]:
-    """The real dances of a split, in the dimensions of the preset; `song` holds the clip's name."""
+    """The real dances of a split, in the dimensions of the preset; `name` is the clip's."""
     found = []
     for entry in experiment.corpus.split(split):
         arrays = experiment.corpus.load(entry)
@@ -196,7 +196,8 @@ def real_dances(experiment: Experiment, split: str) -> list[Dance]:
         # Where the movements of a generated dance would begin: what a seam is measured against.
         seams_s = unit_times(np.arange(len(beats_s)), beats_s)
         seams_s = seams_s[(seams_s > 0) & (seams_s < duration_s)]
-        found.append(Dance(poses.astype(np.float32), shown, seams_s, entry.style, -1, Path(entry.name), entry.start_s))
+        song, poses = Path(entry.song), poses.astype(np.float32)
+        found.append(Dance(poses, shown, seams_s, entry.style, -1, song, entry.start_s, name=entry.name))
     return found
 
 
@@ -212,11 +213,11 @@ def heard_in(experiment: Experiment, split: str) -> dict[str, tuple[str, analysi
 
 
 def our_dances(experiment: Experiment, dancer: Dancer, count: int, split: str = "test") -> list[Dance]:
-    """`count` dances to the music of every clip of a split; `song` holds the clip's name, `style` the clip's style."""
+    """`count` dances to the music of every clip of a split; `name` and `style` are the clip's."""
     return [
-        replace(dance, style=known)
+        replace(dance, name=name, style=known)
         for name, (known, heard) in heard_in(experiment, split).items()
-        for dance in generate.dance_to(dancer, heard, Path(name), experiment.seed, "", count)
+        for dance in generate.dance_to(dancer, heard, None, experiment.seed, "", count)
     ]
 
 
@@ -230,9 +231,9 @@ def seen_dances(experiment: Experiment) -> list[Dance]:
 def asked_dances(experiment: Experiment) -> list[Dance]:
     """A dance of ours to every test song in each style that the song is not, as somebody who asks for it gets it."""
     return [
-        dance
+        replace(dance, name=name)
         for name, (known, heard) in heard_in(experiment, "test").items()
         for wanted in experiment.corpus.styles
         if wanted != known
-        for dance in generate.dance_to(experiment.dancer, heard, Path(name), experiment.seed, wanted)
+        for dance in generate.dance_to(experiment.dancer, heard, None, experiment.seed, wanted)
     ]

@@ -85,7 +85,7 @@ def compare(
     heard = heard_in(experiment, "test")
     real = real_dances(experiment, "test")
     train = real_dances(experiment, "train")
-    songs = {str(dance.song): dance.beats_s for dance in [*(dances or []), *real, *train]}
+    songs = {dance.name: dance.beats_s for dance in [*(dances or []), *real, *train]}
     others = {**(more or {}), "real": real}
     if dances is None:
         others |= compositions(experiment, heard)
@@ -183,7 +183,9 @@ def measure_drift(experiment: Experiment, measured: Measured, dances: list[Dance
     """
     if dances is None:
         dances = [
-            replace(generate.dance_to(experiment.dancer, looped(heard), Path(name), experiment.seed)[0], style=known)
+            replace(
+                generate.dance_to(experiment.dancer, looped(heard), None, experiment.seed)[0], name=name, style=known
+            )
             for name, (known, heard) in heard_in(experiment, "test").items()
         ]
     parts: dict[str, list[Dance]] = {}

@@ -99,7 +99,7 @@ def scores_of(experiment: Experiment, reference_run: Experiment, row: str) -> Sc
         return run_evaluation.compare(experiment, DANCES, reference_run=reference_run).scores(reference_run.seed)
     views = run_evaluation.spaces(reference_run), run_evaluation.style_predictor(reference_run)
     yardstick = Yardstick.of(measure_each(dances.real_dances(reference_run, "train"), *views))
-    songs = {str(dance.song): dance.beats_s for dance in dances.real_dances(reference_run, "test")}
+    songs = {dance.name: dance.beats_s for dance in dances.real_dances(reference_run, "test")}
     return {"ours": score(measure(ROWS[row].dances(experiment), songs, *views), yardstick, reference_run.seed)}
 
 

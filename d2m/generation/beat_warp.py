@@ -104,7 +104,8 @@ def perform(
         if poses.shape[2] == 3:
             poses = pose.fit_bones(poses)  # reading between poses shortens limbs a little
         seams_s = unit_times(read_at, frames_s)
-        return Dance(poses.astype(np.float32), shown, seams_s, style=style, seed=seed + number, song=song)
+        name = song.stem if song else ""
+        return Dance(poses.astype(np.float32), shown, seams_s, style=style, seed=seed + number, song=song, name=name)
 
     return [one(number) for number in range(len(rows))]
 

@@ -24,7 +24,7 @@ def lasting(beats_s: np.ndarray, duration_s: float) -> np.ndarray:
 
 def songs_of(dances: list[Dance]) -> int:
     """How many songs are danced to."""
-    return len({str(dance.song) for dance in dances})
+    return len({dance.name for dance in dances})
 
 
 def shuffled(dances: list[Dance], songs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -34,7 +34,7 @@ def shuffled(dances: list[Dance], songs: dict[str, np.ndarray]) -> dict[str, np.
     """
     longest: dict[str, float] = {}
     for dance in dances:
-        longest[str(dance.song)] = max(dance.duration_s, longest.get(str(dance.song), 0.0))
+        longest[dance.name] = max(dance.duration_s, longest.get(dance.name, 0.0))
     names = sorted(longest)
     if len(names) < 2:
         raise D2MError("one song cannot be shuffled", "dances to two songs at least")
@@ -71,4 +71,4 @@ def danced_to(source: Dance, dance: Dance) -> Dance:
 
 
 def _one_a_song(dances: list[Dance]) -> list[Dance]:
-    return list({str(dance.song): dance for dance in reversed(dances)}.values())[::-1]
+    return list({dance.name: dance for dance in reversed(dances)}.values())[::-1]

@@ -59,7 +59,7 @@ def evaluate(
     """The table {score: {value, low, high, n, group, better, unit, controls, as good as real}}.
 
     `dances` are scored against `reference`, real training dances; `songs` gives the beats in seconds from pose 0 by
-    `str(dance.song)`. `others` are further sets to score in the same way; of these "real", unseen real dances, is what
+    `dance.name`. `others` are further sets to score in the same way; of these "real", unseen real dances, is what
     scores are read by: `as good as real` lists controls that a score does not tell from real dances. `spaces` adds
     feature spaces to the "motion" descriptors; without a `predict_style` there is no style consistency.
 
@@ -162,7 +162,7 @@ def _check_kinds(dances, songs, reference, others, seed) -> None:
             raise D2MError(f"{name} is no list of dances", "a list of d2m.motion.dance.Dance")
     for dance in reference:
         if not isinstance(dance.style, str):
-            raise D2MError(f"the real dance to {dance.song} has the style {dance.style!r}", "the name of a style")
+            raise D2MError(f"the real dance to {dance.name} has the style {dance.style!r}", "the name of a style")
     if not isinstance(seed, Integral) or isinstance(seed, bool) or seed < 0:
         raise D2MError(f"seed is {seed!r}", "a whole number from 0")
 

@@ -56,7 +56,9 @@ def measure(
     """Dances as the measures take them. Raises `D2MError` that names the dance which cannot be measured, and why."""
     made = []
     for dance in dances:
-        name = str(dance.song)
+        name = dance.name
+        if not name:
+            raise D2MError("a dance has no name", "the name of its song: dances to one song share it")
         poses = pose.validate(dance.poses, f"the poses of {name}")
         if not isinstance(dance.fps, Real):
             raise D2MError(f"the dance to {name} has {dance.fps!r} frames a second", f"{FPS:g}, a number")
@@ -84,7 +86,7 @@ def measure_each(
     dances: list[Dance], spaces: dict[str, Space] | None = None, predict_style: StylePredictor | None = None
 ) -> list[Sample]:
     """As `measure`, each dance beside its own beats: two may be to different parts of one song."""
-    return [measure([dance], {str(dance.song): dance.beats_s}, spaces, predict_style)[0] for dance in dances]
+    return [measure([dance], {dance.name: dance.beats_s}, spaces, predict_style)[0] for dance in dances]
 
 
 def beside(samples: list[Sample], songs: dict[str, np.ndarray]) -> list[Sample]:

@@ -45,9 +45,10 @@ class Dance:
     units_s: np.ndarray  # (u,) when each movement begins; of a real dance, where one of ours would
     style: str
     seed: int
-    song: Path | None  # the audio file; None: no sound
+    song: Path | None  # the sound file; None: no sound
     start_s: float = 0.0  # where in the song pose 0 stands
     fps: float = FPS
+    name: str = ""  # what the dance is to: the same for all dances to one song, see `metrics`
 
     @property
     def duration_s(self) -> float:
@@ -91,7 +92,10 @@ def write_npz(dance: Dance, path: Path) -> Path:
 
 
 def read_npz(path: Path) -> Dance:
-    """The dance in an npz of this form, checked. Raises `PoseError` that names the file and the rule it breaks."""
+    """The dance in an npz of this form, checked; its name is the file's, without style and seed.
+
+    Raises `PoseError` that names the file and the rule it breaks.
+    """
     path, names = Path(path), ("poses", "fps", "beats_s", "units_s", "style", "seed", "start_s")
     expected = f"a dance: an npz with {', '.join(names)}"
     held = read_arrays(path, names, PoseError, expected)
@@ -111,7 +115,8 @@ def read_npz(path: Path) -> Dance:
         raise PoseError(f"{path} has fps {fps} and start_s {start_s}", "1 to 1000 frames a second, a finite start")
     if not all(map(are_times, times)):
         raise PoseError(f"{path} has beats_s or units_s that do not increase", "lists of seconds in order")
-    return Dance(poses, *times, style=style, seed=seed, song=None, start_s=start_s, fps=fps)
+    name = path.stem.removesuffix(stem_ending(style, seed))
+    return Dance(poses, *times, style=style, seed=seed, song=None, start_s=start_s, fps=fps, name=name)
 
 
 def write_json(dance: Dance, path: Path) -> Path:

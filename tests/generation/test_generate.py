@@ -1,6 +1,7 @@
 """From a song to a dance: as long as the song, in its style, the same from the same seed; what cannot be is refused."""
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -37,7 +38,7 @@ def test_a_dance_lasts_as_long_as_its_song(dancer, write_sound, tmp_path, own_ca
     song = write_sound(tmp_path / "song.wav", songs.drum_track(tempo, duration_s).samples, 22050)
     (dance,) = generate.dance(dancer, song)
     assert_lasts(dance, duration_s)
-    assert dance.song == song
+    assert (dance.song, dance.name) == (song, "song")
     # Each of the song's own beats is marked: the drums' first beat stands a little after the beginning.
     np.testing.assert_allclose(np.median(np.diff(dance.beats_s)), 60 / tempo, rtol=0.02)
 
@@ -80,9 +81,9 @@ def test_movements_are_performed_with_the_style_and_the_seeds_that_they_are_told
     monkeypatch.setattr(beat_warp, "plant", lambda rows, times_s: rows)  # where the body stands is not asked here
     heard = music_of(np.arange(0.0, 8.0, 0.5), 8.0)
     rows = generate.chain(dancer.mmgan.vae, dancer.mmgan.leads[:2], torch.zeros(6, 2, 8))
-    made = beat_warp.perform(rows, heard, "a.mp3", "zumba", 7, "cubic")
-    assert [(dance.style, dance.seed, str(dance.song)) for dance in made] == [
-        ("zumba", 7, "a.mp3"), ("zumba", 8, "a.mp3"),
+    made = beat_warp.perform(rows, heard, Path("a.mp3"), "zumba", 7, "cubic")
+    assert [(dance.style, dance.seed, dance.song, dance.name) for dance in made] == [
+        ("zumba", 7, Path("a.mp3"), "a"), ("zumba", 8, Path("a.mp3"), "a"),
     ]  # fmt: skip
     for dance, own in zip(made, rows, strict=True):
         assert_lasts(dance, 8.0)

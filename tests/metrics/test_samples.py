@@ -84,6 +84,7 @@ SONGS = {"a": beats("a"), "b": beats("b")}
 @pytest.mark.parametrize(
     ("dances", "songs", "rule"),
     [
+        (wrong(name=""), SONGS | {"": beats("a")}, "a dance has no name; expected the name of its song"),
         (wrong(poses=NAN), SONGS, "poses of a hold a value that is not finite in frame 7"),
         (wrong(poses=np.where(np.isnan(NAN), np.inf, NAN)), SONGS, "poses of a hold a value that is not finite"),
         (wrong(poses=NAN[:, :13]), SONGS, r"poses of a have shape \(300, 13, 3\)"),
