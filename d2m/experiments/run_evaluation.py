@@ -195,7 +195,7 @@ def measure_drift(experiment: Experiment, measured: Measured, dances: list[Dance
                 parts.setdefault(prefix + part, []).append(shown)
     views = spaces(experiment), style_predictor(experiment)
     found = {
-        part: score(measure_each(some, *views), measured.yardstick, experiment.seed) for part, some in parts.items()
+        part: score(measure_each(some, *views), measured.reference, experiment.seed) for part, some in parts.items()
     }
     first = found.pop("first seconds")
     return evaluation.table({"ours": first, **found}, measured.kinds())

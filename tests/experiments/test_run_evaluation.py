@@ -270,7 +270,7 @@ def test_distances_of_beats_and_movements_are_of_all_dances_of_a_set(measured):
         np.testing.assert_array_equal(showcase.beat_distances(samples), [beat for found in each for beat in found])
     copied, ours = showcase.nearest_movements(measured, "copy"), showcase.nearest_movements(measured, "ours")
     assert copied.max() < 1e-3 < 1 < ours.min()  # cm: copies were trained on, untrained networks make nothing known
-    each = [measured.yardstick.memory.distances(sample.poses) for sample in measured.ours]
+    each = [measured.reference.memory.distances(sample.poses) for sample in measured.ours]
     np.testing.assert_allclose(ours, 100 * np.concatenate(each))
     assert all(len(found) > 10 for found in each)  # one a second or two: of 20 s
 

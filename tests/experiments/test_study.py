@@ -194,9 +194,9 @@ def test_what_a_row_dances_is_what_was_scored(studied):
 def test_all_seeds_are_scored_over_the_same_draws_of_songs(studied, monkeypatch):
     # Else averaging over seeds would average the choice of songs away, and the interval were too narrow.
     whole, asked = studied[0], []
-    measured = SimpleNamespace(ours=[], yardstick=None)
+    measured = SimpleNamespace(ours=[], reference=None)
     monkeypatch.setattr(run_evaluation, "compare", lambda *given: measured)
-    monkeypatch.setattr(study, "score", lambda samples, yardstick, seed: asked.append(seed) or {})
+    monkeypatch.setattr(study, "score", lambda samples, reference, seed: asked.append(seed) or {})
     for seed in (1, 2):
         study.scores_of(report.experiment_of(whole, HEADLINE, None, seed), whole, HEADLINE)
     assert asked == [0, 0]

@@ -24,11 +24,11 @@ BEATS = np.array([1.0, 2.0, 3.5])
     ],
 )
 def test_beats_last_as_long_as_the_dance_cut_or_continued_in_their_tempo(given, duration_s, expected):
-    np.testing.assert_allclose(controls.lasting(given, duration_s), expected, atol=1e-9)
+    np.testing.assert_allclose(controls.cut_or_extend(given, duration_s), expected, atol=1e-9)
 
 
 def test_songs_are_counted_once_however_many_dance_to_them():
-    assert controls.songs_of(dances("abab")) == 2 and controls.songs_of([]) == 0
+    assert controls.song_count(dances("abab")) == 2 and controls.song_count([]) == 0
 
 
 def test_shuffled_every_song_has_the_beats_of_the_next_as_long_as_its_longest_dance_lasts():
