@@ -30,7 +30,7 @@ from d2m.generation.generate import Dancer
 from d2m.metrics import controls
 from d2m.models.gan import MMGAN
 from d2m.models.vae import DUVAE
-from d2m.motion.dance import Dance, read_npz, stem_ending
+from d2m.motion.dance import Dance, read_npz
 from d2m.music import beats as music_beats
 from d2m.music.analysis import Music
 
@@ -43,7 +43,7 @@ def compositions(experiment: Experiment, songs: dict[str, tuple[str, Music]]) ->
     dances = {name: [_composed(experiment, name, song, *songs[song]) for song in songs] for name in (*CODES, "pasted")}
     dancer = untrained(experiment)
     dances["untrained"] = [
-        replace(generate.dance_to(dancer, music, Path(song), experiment.seed)[0], style=style)
+        replace(generate.dance_to(dancer, music, None, experiment.seed)[0], name=song, style=style)
         for song, (style, music) in songs.items()
     ]
     return dances
@@ -71,7 +71,7 @@ def _composed(experiment: Experiment, name: str, song: str, style: str, heard: M
         leads = generate.first_leads(experiment.dancer, one_hot, [generator])
         codes = _codes(experiment, name, style, plan.movements, generator)
         rows = generate.chain(experiment.mmgan.vae, leads, codes[:, None])
-    return perform(rows, plan, Path(song), style, experiment.seed, experiment.preset.warp)[0]
+    return replace(perform(rows, plan, None, style, experiment.seed, experiment.preset.warp)[0], name=song)
 
 
 @torch.no_grad()
@@ -106,7 +106,7 @@ def _of_style(experiment: Experiment, styles: torch.Tensor, style: str, count: i
 def read_dances(experiment: Experiment, folder: str) -> list[Dance] | None:
     """The dances in a folder of npz files as `motion.dance.write_npz` writes them; None for "".
 
-    `song` is "given/" and the file's name without style and seed, since a song of the corpus with the same name has its
+    `name` is "given/" and the file's name without style and seed, since a song of the corpus with the same name has its
     own beats. Raises `PoseError` that names the file and the rule: an empty folder, a damaged file, a frame rate or
     dimensions unlike the run's, a style that the corpus lacks, fewer than two beats within the dance, or beats unlike
     those of another dance to the same song.
@@ -129,8 +129,8 @@ def read_dances(experiment: Experiment, folder: str) -> list[Dance] | None:
 def _read(experiment: Experiment, path: Path, beats_of: dict[str, np.ndarray]) -> Dance:
     """One dance, checked; `beats_of` holds the beats of each song so far and gains those of this one."""
     dance, dimensions, styles = read_npz(path), experiment.preset.vae.dimensions, experiment.corpus.styles
-    song = f"given/{path.stem.removesuffix(stem_ending(dance.style, dance.seed))}"
-    same_beats = np.array_equal(beats_of.setdefault(song, dance.beats_s), dance.beats_s)
+    name = f"given/{dance.name}"
+    same_beats = np.array_equal(beats_of.setdefault(name, dance.beats_s), dance.beats_s)
     beats = len(within(dance.beats_s, 0.0, dance.duration_s))
     rules = (
         (dance.fps == FPS, f"has {dance.fps:g} frames a second", f"{FPS:g}"),
@@ -143,7 +143,7 @@ def _read(experiment: Experiment, path: Path, beats_of: dict[str, np.ndarray]) -
     for satisfied, problem, expected in rules:
         if not satisfied:
             raise PoseError(f"{path} {problem}", expected)
-    return replace(dance, song=Path(song))
+    return replace(dance, name=name)
 
 
 def nearest_music(experiment: Experiment) -> list[Dance]:
@@ -172,7 +172,7 @@ def lstm_dance(experiment: Experiment) -> list[Dance]:
     """Baseline: for each test song the dance of an LSTM from music to poses, see `models.lstm`."""
     songs = split_music(experiment, "test")
     poses = {name: experiment.lstm.dance(music.features) for name, (_, music) in songs.items()}
-    return [replace(dance, poses=poses[str(dance.song)]) for dance in real_dances(experiment, "test")]
+    return [replace(dance, poses=poses[dance.name]) for dance in real_dances(experiment, "test")]
 
 
 def _description(features: np.ndarray) -> np.ndarray:
@@ -180,7 +180,7 @@ def _description(features: np.ndarray) -> np.ndarray:
 
 
 def real_dances(experiment: Experiment, split: str) -> list[Dance]:
-    """The real dances of a split, in the dimensions of the preset; `song` holds the clip's name."""
+    """The real dances of a split, in the dimensions of the preset; `name` is the clip's."""
     dances = []
     for entry in experiment.corpus.split(split):
         arrays = experiment.corpus.load(entry)
@@ -191,7 +191,8 @@ def real_dances(experiment: Experiment, split: str) -> list[Dance]:
         # Where a generated dance would have its seams, so that the scores of seams have a reference.
         seams_s = unit_times(np.arange(len(beats_s)), beats_s)
         seams_s = seams_s[(seams_s > 0) & (seams_s < duration_s)]
-        dances.append(Dance(poses.astype(np.float32), shown, seams_s, entry.style, -1, Path(entry.name), entry.start_s))
+        song, poses = Path(entry.song), poses.astype(np.float32)
+        dances.append(Dance(poses, shown, seams_s, entry.style, -1, song, entry.start_s, name=entry.name))
     return dances
 
 
@@ -207,11 +208,11 @@ def split_music(experiment: Experiment, split: str) -> dict[str, tuple[str, Musi
 
 
 def generated_dances(experiment: Experiment, dancer: Dancer, count: int, split: str = "test") -> list[Dance]:
-    """`count` dances to the music of every clip of a split; `song` and `style` are the clip's name and style."""
+    """`count` dances to the music of every clip of a split; `name` and `style` are the clip's."""
     return [
-        replace(dance, style=style)
+        replace(dance, name=name, style=style)
         for name, (style, music) in split_music(experiment, split).items()
-        for dance in generate.dance_to(dancer, music, Path(name), experiment.seed, "", count)
+        for dance in generate.dance_to(dancer, music, None, experiment.seed, "", count)
     ]
 
 
@@ -230,9 +231,9 @@ def training_song_dances(experiment: Experiment) -> list[Dance]:
 def requested_style_dances(experiment: Experiment) -> list[Dance]:
     """A generated dance to every test song in each style but the song's own, which is requested and scored."""
     return [
-        dance
+        replace(dance, name=name)
         for name, (style, music) in split_music(experiment, "test").items()
         for requested_style in experiment.corpus.styles
         if requested_style != style
-        for dance in generate.dance_to(experiment.dancer, music, Path(name), experiment.seed, requested_style)
+        for dance in generate.dance_to(experiment.dancer, music, None, experiment.seed, requested_style)
     ]

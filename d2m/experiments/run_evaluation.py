@@ -92,7 +92,7 @@ def compare(
     songs = split_music(experiment, "test")
     real = real_dances(experiment, "test")
     train = real_dances(experiment, "train")
-    beats_of = {str(dance.song): dance.beats_s for dance in [*(dances or []), *real, *train]}
+    beats_of = {dance.name: dance.beats_s for dance in [*(dances or []), *real, *train]}
     others = {**(more or {}), "real": real}
     if dances is None:
         others |= compositions(experiment, songs)
@@ -191,7 +191,7 @@ def measure_drift(experiment: Experiment, measured: Measured, dances: list[Dance
     """
     if dances is None:
         dances = [
-            replace(generate.dance_to(experiment.dancer, looped(music), Path(name), experiment.seed)[0], style=style)
+            replace(generate.dance_to(experiment.dancer, looped(music), None, experiment.seed)[0], name=name, style=style)
             for name, (style, music) in split_music(experiment, "test").items()
         ]
     excerpts: dict[str, list[Dance]] = {}
@@ -202,7 +202,7 @@ def measure_drift(experiment: Experiment, measured: Measured, dances: list[Dance
                     excerpts.setdefault(prefix + part, []).append(shown)
     views = spaces(experiment), style_predictor(experiment)
     scores_of = {
-        part: score(measure_each(shown, *views), measured.yardstick, experiment.seed)
+        part: score(measure_each(shown, *views), measured.reference, experiment.seed)
         for part, shown in excerpts.items()
     }
     first = scores_of.pop("first seconds")

@@ -31,7 +31,7 @@ from d2m.experiments.report import (
 from d2m.files import read_json, replacing
 from d2m.generation.beat_warp import NEAR, SHIFT_ROUNDS, SLOW
 from d2m.generation.compose import IN_TEMPO
-from d2m.metrics.samples import Yardstick, measure, measure_each
+from d2m.metrics.samples import ReferenceSet, measure, measure_each
 from d2m.metrics.scores import definitions, score
 from d2m.models import checkpoint
 
@@ -99,9 +99,9 @@ def scores_of(experiment: Experiment, reference_run: Experiment, row: str) -> Sc
     if row == HEADLINE and experiment.seed == 0:
         return run_evaluation.compare(experiment, DANCES, reference_run=reference_run).scores(reference_run.seed)
     views = run_evaluation.spaces(reference_run), run_evaluation.style_predictor(reference_run)
-    yardstick = Yardstick.of(measure_each(dances.real_dances(reference_run, "train"), *views))
-    songs = {str(dance.song): dance.beats_s for dance in dances.real_dances(reference_run, "test")}
-    return {"ours": score(measure(ROWS[row].dances(experiment), songs, *views), yardstick, reference_run.seed)}
+    reference = ReferenceSet.of(measure_each(dances.real_dances(reference_run, "train"), *views))
+    songs = {dance.name: dance.beats_s for dance in dances.real_dances(reference_run, "test")}
+    return {"ours": score(measure(ROWS[row].dances(experiment), songs, *views), reference, reference_run.seed)}
 
 
 def _digest(form: dict) -> str:

@@ -144,9 +144,8 @@ def perform(
         if poses.shape[2] == 3:
             poses = pose.fit_bones(poses)  # interpolated poses have slightly shorter limbs
         seams_s = unit_times(frame_beats, frames_s)
-        dances.append(
-            Dance(poses.astype(np.float32), plan.song_beats_s, seams_s, style=style, seed=seed + number, song=song)
-        )
+        poses, name = poses.astype(np.float32), song.stem if song else ""
+        dances.append(Dance(poses, plan.song_beats_s, seams_s, style, seed + number, song, name=name))
     return dances
 
 

@@ -1,8 +1,8 @@
-"""Metrics: any dances measured beside their controls, with intervals. Metrics need no torch.
+"""Metrics: any dances scored beside their controls, with intervals. Metrics need no torch.
 
 evaluation   `evaluate`: the table of scores
 scores       every score: its definition, group and unit
-samples      dances as the measures take them
+samples      dances prepared for scoring, and the reference set
 bootstrap    estimates with intervals over songs
 beats        kinematic beats against music beats
 physics      jumps, bones, feet, freezing

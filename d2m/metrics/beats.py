@@ -1,4 +1,4 @@
-"""How kinematic beats lie beside music beats: arrays of seconds in, floats out.
+"""Beat scores: kinematic beats against music beats, arrays of seconds in, floats out.
 
     beat coverage     kinematic beats / music beats (paper, section 4.2)
     beat hit rate     kinematic beats within `TOLERANCE_S` of a music beat / kinematic beats (paper, section 4.2)
@@ -6,8 +6,8 @@
     beat alignment    mean of exp(-d^2 / 2 sigma^2), d the distance to the nearest beat of the other kind, sigma
                       `SIGMA_S`: over kinematic beats (Li et al. 2021, FACT), or over music beats (Siyao et al. 2022)
 
-Chance is not 0: random beats score 0.2 to 0.3 on most of these, the more the faster the music. Compare with the
-controls, never with 0.
+Chance is not 0: random beats score 0.2 to 0.3 on most of these, and more for faster music. Compare with the controls,
+never with 0.
 """
 
 import numpy as np
@@ -34,10 +34,10 @@ def hits(music_beats_s, kinematic_beats_s, tolerance_s: float = TOLERANCE_S) -> 
 
 
 def at_seams(seams_s, kinematic_beats_s, music_beats_s) -> np.ndarray:
-    """Which kinematic beats (k,) belong to the beginning of a movement: bool (k,).
+    """Which kinematic beats (k,) are at the beginning of a movement: bool (k,).
 
-    Those whose nearest music beat is the first one after a seam (a movement begins 3/8 of a beat before it), so that
-    beats at random times are as often hits there as elsewhere.
+    Their nearest music beat is the first one after a seam (a movement begins 3/8 of a beat before it). With this choice
+    random beats are hits as often there as elsewhere.
     """
     music, kinematic = np.asarray(music_beats_s, dtype=float), np.asarray(kinematic_beats_s, dtype=float)
     if len(music) < 2:
@@ -47,7 +47,7 @@ def at_seams(seams_s, kinematic_beats_s, music_beats_s) -> np.ndarray:
 
 
 def beat_distances(music_beats_s, kinematic_beats_s) -> np.ndarray:
-    """How far each kinematic beat is from the nearest music beat, in beats: (k,) in [-0.5, 0.5], negative when early.
+    """Distance of each kinematic beat from the nearest music beat, in beats: (k,) in [-0.5, 0.5], negative when early.
 
     Kinematic beats before the first and after the last music beat are left out.
     """
@@ -55,20 +55,20 @@ def beat_distances(music_beats_s, kinematic_beats_s) -> np.ndarray:
     if len(music) < 2:
         raise D2MError(f"the music has {len(music)} beats", "two at least")
     inside = kinematic[(kinematic >= music[0]) & (kinematic <= music[-1])]
-    place = np.interp(inside, music, np.arange(len(music)))
-    return place - np.round(place)
+    position = np.interp(inside, music, np.arange(len(music)))
+    return position - np.round(position)
 
 
 def beat_coverage(music_beats_s, kinematic_beats_s) -> float:
-    """Kinematic beats a music beat: 0 without any, and more than 1 where there are more of them."""
+    """Kinematic beats / music beats, from 0; more than 1 where there are more kinematic beats."""
     if len(music_beats_s) == 0:
         raise D2MError("the music has no beats", "one at least")
     return len(kinematic_beats_s) / len(music_beats_s)
 
 
 def precision_recall(music_beats_s, kinematic_beats_s, tolerance_s: float = TOLERANCE_S) -> tuple[float, float]:
-    """Paired beats / kinematic beats and / music beats, each beat in one pair at most; 0 where either has none."""
-    from mir_eval.util import match_events  # imported here: it takes a second, and only measuring needs it
+    """Pairs / kinematic beats and pairs / music beats, each beat in one pair at most; 0 without beats."""
+    from mir_eval.util import match_events  # imported here: it takes a second
 
     if len(music_beats_s) == 0 or len(kinematic_beats_s) == 0:
         return 0.0, 0.0
@@ -82,7 +82,7 @@ def beat_f1(music_beats_s, kinematic_beats_s, tolerance_s: float = TOLERANCE_S) 
 
 
 def harmonic_mean(precision: float, recall: float) -> float:
-    """Of two shares; 0 where both are."""
+    """Harmonic mean of two shares; 0 where both are 0."""
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 

@@ -1,9 +1,9 @@
-"""Kinetic and geometric descriptors of a dance: a feature space that nobody trained.
+"""Kinetic and geometric descriptors of a dance: a feature space without training.
 
-After the features of Onuma et al. (2008) and Mueller et al. (2005) that FACT (Li et al. 2021) measures with, on the 14
-joints, in windows of 4 s. *Kinetic*: of each joint the root mean square speed along the floor and up and down, and the
-mean acceleration, in m/s and m/s^2. *Geometric*: the share of frames in which the body has a certain shape (hands
-above the head, knee bent, feet apart, ...). They need heights, distances and angles alone, so 2D dances have them too.
+After the features of Onuma et al. (2008) and Mueller et al. (2005) that FACT (Li et al. 2021) uses, on the 14 joints,
+in windows of 4 s. *Kinetic*: of each joint the root mean square speed along the floor and up and down in m/s, and the
+mean acceleration in g. *Geometric*: the share of frames in which the body has a certain shape (hands above the head,
+knee bent, feet apart, ...). Both need only heights, distances and angles, so 2D dances have them too.
 """
 
 import numpy as np
@@ -12,7 +12,7 @@ from d2m.clock import FPS
 from d2m.motion import pose
 
 WINDOW_FRAMES, HOP_FRAMES = 60, 8
-GRAVITY = 9.81  # accelerations are told in it, so that they weigh as speeds do
+GRAVITY = 9.81  # m/s^2: accelerations in g, to match the scale of speeds
 # Joints a-b-c bent at b by this angle or a sharper one, in degrees.
 BENT = (
     ("right elbow", (pose.R_SHOULDER, pose.R_ELBOW, pose.R_WRIST), 110),
@@ -51,9 +51,9 @@ LEANING = 15.0  # degrees of the trunk from upright
 
 
 def describe(poses: np.ndarray, fps: float = FPS) -> np.ndarray:
-    """Descriptors (K, C) of poses (T, 14, D), a row a window, 4 s long and about half a second apart.
+    """Descriptors (K, C) of poses (T, 14, D), one row a window: 4 s long, about half a second apart.
 
-    A shorter dance has one window, of all its frames. C is 42 kinetic and 23 geometric ones.
+    A shorter dance has one window of all its frames. C is 42 kinetic and 23 geometric descriptors.
     """
     poses = pose.validate(poses)
     frames = np.concatenate([kinetic(poses, fps), geometric(poses, fps)], axis=1)  # (T, C)
@@ -67,7 +67,7 @@ def describe(poses: np.ndarray, fps: float = FPS) -> np.ndarray:
 
 
 def kinetic(poses: np.ndarray, fps: float = FPS) -> np.ndarray:
-    """Of every frame (T, 42): squared speeds along the floor and upright (m^2/s^2), and acceleration in g."""
+    """Per frame (T, 42): squared speeds along the floor and up or down (m^2/s^2), and acceleration in g."""
     velocity = np.gradient(poses, axis=0) * fps  # (T, 14, D)
     acceleration = np.linalg.norm(np.gradient(velocity, axis=0) * fps, axis=-1) / GRAVITY
     upright = velocity[..., 1] ** 2
@@ -75,15 +75,15 @@ def kinetic(poses: np.ndarray, fps: float = FPS) -> np.ndarray:
 
 
 def geometric(poses: np.ndarray, fps: float = FPS) -> np.ndarray:
-    """Of every frame (T, 23): 1 where the body has a shape, else 0, in the order of the tables above, leaning last."""
+    """Per frame (T, 23): 1 where the body has a shape, else 0, in the order of the tables above, leaning last."""
     speed = np.linalg.norm(np.gradient(poses, axis=0), axis=-1) * fps
-    found = [_angle(poses, *joints) < degrees for _, joints, degrees in BENT]
-    found += [poses[:, upper, 1] > poses[:, lower, 1] + metres for _, upper, lower, metres in ABOVE]
-    found += [np.linalg.norm(poses[:, a] - poses[:, b], axis=-1) > metres for _, a, b, metres in APART]
-    found += [speed[:, joint] > limit for _, joint, limit in FAST]
+    shapes = [_angle(poses, *joints) < degrees for _, joints, degrees in BENT]
+    shapes += [poses[:, upper, 1] > poses[:, lower, 1] + metres for _, upper, lower, metres in ABOVE]
+    shapes += [np.linalg.norm(poses[:, a] - poses[:, b], axis=-1) > metres for _, a, b, metres in APART]
+    shapes += [speed[:, joint] > limit for _, joint, limit in FAST]
     trunk = poses[:, pose.NECK] - pose.pelvis(poses)
-    found.append(trunk[:, 1] < np.cos(np.radians(LEANING)) * np.linalg.norm(trunk, axis=-1))
-    return np.stack(found, axis=1).astype(np.float64)
+    shapes.append(trunk[:, 1] < np.cos(np.radians(LEANING)) * np.linalg.norm(trunk, axis=-1))
+    return np.stack(shapes, axis=1).astype(np.float64)
 
 
 def _angle(poses: np.ndarray, start: int, middle: int, end: int) -> np.ndarray:

@@ -1,11 +1,10 @@
-"""Distances between sets of feature vectors, from sums over songs, so that songs can be drawn anew at little cost.
+"""Distances between sets of feature vectors, computed from sums over songs, so that resampling songs is cheap.
 
     Frechet distance    squared 2-Wasserstein distance of Gaussians fitted to both sets (Heusel et al. 2017)
     kernel distance     unbiased squared maximum mean discrepancy, kernel (x.y / C + 1)^3 (Binkowski et al. 2018)
 
-The Frechet distance of few vectors is too large, the more so the fewer; the kernel distance is not (and may be
-negative).
-`weights` (S,) say how often each of S songs is in the set: all 1 for the set itself, a bootstrap draw's counts else.
+The Frechet distance of few vectors is too large; the kernel distance is unbiased, and may be negative. `weights` (S,)
+are how often each of S songs is in the set: all 1 for the set itself, the counts of a bootstrap draw otherwise.
 """
 
 from dataclasses import dataclass
@@ -16,14 +15,14 @@ from scipy.spatial.distance import cdist
 
 from d2m.errors import D2MError
 
-ROWS = 4096  # of the kernel matrix at a time: memory stays bounded
+ROWS = 4096  # of the kernel matrix at a time, to bound memory
 
 
 def finite(values, fewest: int, what: str = "rows") -> np.ndarray:
     """`values` as float64, checked: `fewest` rows at least and every number finite. Raises `D2MError`."""
     values = np.asarray(values, dtype=np.float64)
     if len(values) < fewest:
-        raise D2MError(f"{len(values)} {what} are given", f"{fewest} at least")
+        raise D2MError(f"there are {len(values)} {what}", f"{fewest} at least")
     if not np.isfinite(values).all():
         raise D2MError("a value is not finite", "numbers")
     return values
@@ -52,7 +51,7 @@ def kernel_distance(first: np.ndarray, second: np.ndarray) -> float:
 
 @dataclass(frozen=True)
 class Songs:
-    """Feature vectors of S songs as sums: all that the distances need of them."""
+    """Sums over the feature vectors of each of S songs: all that the distances need."""
 
     counts: np.ndarray  # (S,)
     sums: np.ndarray  # (S, C)
@@ -63,7 +62,7 @@ class Songs:
 
     @classmethod
     def of(cls, songs: list[np.ndarray], reference: list[np.ndarray]) -> "Songs":
-        """The sums of `songs`, each (n, C), n >= 1, beside the vectors of `reference`. Raises `D2MError`."""
+        """The sums of `songs`, each (n, C), n >= 1, and with the vectors of `reference`. Raises `D2MError`."""
         songs = [finite(features, 1) for features in songs]
         vectors, others = np.concatenate(songs), finite(np.concatenate(reference), 1)
         counts = np.array([len(features) for features in songs])
@@ -75,32 +74,31 @@ class Songs:
             within[rows] = np.add.reduceat(_kernel(vectors[rows], vectors), starts, axis=1)
             across[rows] = _kernel(vectors[rows], others).sum(axis=1)
             itself[rows] = (np.square(vectors[rows]).sum(axis=1) / vectors.shape[1] + 1) ** 3
-        by_song = lambda values: np.add.reduceat(values, starts, axis=0)  # noqa: E731
-        return cls(
-            counts, by_song(vectors), np.stack([features.T @ features for features in songs]), by_song(within),
-            by_song(itself), by_song(across),
-        )  # fmt: skip
+        sums, within, itself, across = (
+            np.add.reduceat(values, starts, axis=0) for values in (vectors, within, itself, across)
+        )
+        return cls(counts, sums, np.stack([features.T @ features for features in songs]), within, itself, across)
 
     def gaussian(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Mean (C,) and covariance (C, C) of the songs as often as `weights` says."""
+        """Mean (C,) and covariance (C, C) of the songs by `weights` (S,)."""
         count = weights @ self.counts
         if count < 2:
-            raise D2MError(f"{count:g} feature vectors are given", "2 at least", "give longer or more dances")
+            raise D2MError(f"there are {count:g} feature vectors", "2 at least", "give longer or more dances")
         mean = weights @ self.sums / count
         squares = np.tensordot(weights, self.squares, axes=1)
         return mean, (squares - count * np.outer(mean, mean)) / (count - 1)
 
     def kernel_within(self, weights: np.ndarray) -> float:
-        """Mean of the kernel over pairs of different vectors; a vector and its own copy in a draw are no such pair."""
+        """Mean of the kernel over pairs of different vectors; a vector and its copy in a draw are no pair."""
         pairs = np.square(weights @ self.counts) - np.square(weights) @ self.counts
         if pairs < 2:
-            raise D2MError(f"{weights @ self.counts:g} feature vectors are given", "2 at least", "give more dances")
+            raise D2MError(f"there are {weights @ self.counts:g} feature vectors", "2 at least", "give more dances")
         return float((weights @ self.within @ weights - np.square(weights) @ self.itself) / pairs)
 
 
 @dataclass(frozen=True)
 class Reference:
-    """The set that others are compared with, by what stays the same from one comparison to the next."""
+    """The feature vectors that others are compared with, as what is the same in every comparison."""
 
     gaussian: tuple[np.ndarray, np.ndarray]
     root: np.ndarray  # of its covariance
@@ -110,16 +108,16 @@ class Reference:
     @classmethod
     def of(cls, songs: list[np.ndarray]) -> "Reference":
         """The reference of the vectors (n, C) of some songs, two vectors at least. Raises `D2MError`."""
-        found, everything = Songs.of(songs, songs), np.ones(len(songs))
-        fitted = found.gaussian(everything)
-        return cls(fitted, _root(fitted[1]), found.kernel_within(everything), int(found.counts.sum()))
+        sums, weights = Songs.of(songs, songs), np.ones(len(songs))
+        fitted = sums.gaussian(weights)
+        return cls(fitted, _root(fitted[1]), sums.kernel_within(weights), int(sums.counts.sum()))
 
     def frechet_distance(self, songs: Songs, weights: np.ndarray) -> float:
-        """To the Gaussian of the songs as often as `weights` (S,) says."""
+        """Distance to the Gaussian of the songs by `weights` (S,)."""
         return _frechet(songs.gaussian(weights), self.gaussian, self.root)
 
     def kernel_distance(self, songs: Songs, weights: np.ndarray) -> float:
-        """To the songs as often as `weights` (S,) says; `songs` must have been made beside these vectors."""
+        """Distance to the songs by `weights` (S,); `songs` are summed with the vectors of this reference."""
         cross = weights @ songs.across / (weights @ songs.counts * self.count)
         return float(songs.kernel_within(weights) + self.within - 2 * cross)
 
@@ -131,8 +129,8 @@ def pairwise(vectors: np.ndarray) -> np.ndarray:
 
 
 def _kernel(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    alike = first @ second.T / first.shape[1] + 1
-    return alike * alike * alike  # twenty times as fast as a power
+    similarity = first @ second.T / first.shape[1] + 1
+    return similarity * similarity * similarity  # twenty times as fast as a power
 
 
 def _root(covariance: np.ndarray) -> np.ndarray:
@@ -144,6 +142,6 @@ def _frechet(first: tuple, second: tuple, root: np.ndarray) -> float:
     values = np.linalg.eigvalsh(root @ cov1 @ root)
     trace = np.trace(cov1) + np.trace(cov2) - 2 * np.sqrt(np.maximum(values, 0)).sum()
     distance = float(np.square(mean1 - mean2).sum() + trace)
-    if not np.isfinite(distance):  # max(0.0, nan) is 0.0: the best there is
+    if not np.isfinite(distance):  # max(0.0, nan) would be 0.0
         raise D2MError("a value is not finite", "numbers")
     return max(0.0, distance)

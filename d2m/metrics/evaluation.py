@@ -1,6 +1,7 @@
-"""`evaluate`: any dances, to any songs, against real ones; every score beside its controls and with its interval.
+"""`evaluate`: any dances, to any songs, scored against real dances, with controls and intervals.
 
-How dances are measured stands in `samples`, what is scored in `scores`, the controls that need no model in `controls`.
+`compare` prepares all sets of dances (`samples`, `controls`), `Measured.scores` scores them (`scores`), and `table`
+puts the scores side by side.
 """
 
 from dataclasses import dataclass
@@ -13,7 +14,16 @@ from d2m.errors import D2MError
 from d2m.metrics import controls
 from d2m.metrics.bootstrap import Estimate
 from d2m.metrics.descriptors import HOP_FRAMES, WINDOW_FRAMES
-from d2m.metrics.samples import Sample, Space, StylePredictor, Yardstick, at_random, beside, measure, measure_each
+from d2m.metrics.samples import (
+    ReferenceSet,
+    Sample,
+    Space,
+    StylePredictor,
+    measure,
+    measure_each,
+    with_beats,
+    with_random_beats,
+)
 from d2m.metrics.scores import BEATS, HIGHER, LOWER, Score, all_scores, score, score_beats
 from d2m.motion.dance import Dance
 
@@ -26,20 +36,20 @@ SAME_DANCES = {"shuffled": "ours", "random": "ours", "real_shuffled": "real", "r
 
 @dataclass(frozen=True)
 class Measured:
-    """A set of dances and its controls, measured, and what they are measured by."""
+    """A set of dances, the other sets beside it, and the reference, all prepared for scoring."""
 
     ours: list[Sample]
     others: dict[str, list[Sample]]
-    yardstick: Yardstick
+    reference: ReferenceSet
 
     def scores(self, seed: int = 0) -> dict[str, dict[str, Estimate]]:
         """{set: {score: estimate}}: "ours" and the others."""
         estimates: dict[str, dict[str, Estimate]] = {}
         for name, samples in {"ours": self.ours, **self.others}.items():
             if name in SAME_DANCES:
-                estimates[name] = estimates[SAME_DANCES[name]] | score_beats(samples, self.yardstick, seed)
+                estimates[name] = estimates[SAME_DANCES[name]] | score_beats(samples, self.reference, seed)
             else:
-                estimates[name] = score(samples, self.yardstick, seed)
+                estimates[name] = score(samples, self.reference, seed)
         return estimates
 
     def table(self, seed: int = 0) -> dict:
@@ -48,7 +58,7 @@ class Measured:
 
     def kinds(self) -> dict[str, Score]:
         """What each score is."""
-        return all_scores(self.yardstick.spaces, self.yardstick.styles)
+        return all_scores(self.reference.spaces, self.reference.styles)
 
 
 def evaluate(
@@ -58,14 +68,15 @@ def evaluate(
 ) -> dict:  # fmt: skip
     """The table {score: {value, low, high, n, group, better, unit, controls, as good as real}}.
 
-    `dances` are scored against `reference`, real training dances; `songs` gives the beats in seconds from pose 0 by
-    `str(dance.song)`. `others` are further sets to score in the same way; of these "real", unseen real dances, is what
-    scores are read by: `as good as real` lists controls that a score does not tell from real dances. `spaces` adds
-    feature spaces to the "motion" descriptors; without a `predict_style` there is no style consistency.
+    `dances` are scored against `reference`, real training dances; `songs` holds the beats in seconds from pose 0 by
+    `Dance.name`. `others` are further sets to score in the same way, "real" among them: unseen real dances, which every
+    score is compared with. `controls` holds {set: {value, low, high, n}}; `as good as real` lists the controls that a
+    score does not separate from real dances. `spaces` adds feature spaces to the "motion" descriptors; without a
+    `predict_style` there is no style consistency.
 
-    Raises `D2MError` that names the dance and the rule: no or too few dances, values that are no numbers, another frame
-    rate than `clock.FPS`, a body that is not told in metres, a song without beats, a style that no dance of the
-    reference has, or of which all dances together are too short for a distance.
+    Raises `D2MError` that names the dance and the rule: too few dances, values that are no numbers, another frame rate
+    than `clock.FPS`, a body that is not in metres, a song without beats, a style that no dance of the reference has, or
+    whose dances are too short for a distance.
     """
     return compare(dances, songs, reference, others, spaces, predict_style, seed).table(seed)
 
@@ -75,34 +86,43 @@ def compare(
     others: dict[str, list[Dance]] | None = None, spaces: dict[str, Space] | None = None,
     predict_style: StylePredictor | None = None, seed: int = 0,
 ) -> Measured:  # fmt: skip
-    """As `evaluate`, but what is measured, for figures of it."""
+    """As `evaluate`, but the prepared sets, for figures of them."""
     others = others or {}
     _check_kinds(dances, songs, reference, others, seed)
     if not dances or not reference:
         raise D2MError(f"{len(dances)} dances and {len(reference)} real ones", "one of each at least")
-    measured = lambda some: measure(some, songs, spaces, predict_style)  # noqa: E731
-    ours = measured(dances)
-    real = measure_each(reference, spaces)
-    sets = {name: measured(some) for name, some in others.items() if some}
-    if len({sample.poses.shape[2] for some in (ours, real, *sets.values()) for sample in some}) > 1:
+    ours = measure(dances, songs, spaces, predict_style)
+    real_training = measure_each(reference, spaces)
+    sets = {name: measure(some, songs, spaces, predict_style) for name, some in others.items() if some}
+    if len({sample.is_3d for some in (ours, real_training, *sets.values()) for sample in some}) > 1:
         raise D2MError(
             "some dances are 2D and others 3D", "all of one kind", "take the front view (see d2m.motion.pose)"
         )
-    _check_styles(ours, real)
-    alone = controls.songs_of(dances) < 2
-    found = {"real": sets.pop("real")} if "real" in sets else {}
-    found |= {} if alone else {"shuffled": beside(ours, controls.shuffled(dances, songs))}
-    found |= {
-        "random": at_random(ours, seed),
-        "mean_pose": measured(controls.mean_pose(dances, reference)),
-        "copy": measured(controls.copies(dances, reference, seed)),
+    _check_styles(ours, real_training)
+    mean_pose, copies = controls.mean_pose(dances, reference), controls.copies(dances, reference, seed)
+    real = {"real": sets.pop("real")} if "real" in sets else {}
+    # The order of the columns of the table.
+    sets = {
+        **real,
+        **_with_other_beats("", ours, dances, songs, seed),
+        "mean_pose": measure(mean_pose, songs, spaces, predict_style),
+        "copy": measure(copies, songs, spaces, predict_style),
+        **sets,
     }
-    found |= sets
-    if "real" in found:
-        if controls.songs_of(others["real"]) > 1:
-            found["real_shuffled"] = beside(found["real"], controls.shuffled(others["real"], songs))
-        found["real_random"] = at_random(found["real"], seed)
-    return Measured(ours, found, Yardstick.of(real))
+    if real:
+        sets |= _with_other_beats("real_", real["real"], others["real"], songs, seed)
+    return Measured(ours, sets, ReferenceSet.of(real_training))
+
+
+def _with_other_beats(
+    prefix: str, samples: list[Sample], dances: list[Dance], songs: dict[str, np.ndarray], seed: int
+) -> dict[str, list[Sample]]:
+    """The same dances with the beats of another song, where there are two songs, and with random kinematic beats."""
+    sets = {}
+    if controls.song_count(dances) > 1:
+        sets[f"{prefix}shuffled"] = with_beats(samples, controls.shuffled(dances, songs))
+    sets[f"{prefix}random"] = with_random_beats(samples, seed)
+    return sets
 
 
 def table(estimates: dict[str, dict[str, Estimate]], kinds: dict[str, Score]) -> dict:
@@ -119,12 +139,12 @@ def table(estimates: dict[str, dict[str, Estimate]], kinds: dict[str, Score]) ->
 
 
 def as_markdown(table: dict, names=None, columns=None, ours: str = "ours") -> str:
-    """The table in Markdown: value, interval, controls, and those of them that score as well as real dances.
+    """The table in Markdown: value, interval, controls, and which controls score as well as real dances.
 
-    Scores `names` (None: all that have a value somewhere) beside the controls `columns` (None: all); `ours` heads the
-    column of the dances that were scored.
+    `names` are the scores (None: all that have a value in some set), `columns` the controls (None: all), and `ours` is
+    the header of the dances' own column.
     """
-    names = list(names or filter(lambda name: _told(table[name]), table))
+    names = list(names or [name for name, row in table.items() if _has_values(row)])
     there = next(iter(table.values()))["controls"]
     columns = [column for column in columns or there if column in there]
     head = ["score", "better", ours, "95 %", *(column.replace("_", " ") for column in columns), "as good as real"]
@@ -133,55 +153,55 @@ def as_markdown(table: dict, names=None, columns=None, ours: str = "ours") -> st
         row = table[name]
         interval = "–" if row["value"] is None else f"{digits(row['low'])} to {digits(row['high'])}"
         cells = [digits(row["controls"].get(column, {"value": None})["value"]) for column in columns]
-        told = ", ".join(row["as good as real"]).replace("_", " ")
-        lines.append([name, row["better"], f"**{digits(row['value'])}**", interval, *cells, told])
+        as_good = ", ".join(row["as good as real"]).replace("_", " ")
+        lines.append([name, row["better"], f"**{digits(row['value'])}**", interval, *cells, as_good])
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-def _told(row: dict) -> bool:
+def _has_values(row: dict) -> bool:
     return any(cell["value"] is not None for cell in (row, *row["controls"].values()))
 
 
 def digits(value: float | None) -> str:
-    """Three digits, or a dash where a score has no meaning."""
+    """Three digits, or a dash for a score without a value."""
     if value is None:
         return "–"
     return f"{value:.0f}" if abs(value) >= 999.5 else f"{value:.3g}" if abs(value) >= 5e-4 else "0"
 
 
 def _check_kinds(dances, songs, reference, others, seed) -> None:
-    """Raise `D2MError` where what is given is not of the kind that `evaluate` takes."""
-    for name, given in {"songs": songs, "others": others}.items():
-        if not isinstance(given, dict):
-            what = "each song's beats in seconds" if name == "songs" else "lists of dances"
-            raise D2MError(f"{name} is a {type(given).__name__}", f"a dict of {what}, by name")
-    if taken := sorted(set(others) & RESERVED):
-        raise D2MError(f"a set of others is named {taken[0]!r}", f"other names than {', '.join(sorted(RESERVED))}")
-    for name, given in {"dances": dances, "reference": reference, **others}.items():
-        if not isinstance(given, list | tuple) or not all(isinstance(dance, Dance) for dance in given):
+    """Raise `D2MError` for an argument that is not of the kind that `evaluate` takes."""
+    if not isinstance(songs, dict):
+        raise D2MError(f"songs is a {type(songs).__name__}", "a dict of each song's beats in seconds, by name")
+    if not isinstance(others, dict):
+        raise D2MError(f"others is a {type(others).__name__}", "a dict of lists of dances, by name")
+    if reserved := sorted(set(others) & RESERVED):
+        raise D2MError(f"a set of others has the name {reserved[0]!r}", f"none of {', '.join(sorted(RESERVED))}")
+    for name, some in {"dances": dances, "reference": reference, **others}.items():
+        if not isinstance(some, list | tuple) or not all(isinstance(dance, Dance) for dance in some):
             raise D2MError(f"{name} is no list of dances", "a list of d2m.motion.dance.Dance")
     for dance in reference:
         if not isinstance(dance.style, str):
-            raise D2MError(f"the real dance to {dance.song} has the style {dance.style!r}", "the name of a style")
+            raise D2MError(f"the real dance to {dance.name} has the style {dance.style!r}", "the name of a style")
     if not isinstance(seed, Integral) or isinstance(seed, bool) or seed < 0:
         raise D2MError(f"seed is {seed!r}", "a whole number from 0")
 
 
 def _check_styles(ours: list[Sample], real: list[Sample]) -> None:
-    """Raise `D2MError` for a style that cannot be compared: no real dance has it, or ours are too short for it."""
-    known = sorted({sample.style for sample in real})
+    """Raise `D2MError` for a style without a real dance, or whose dances are too short for a distance."""
+    styles = sorted({sample.style for sample in real})
     for style in sorted({sample.style for sample in ours}, key=str):
         of_style = [sample for sample in ours if sample.style == style]
-        if style not in known:
-            raise D2MError(f"the dance to {of_style[0].song} has the style {style!r}", f"one of {', '.join(known)}")
-        songs = {
-            sample.song: len(sample.features["motion"]) for sample in reversed(of_style)
-        }  # the first dance to each
-        if sum(songs.values()) < 2:
-            frames, enough = len(of_style[0].poses), WINDOW_FRAMES + HOP_FRAMES
+        first = of_style[0]
+        if style not in styles:
+            raise D2MError(f"the dance to {first.song} has the style {style!r}", f"one of {', '.join(styles)}")
+        # The first dance to each song: a distance is taken of one dance a song.
+        windows = {sample.song: len(sample.features["motion"]) for sample in reversed(of_style)}
+        if sum(windows.values()) < 2:
+            frames = WINDOW_FRAMES + HOP_FRAMES
             raise D2MError(
-                f"the dances of {style} are to one song, {of_style[0].song}, and the first has {frames} frames",
-                f"{enough} frames ({enough / FPS:.2f} s) at least, or dances to more songs",
+                f"the dances of {style} are to one song, {first.song}, and the first has {len(first.poses)} frames",
+                f"{frames} frames ({frames / FPS:.2f} s) at least, or dances to more songs",
             )
 
 

@@ -1,4 +1,4 @@
-"""Measures of a body that moves: poses in, floats out. Poses are (T, 14, D) in metres, y up.
+"""Measures of a moving body: poses (T, 14, D) in metres, y up, in; floats out.
 
 boundary jump     step at a seam / median step inside; 1 is right, 0 is a repeated frame
 bone variation    standard deviation over mean of each bone's length, averaged over the bones
@@ -15,13 +15,13 @@ from d2m.errors import D2MError
 from d2m.motion import pose
 
 STANDING_M = 0.03  # above ANKLE_HEIGHT: an ankle lower than this stands
-RESTING = 1e-3  # m/s^2: hips that never speed up more than this only do so by rounding (1e-4 in float32)
+RESTING = 1e-3  # m/s^2: smaller accelerations of the hips are rounding (1e-4 in float32)
 
 
 def boundary_jump(poses: np.ndarray, seams_s, fps: float = FPS, order: int = 1) -> float:
     """Mean joint step across the seams / the median step elsewhere; `order` 2: of velocities instead of positions."""
     steps = np.linalg.norm(np.diff(poses, n=order, axis=0), axis=-1).mean(axis=1)
-    # A movement begins at the end of the step that crosses its seam.
+    # The step that crosses a seam ends where the movement begins.
     seam = np.unique(np.floor(np.asarray(seams_s) * fps - 0.5).astype(int) - (order - 1))
     seam = seam[(seam >= 0) & (seam < len(steps))]
     inside = np.delete(steps, seam)
@@ -32,14 +32,14 @@ def boundary_jump(poses: np.ndarray, seams_s, fps: float = FPS, order: int = 1) 
 
 def bone_variation(poses: np.ndarray) -> float:
     """Standard deviation over mean of each bone's length, averaged over the bones; 0 for a rigid body."""
-    lengths = pose.bone_lengths(_several(poses, 2))
+    lengths = pose.bone_lengths(_at_least(poses, 2))
     return float((lengths.std(axis=0) / np.maximum(lengths.mean(axis=0), 1e-9)).mean())  # a bone may have no length
 
 
 def foot_sliding(poses: np.ndarray, fps: float = FPS) -> float:
-    """Mean horizontal speed in m/s of ankles while they stand (3D): lower than `STANDING_M` above a standing foot's
-    height in two frames on end; 0 where none stands."""
-    ankles = _several(poses, 2)[:, (pose.R_ANKLE, pose.L_ANKLE)]
+    """Mean horizontal speed in m/s of standing ankles (3D): lower than `STANDING_M` above a standing foot's height in
+    two successive frames; 0 where none stands."""
+    ankles = _at_least(poses, 2)[:, (pose.R_ANKLE, pose.L_ANKLE)]
     low = ankles[..., 1] < pose.ANKLE_HEIGHT + STANDING_M
     speed = np.linalg.norm(np.diff(ankles[..., ::2], axis=0), axis=-1) * fps
     standing = low[1:] & low[:-1]
@@ -50,10 +50,10 @@ def foot_contact(poses: np.ndarray, fps: float = FPS) -> float:
     """Physical foot contact (3D) in m^2/s^2: mean of |a| |v_right| |v_left| over the largest |a|.
 
     a is the acceleration of the middle of the hips, its downward part set to 0 (gravity needs no foot), v the ankles'
-    velocities along the floor; 0 for a body whose hips do not speed up. T >= 3. EDGE's score (section 4.2), which takes
-    metres a frame, toes as well as ankles, and 10^4 times the mean.
+    velocities along the floor; 0 where the hips do not accelerate. T >= 3. EDGE's score (section 4.2) takes metres a
+    frame, toes as well as ankles, and 10^4 times the mean.
     """
-    poses = _several(poses, 3)
+    poses = _at_least(poses, 3)
     acceleration = np.diff(pose.pelvis(poses), n=2, axis=0) * fps**2
     acceleration[:, 1] = np.maximum(acceleration[:, 1], 0)
     push = np.linalg.norm(acceleration, axis=-1)
@@ -64,7 +64,7 @@ def foot_contact(poses: np.ndarray, fps: float = FPS) -> float:
 
 def joint_speed(poses: np.ndarray, fps: float = FPS) -> np.ndarray:
     """Mean joint speed of each frame after the first (T - 1,) in m/s."""
-    return np.linalg.norm(np.diff(_several(poses, 2), axis=0), axis=-1).mean(axis=1) * fps
+    return np.linalg.norm(np.diff(_at_least(poses, 2), axis=0), axis=-1).mean(axis=1) * fps
 
 
 def freeze_share(poses: np.ndarray, threshold: float, fps: float = FPS) -> float:
@@ -72,8 +72,8 @@ def freeze_share(poses: np.ndarray, threshold: float, fps: float = FPS) -> float
     return float((joint_speed(poses, fps) <= threshold).mean())
 
 
-def _several(poses: np.ndarray, fewest: int) -> np.ndarray:
+def _at_least(poses: np.ndarray, fewest: int) -> np.ndarray:
     poses = pose.validate(poses)
     if len(poses) < fewest:
-        raise D2MError(f"{len(poses)} poses are given", f"{fewest} at least")
+        raise D2MError(f"there are {len(poses)} poses", f"{fewest} at least")
     return poses

@@ -17,8 +17,8 @@ import numpy as np
 from d2m.errors import D2MError
 from d2m.metrics import beats as beat_scores
 from d2m.metrics import distances, physics
-from d2m.metrics.bootstrap import DRAWS, Estimate, about, draws_of_songs, mean_estimate, mean_over_songs
-from d2m.metrics.samples import Sample, Yardstick, standardised
+from d2m.metrics.bootstrap import DRAWS, Estimate, draws_of_songs, mean_estimate, mean_over_songs, recentred
+from d2m.metrics.samples import ReferenceSet, Sample, standardised
 
 HIGHER, LOWER, LIKE_REAL = "higher", "lower", "like real"  # which way a score is better
 SHARE, RATIO = "share", "ratio"  # units of scores that have no physical one
@@ -35,7 +35,7 @@ class Score:
     group: str
     unit: str
     better: str  # HIGHER, LOWER or LIKE_REAL
-    measure: Callable[[Sample, Yardstick], float | None] | None  # of one dance; None for scores of a set
+    measure: Callable[[Sample, ReferenceSet], float | None] | None  # of one dance; None for scores of a set
     definition: str
     lacking: str = ""  # why a dance may have no value
     space: str = ""  # the feature space of a score of a set
@@ -124,16 +124,16 @@ def _foot_contact(sample: Sample, _) -> float | None:
     return physics.foot_contact(sample.poses) if sample.is_3d else None
 
 
-def _freeze_share(sample: Sample, yardstick: Yardstick) -> float:
-    return physics.freeze_share(sample.poses, yardstick.slow)
+def _freeze_share(sample: Sample, reference: ReferenceSet) -> float:
+    return physics.freeze_share(sample.poses, reference.freeze_speed)
 
 
 def _speed(sample: Sample, _) -> float:
     return float(physics.joint_speed(sample.poses).mean())
 
 
-def _nearest_training_movement(sample: Sample, yardstick: Yardstick) -> float | None:
-    distances_m = yardstick.memory.distances(sample.poses)
+def _nearest_training_movement(sample: Sample, reference: ReferenceSet) -> float | None:
+    distances_m = reference.memory.distances(sample.poses)
     return 100 * float(np.median(distances_m)) if len(distances_m) else None
 
 
@@ -225,59 +225,59 @@ def in_space(kind: Score, space: str, style: str = "") -> Score:
     return replace(kind, name=f"{kind.name} ({space}), {style}", group=DISTANCES_BY_STYLE, space=space, style=style)
 
 
-def score(samples: list[Sample], yardstick: Yardstick, seed: int = 0) -> dict[str, Estimate]:
+def score(samples: list[Sample], reference: ReferenceSet, seed: int = 0) -> dict[str, Estimate]:
     """Every score of a set of dances, by name. A score without a meaning for the set has a reason and no value."""
-    estimates = score_dances(samples, yardstick, seed)
-    for space in yardstick.spaces:
-        estimates |= score_set(samples, yardstick, space, seed)
+    estimates = score_dances(samples, reference, seed)
+    for space in reference.spaces:
+        estimates |= score_set(samples, reference, space, seed)
     return estimates
 
 
 def score_dances(
-    samples: list[Sample], yardstick: Yardstick, seed: int, scores: Iterable[Score] = DANCE_SCORES.values()
+    samples: list[Sample], reference: ReferenceSet, seed: int, scores: Iterable[Score] = DANCE_SCORES.values()
 ) -> dict[str, Estimate]:
     """Scores of single dances, averaged over songs."""
     estimates = {}
     for kind in scores:
-        values = [(sample.song, kind.measure(sample, yardstick)) for sample in samples]
+        values = [(sample.song, kind.measure(sample, reference)) for sample in samples]
         there = [(song, value) for song, value in values if value is not None]
         estimates[kind.name] = mean_over_songs(there, kind.lacking, seed)
     return estimates
 
 
-def score_beats(samples: list[Sample], yardstick: Yardstick, seed: int) -> dict[str, Estimate]:
+def score_beats(samples: list[Sample], reference: ReferenceSet, seed: int) -> dict[str, Estimate]:
     """The scores of beats alone: the only ones that change with the music's or the kinematic beats."""
-    return score_dances(samples, yardstick, seed, [kind for kind in DANCE_SCORES.values() if kind.group == BEATS])
+    return score_dances(samples, reference, seed, [kind for kind in DANCE_SCORES.values() if kind.group == BEATS])
 
 
-def score_set(samples: list[Sample], yardstick: Yardstick, space: str, seed: int) -> dict[str, Estimate]:
+def score_set(samples: list[Sample], reference: ReferenceSet, space: str, seed: int) -> dict[str, Estimate]:
     """Scores of a whole set in one feature space."""
     estimates = {}
-    by_style = {style: _distances(samples, yardstick, space, style, seed) for style in yardstick.styles}
+    by_style = {style: _distances(samples, reference, space, style, seed) for style in reference.styles}
     for kind in (FRECHET, KERNEL):
         danced = [of_style[kind.name] for of_style in by_style.values() if of_style[kind.name].value is not None]
         mean = mean_estimate(danced) if danced else Estimate(None, reason="too few dances")
         estimates[in_space(kind, space).name] = mean
         for style, of_style in by_style.items():
             estimates[in_space(kind, space, style).name] = of_style[kind.name]
-    estimates[in_space(DIVERSITY, space).name] = _diversity(samples, yardstick, space, seed)
-    estimates[in_space(MULTIMODALITY, space).name] = _multimodality(samples, yardstick, space, seed)
+    estimates[in_space(DIVERSITY, space).name] = _diversity(samples, reference, space, seed)
+    estimates[in_space(MULTIMODALITY, space).name] = _multimodality(samples, reference, space, seed)
     return estimates
 
 
 def _distances(
-    samples: list[Sample], yardstick: Yardstick, space: str, style: str, seed: int
+    samples: list[Sample], reference: ReferenceSet, space: str, style: str, seed: int
 ) -> dict[str, Estimate]:  # fmt: skip
     """Each distance between the dances of a style and the reference's of that style."""
     of_style = [sample for sample in samples if sample.style == style]
     takes = [take for take in _takes(of_style) if sum(len(sample.features[space]) for sample in take) > 1]
     if not takes:
         return dict.fromkeys(LEAST, Estimate(None, reason=f"too few dances of {style}"))
-    of_takes = [_distances_of_take(take, yardstick, space, style, seed) for take in takes]
+    of_takes = [_distances_of_take(take, reference, space, style, seed) for take in takes]
     estimates = {}
     for name, least in LEAST.items():
         values, draws = zip(*(of_take[name] for of_take in of_takes), strict=True)
-        estimates[name] = about(float(np.mean(values)), np.mean(draws, axis=0), len(of_style), least)
+        estimates[name] = recentred(float(np.mean(values)), np.mean(draws, axis=0), len(of_style), least)
     return estimates
 
 
@@ -295,15 +295,15 @@ def _takes(samples: list[Sample]) -> list[list[Sample]]:
 
 
 def _distances_of_take(
-    samples: list[Sample], yardstick: Yardstick, space: str, style: str, seed: int
+    samples: list[Sample], reference: ReferenceSet, space: str, style: str, seed: int
 ) -> dict[str, tuple[float, np.ndarray]]:  # fmt: skip
     """Value and draws (DRAWS,) of each distance for one dance a song, two windows at least."""
-    vectors = [standardised(sample, space, yardstick.scale) for sample in samples]
-    songs = distances.Songs.of(vectors, yardstick.features[space, style])
+    vectors = [standardised(sample, space, reference.scale) for sample in samples]
+    songs = distances.Songs.of(vectors, reference.features[space, style])
     weights = draws_of_songs([sample.song for sample in samples], seed)
     weights = weights[(weights > 0) @ songs.counts > 1]  # a draw of one window alone has no spread
-    reference = yardstick.references[space, style]
-    measures = {FRECHET.name: reference.frechet_distance, KERNEL.name: reference.kernel_distance}
+    real = reference.of_style[space, style]
+    measures = {FRECHET.name: real.frechet_distance, KERNEL.name: real.kernel_distance}
     results = {}
     for name, distance in measures.items():
         draws = np.array([distance(songs, drawn) for drawn in weights])
@@ -311,9 +311,9 @@ def _distances_of_take(
     return results
 
 
-def _diversity(samples: list[Sample], yardstick: Yardstick, space: str, seed: int) -> Estimate:
+def _diversity(samples: list[Sample], reference: ReferenceSet, space: str, seed: int) -> Estimate:
     """Mean distance between the mean feature vectors of dances to different songs."""
-    apart, songs = _pairwise_distances(samples, yardstick, space)
+    apart, songs = _pairwise_distances(samples, reference, space)
     names = list(dict.fromkeys(songs))
     if len(names) < 2:
         return Estimate(None, reason="one song")
@@ -331,9 +331,9 @@ def _diversity(samples: list[Sample], yardstick: Yardstick, space: str, seed: in
     return Estimate(value(np.ones(len(names))), np.resize(draws, DRAWS), len(samples))
 
 
-def _multimodality(samples: list[Sample], yardstick: Yardstick, space: str, seed: int) -> Estimate:
+def _multimodality(samples: list[Sample], reference: ReferenceSet, space: str, seed: int) -> Estimate:
     """Mean distance between the mean feature vectors of dances to one song."""
-    apart, songs = _pairwise_distances(samples, yardstick, space)
+    apart, songs = _pairwise_distances(samples, reference, space)
     by_song: dict[str, list[int]] = {}
     for number, song in enumerate(songs):
         by_song.setdefault(song, []).append(number)
@@ -341,7 +341,7 @@ def _multimodality(samples: list[Sample], yardstick: Yardstick, space: str, seed
     return replace(mean_over_songs(pairs, "one dance a song", seed), n=len(samples) if pairs else 0)
 
 
-def _pairwise_distances(samples: list[Sample], yardstick: Yardstick, space: str) -> tuple[np.ndarray, list[str]]:
+def _pairwise_distances(samples: list[Sample], reference: ReferenceSet, space: str) -> tuple[np.ndarray, list[str]]:
     """Distances (n, n) between the mean feature vectors of dances, and the song of each."""
-    means = np.stack([standardised(sample, space, yardstick.scale).mean(axis=0) for sample in samples])
+    means = np.stack([standardised(sample, space, reference.scale).mean(axis=0) for sample in samples])
     return distances.pairwise(means), [sample.song for sample in samples]

@@ -1,12 +1,12 @@
-"""A clip: one dance and its song, on one clock. Every reader makes clips and everything else takes them.
+"""Clips, dances, and the files of dances.
 
-A dance to a song: what `generate` makes and what `render`, `export` and `metrics` take.
+A `Clip` is a recorded dance with its song: readers of data give clips. A `Dance` is poses with a song's beats:
+`generate` gives dances; `render`, `metrics` and the writers here take them.
 
-Dances as files for other programs: npz for numbers, JSON for everything else, BVH for animation.
-
-npz and JSON hold `poses` (T, 14, D) in metres, y up, at `fps`; `beats_s`, the song's beats, and `units_s`, when each
-movement begins, in seconds from pose 0; `style`, `seed`; and `start_s`, where in the song pose 0 stands. BVH holds a
-dance in 3D as a skeleton whose joints turn (see `inverse_kinematics`). Video is in `render`.
+Files are npz for numbers, JSON for other programs and BVH for animation (video is in `render`). npz and JSON hold
+`poses` (T, 14, D) in metres, y up, at `fps`; `beats_s`, the song's beats, and `units_s`, the times at which movements
+begin, in seconds from pose 0; `style`, `seed`; and `start_s`, the time of pose 0 in the song. BVH holds a 3D dance as
+the rotations of a skeleton (see `skeleton`).
 """
 
 import json
@@ -28,26 +28,27 @@ class Clip:
 
     name: str  # unique in a corpus; letters, digits, "_", "-", "."
     style: str  # "ballet", "cha-cha", ...
-    song: Path  # the audio file
-    poses: np.ndarray  # (T, 14, D) float32 at clock.FPS, on the one body and floor (retarget.fit_body)
-    start_s: float = 0.0  # where in the song pose 0 stands
-    group: str = ""  # clips of one group never fall on both sides of a split; "" = those to one song, or copies of it
-    split: str = ""  # "train", "validation" or "test" where the source fixes it; "" = the corpus decides by group
+    song: Path  # the sound file
+    poses: np.ndarray  # (T, 14, D) float32 at clock.FPS, with d2m's body and floor (retarget.fit_body)
+    start_s: float = 0.0  # the time of pose 0 in the song
+    group: str = ""  # clips of one group are on one side of a split; "": the clips to the same song are a group
+    split: str = ""  # "train", "validation" or "test" where the source fixes it; "": the corpus splits by group
     beats_s: np.ndarray = field(default_factory=lambda: np.empty(0))  # known kinematic beats, from pose 0; else empty
 
 
 @dataclass(frozen=True)
 class Dance:
-    """Poses on a song's clock. Times are seconds from pose 0."""
+    """Poses and the beats of the song that is danced to. Times are seconds from pose 0."""
 
     poses: np.ndarray  # (T, 14, D) float32, metres, see `pose`
     beats_s: np.ndarray  # (m,) the song's beats
-    units_s: np.ndarray  # (u,) when each movement begins; of a real dance, where one of ours would
+    units_s: np.ndarray  # (u,) when each movement begins; for a real dance, when a generated one's would
     style: str
     seed: int
-    song: Path | None  # the audio file; None: no sound
-    start_s: float = 0.0  # where in the song pose 0 stands
+    song: Path | None  # the sound file; None: no sound
+    start_s: float = 0.0  # the time of pose 0 in the song
     fps: float = FPS
+    name: str = ""  # of the clip or song that is danced to; metrics take dances of one name as dances to one song
 
     @property
     def duration_s(self) -> float:
@@ -56,23 +57,24 @@ class Dance:
 
 
 FORMAT = "d2m dance 1"
-LONGEST_STEM = 240  # bytes: file systems take 255, and an ending follows
-LARGEST_BVH_ERROR_M = 0.01  # of a joint: rotations move no limb that is longer or shorter than its own
+LONGEST_STEM = 240  # bytes: file systems allow 255, including the suffix
+LARGEST_BVH_ERROR_M = 0.01  # of a joint: rotations cannot fit bones of other lengths
 
 
-def file_stem(song: Path | str, style: str, seed: int, asked: str = "") -> str:
-    """The name of a dance's files without their ending: the song's folder and stem, what else was asked for, the style,
-    the seed.
+def file_stem(song: Path | str, style: str, seed: int, request: str = "") -> str:
+    """The file name of a dance without its suffix: the song's folder and stem, the `request`, the style, the seed.
 
-    Characters that a file system or a shell could stumble over become "_".
+    Characters that are unsafe in file systems or shells become "_".
     """
-    song, ending = Path(song).absolute(), ("_" + _clean(asked) if asked else "") + stem_ending(style, seed)
+    song, ending = Path(song).absolute(), stem_ending(style, seed)
+    if request:
+        ending = f"_{_clean(request)}{ending}"
     name = _clean(f"{song.parent.name}_{song.stem}").encode()[: LONGEST_STEM - len(ending.encode())]
     return f"{name.decode(errors='ignore')}{ending}"
 
 
 def stem_ending(style: str, seed: int) -> str:
-    """The part of `file_stem` that tells the dances to one song, on the same beats, apart."""
+    """The part of `file_stem` that differs between dances to one song and its beats."""
     return "_" + _clean(f"{style}_{seed}".lstrip("_"))
 
 
@@ -82,7 +84,7 @@ def _clean(text: str) -> str:
 
 def write_npz(dance: Dance, path: Path) -> Path:
     """Write a dance as npz and return the path. Raises `OutputError`."""
-    with replacing(path) as temporary, temporary.open("wb") as file:  # by a name, NumPy would append .npz to it
+    with replacing(path) as temporary, temporary.open("wb") as file:  # given a path, NumPy would append .npz
         np.savez_compressed(
             file, poses=dance.poses.astype(np.float32), fps=dance.fps, beats_s=dance.beats_s,
             units_s=dance.units_s, style=dance.style, seed=dance.seed, start_s=dance.start_s,
@@ -91,44 +93,49 @@ def write_npz(dance: Dance, path: Path) -> Path:
 
 
 def read_npz(path: Path) -> Dance:
-    """The dance in an npz of this form, checked. Raises `PoseError` that names the file and the rule it breaks."""
+    """The dance in an npz file, checked; its name is the file's without style and seed.
+
+    Raises `PoseError` that names the file and the rule that it breaks.
+    """
     path, names = Path(path), ("poses", "fps", "beats_s", "units_s", "style", "seed", "start_s")
     expected = f"a dance: an npz with {', '.join(names)}"
-    held = read_arrays(path, names, PoseError, expected)
+    arrays = read_arrays(path, names, PoseError, expected)
     try:
-        if any(map(np.iscomplexobj, held.values())):  # NumPy would drop the half of them with no more than a warning
+        if any(map(np.iscomplexobj, arrays.values())):  # NumPy would drop the imaginary parts with a mere warning
             raise TypeError("it holds complex numbers")
-        fps, start_s, seed, style = float(held["fps"]), float(held["start_s"]), int(held["seed"]), str(held["style"])
-        if seed != held["seed"]:
-            raise ValueError(f"the seed {held['seed']} is no whole number")
-        times = [np.asarray(held[name], dtype=np.float64) for name in ("beats_s", "units_s")]
+        fps, start_s = float(arrays["fps"]), float(arrays["start_s"])
+        seed, style = int(arrays["seed"]), str(arrays["style"])
+        if seed != arrays["seed"]:
+            raise ValueError(f"the seed {arrays['seed']} is no whole number")
+        times = [np.asarray(arrays[name], dtype=np.float64) for name in ("beats_s", "units_s")]
     except (ValueError, TypeError, OverflowError) as error:
         raise PoseError(f"{path} is no dance ({error})", expected) from error
-    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused
-        poses = pose.validate(held["poses"], str(path)).astype(np.float32)
+    with np.errstate(over="ignore"):  # numbers too large for float32 become infinite, and are refused
+        poses = pose.validate(arrays["poses"], str(path)).astype(np.float32)
     pose.validate(poses, str(path))
     if not 1 <= fps <= 1000 or not np.isfinite(start_s):
         raise PoseError(f"{path} has fps {fps} and start_s {start_s}", "1 to 1000 frames a second, a finite start")
     if not all(map(are_times, times)):
         raise PoseError(f"{path} has beats_s or units_s that do not increase", "lists of seconds in order")
-    return Dance(poses, *times, style=style, seed=seed, song=None, start_s=start_s, fps=fps)
+    name = path.stem.removesuffix(stem_ending(style, seed))
+    return Dance(poses, *times, style=style, seed=seed, song=None, start_s=start_s, fps=fps, name=name)
 
 
 def write_json(dance: Dance, path: Path) -> Path:
-    """Write a dance as a JSON object and return the path. Its members, T frames of D = 2 or 3 dimensions:
+    """Write a dance as a JSON object and return the path. Its members, for T frames of D = 2 or 3 dimensions:
 
-    format    "d2m dance 1"; a change that a reader would stumble over counts it up
+    format    "d2m dance 1"; incompatible changes get a new number
     joints    the 14 names of the joints, in the order of the poses: "nose", "neck", "right shoulder", ...
-    limbs     14 pairs [i, j] of joints that a line joins in a picture
-    fps       poses a second: pose k stands k / fps seconds after pose 0
-    style     the style that is danced, "zumba"; seed, the whole number that it was drawn by
+    limbs     14 pairs [i, j] of joints, the lines of a stick figure
+    fps       poses a second: pose k is k / fps seconds after pose 0
+    style     the style of the dance, "zumba"; seed, the whole number of its random draw
     start_s   seconds from the beginning of the song to pose 0
-    beats_s   the song's beats, seconds from pose 0, in order, to 0.1 ms
+    beats_s   the song's beats, increasing seconds from pose 0, to 0.1 ms
     units_s   when each movement but the first begins, likewise
     poses     T lists of 14 lists of D numbers, metres to 0.1 mm: x to the left of a body that faces along +z, y up from
               the floor, z; in 2D x to the right of the picture, y up
 
-    The song itself is not in it, nor its name: the file's name has that. Raises `OutputError`.
+    Neither the song nor its name is in it, but the file's name has the latter. Raises `OutputError`.
     """
     content = {
         "format": FORMAT,
@@ -150,21 +157,22 @@ def write_json(dance: Dance, path: Path) -> Path:
 def write_bvh(dance: Dance, path: Path) -> Path:
     """Write a 3D dance as BVH and return the path: metres, y up, facing +z at rest, frames at the dance's rate.
 
-    The skeleton is `inverse_kinematics.SKELETON`, named as Mixamo names its own; joints turn about z, x, y. What is
-    written is checked by forward kinematics. Raises `OutputError`; `PoseError` for a 2D dance, and for a body whose
-    bones are not as long as d2m's, so that a joint would stand more than 1 cm off.
+    The skeleton is `skeleton.SKELETON` with Mixamo's names; rotations are about z, x, y, and checked by forward
+    kinematics. Raises `OutputError`; `PoseError` for a 2D dance, and for bones of other lengths than d2m's, with which
+    a joint would be more than 1 cm off.
     """
     poses = pose.validate(dance.poses, "the poses of the dance")
     if poses.shape[2] != 3:
         raise PoseError("a dance in 2D has no joint rotations", "a dance in 3D", "write it as npz or JSON")
-    place, angles = skeleton.to_angles(poses)
-    off = np.linalg.norm(skeleton.from_angles(place, angles) - poses, axis=-1)
-    if off.max() > LARGEST_BVH_ERROR_M:
+    root, angles = skeleton.to_angles(poses)
+    errors = np.linalg.norm(skeleton.from_angles(root, angles) - poses, axis=-1)  # (T, 14)
+    if errors.max() > LARGEST_BVH_ERROR_M:
+        joint = pose.JOINTS[int(errors.max(axis=0).argmax())]
         raise PoseError(
-            f"the {pose.JOINTS[int(off.max(axis=0).argmax())]} of this dance would be {off.max():.2f} m off in BVH",
+            f"the {joint} of this dance would be {errors.max():.2f} m off in BVH",
             "a body with d2m's bones", "bring the poses to it with d2m.data.retarget.fit_body",
         )  # fmt: skip
-    values = np.concatenate([place, angles.reshape(len(poses), -1)], axis=1)
+    values = np.concatenate([root, angles.reshape(len(poses), -1)], axis=1)
     with replacing(path) as temporary:
         temporary.write_text(bvh.as_text(skeleton.SKELETON, values, dance.fps))
     return path

@@ -40,16 +40,16 @@ def beat_distances(samples: list[Sample]) -> np.ndarray:
 def nearest_movements(measured: Measured, name: str) -> np.ndarray:
     """Distances in cm of all movements of a set ("ours" or a control) to the nearest one that was trained on."""
     samples = measured.ours if name == "ours" else measured.others[name]
-    return 100 * np.concatenate([measured.yardstick.memory.distances(sample.poses) for sample in samples])
+    return 100 * np.concatenate([measured.reference.memory.distances(sample.poses) for sample in samples])
 
 
 def feature_points(measured: Measured, space: str = "motion") -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Feature vectors of the training dances, the unseen real ones and ours, and the number of the style of each."""
-    styles = sorted({sample.style for sample in measured.yardstick.samples})
-    sets = {"training": measured.yardstick.samples, "unseen real": measured.others["real"], "ours": measured.ours}
+    styles = sorted({sample.style for sample in measured.reference.samples})
+    sets = {"training": measured.reference.samples, "unseen real": measured.others["real"], "ours": measured.ours}
     points, labels = {}, {}
     for name, samples in sets.items():
-        points[name] = np.concatenate([standardised(sample, space, measured.yardstick.scale) for sample in samples])
+        points[name] = np.concatenate([standardised(sample, space, measured.reference.scale) for sample in samples])
         labels[name] = np.concatenate(
             [np.full(len(sample.features[space]), styles.index(sample.style)) for sample in samples]
         )

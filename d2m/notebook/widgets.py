@@ -151,7 +151,7 @@ def shown(dance: Dance) -> str:
         f"{html.escape(dance.style)}, seed {dance.seed}: {dance.duration_s:.0f} s{whole}; joints at "
         f"{panel.speed(dance):.2f} m/s; {panel.hit_rate(dance):.2f} of its beats within 70 ms of the song's"
     )
-    told = f"a stick figure dances {html.escape(dance.style)} to {html.escape(dance.song.stem)}"
+    told = f"a stick figure dances {html.escape(dance.style)} to {html.escape(dance.name)}"
     return (
         f'<video controls width="512" aria-label="{told}" src="data:video/mp4;base64,{video}"></video><p>{numbers}</p>'
         + picture(panel.strip(dance), f"{told}: seventeen poses of eight beats")

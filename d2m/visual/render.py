@@ -160,7 +160,7 @@ class Scene:
         self.canvas = FigureCanvasAgg(figure)
         room = figure.add_axes((0, 0.09, 1, 0.91), xlim=(-1.5, 1.5), ylim=(-0.35, 2.38))
         ribbon = figure.add_axes((0, 0, 1, 0.09), xlim=(-PAST_S, RIBBON_S - PAST_S), ylim=(0, 1))
-        name = dance.song.stem if dance.song else "no song"
+        name = dance.name or "no song"
         room.text(-1.44, 2.25, f"{dance.style} · {name}", fontsize=9 * size / 512, color=TRUNK, va="center")
         ribbon.axvline(0, color=TRUNK, linewidth=1.5)
         for axes in (room, ribbon):

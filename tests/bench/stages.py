@@ -5,7 +5,6 @@ import subprocess
 import sys
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import naive
 import numpy as np
@@ -199,11 +198,11 @@ def render_gif(material: Material, repeats: int) -> Row:
 def evaluate(material: Material, repeats: int) -> Row:
     """All scores of dances and of their controls that need no model, in the motion space."""
     whole = material.dance
-    real = [replace(whole, song=Path(f"real {number}")) for number in range(12)]
+    real = [replace(whole, name=f"real {number}") for number in range(12)]
     begins_s = np.linspace(0, max(0.0, whole.duration_s - EVALUATED_S), material.evaluated)
     dances = [excerpt(whole, begin_s, begin_s + EVALUATED_S) for begin_s in begins_s]
-    dances = [replace(dance, song=Path(str(number // DANCES_A_SONG))) for number, dance in enumerate(dances)]
-    songs = {str(dance.song): dance.beats_s for dance in reversed(dances)}
+    dances = [replace(dance, name=str(number // DANCES_A_SONG)) for number, dance in enumerate(dances)]
+    songs = {dance.name: dance.beats_s for dance in reversed(dances)}
     work = partial(evaluation.evaluate, dances, songs, real)
     return timed(f"evaluate {len(dances)} dances", work, len(dances), "dances/s", repeats, "50 dances/s")
 

@@ -111,7 +111,9 @@ class Material:
         """The first clip as a dance, with seams as a generated one has them."""
         entry, beats_s = self.experiment(self.preset).corpus.entries[0], self.arrays["music_beats_s"]
         seams_s = unit_times(np.arange(len(beats_s)), beats_s)
-        return Dance(self.arrays["poses"], beats_s[beats_s >= 0], seams_s, entry.style, 0, Path(entry.song))
+        return Dance(
+            self.arrays["poses"], beats_s[beats_s >= 0], seams_s, entry.style, 0, Path(entry.song), name=entry.name
+        )
 
     def song(self, duration_s: float) -> Path:
         """A song of so many seconds; a long one repeats its first minutes."""

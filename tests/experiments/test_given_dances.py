@@ -19,11 +19,12 @@ def test_dances_in_a_folder_are_read_with_their_songs_names(tiny_run, tmp_path):
     assert read_dances(tiny_run, "") is None
     written = dances.generated_dances(tiny_run, tiny_run.dancer, 2)
     for dance in written:
-        stem = dance_files.file_stem(Path("/m") / dance.song, dance.style, dance.seed)
+        stem = dance_files.file_stem(Path("/m") / dance.name, dance.style, dance.seed)
         dance_files.write_npz(dance, tmp_path / f"{stem}.npz")
     read = read_dances(tiny_run, str(tmp_path))
     for dance, original in zip(read, written, strict=True):
-        assert (str(dance.song), dance.style, dance.seed) == (f"given/m_{original.song}", original.style, original.seed)
+        assert (dance.name, dance.song) == (f"given/m_{original.name}", None)
+        assert (dance.style, dance.seed) == (original.style, original.seed)
         np.testing.assert_array_equal(dance.poses, original.poses)
         np.testing.assert_array_equal(dance.beats_s, original.beats_s)
 
@@ -31,11 +32,11 @@ def test_dances_in_a_folder_are_read_with_their_songs_names(tiny_run, tmp_path):
 def test_a_given_dance_keeps_its_own_beats_beside_a_song_of_the_corpus_of_the_same_name(tiny_run, tmp_path):
     dance = dances.generated_dances(tiny_run, tiny_run.dancer, 1)[0]
     early = replace(dance, beats_s=dance.beats_s[1:] - 0.2)
-    dance_files.write_npz(early, tmp_path / f"{dance.song}{dance_files.stem_ending(dance.style, dance.seed)}.npz")
+    dance_files.write_npz(early, tmp_path / f"{dance.name}{dance_files.stem_ending(dance.style, dance.seed)}.npz")
     (sample,) = run_evaluation.compare(tiny_run, dances=read_dances(tiny_run, str(tmp_path))).ours
     np.testing.assert_array_equal(sample.music_beats_s, early.beats_s[early.beats_s >= 0])
     dance_files.write_npz(
-        replace(dance, seed=1), tmp_path / f"{dance.song}{dance_files.stem_ending(dance.style, 1)}.npz"
+        replace(dance, seed=1), tmp_path / f"{dance.name}{dance_files.stem_ending(dance.style, 1)}.npz"
     )
     with pytest.raises(PoseError, match="has other beats than another dance to its song; expected another name"):
         read_dances(tiny_run, str(tmp_path))

@@ -194,9 +194,9 @@ def test_what_a_row_dances_is_what_was_scored(studied):
 def test_all_seeds_are_scored_over_the_same_draws_of_songs(studied, monkeypatch):
     # Else averaging over seeds would average the choice of songs away, and the interval were too narrow.
     whole, asked = studied[0], []
-    measured = SimpleNamespace(ours=[], yardstick=None)
+    measured = SimpleNamespace(ours=[], reference=None)
     monkeypatch.setattr(run_evaluation, "compare", lambda *given: measured)
-    monkeypatch.setattr(study, "score", lambda samples, yardstick, seed: asked.append(seed) or {})
+    monkeypatch.setattr(study, "score", lambda samples, reference, seed: asked.append(seed) or {})
     for seed in (1, 2):
         study.scores_of(report.experiment_of(whole, HEADLINE, None, seed), whole, HEADLINE)
     assert asked == [0, 0]
@@ -278,7 +278,7 @@ def test_a_2d_study_has_d2m_in_3d_beside_it_and_no_row_that_is_d2m_itself(whole,
     in_2d = SimpleNamespace(entries=whole.corpus.entries, load=lambda entry: {"poses": np.zeros((30, 14, 2))})
     assert not ROWS["in_3d"].belongs(SimpleNamespace(preset=flat.preset, corpus=in_2d))
     for dance, made in zip(seen, report.composed(deep), strict=True):
-        assert dance.poses.shape[2] == 2 and dance.song == made.song
+        assert dance.poses.shape[2] == 2 and dance.name == made.name
         np.testing.assert_array_equal(dance.poses, pose.front_view(made.poses).astype(np.float32))
 
 
@@ -345,7 +345,7 @@ def test_the_nearest_music_of_a_song_that_was_trained_on_is_itself(tiny_run):
     found = dance_sets.nearest_music(known)
     for entry, dance in zip(again, found, strict=True):
         np.testing.assert_array_equal(dance.poses, tiny_run.corpus.load(entry)["poses"])
-        assert dance.style == entry.style and str(dance.song) == entry.name
+        assert dance.style == entry.style and dance.name == entry.name
 
 
 def test_the_dance_to_the_nearest_music_is_a_real_one_and_a_random_dance_is_of_the_style(tiny_run):
@@ -354,7 +354,7 @@ def test_the_dance_to_the_nearest_music_is_a_real_one_and_a_random_dance_is_of_t
     for baseline in (dance_sets.nearest_music, dance_sets.random_dance):
         for dance, test in zip(baseline(tiny_run), tests, strict=True):
             (source,) = [candidate for candidate in trained if np.array_equal(candidate.poses, dance.poses)]
-            assert dance.style == test.style and dance.song == test.song and np.array_equal(dance.beats_s, test.beats_s)
+            assert dance.style == test.style and dance.name == test.name and np.array_equal(dance.beats_s, test.beats_s)
             assert baseline is dance_sets.nearest_music or source.style == test.style
 
 
@@ -435,7 +435,7 @@ def test_what_the_study_left_dances_to_each_test_song(studied, tmp_path):
     tests = [(entry.name, entry.style) for entry in whole.corpus.split("test")]
     assert list(left) == ["no_gan", "no_recon_m"]
     for dances in left.values():
-        assert [(str(dance.song), dance.style) for dance in dances] == tests
+        assert [(dance.name, dance.style) for dance in dances] == tests
     assert not np.array_equal(left["no_gan"][0].poses, left["no_recon_m"][0].poses)
     own = report.composed(report.experiment_of(whole, "no_gan", None, 0))[0]
     # One dance at a time and three at once are not equal to the last bit of float32.

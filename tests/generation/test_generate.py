@@ -1,6 +1,7 @@
 """From a song to a dance: as long as the song, in its style, the same from the same seed; wrong input is refused."""
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -38,7 +39,7 @@ def test_a_dance_lasts_as_long_as_its_song(dancer, write_sound, tmp_path, own_ca
     song = write_sound(tmp_path / "song.wav", songs.drum_track(tempo, duration_s).samples, 22050)
     (dance,) = generate.dance(dancer, song)
     assert_lasts(dance, duration_s)
-    assert dance.song == song
+    assert (dance.song, dance.name) == (song, "song")
     # Each of the song's own beats is marked: the drums' first beat stands a little after the beginning.
     np.testing.assert_allclose(np.median(np.diff(dance.beats_s)), 60 / tempo, rtol=0.02)
 
@@ -71,9 +72,10 @@ def test_a_performed_dance_has_the_style_seed_and_song_that_it_is_called_with(da
     monkeypatch.setattr(beat_warp, "plant", lambda rows, times_s: rows)  # keeps the positions
     plan = BeatPlan(music_of(np.arange(0.0, 8.0, 0.5), 8.0), 3)
     rows = generate.chain(dancer.mmgan.vae, dancer.mmgan.leads[:2], torch.zeros(6, 2, 8))
-    dances = beat_warp.perform(rows, plan, "a.mp3", "zumba", 7, "cubic")
+    song = Path("a.mp3")
+    dances = beat_warp.perform(rows, plan, song, "zumba", 7, "cubic")
     for number, dance in enumerate(dances):
-        assert (dance.style, dance.seed, str(dance.song)) == ("zumba", 7 + number, "a.mp3")
+        assert (dance.style, dance.seed, dance.song, dance.name) == ("zumba", 7 + number, song, "a")
         assert_lasts(dance, 8.0)
         # 0.5 s are 7.5 frames: every 15th frame is on a beat.
         np.testing.assert_allclose(dance.poses[::15], rows[number, 5::16][:8], atol=2e-5)

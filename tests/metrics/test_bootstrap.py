@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from d2m.metrics import bootstrap
-from d2m.metrics.bootstrap import DRAWS, Estimate, about, difference, over_groups
+from d2m.metrics.bootstrap import DRAWS, Estimate, difference, over_groups, recentred
 
 OF_SPREAD = np.linspace(-1, 1, DRAWS)
 NONE = Estimate(None, reason="none here")
@@ -17,13 +17,13 @@ def estimate(value: float, spread: float = 0.0, n: int = 2) -> Estimate:
 
 def test_draws_are_moved_to_lie_about_the_value_and_keep_their_spread():
     drawn = np.random.default_rng(0).gamma(2.0, size=DRAWS)
-    found = about(0.5, drawn, 7)
+    found = recentred(0.5, drawn, 7)
     assert (found.value, found.n) == (0.5, 7) and found.draws.mean() == pytest.approx(0.5)
     np.testing.assert_allclose(found.draws - found.draws[0], drawn - drawn[0], atol=1e-12)
 
 
 def test_no_draw_is_less_than_can_be():
-    found = about(0.25, 5 + OF_SPREAD, 1, least=0.0)
+    found = recentred(0.25, 5 + OF_SPREAD, 1, least=0.0)
     np.testing.assert_allclose(found.draws, np.maximum(0.25 + OF_SPREAD, 0), atol=1e-12)
     assert found.value == 0.25 and found.draws.min() == 0
 

@@ -24,11 +24,11 @@ BEATS = np.array([1.0, 2.0, 3.5])
     ],
 )
 def test_beats_last_as_long_as_the_dance_cut_or_continued_in_their_tempo(given, duration_s, expected):
-    np.testing.assert_allclose(controls.lasting(given, duration_s), expected, atol=1e-9)
+    np.testing.assert_allclose(controls.cut_or_extend(given, duration_s), expected, atol=1e-9)
 
 
 def test_songs_are_counted_once_however_many_dance_to_them():
-    assert controls.songs_of(dances("abab")) == 2 and controls.songs_of([]) == 0
+    assert controls.song_count(dances("abab")) == 2 and controls.song_count([]) == 0
 
 
 def test_shuffled_every_song_has_the_beats_of_the_next_as_long_as_its_longest_dance_lasts():
@@ -54,9 +54,9 @@ def test_one_song_cannot_be_shuffled():
 def test_the_mean_pose_is_held_once_for_each_song_as_long_as_its_first_dance():
     ours = [dance("b"), dance("a", seconds=4.0), dance("b", seed=1, seconds=8.0)]
     found = controls.mean_pose(ours, dances("xy", seed=5))
-    assert {str(held.song): len(held.poses) for held in found} == {"b": 300, "a": 60} and len(found) == 2
+    assert {held.name: len(held.poses) for held in found} == {"b": 300, "a": 60} and len(found) == 2
     for held in found:
-        of = ours[["b", "a"].index(str(held.song))]
+        of = ours[["b", "a"].index(held.name)]
         assert np.ptp(held.poses, axis=0).max() == 0
         assert held.beats_s is of.beats_s and held.units_s is of.units_s and held.style == of.style
 
@@ -88,7 +88,7 @@ def test_the_mean_body_in_2d_is_the_mean_wherever_the_hips_stand():
 def test_a_copy_is_a_dance_of_the_reference_of_the_style_for_each_song_as_it_is():
     ours, reference = dances("abab"), dances("uvwxyz", seed=1)
     found = controls.copies(ours, reference, seed=0)
-    assert sorted((str(copy.song), copy.style) for copy in found) == [("a", "ballet"), ("b", "zumba")]
+    assert sorted((copy.name, copy.style) for copy in found) == [("a", "ballet"), ("b", "zumba")]
     for copy in found:
         assert any(np.array_equal(copy.poses, real.poses) for real in reference if real.style == copy.style)
         assert not any(np.array_equal(copy.poses, real.poses) for real in reference if real.style != copy.style)
@@ -113,7 +113,7 @@ def test_a_motion_put_in_place_of_another_lasts_as_long_as_both(theirs_s, ours_s
     found = controls.danced_to(source, ours)
     np.testing.assert_array_equal(found.poses, source.poses[:frames])
     assert found.units_s.tolist() == ([0.5, 3.99] if frames == 60 else list(seams_s))
-    assert (found.song, found.style, found.start_s, found.seed) == (ours.song, "zumba", 2.0, ours.seed)
+    assert (found.name, found.style, found.start_s, found.seed) == (ours.name, "zumba", 2.0, ours.seed)
     assert found.beats_s is ours.beats_s
 
 

@@ -160,15 +160,15 @@ def test_a_kernel_matrix_taken_some_rows_at_a_time_is_the_whole_one(monkeypatch,
 @pytest.mark.parametrize("copies", [1, 3])
 def test_a_draw_of_one_vector_and_its_copies_has_no_kernel(copies):
     songs = Songs.of(SONGS, REAL)
-    rule = rf"^{copies} feature vectors are given; expected 2 at least; give more dances\.$"
+    rule = rf"^there are {copies} feature vectors; expected 2 at least; give more dances\.$"
     with pytest.raises(D2MError, match=rule):
         songs.kernel_within(np.array([0, copies, 0, 0]))
 
 
 def test_a_draw_or_a_reference_of_one_vector_has_no_gaussian():
-    with pytest.raises(D2MError, match="1 feature vectors are given; expected 2 at least; give longer or more dances"):
+    with pytest.raises(D2MError, match="there are 1 feature vectors; expected 2 at least; give longer or more dances"):
         Songs.of(SONGS, REAL).gaussian(np.array([0, 1, 0, 0]))
-    with pytest.raises(D2MError, match="1 feature vectors are given"):
+    with pytest.raises(D2MError, match="there are 1 feature vectors"):
         Reference.of([SONGS[1]])
 
 
@@ -206,7 +206,7 @@ def test_too_few_vectors_are_refused_with_the_number(count):
         lambda x: distances.kernel_distance(x, enough),
         lambda x: distances.kernel_distance(enough, x),
     ):
-        with pytest.raises(D2MError, match=f"{count} rows are given; expected 2 at least"):
+        with pytest.raises(D2MError, match=f"there are {count} rows; expected 2 at least"):
             measure(few)
 
 
@@ -217,12 +217,12 @@ def test_no_vectors_are_refused_where_one_is_enough():
         lambda: Songs.of([one, none], [one]),
         lambda: Songs.of([one], [none]),
     ):
-        with pytest.raises(D2MError, match="0 rows are given; expected 1 at least"):
+        with pytest.raises(D2MError, match="there are 0 rows; expected 1 at least"):
             measure()
 
 
 def test_finite_gives_numbers_as_float64_and_names_what_is_missing():
     found = distances.finite([[1, 2]], 1)
     assert found.dtype == np.float64 and found.tolist() == [[1, 2]]
-    with pytest.raises(D2MError, match="1 songs are given; expected 3 at least"):
+    with pytest.raises(D2MError, match="there are 1 songs; expected 3 at least"):
         distances.finite([1.0], 3, "songs")

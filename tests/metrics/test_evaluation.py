@@ -11,7 +11,7 @@ from dolls import beats, beats_of, dance, dances, walk
 from d2m.errors import D2MError
 from d2m.metrics import bootstrap, controls, evaluation, scores
 from d2m.metrics.bootstrap import Estimate
-from d2m.metrics.samples import at_random, measure
+from d2m.metrics.samples import measure, with_random_beats
 from d2m.metrics.scores import DANCE_SCORES
 from d2m.motion import pose
 
@@ -84,8 +84,8 @@ def test_a_cell_is_a_number_in_its_interval_or_says_why_it_is_none(table):
 
 
 def test_random_is_ours_with_random_kinematic_beats_by_the_seed(measured):
-    assert same_samples(measured.others["random"], at_random(measured.ours, 5))
-    assert same_samples(measured.others["real_random"], at_random(measured.others["real"], 5))
+    assert same_samples(measured.others["random"], with_random_beats(measured.ours, 5))
+    assert same_samples(measured.others["real_random"], with_random_beats(measured.others["real"], 5))
 
 
 @pytest.mark.parametrize(("control", "of"), [("shuffled", "ours"), ("real_shuffled", "real")])
@@ -125,13 +125,13 @@ def test_what_was_measured_stays_as_it_is(measured):
         measured.ours = []
 
 
-def test_the_yardstick_is_made_of_the_reference_beside_its_own_beats(measured):
-    assert same_samples(measured.yardstick.samples, measure(REFERENCE, SONGS))
+def test_the_reference_is_made_of_the_reference_beside_its_own_beats(measured):
+    assert same_samples(measured.reference.samples, measure(REFERENCE, SONGS))
 
 
 def test_real_dances_to_two_parts_of_one_song_are_measured_beside_the_beats_of_their_own_part():
     first, second = dance("v", beats_s=beats("a")), dance("v", "ballet", beats_s=beats("b"))
-    found = evaluation.compare(OURS, SONGS, [first, second]).yardstick.samples
+    found = evaluation.compare(OURS, SONGS, [first, second]).reference.samples
     np.testing.assert_array_equal(found[0].music_beats_s, beats("a"))
     np.testing.assert_array_equal(found[1].music_beats_s, beats("b"))
 
@@ -240,7 +240,7 @@ def test_a_predict_style_sees_the_dances_that_are_scored_and_none_that_they_are_
 
 def test_the_seed_is_0_where_none_is_given():
     found = evaluation.compare(OURS, SONGS, REFERENCE)
-    assert same_samples(found.others["random"], at_random(found.ours, 0))
+    assert same_samples(found.others["random"], with_random_beats(found.ours, 0))
     assert evaluation.evaluate(OURS, SONGS, REFERENCE) == found.table() == found.table(0) != found.table(1)
     assert evaluation.table(found.scores(), KINDS) == found.table(0)
 
@@ -362,7 +362,7 @@ def test_a_dance_that_has_nothing_to_be_compared_with_is_refused(changed, rule):
         ((OURS, SONGS, REFERENCE, {}, {}, None, -1), "seed is -1; expected a whole number from 0"),
         ((OURS, SONGS, REFERENCE, {}, {}, None, 0.5), "seed is 0.5"),
         ((OURS, SONGS, REFERENCE, {}, {}, None, True), "seed is True"),
-        ((OURS, SONGS, REFERENCE, {"dances": [1]}), "a set of others is named 'dances'; expected other names"),
+        ((OURS, SONGS, REFERENCE, {"dances": [1]}), "a set of others has the name 'dances'; expected none of"),
         (
             (OURS, SONGS, [replace(REFERENCE[0], style=None)]),
             "the real dance to u has the style None; expected the name of a style",
@@ -379,11 +379,16 @@ def test_what_is_not_of_the_kind_that_is_taken_is_refused(given, rule):
     [
         ([], SONGS, REFERENCE, "0 dances and 6 real ones; expected one of each at least"),
         (OURS, SONGS, [], "4 dances and 0 real ones"),
-        (OURS, {"a": beats("a")}, REFERENCE, "the song b has no beats given"),
-        (OURS, SONGS | {"c": []}, REFERENCE, "the song c has 0 beats while it is danced to; expected two at least"),
+        (OURS, {"a": beats("a")}, REFERENCE, "the song b has no beats in songs"),
+        (OURS, SONGS | {"c": []}, REFERENCE, "the song c has 0 beats during its dance; expected two at least"),
         (OURS, SONGS | {"c": [1.0]}, REFERENCE, "the song c has 1 beats"),
-        (OURS, SONGS | {"c": [3.0, 2.0, 1.0]}, REFERENCE, "the beats of the song c are not numbers in order"),
-        (OURS, SONGS | {"c": [1.0, 2.0, np.nan]}, REFERENCE, "the beats of the song c are not numbers in order"),
+        (OURS, SONGS | {"c": [3.0, 2.0, 1.0]}, REFERENCE, "the beats of the song c do not increase, or are no numbers"),
+        (
+            OURS,
+            SONGS | {"c": [1.0, 2.0, np.nan]},
+            REFERENCE,
+            "the beats of the song c do not increase, or are no numbers",
+        ),
         (OURS, SONGS, [dance("z", beats_s=np.empty(0))], "the song z has 0 beats"),
         (
             OURS,
@@ -468,13 +473,13 @@ TAKEN = ["copy", "dances", "mean_pose", "ours", "random", "real_random", "real_s
 
 @pytest.mark.parametrize("name", TAKEN)
 def test_a_set_of_others_may_not_take_the_name_of_a_control(name):
-    rule = rf"^a set of others is named '{name}'; expected other names than {', '.join(TAKEN)}\.$"
+    rule = rf"^a set of others has the name '{name}'; expected none of {', '.join(TAKEN)}\.$"
     with pytest.raises(D2MError, match=rule):
         evaluation.compare(OURS, SONGS, REFERENCE, {name: REAL})
 
 
 def test_of_several_names_that_are_taken_the_first_of_the_alphabet_is_told():
-    with pytest.raises(D2MError, match="named 'copy'"):
+    with pytest.raises(D2MError, match="the name 'copy'"):
         evaluation.compare(OURS, SONGS, REFERENCE, dict.fromkeys(reversed(TAKEN), REAL))
 
 
@@ -504,7 +509,7 @@ def test_numbers_of_numpy_are_numbers():
     ("name", "of"), [("shuffled", "ours"), ("random", "ours"), ("real_shuffled", "real"), ("real_random", "real")]
 )
 def test_what_is_taken_over_from_the_same_dances_is_what_would_be_found(measured, name, of):
-    alone, found = scores.score(measured.others[name], measured.yardstick, 3), measured.scores(3)
+    alone, found = scores.score(measured.others[name], measured.reference, 3), measured.scores(3)
     assert list(found[name]) == list(alone)
     for score, estimate in alone.items():
         assert found[name][score].cell() == estimate.cell()

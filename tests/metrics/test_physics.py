@@ -276,5 +276,5 @@ def test_hips_that_speed_up_less_than_rounding_does_push_nobody():
 
 
 def test_two_poses_have_no_acceleration():
-    with pytest.raises(D2MError, match="2 poses are given; expected 3 at least"):
+    with pytest.raises(D2MError, match="there are 2 poses; expected 3 at least"):
         physics.foot_contact(walk(2))

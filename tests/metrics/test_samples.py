@@ -9,7 +9,7 @@ from dolls import beats, beats_of, dance, sample, samples
 
 from d2m.errors import D2MError
 from d2m.metrics import descriptors
-from d2m.metrics.samples import Sample, at_random, beside, measure
+from d2m.metrics.samples import Sample, measure, with_beats, with_random_beats
 from d2m.motion import pose
 from d2m.motion.kinematics import kinematic_beats
 
@@ -84,6 +84,7 @@ SONGS = {"a": beats("a"), "b": beats("b")}
 @pytest.mark.parametrize(
     ("dances", "songs", "rule"),
     [
+        (wrong(name=""), SONGS | {"": beats("a")}, "a dance has no name; expected the name of its song"),
         (wrong(poses=NAN), SONGS, "poses of a hold a value that is not finite in frame 7"),
         (wrong(poses=np.where(np.isnan(NAN), np.inf, NAN)), SONGS, "poses of a hold a value that is not finite"),
         (wrong(poses=NAN[:, :13]), SONGS, r"poses of a have shape \(300, 13, 3\)"),
@@ -93,19 +94,19 @@ SONGS = {"a": beats("a"), "b": beats("b")}
         (wrong(fps=np.nan), SONGS, "the dance to a has nan frames a second"),
         (wrong(fps="15"), SONGS, "the dance to a has '15' frames a second; expected 15, a number"),
         (wrong(fps=None), SONGS, "the dance to a has None frames a second"),
-        (wrong(poses=1000 * dance("a").poses), SONGS, r"body of the dance to a reaches over .* m; expected .* metres"),
-        (wrong(poses=dance("a").poses / 1000), SONGS, "body of the dance to a reaches over 0.00"),
+        (wrong(poses=1000 * dance("a").poses), SONGS, r"body of the dance to a measures .* m; expected .* metres"),
+        (wrong(poses=dance("a").poses / 1000), SONGS, "body of the dance to a measures 0.00"),
         *(
-            (wrong(units_s=units_s), SONGS, "units_s of the dance to a are not numbers in order")
+            (wrong(units_s=units_s), SONGS, "units_s of the dance to a do not increase, or are no numbers")
             for units_s in ([1.0, np.nan], [2.0, 1.0], "soon", np.ones((2, 2)))
         ),
-        (wrong(), SONGS | {"a": ["soon", "later"]}, "the beats of the song a are not numbers in order"),
-        (wrong(), {"b": beats("b")}, "the song a has no beats given"),
-        (wrong(), SONGS | {"a": []}, "the song a has 0 beats while it is danced to; expected two at least"),
+        (wrong(), SONGS | {"a": ["soon", "later"]}, "the beats of the song a do not increase, or are no numbers"),
+        (wrong(), {"b": beats("b")}, "the song a has no beats in songs"),
+        (wrong(), SONGS | {"a": []}, "the song a has 0 beats during its dance; expected two at least"),
         (wrong(), SONGS | {"a": [3.0]}, "the song a has 1 beats"),
         (wrong(), SONGS | {"a": [3.0, 21.0]}, "the song a has 1 beats"),
         *(
-            (wrong(), SONGS | {"a": beats_s}, "the beats of the song a are not numbers in order")
+            (wrong(), SONGS | {"a": beats_s}, "the beats of the song a do not increase, or are no numbers")
             for beats_s in ([3.0, 2.0, 4.0], [3.0, 3.0], [1, 2, np.nan, 4], [1, 2, np.inf], [-1, -2, 3, 4])
         ),
     ],
@@ -147,14 +148,14 @@ def test_features_are_kept_as_float64_whatever_a_space_gives():
 def test_beside_other_beats_nothing_but_the_beats_changes_and_they_end_with_the_dance():
     whole, brief = sample("a"), sample("b", poses=dolls.walk(60))
     songs = {"a": np.array([-1.0, 0.0, 3.0, 20.0]), "b": np.array([1.0, 3.9, 4.0])}
-    found = beside([whole, brief], songs)
+    found = with_beats([whole, brief], songs)
     assert [other.music_beats_s.tolist() for other in found] == [[0.0, 3.0], [1.0, 3.9]]
     assert same_but(whole, found[0], "music_beats_s") and same_but(brief, found[1], "music_beats_s")
 
 
 def test_at_random_as_many_kinematic_beats_lie_anywhere_in_the_dance():
     given = [sample("a", kinematic_beats_s=np.arange(4000) / 200), sample("b", kinematic_beats_s=np.empty(0))]
-    one, none = at_random(given, seed=3)
+    one, none = with_random_beats(given, seed=3)
     times = one.kinematic_beats_s
     assert len(times) == 4000 and len(none.kinematic_beats_s) == 0
     assert times.min() >= 0 and times.max() < 20 and (np.diff(times) >= 0).all()
@@ -164,6 +165,6 @@ def test_at_random_as_many_kinematic_beats_lie_anywhere_in_the_dance():
 
 
 def test_random_beats_are_those_of_the_seed_and_no_two_dances_have_the_same():
-    times = lambda seed: [some.kinematic_beats_s.tolist() for some in at_random(samples("ab"), seed)]  # noqa: E731
+    times = lambda seed: [some.kinematic_beats_s.tolist() for some in with_random_beats(samples("ab"), seed)]  # noqa: E731
     assert times(3) == times(3) != times(4)
     assert times(3)[0] != times(3)[1]

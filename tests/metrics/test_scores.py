@@ -11,7 +11,7 @@ from d2m.errors import D2MError
 from d2m.metrics import scores
 from d2m.metrics.bootstrap import DRAWS, Estimate, draws_of_songs
 from d2m.metrics.memory import SPAN
-from d2m.metrics.samples import Sample, Yardstick, at_random, measure
+from d2m.metrics.samples import ReferenceSet, Sample, measure, with_random_beats
 from d2m.metrics.scores import DANCE_SCORES, HIGHER, LIKE_REAL, LOWER, all_scores, score
 from d2m.motion import pose
 
@@ -27,7 +27,7 @@ STILL = np.repeat(walk(1), 300, axis=0)
 
 
 def scored(found: list[Sample], reference: list[Sample] | None = None, seed: int = 0) -> dict[str, Estimate]:
-    return score(found, Yardstick.of(reference or samples()), seed)
+    return score(found, ReferenceSet.of(reference or samples()), seed)
 
 
 def value(found: list[Sample], name: str, reference: list[Sample] | None = None) -> float | None:
@@ -192,7 +192,7 @@ def test_a_score_that_has_no_meaning_is_none_and_says_why(changed, name, reason)
 def test_memory_is_the_median_over_movements_in_cm():
     higher, reference, name = walk(), samples(poses=walk()), "nearest training movement, cm"
     higher[:200, :, 1] += 0.05  # two thirds of it 5 cm higher; heights are told from the floor, not from the hips
-    each = 100 * Yardstick.of(reference).memory.distances(higher)
+    each = 100 * ReferenceSet.of(reference).memory.distances(higher)
     assert each.min() < 1e-3 < each.mean() < 4.9
     assert value([sample("a", poses=higher)], name, reference) == pytest.approx(5, rel=1e-4)
 
@@ -237,7 +237,9 @@ def test_a_distance_is_the_mean_of_those_of_the_styles_and_its_draws_are_indepen
 
 
 def test_beats_of_real_dances_are_told_from_random_ones(danced):
-    real, chance = (scored(some, danced["reference"]) for some in (danced["good"], at_random(danced["good"], 0)))
+    real, chance = (
+        scored(some, danced["reference"]) for some in (danced["good"], with_random_beats(danced["good"], 0))
+    )
     for name in HIT - {"beat hit rate at seams"}:  # two seams a dance: a handful of beats
         assert real[name].value > 0.7 and chance[name].value < 0.45, name
     assert real["beat coverage"].value == chance["beat coverage"].value
@@ -254,12 +256,12 @@ def test_the_reference_has_its_own_features_mean_and_deviation_floor_and_slowest
     reference = [sample("a", poses=walk(metres_a_second=0.5)), sample("b", poses=walk(metres_a_second=2.0))]
     vectors = np.stack([np.full(40, 3.0), np.repeat([1.0, 5.0], 20)], axis=1)
     reference = [replace(some, features={"motion": vectors}) for some in reference]
-    found = Yardstick.of(reference)
+    found = ReferenceSet.of(reference)
     mean, deviation = found.scale["motion"]
     assert mean.tolist() == [3, 3] and deviation.tolist() == [0.05, 2]  # what never varies is told in 0.05
-    assert found.slow == pytest.approx(0.5)  # half of all frames
+    assert found.freeze_speed == pytest.approx(0.5)  # half of all frames
     assert len(found.memory.movements) == 2 * (300 - SPAN)  # from every frame of both
-    assert list(found.references) == [("motion", "zumba")]
+    assert list(found.of_style) == [("motion", "zumba")]
 
 
 def test_features_moved_by_half_a_deviation_have_the_frechet_distance_of_that():
@@ -519,14 +521,14 @@ def test_no_score_is_not_a_number_however_odd_the_dance(songs, changed):
 )
 def test_a_reference_of_one_window_of_a_style_is_refused_by_the_style_and_the_dance(reference, told):
     with pytest.raises(D2MError, match=f"{told}; expected two of every style at least; give longer or more dances"):
-        Yardstick.of(reference)
+        ReferenceSet.of(reference)
 
 
 def test_two_dances_of_one_window_each_are_enough_of_a_style():
-    found = Yardstick.of([with_features("a", [(0, 0)]), with_features("b", [(1, 2)])])
-    assert found.references["motion", "zumba"].count == 2
+    found = ReferenceSet.of([with_features("a", [(0, 0)]), with_features("b", [(1, 2)])])
+    assert found.of_style["motion", "zumba"].count == 2
 
 
 def test_a_reference_without_a_movement_is_refused():
     with pytest.raises(D2MError, match=f"no training dance has {SPAN + 1} poses"):
-        Yardstick.of(samples(poses=walk(SPAN)))
+        ReferenceSet.of(samples(poses=walk(SPAN)))

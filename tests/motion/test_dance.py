@@ -30,6 +30,7 @@ def test_npz_comes_back_bit_by_bit(tmp_path, dimensions):
     for name in ("poses", "beats_s", "units_s"):
         np.testing.assert_array_equal(getattr(read, name), getattr(written, name))
     assert (read.style, read.seed, read.start_s, read.fps) == ("hip-hop", 7, 1.25, 30.0)
+    assert (read.name, read.song) == ("a", None)  # the file's
     assert read.poses.dtype == np.float32 and read.duration_s == pytest.approx(20 / 30)
 
 
@@ -203,6 +204,13 @@ def test_a_file_with_a_damaged_byte_is_the_dance_or_refused(tmp_path, seed):
 )
 def test_file_stem_has_no_signs_that_stumble(song, stem):
     assert dance_files.file_stem(song, "hip-hop", 3) == stem
+
+
+def test_the_dances_to_one_song_share_the_name_of_its_files(tmp_path):
+    for style, seed in (("hip-hop", 7), ("", 12)):
+        written = replace(dance(), style=style, seed=seed)
+        stem = dance_files.file_stem("/m/a_song.mp3", style, seed)
+        assert dance_files.read_npz(dance_files.write_npz(written, tmp_path / f"{stem}.npz")).name == "m_a_song"
 
 
 def test_file_stem_of_a_relative_path_names_the_folder_one_stands_in(tmp_path, monkeypatch):

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 def danced(body_at, melody_song) -> Dance:
     """A dance of 12 s on the beats of a song at 100 BPM."""
     poses = body_at(np.arange(180) / 15).astype(np.float32)
-    return Dance(poses, np.arange(0.3, 12, 0.6), np.array([2.0]), "zumba", 9, melody_song)
+    return Dance(poses, np.arange(0.3, 12, 0.6), np.array([2.0]), "zumba", 9, melody_song, name=melody_song.stem)
 
 
 @pytest.fixture

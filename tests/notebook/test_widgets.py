@@ -40,7 +40,8 @@ def asked(monkeypatch, body_at) -> list[Request]:
         assert dancer == "the dancer"
         requests.append(request)
         seeds = range(request.seed, request.seed + request.count)
-        return [Dance(body_at(np.arange(9) / 15), np.empty(0), np.empty(0), "zumba", n, request.song) for n in seeds]
+        poses, none = body_at(np.arange(9) / 15), np.empty(0)
+        return [Dance(poses, none, none, "zumba", n, request.song, name="one") for n in seeds]
 
     monkeypatch.setattr(dance_panel, "dances", dances)
     monkeypatch.setattr(widgets, "shown", lambda dance: f"seed {dance.seed}")
@@ -198,7 +199,8 @@ def test_save_keeps_what_is_shown_in_the_formats_that_are_ticked(panel, asked, m
 
 def test_a_dance_is_shown_as_a_video_with_its_numbers_and_pictures_that_say_what_they_are(body_at, melody_song):
     poses = body_at(np.arange(30) / 15).astype(np.float32)
-    shown = widgets.shown(Dance(poses, np.array([0.5, 1.1]), np.array([1.0]), "<zumba>", 9, melody_song))
+    dance = Dance(poses, np.array([0.5, 1.1]), np.array([1.0]), "<zumba>", 9, melody_song, name=melody_song.stem)
+    shown = widgets.shown(dance)
     assert shown.count("data:video/mp4;base64,") == 1 and shown.count("data:image/webp;base64,") == 2
     assert shown.count(' alt="') == 2 and "seed 9: 2 s;" in shown and "<zumba>" not in shown
 

@@ -38,7 +38,7 @@ def clicks(tmp_path_factory, write_sound) -> Path:
 def dance(clicks, body_at) -> Dance:
     """Six seconds of a body that walks and turns, to the clicks."""
     poses = body_at(np.arange(90) / 15).astype(np.float32)
-    return Dance(poses, BEATS_S, np.array([0.3, 2.0]), "ballet", 0, clicks)
+    return Dance(poses, BEATS_S, np.array([0.3, 2.0]), "ballet", 0, clicks, name="clicks")
 
 
 def decoded(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
