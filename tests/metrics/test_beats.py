@@ -1,4 +1,4 @@
-"""alignment: perfect beats score 1, none 0, and every measure of beats is that of all pairs and of mir_eval."""
+"""beats: perfect beats score 1, none 0, and every measure of beats is that of all pairs and of mir_eval."""
 
 import mir_eval
 import numpy as np
@@ -26,7 +26,7 @@ def test_distances_to_nothing_are_infinite_and_of_nothing_none():
     assert beat_scores.distances([1.0, 3.0], [2.0]).tolist() == [1, 1]
 
 
-@pytest.mark.parametrize(("shift_s", "found"), [(0.0, 1.0), (0.069, 1.0), (-0.069, 1.0), (0.071, 0.0), (0.25, 0.0)])
+@pytest.mark.parametrize(("shift_s", "found"), [(0.0, 1.0), (0.0699, 1.0), (-0.0699, 1.0), (0.0701, 0.0), (0.25, 0.0)])
 def test_beats_hit_within_the_tolerance_of_70_ms_and_not_beyond(shift_s, found):
     assert beat_scores.hits(MUSIC, MUSIC + shift_s).tolist() == [bool(found)] * len(MUSIC)
     assert beat_scores.precision_recall(MUSIC, MUSIC + shift_s) == (found, found)
@@ -63,12 +63,6 @@ def test_random_beats_are_hits_as_often_at_seams_as_away_from_them(bpm):
     # Of 5,000 and 15,000 beats; four standard errors of the smaller share.
     assert hit[at].mean() == pytest.approx(hit[~at].mean(), abs=4 * 0.5 / np.sqrt(5000))
     assert at.mean() == pytest.approx(0.25, abs=0.02)
-
-
-def test_the_first_beat_of_a_movement_is_at_its_seam_and_the_others_are_not():
-    beats = MUSIC[4:12]
-    seams = beats[::4] - 3 / 8 * 0.5  # a unit begins 3/8 of a beat before its first beat
-    assert beat_scores.at_seams(seams, beats, MUSIC).tolist() == [True, False, False, False] * 2
 
 
 def test_beat_distances_are_in_beats_of_their_own_length_and_early_ones_negative():
@@ -135,28 +129,11 @@ def test_precision_recall_and_f1_are_those_of_the_best_pairing_and_of_mir_eval(m
     assert f1 == pytest.approx(by_mir_eval, rel=1e-12)
 
 
-def test_the_tolerance_is_70_ms_to_the_last_digit():
-    assert beat_scores.hits([1.0], [1.0699, 1.0701]).tolist() == [True, False]
-    assert beat_scores.precision_recall([1.0], [1.0699]) == (1, 1)
-    assert beat_scores.precision_recall([1.0], [1.0701]) == (0, 0)
-
-
-def test_the_tolerance_is_the_default_of_mir_eval():
-    rng = np.random.default_rng(0)
-    music, kinematic = np.sort(rng.uniform(0, 20, (2, 60)), axis=1)
-    assert beat_scores.beat_f1(music, kinematic) == pytest.approx(mir_eval.beat.f_measure(music, kinematic), rel=1e-12)
-
-
 def test_a_beat_is_in_one_pair_at_most():
     assert beat_scores.precision_recall([1.0, 2.0], [0.96, 1.0, 1.04]) == (1 / 3, 1 / 2)
     assert beat_scores.hits([1.0, 2.0], [0.96, 1.0, 1.04]).all()  # which the hit rate does not see
     # The nearest pair first (1.03 with 1.02) would leave both others alone.
     assert beat_scores.precision_recall([0.97, 1.03], [1.02, 1.09]) == (1, 1)
-
-
-def test_every_other_beat_danced_is_precise_and_half_recalled():
-    assert beat_scores.precision_recall(MUSIC[:20], MUSIC[:20:2]) == (1, 0.5)
-    assert beat_scores.beat_f1(MUSIC[:20], MUSIC[:20:2]) == pytest.approx(2 / 3)
 
 
 @pytest.mark.parametrize(("music", "kinematic"), [([], MUSIC), (MUSIC, []), ([], [])])

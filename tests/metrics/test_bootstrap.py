@@ -1,4 +1,4 @@
-"""estimates: draws moved about a value, means over groups that are drawn anew, and differences of paired rows."""
+"""bootstrap: draws moved about a value, means over groups that are drawn anew, and differences of paired rows."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""metrics, the table: anyone's dances against real ones, every score beside its controls and with its interval."""
+"""evaluation: anyone's dances against real ones, every score beside its controls and with its interval."""
 
 import json
 from dataclasses import FrozenInstanceError, fields, replace
@@ -125,7 +125,7 @@ def test_what_was_measured_stays_as_it_is(measured):
         measured.ours = []
 
 
-def test_the_reference_is_made_of_the_reference_beside_its_own_beats(measured):
+def test_the_reference_set_holds_the_reference_with_its_own_beats(measured):
     assert same_samples(measured.reference.samples, measure(REFERENCE, SONGS))
 
 
@@ -187,13 +187,6 @@ def test_without_real_dances_nothing_is_as_good_as_real_and_nothing_real_is_show
         assert list(row["controls"]) == ["shuffled", "random", "mean_pose", "copy"] and row["as good as real"] == []
 
 
-def test_two_songs_are_shuffled_into_each_other():
-    found = evaluation.compare(OURS[:2], SONGS, REFERENCE, {"real": REAL[:2]}).others
-    for name in ("shuffled", "real_shuffled"):
-        for sample, other in zip(found[name], "ba", strict=True):
-            np.testing.assert_allclose(sample.music_beats_s, beats(other), atol=1e-9)
-
-
 def test_one_song_alone_is_not_shuffled():
     one = evaluation.evaluate(OURS[:1] * 2, SONGS, REFERENCE, {"real": REAL[1:2]})
     columns = ["real", "random", "mean_pose", "copy", "real_random"]
@@ -223,7 +216,7 @@ def test_lists_of_numbers_are_taken_as_arrays_are(table):
         assert row["value"] == pytest.approx(table[name]["value"]), name
 
 
-def test_a_space_and_a_predict_style_add_their_scores():
+def test_a_space_and_a_style_predictor_add_their_scores():
     mean = lambda poses: pose.body_frame(poses).mean(axis=0).reshape(1, -1)[:, :3]  # noqa: E731
     found = evaluation.evaluate(OURS, SONGS, REFERENCE, spaces={"mine": mean}, predict_style=lambda poses: "zumba")
     assert set(found) == set(DANCE_SCORES) | OF_SETS | {name.replace("motion", "mine") for name in OF_SETS}
@@ -231,7 +224,7 @@ def test_a_space_and_a_predict_style_add_their_scores():
     assert found["Frechet distance (mine), zumba"]["value"] > 0
 
 
-def test_a_predict_style_sees_the_dances_that_are_scored_and_none_that_they_are_measured_by():
+def test_the_style_predictor_sees_the_scored_dances_and_no_reference():
     predicted_style = []
     predict_style = lambda poses: predicted_style.append(poses) or "zumba"  # noqa: E731
     evaluation.compare(OURS[:3], SONGS, REFERENCE, {"real": REAL[:1]}, predict_style=predict_style)
@@ -312,14 +305,12 @@ NAN = np.where(np.arange(300)[:, None, None] == 9, np.nan, OURS[0].poses)
 
 @pytest.mark.parametrize(
     ("changed", "rule"),
-    [
+    [  # `test_samples` has the other rules
         ({"poses": NAN}, "the poses of b hold a value that is not finite in frame 9"),
-        ({"poses": OURS[0].poses[:, :13]}, r"the poses of b have shape \(300, 13, 3\)"),
         (
             {"poses": FLAT[0][0].poses},
-            r"^some dances are 2D and others 3D; expected all of one kind; take the front view ",
+            "^some dances are 2D and others 3D; expected all of one kind; take the front view ",
         ),
-        ({"fps": 30.0}, "the dance to b has 30 frames a second; expected 15"),
     ],
 )
 @pytest.mark.parametrize("where", ["ours", "real", "reference"])
@@ -362,7 +353,6 @@ def test_a_dance_that_has_nothing_to_be_compared_with_is_refused(changed, rule):
         ((OURS, SONGS, REFERENCE, {}, {}, None, -1), "seed is -1; expected a whole number from 0"),
         ((OURS, SONGS, REFERENCE, {}, {}, None, 0.5), "seed is 0.5"),
         ((OURS, SONGS, REFERENCE, {}, {}, None, True), "seed is True"),
-        ((OURS, SONGS, REFERENCE, {"dances": [1]}), "a set of others has the name 'dances'; expected none of"),
         (
             (OURS, SONGS, [replace(REFERENCE[0], style=None)]),
             "the real dance to u has the style None; expected the name of a style",
@@ -375,43 +365,18 @@ def test_what_is_not_of_the_kind_that_is_taken_is_refused(given, rule):
 
 
 @pytest.mark.parametrize(
-    ("ours", "songs", "reference", "rule"),
+    ("ours", "reference", "rule"),
     [
-        ([], SONGS, REFERENCE, "0 dances and 6 real ones; expected one of each at least"),
-        (OURS, SONGS, [], "4 dances and 0 real ones"),
-        (OURS, {"a": beats("a")}, REFERENCE, "the song b has no beats in songs"),
-        (OURS, SONGS | {"c": []}, REFERENCE, "the song c has 0 beats during its dance; expected two at least"),
-        (OURS, SONGS | {"c": [1.0]}, REFERENCE, "the song c has 1 beats"),
-        (OURS, SONGS | {"c": [3.0, 2.0, 1.0]}, REFERENCE, "the beats of the song c do not increase, or are no numbers"),
-        (
-            OURS,
-            SONGS | {"c": [1.0, 2.0, np.nan]},
-            REFERENCE,
-            "the beats of the song c do not increase, or are no numbers",
-        ),
-        (OURS, SONGS, [dance("z", beats_s=np.empty(0))], "the song z has 0 beats"),
-        (
-            OURS,
-            SONGS,
-            [*REFERENCE, dance("y", "hip-hop", poses=walk(40))],
-            "one window of hip-hop, of the dance to y; .*two",
-        ),
+        ([], REFERENCE, "0 dances and 6 real ones; expected one of each at least"),
+        (OURS, [], "4 dances and 0 real ones"),
+        ([dance("m")], REFERENCE, "the song m has no beats in songs"),
+        (OURS, [dance("z", beats_s=np.empty(0))], "the song z has 0 beats"),
+        (OURS, [*REFERENCE, dance("y", "hip-hop", poses=walk(40))], "one window of hip-hop, of the dance to y; .*two"),
     ],
 )
-def test_what_is_too_little_or_no_song_is_refused_with_the_rule(ours, songs, reference, rule):
+def test_what_is_too_little_or_no_song_is_refused_with_the_rule(ours, reference, rule):
     with pytest.raises(D2MError, match=rule):
-        evaluation.evaluate(ours, songs, reference)
-
-
-def test_a_dance_that_stands_or_is_brief_is_scored_beside_the_others():
-    still = dance("a", poses=np.concatenate([walk(100), np.repeat(walk(100)[-1:], 200, axis=0)]))
-    found = evaluation.evaluate([still, dance("b", seconds=3.0)], SONGS, REFERENCE, {"real": REAL[:1]})
-    for name, column, cell in cells(found):
-        assert (cell["value"] is not None and np.isfinite([cell["value"], cell["low"], cell["high"]]).all()) or cell[
-            "reason"
-        ], (name, column)
-    assert found["boundary jump"]["reason"] == "no seams, or no motion"  # the brief one ends before its first seam
-    assert found["nearest training movement, cm"]["n"] == 2
+        evaluation.evaluate(ours, SONGS, reference)
 
 
 def test_markdown_shows_values_intervals_controls_and_what_is_as_good_as_real(table):
@@ -468,19 +433,14 @@ def test_evaluate_leaves_the_dances_as_they_were():
     np.testing.assert_array_equal(SONGS["a"], dolls.beats("a"))
 
 
-TAKEN = ["copy", "dances", "mean_pose", "ours", "random", "real_random", "real_shuffled", "reference", "shuffled"]
-
-
-@pytest.mark.parametrize("name", TAKEN)
-def test_a_set_of_others_may_not_take_the_name_of_a_control(name):
-    rule = rf"^a set of others has the name '{name}'; expected none of {', '.join(TAKEN)}\.$"
-    with pytest.raises(D2MError, match=rule):
-        evaluation.compare(OURS, SONGS, REFERENCE, {name: REAL})
-
-
-def test_of_several_names_that_are_taken_the_first_of_the_alphabet_is_told():
-    with pytest.raises(D2MError, match="the name 'copy'"):
-        evaluation.compare(OURS, SONGS, REFERENCE, dict.fromkeys(reversed(TAKEN), REAL))
+def test_a_set_of_others_may_not_have_the_name_of_a_control():
+    names = ["copy", "dances", "mean_pose", "ours", "random", "real_random", "real_shuffled", "reference", "shuffled"]
+    for name in names:
+        rule = rf"^a set of others has the name '{name}'; expected none of {', '.join(names)}\.$"
+        with pytest.raises(D2MError, match=rule):
+            evaluation.compare(OURS, SONGS, REFERENCE, {name: REAL})
+    with pytest.raises(D2MError, match="the name 'copy'"):  # the first of the alphabet
+        evaluation.compare(OURS, SONGS, REFERENCE, dict.fromkeys(reversed(names), REAL))
 
 
 def test_two_short_dances_to_one_song_are_too_short_as_one_is():

@@ -100,17 +100,13 @@ def test_twice_the_speed_is_another_movement(known):
     assert np.median(found) > 0.03  # metres: as of an unseen dance
 
 
+@pytest.mark.parametrize("dimensions", [2, 3])
 @pytest.mark.parametrize(("joints", "expected"), [(range(14), 0.05), ([0, 4, 7, 13], 0.05 * (4 / 14) ** 0.5)])
-def test_joints_that_are_moved_by_5_cm_are_5_cm_away(joints, expected):
-    trained = walk()  # a rigid body: the nearest movement is the same all along it
+def test_joints_that_are_moved_by_5_cm_are_5_cm_away(joints, expected, dimensions):
+    trained = walk(dimensions=dimensions)  # a rigid body: the nearest movement is the same all along it
     moved = trained.copy()
     moved[:, list(joints), 1] += 0.05  # up, where the floor is and not the hips is what poses are told from
     np.testing.assert_allclose(Memory.of([trained]).distances(moved), expected, rtol=1e-4)  # float32: 1e-7 of 1 m
-
-
-def test_2d_joints_that_are_moved_by_5_cm_are_5_cm_away():
-    trained = walk(dimensions=2)
-    np.testing.assert_allclose(Memory.of([trained]).distances(trained + np.array([0.0, 0.05])), 0.05, rtol=1e-4)
 
 
 @pytest.mark.parametrize(

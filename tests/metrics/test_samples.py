@@ -53,7 +53,7 @@ def test_two_dances_to_one_song_are_two_samples_in_the_order_given():
         np.testing.assert_array_equal(some.poses, danced.poses)
 
 
-def test_spaces_and_the_predict_style_are_asked_about_each_dance():
+def test_spaces_and_the_style_predictor_get_each_dance():
     asked = []
     found = measure(
         [dance("a"), dance("b")], beats_of([dance("a"), dance("b")]),

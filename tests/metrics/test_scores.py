@@ -104,17 +104,6 @@ def test_perfect_dances_have_perfect_scores_without_any_spread():
     assert found["Frechet distance (motion)"].value == pytest.approx(0, abs=1e-6)  # the square root's rounding
 
 
-@pytest.mark.parametrize(("shift_s", "hit"), [(0.0, 1), (0.06, 1), (-0.06, 1), (0.08, 0), (-0.08, 0), (0.25, 0)])
-def test_beats_that_are_late_by_a_known_time_score_as_they_must(shift_s, hit):
-    found = scored(samples(kinematic_beats_s=MUSIC + shift_s))
-    for name in HIT - {"beat alignment (motion beats)", "beat alignment (music beats)"}:
-        assert found[name].value == hit, name
-    bell = np.exp(-(shift_s**2) / (2 * 0.05**2))
-    assert found["beat alignment (motion beats)"].value == pytest.approx(bell, rel=1e-9)
-    assert found["beat alignment (music beats)"].value == pytest.approx(bell, rel=1e-9)
-    assert found["beat coverage"].value == 1
-
-
 def test_every_second_beat_danced_is_precise_and_half_recalled():
     found = scored(samples(music_beats_s=MUSIC[:38], kinematic_beats_s=MUSIC[:38:2]))
     assert found["beat coverage"].value == found["beat recall"].value == 0.5
@@ -137,7 +126,7 @@ def test_bodies_are_measured_in_metres_and_seconds():
     assert found["freeze share"].value == 0
 
 
-def test_style_consistency_is_the_share_of_dances_that_are_predicted_style_to_be_of_their_style():
+def test_style_consistency_is_the_share_of_dances_that_are_predicted_to_be_of_their_style():
     predicted_style = [sample(song, predicted_style="ballet" if song == "b" else "zumba") for song in "abcd"]
     assert value(predicted_style, "style consistency") == 0.75
 
@@ -433,14 +422,6 @@ def test_a_distance_of_three_dances_a_song_is_the_mean_of_those_of_one_dance_a_s
         np.testing.assert_allclose(  # all takes are drawn with the same songs
             in_turn[name].draws, np.mean([found[name].draws for found in each], axis=0), rtol=1e-9
         )
-
-
-def test_the_same_dance_thrice_is_no_nearer_than_once():
-    once, thrice = scored(samples()), scored([some for some in samples() for _ in range(3)])
-    for name in DISTANCES:
-        assert thrice[name].value == pytest.approx(once[name].value, rel=1e-9, abs=1e-9)
-        np.testing.assert_allclose(thrice[name].draws, once[name].draws, rtol=1e-9, atol=1e-9)
-        assert (once[name].n, thrice[name].n) == (4, 12)
 
 
 def test_a_song_that_has_fewer_dances_is_in_the_first_takes_and_one_window_is_no_take():

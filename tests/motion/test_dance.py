@@ -1,4 +1,4 @@
-"""export: a dance written is the dance read, and a file that is no dance is refused by its name, whatever it holds."""
+"""dance: a dance written is the dance read, and a file that is no dance is refused by its name, whatever it holds."""
 
 import json
 from dataclasses import fields, replace
