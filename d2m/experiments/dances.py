@@ -33,7 +33,6 @@ from d2m.generation import generate
 from d2m.generation.beat_warp import danced_beats, movement_count, perform, unit_times
 from d2m.generation.generate import Dancer
 from d2m.metrics import controls
-from d2m.models.gan import MMGAN
 from d2m.models.vae import DUVAE
 from d2m.motion.dance import Dance, read_npz, stem_ending
 from d2m.music import analysis
@@ -59,7 +58,7 @@ def untrained(experiment: Experiment) -> Dancer:
     """The dancer of the run with networks as they were before training; statistics and repertoire are kept."""
     trained = experiment.mmgan
     torch.manual_seed(experiment.seed)
-    fresh = MMGAN(trained.config, DUVAE(trained.vae.config)).eval()
+    fresh = type(trained)(trained.config, DUVAE(trained.vae.config)).eval()
     buffers = dict(trained.named_buffers())
     for name, buffer in fresh.named_buffers():
         buffer.copy_(buffers[name])
