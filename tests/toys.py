@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from d2m.clock import frame_count
+from d2m.generation import compose
 from d2m.generation.generate import Dancer
 from d2m.models import train
 from d2m.models.gan import MMGAN, GANConfig
@@ -51,7 +52,7 @@ def new_vae(config: VAEConfig = VAE) -> DUVAE:
 
 def new_mmgan(config: GANConfig = GAN, of_vae: VAEConfig = VAE) -> MMGAN:
     vae = new_vae(of_vae)
-    return MMGAN(config, vae)
+    return compose.new_mmgan(config, vae)
 
 
 def in_2d(units: Tensor) -> Tensor:
@@ -70,9 +71,10 @@ def new_dancer(
     features = torch.tensor(pose.to_features(body, LEAD - 1), dtype=torch.float32)
     vae.feature_mean.copy_(features.mean(0))
     vae.feature_deviation.fill_(0.1)
-    mmgan = MMGAN(replace(of_gan, leads=6), vae)
-    mmgan.repertoire.copy_(torch.randn(mmgan.repertoire.shape))
-    torch.nn.init.normal_(mmgan.style[-1].weight)  # a style for each remembered run
+    mmgan = compose.new_mmgan(replace(of_gan, leads=6), vae)
+    if of_gan.repertoire:
+        mmgan.repertoire.copy_(torch.randn(mmgan.repertoire.shape))
+    torch.nn.init.normal_(mmgan.style[-1].weight)  # a style for each phrase of the repertoire
     mmgan.leads.copy_(features[:12].unflatten(0, (6, LEAD)))
     mmgan.lead_styles.copy_(torch.arange(6) % 3)
     hears = MusicStyleClassifier(MusicStyleConfig(STYLES, inputs=14, window=180))

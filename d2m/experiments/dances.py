@@ -28,7 +28,6 @@ from d2m.generation import generate
 from d2m.generation.beat_warp import BeatPlan, perform, unit_times
 from d2m.generation.generate import Dancer
 from d2m.metrics import controls
-from d2m.models.gan import MMGAN
 from d2m.models.vae import DUVAE
 from d2m.motion.dance import Dance, read_npz
 from d2m.music import beats as music_beats
@@ -53,7 +52,7 @@ def untrained(experiment: Experiment) -> Dancer:
     """The dancer of the run with the weights from before training, but its statistics and repertoire."""
     trained = experiment.mmgan
     torch.manual_seed(experiment.seed)
-    fresh = MMGAN(trained.config, DUVAE(trained.vae.config)).eval()
+    fresh = type(trained)(trained.config, DUVAE(trained.vae.config)).eval()
     buffers = dict(trained.named_buffers())
     for name, buffer in fresh.named_buffers():
         buffer.copy_(buffers[name])

@@ -111,7 +111,7 @@ class Experiment:
     @cached_property
     def mmgan(self) -> MMGAN:
         """The MM-GAN, trained when it is not there, and what it stands on."""
-        model = MMGAN(self.preset.gan, self._new_vae())
+        model = compose.new_mmgan(self.preset.gan, self._new_vae())
         if self._find("mmgan", "mmgan", model):
             return model
         model.vae.load_state_dict(self.vae.state_dict())

@@ -115,7 +115,7 @@ VARIANTS = {
     ),
     "one_latent": Variant("the split of z_ini and z_mov (nor settling, nor L_swap)", _one_latent, ("vae", "mmgan")),
     "no_repertoire": Variant("the repertoire: E_mus makes z~_dan from noise", _no_repertoire),
-    "deaf_discriminator": Variant("the audio in L_adv^m", _gan(discriminator_hears=False)),
+    "deaf_discriminator": Variant("the audio in L_adv^m", _gan(discriminator_sees_audio=False)),
     "no_recon_m": Variant("L_recon^m (L_recon^p stays)", _gan(movement_weight=0.0)),
     "no_dance_game": Variant(
         "L_KL^d (nor L_adv^d, where there is one)",

@@ -30,7 +30,7 @@ from d2m.experiments.report import (
 )
 from d2m.files import read_json, replacing
 from d2m.generation.beat_warp import NEAR, SHIFT_ROUNDS, SLOW
-from d2m.generation.compose import IN_TEMPO
+from d2m.generation.compose import TEMPO_SCALE
 from d2m.metrics.samples import ReferenceSet, measure, measure_each
 from d2m.metrics.scores import definitions, score
 from d2m.models import checkpoint
@@ -75,7 +75,7 @@ def check_protocol(whole: Experiment) -> None:
         "seeds of d2m": list(SEEDS), "folds": len(fold_numbers(whole.source)),
         "form of models": _digest(asdict(whole.preset)), "form of scores": _digest(definitions()),
     }  # fmt: skip
-    wanted |= {"in tempo": IN_TEMPO, "ends, s": ENDS_S, "near, beats": NEAR}
+    wanted |= {"in tempo": TEMPO_SCALE, "ends, s": ENDS_S, "near, beats": NEAR}
     wanted |= {"rounds": SHIFT_ROUNDS, "slow feet, m/s": SLOW}
     if path.exists():
         found = read_json(path, CheckpointError, "the protocol of a study", "delete it")

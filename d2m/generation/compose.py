@@ -1,19 +1,15 @@
 """Composing: which movements a song is danced with, phrase after phrase (paper, section 3.3).
 
-As published, z~_dan = E_mus(s, noise) for each phrase, and {z~_mov} = G_dan(z~_dan). With a repertoire (see `gan`)
+As published, z~_dan = E_mus(s, noise) for each phrase, and {z~_mov} = G_dan(z~_dan) (`Composer`). With a repertoire, an
+exemplar prior of remembered training phrases (Norouzi et al. 2020; README has the measures), phrases are drawn by
 
-    p(remembered phrase | s, beat) = p(its style | s) p(phrase | s, its style, beat),   z~_dan ~ E_dan(remembered phrase),
-    p(style | s) the share of exp(- || E_sty(z_dan) - s ||_1 / DECIDED) that its phrases have, and among phrases of a style
-    p(phrase | s, style, beat) ~ exp(- || E_sty(z_dan) - s ||_1 / DECIDED - | log(beat / beat of the phrase) | / IN_TEMPO)
+    p(phrase | s, beat) = p(style of the phrase | s) p(phrase | s, its style, beat),    l = || E_sty(z_dan) - s ||_1,
+    p(style | s)              its phrases' share of exp(-l / STYLE_SCALE),
+    p(phrase | s, style, beat) ~ exp(-l / STYLE_SCALE - | log(beat / beat of the phrase) | / TEMPO_SCALE).
 
-is drawn several times, and one of the draws is kept with a probability ~ exp(D_mov), D_mov's mean logit for the windows
-across the seam and the music that they are danced to. D_mov has learnt to tell real phrases from movements followed by
-another phrase of the style, so this favours what follows (after discriminator resampling: Azadi et al. 2019). It sees what
-G_dan makes of the mean of E_dan(remembered phrase), which is made once; z~_dan is drawn for the phrase that is kept.
-
-What an MM-GAN keeps of its training dances: the scale of z_mov, a repertoire, poses to start from.
-
-E_mus draws z_dan from the repertoire (README, departures), and a dance begins with one of the kept leads.
+Of several draws one is kept with probability ~ exp(logit): the mean logit of D_mov for the windows across the seam with
+the phrase before, beside their music (discriminator resampling: Azadi et al. 2019). D_mov sees what G_dan decodes from
+the mean of E_dan(phrase); the kept phrase is danced from a sample, z~_dan ~ E_dan(phrase).
 """
 
 from collections.abc import Sequence
@@ -22,133 +18,185 @@ import torch
 from torch import Tensor
 
 from d2m.data.dataset import DiskRows, UnitData, balanced, moments
-from d2m.models.gan import DECIDED, MMGAN
+from d2m.models.gan import MMGAN, GANConfig, PaperMMGAN
 from d2m.models.layers import PRINCIPAL_ROWS, reparameterise
+from d2m.models.vae import DUVAE
 from d2m.motion.units import LEAD, UNIT_BEATS
 
-IN_TEMPO = (
-    0.1  # by this much longer or shorter (logarithm) than the music's, a phrase's beat makes it e times less likely
-)
+STYLE_SCALE = 0.1  # a phrase is e times less likely for each such L1 between its class probabilities and s
+TEMPO_SCALE = 0.1  # and for each such difference between the logarithms of its beat and the music's
+UNITS_AT_ONCE, PHRASES_AT_ONCE = 1536, 512  # in memory while the training dances are encoded
+
+Generators = Sequence[torch.Generator | None]  # one for each dance
+
+
+class RepertoireMMGAN(MMGAN):
+    """The MM-GAN that draws z~_dan from a repertoire: stored phrases from the middle of training dances.
+
+    No network generates z~_dan: the generator's side of L_adv^m is to choose between draws (`RepertoireComposer`), and
+    there is no L_adv^d, since z~_dan are z_dan. D_mov learns to tell real phrases from recombined ones.
+    """
+
+    def __init__(self, config: GANConfig, vae: DUVAE):
+        super().__init__(config, vae)
+        self.register_buffer("repertoire", torch.zeros(config.repertoire, config.phrase, config.movement_size))
+        self.register_buffer("repertoire_beat_s", torch.ones(config.repertoire))  # seconds a beat, of each phrase
+
+    def discriminator_terms(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The discriminator's side of L_adv^m, with recombined phrases as the generated ones, and its R1."""
+        real = batch["codes"]
+        with torch.no_grad():
+            if self.config.real_is_reconstruction:
+                real = self.decode_dance(reparameterise(self.encode_dance(real)))
+            recombined = self.recombine(real, batch["style"])
+        return self.movement_discriminator_terms(real, recombined, batch["audio"])
+
+    def recombine(self, codes: Tensor, style: Tensor) -> Tensor:
+        """Continue phrases (B, phrase, movement_size), after one movement or more, with the start of another phrase.
+
+        The other phrase is drawn from the batch, of nearly the same style (B, styles), as phrases meet in a dance when
+        they are drawn from the repertoire.
+        """
+        distance = torch.cdist(style, style, p=1) + torch.diag(torch.full_like(style[:, 0], 1e6))  # not itself
+        other = torch.multinomial(torch.softmax(-distance / STYLE_SCALE, dim=1), 1)[:, 0]
+        kept = torch.randint(1, self.config.phrase, (len(codes), 1), device=codes.device)
+        place = torch.arange(self.config.phrase, device=codes.device) - kept  # (B, phrase), of the other phrase
+        start_of_other = codes[other].gather(1, place.clamp(min=0)[..., None].expand_as(codes))
+        return torch.where(place[..., None] < 0, codes, start_of_other)
+
+
+def new_mmgan(config: GANConfig, vae: DUVAE) -> MMGAN:
+    """An untrained MM-GAN of the form that the configuration says: with a repertoire, or as published."""
+    return RepertoireMMGAN(config, vae) if config.repertoire else PaperMMGAN(config, vae)
 
 
 class Composer:
-    """Composes with a trained MM-GAN; what it remembers is encoded once, and decoded once where D_mov chooses."""
+    """Composes with a trained MM-GAN as published. A dance depends on its own generator alone, not on the others'."""
 
-    @torch.no_grad()
     def __init__(self, mmgan: MMGAN):
         self.mmgan = mmgan
-        self.draws = 1
-        if mmgan.config.repertoire:
-            self.known = mmgan.encode_dance(mmgan.repertoire)  # Gaussian of z_dan of each phrase that is remembered
-            self.styles = mmgan.regress_style(self.known[0])
-            if mmgan.plays and mmgan.config.candidates > 1:
-                self.draws, self.expected = mmgan.config.candidates, mmgan.decode_dance(self.known[0])
 
     @torch.no_grad()
-    def compose(self, s: Tensor, beat_s: Tensor, audio: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
-        """Movements for the phrases of a song, end to end, of as many dances as `generators`: (phrases * phrase, dances, size).
+    def compose(self, s: Tensor, beat_s: Tensor, audio: Tensor, generators: Generators) -> Tensor:
+        """The movements of a song, a dance for each generator: (phrases * phrase, dances, movement_size).
 
-        `s` (phrases, styles) is the style of the music for each phrase, `beat_s` (phrases,) how many seconds a beat of it lasts,
-        `audio` (phrases * phrase * 4, audio_size) the rows of the music, one a beat (see `music.beat_rows`). A dance is drawn
-        from its own generator alone, whichever others are composed with it.
+        `s` (phrases, styles) is the style of the music in each phrase, `beat_s` (phrases,) the seconds a beat there,
+        `audio` (phrases * phrase * 4, audio_size) the rows of the music, one a beat (see `features.beat_rows`).
         """
-        if self.mmgan.config.repertoire:
-            drawn = self._drawn(s, beat_s, self.draws, generators)
-            z_dan = self._remember(self._chosen(drawn, audio, generators), generators)
-        else:
-            z_dan = self._invent(s, generators)
-        codes = self.mmgan.decode_dance(z_dan.flatten(0, 1)).unflatten(
-            0, z_dan.shape[:2]
-        )  # (dances, phrases, phrase, size)
-        return codes.flatten(1, 2).transpose(0, 1)
+        z_dan = self.dance_latents(s, beat_s, audio, generators)
+        codes = self.mmgan.decode_dance(z_dan.flatten(0, 1)).unflatten(0, z_dan.shape[:2])
+        return codes.flatten(1, 2).transpose(0, 1)  # from (dances, phrases, phrase, movement_size)
 
-    def draw(
-        self, style: Tensor, beat_s: Tensor, count: int, generators: Sequence[torch.Generator | None] = (None,)
-    ) -> Tensor:
-        """Draws of z~_dan for a style (styles,) and beats that last `beat_s` () seconds: (generators, count,
-        dance_size)."""
-        if not self.mmgan.config.repertoire:
-            return self._invent(style.expand(count, -1), generators)
-        return self._remember(self._drawn(style[None], beat_s[None], count, generators)[:, 0], generators)
+    def dance_latents(self, s: Tensor, beat_s: Tensor, audio: Tensor, generators: Generators) -> Tensor:
+        """z~_dan of each phrase of each dance: (dances, phrases, dance_size); arguments as in `compose`."""
+        return torch.stack([reparameterise(self.mmgan.encode_music(s, each), each) for each in generators])
 
-    def _invent(self, s: Tensor, generators) -> Tensor:
-        """z~_dan that E_mus makes of styles (n, styles) and noise: (generators, n, dance_size)."""
-        made = []
-        for generator in generators:
-            noise = torch.randn(len(s), self.mmgan.config.noise_size, generator=generator)
-            made.append(reparameterise(self.mmgan.encode_music(s, noise), generator))
-        return torch.stack(made)
+    @torch.no_grad()
+    def draw(self, style: Tensor, beat_s: Tensor, count: int, generators: Generators = (None,)) -> Tensor:
+        """Samples of z~_dan for a style (styles,) and beats of `beat_s` () seconds: (generators, count, dance_size)."""
+        return self.dance_latents(style.expand(count, -1), beat_s.expand(count), None, generators)
 
-    def _fits(self, s: Tensor, beat_s: Tensor) -> Tensor:
-        """How likely each remembered phrase is drawn (phrases, repertoire): tempo chooses among phrases of a style, not the
-        style."""
-        of_style = -torch.cdist(s, self.styles, p=1) / DECIDED
-        in_tempo = -(self.mmgan.repertoire_beat_s / beat_s[:, None]).log().abs() / IN_TEMPO
-        shares, kind = torch.softmax(of_style, dim=1), self.styles.argmax(dim=1)
-        fits = torch.zeros_like(shares)
-        for its in (kind == number for number in kind.unique()):
-            share = shares[:, its].sum(dim=1, keepdim=True)
-            fits[:, its] = share * torch.softmax(of_style[:, its] + in_tempo[:, its], dim=1)
-        return fits
 
-    def _drawn(self, s: Tensor, beat_s: Tensor, count: int, generators) -> Tensor:
-        """Which remembered phrases are drawn for the phrases of a song: (generators, phrases, count)."""
-        fits = self._fits(s, beat_s)
-        return torch.stack([torch.multinomial(fits, count, True, generator=generator) for generator in generators])
+class RepertoireComposer(Composer):
+    """Composes by drawing from the repertoire, which is encoded once, and decoded once where D_mov chooses."""
 
-    def _remember(self, drawn: Tensor, generators) -> Tensor:
-        """z~_dan ~ E_dan(remembered phrase) of the phrases drawn (generators, n): (generators, n, dance_size)."""
-        known = zip(self.known[0][drawn], self.known[1][drawn], generators, strict=True)
-        return torch.stack([reparameterise((mean, spread), generator) for mean, spread, generator in known])
+    @torch.no_grad()
+    def __init__(self, mmgan: RepertoireMMGAN):
+        super().__init__(mmgan)
+        self.mean, self.log_variance = mmgan.encode_dance(mmgan.repertoire)  # of z_dan of each phrase
+        self.styles = mmgan.regress_style(self.mean)
+        self.candidates = mmgan.config.candidates if mmgan.adversarial else 1
+        if self.candidates > 1:
+            self.decoded = mmgan.decode_dance(self.mean)
 
-    def _chosen(self, drawn: Tensor, audio: Tensor, generators) -> Tensor:
-        """Of the phrases drawn (dances, phrases, draws) the one that each phrase of each dance takes: (dances, phrases)."""
-        chosen = [drawn[:, 0, 0]]  # it has nothing to follow
-        for number in range(1, drawn.shape[1]):
-            here = drawn[:, number]
-            if self.draws > 1:
-                chances = torch.softmax(self._follows(chosen[-1], here, audio, number), dim=1)
-                own = zip(chances, generators, strict=True)
-                kept = torch.stack([torch.multinomial(chance, 1, generator=generator) for chance, generator in own])
-                here = here.gather(1, kept)
-            chosen.append(here[:, 0])
+    def dance_latents(self, s: Tensor, beat_s: Tensor, audio: Tensor, generators: Generators) -> Tensor:
+        """z~_dan of each phrase of each dance: (dances, phrases, dance_size); arguments as in `compose`."""
+        candidates = self._candidates(s, beat_s, self.candidates, generators)
+        return self._sample(self._choose(candidates, audio, generators), generators)
+
+    @torch.no_grad()
+    def draw(self, style: Tensor, beat_s: Tensor, count: int, generators: Generators = (None,)) -> Tensor:
+        """Samples of z~_dan for a style (styles,) and beats of `beat_s` () seconds: (generators, count, dance_size)."""
+        return self._sample(self._candidates(style[None], beat_s[None], count, generators)[:, 0], generators)
+
+    def _probabilities(self, s: Tensor, beat_s: Tensor) -> Tensor:
+        """p(phrase | s, beat) of each stored phrase, for each phrase of a song: (phrases, repertoire)."""
+        style_logits = -torch.cdist(s, self.styles, p=1) / STYLE_SCALE
+        tempo_logits = -(self.mmgan.repertoire_beat_s / beat_s[:, None]).log().abs() / TEMPO_SCALE
+        shares, phrase_styles = torch.softmax(style_logits, dim=1), self.styles.argmax(dim=1)
+        probabilities = torch.zeros_like(shares)
+        for style in phrase_styles.unique():  # tempo chooses among the phrases of a style, not the style
+            members = phrase_styles == style
+            share = shares[:, members].sum(dim=1, keepdim=True)
+            logits = style_logits[:, members] + tempo_logits[:, members]
+            probabilities[:, members] = share * torch.softmax(logits, dim=1)
+        return probabilities
+
+    def _candidates(self, s: Tensor, beat_s: Tensor, count: int, generators: Generators) -> Tensor:
+        """Indices of the stored phrases drawn for each phrase of a song: (generators, phrases, count)."""
+        probabilities = self._probabilities(s, beat_s)
+        return torch.stack([torch.multinomial(probabilities, count, True, generator=each) for each in generators])
+
+    def _sample(self, indices: Tensor, generators: Generators) -> Tensor:
+        """z~_dan ~ E_dan(stored phrase) of indices (generators, n): (generators, n, dance_size)."""
+        rows = zip(self.mean[indices], self.log_variance[indices], generators, strict=True)
+        return torch.stack([reparameterise((mean, log_variance), each) for mean, log_variance, each in rows])
+
+    def _choose(self, candidates: Tensor, audio: Tensor, generators: Generators) -> Tensor:
+        """The stored phrase that each phrase of each dance takes of its candidates: (dances, phrases)."""
+        chosen = [candidates[:, 0, 0]]  # no phrase comes before the first
+        for number in range(1, candidates.shape[1]):
+            drawn = candidates[:, number]
+            if self.candidates > 1:
+                chances = torch.softmax(self._continuation_logits(chosen[-1], drawn, audio, number), dim=1)
+                pairs = zip(chances, generators, strict=True)
+                kept = torch.stack([torch.multinomial(chance, 1, generator=generator) for chance, generator in pairs])
+                drawn = drawn.gather(1, kept)
+            chosen.append(drawn[:, 0])
         return torch.stack(chosen, dim=1)
 
-    def _follows(self, before: Tensor, drawn: Tensor, audio: Tensor, number: int) -> Tensor:
-        """D_mov's mean logit for the phrases drawn for phrase `number` (dances, draws) after the phrases `before` (dances,)."""
+    def _continuation_logits(self, previous: Tensor, drawn: Tensor, audio: Tensor, number: int) -> Tensor:
+        """D_mov's mean logit (dances, draws) for phrase `number` of a song after the phrases `previous` (dances,).
+
+        The mean is over the windows of a phrase's length that hold movements of both phrases.
+        """
         phrase = self.mmgan.config.phrase
-        codes = torch.cat([self.expected[before][:, None].expand(-1, drawn.shape[1], -1, -1), self.expected[drawn]], 2)
-        starts = range(1, phrase)  # of the windows that D_mov sees: all that have movements of both phrases
-        windows = torch.stack(
-            [codes[:, :, start : start + phrase] for start in starts]
-        )  # (phrase - 1, dances, draws, ...)
-        begun = [UNIT_BEATS * (phrase * (number - 1) + start) for start in starts]
-        heard = torch.stack([audio[first : first + UNIT_BEATS * phrase] for first in begun])
-        heard = heard[:, None, None].expand(*windows.shape[:3], -1, -1)
-        logit = self.mmgan.discriminate_movements(windows.flatten(0, 2), heard.flatten(0, 2))
+        before = self.decoded[previous][:, None].expand(-1, drawn.shape[1], -1, -1)
+        codes = torch.cat([before, self.decoded[drawn]], dim=2)  # (dances, draws, 2 * phrase, movement_size)
+        starts = range(1, phrase)
+        windows = torch.stack([codes[:, :, start : start + phrase] for start in starts])
+        first_beats = [UNIT_BEATS * (phrase * (number - 1) + start) for start in starts]
+        rows = torch.stack([audio[first : first + UNIT_BEATS * phrase] for first in first_beats])
+        rows = rows[:, None, None].expand(*windows.shape[:3], -1, -1)
+        logit = self.mmgan.discriminate_movements(windows.flatten(0, 2), rows.flatten(0, 2))
         return logit.view(windows.shape[:3]).mean(dim=0)
 
 
-UNITS_AT_ONCE, PHRASES_AT_ONCE = 1536, 512  # that are in memory
+def composer_for(mmgan: MMGAN) -> Composer:
+    """The composer of a trained MM-GAN, for its weights as they are now."""
+    return RepertoireComposer(mmgan) if isinstance(mmgan, RepertoireMMGAN) else Composer(mmgan)
 
 
 @torch.no_grad()
 def remember(model: MMGAN, data: UnitData, seed: int) -> Tensor:
-    """Set in an untrained `model` what it keeps of the training dances; return z_mov of all units (N, size)."""
+    """Fill an untrained model's buffers from the training dances; return z_mov of all units (N, movement_size).
+
+    These are the scale of z_mov, the principal components, the repertoire, and lead poses that dances start from.
+    """
     generator = torch.Generator().manual_seed(seed)
     codes = _codes(model, data)
     _set_scale(model, data, codes)
     if model.config.principal:
-        some = codes[data.phrase_units[balanced(data.phrase_styles, PRINCIPAL_ROWS, generator)]]
-        model.linear.fit((some * model.code_scale).flatten(1))
-    if model.config.repertoire:
-        middle = torch.nonzero(data.phrase_inside)[:, 0]
-        remembered = middle[balanced(data.phrase_styles[middle], model.config.repertoire, generator)]
-        model.repertoire.copy_(codes[data.phrase_units[remembered]])
-        model.repertoire_beat_s.copy_(data.beat_s()[remembered])
-    chosen = balanced(data.unit_styles, model.config.leads, generator)
-    model.leads.copy_(data.units(chosen)[:, :LEAD])
-    model.lead_styles.copy_(data.unit_styles[chosen])
+        phrases = codes[data.phrase_units[balanced(data.phrase_styles, PRINCIPAL_ROWS, generator)]]
+        model.linear.fit((phrases * model.code_scale).flatten(1))
+    if isinstance(model, RepertoireMMGAN):
+        inside = torch.nonzero(data.phrase_inside)[:, 0]
+        stored = inside[balanced(data.phrase_styles[inside], model.config.repertoire, generator)]
+        model.repertoire.copy_(codes[data.phrase_units[stored]])
+        model.repertoire_beat_s.copy_(data.beat_s()[stored])
+    first_units = balanced(data.unit_styles, model.config.leads, generator)
+    model.leads.copy_(data.units(first_units)[:, :LEAD])
+    model.lead_styles.copy_(data.unit_styles[first_units])
     return codes
 
 
@@ -161,9 +209,9 @@ def _codes(model: MMGAN, data: UnitData) -> Tensor:
 
 
 def _set_scale(model: MMGAN, data: UnitData, codes: Tensor) -> None:
-    """Each direction of z_mov as loud as what it does to a body, and all together of unit size."""
+    """Scale each direction of z_mov by how much it moves a body, and all together to unit size."""
     importance = model.vae.importance()
     _, deviation = moments(
-        (codes[some] * importance).flatten(0, 1) for some in data.phrase_units.split(PHRASES_AT_ONCE)
+        (codes[index] * importance).flatten(0, 1) for index in data.phrase_units.split(PHRASES_AT_ONCE)
     )
     model.code_scale.copy_(importance / deviation.square().mean().sqrt())

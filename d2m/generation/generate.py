@@ -18,7 +18,7 @@ from torch import Tensor
 from d2m.data import dataset
 from d2m.errors import ParameterError
 from d2m.generation.beat_warp import BeatPlan, perform
-from d2m.generation.compose import Composer
+from d2m.generation.compose import Composer, composer_for
 from d2m.models import style
 from d2m.models.gan import MMGAN
 from d2m.motion import pose
@@ -50,7 +50,7 @@ class Dancer:
     @cached_property
     def composer(self) -> Composer:
         """Composes with the weights that the MM-GAN has at its first use."""
-        return Composer(self.mmgan)
+        return composer_for(self.mmgan)
 
 
 def dance(

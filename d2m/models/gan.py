@@ -1,31 +1,19 @@
 """The MM-GAN: which phrase of movements a piece of music is danced to (paper, section 3.2).
 
-    L_adv^m   = E[log D_mov({z^_mov}, a) + log(1 - D_mov({z~_mov}, a))]
-    L_recon^m = E || {z^_mov} - {z_mov} ||_1
-    L_adv^d   = E[log D_dan(z_dan) + log(1 - D_dan(z~_dan))]
-    L_KL^d    = KL(Z_dan || N(0, I))
-    L_recon^s = E || E_sty(z_dan) - s ||_1 + E || E_sty(z~_dan) - s ||_1
+A phrase is three movements in a row. E_dan encodes a phrase {z_mov} as z_dan, G_dan decodes it, E_sty estimates its
+style, and the discriminator D_mov tells real from generated phrases beside the music's audio rows a. As published
+(`PaperMMGAN`) E_mus generates z~_dan from the music's style s and noise, and D_dan tells z~_dan from z_dan. The presets
+`demo` and `full` draw z~_dan from a repertoire of training phrases instead (`compose.RepertoireMMGAN`).
 
-with z_dan ~ E_dan({z_mov}), {z^_mov} = G_dan(z_dan), z~_dan = E_mus(s, noise), {z~_mov} = G_dan(z~_dan); a are audio
-features, one row a beat of the phrase; s is the style of the music. L_recon^p is the supplement's: the poses that the
-decoder makes of {z^_mov} against the real ones.
-
-Departures from the paper, off in the `paper` preset but for the last two (README, departures, has the measures):
-- E_mus has a repertoire: z~_dan is drawn from E_dan's Gaussian of one of many remembered training phrases, an exemplar
-  prior (Norouzi et al. 2020): phrases from the middle of dances, of which E_sty says how well they fit s, and the beat of
-  the music which were danced about as fast. It has nothing to train, and D_mov has a task of its own: {z~_mov} that
-  goes on, after one or two movements, with another phrase. Its maker's side of L_adv^m is to choose: of several draws
-  the one that D_mov takes for what follows (see `composer`). There is no L_adv^d: z~_dan are z_dan.
-- Without a repertoire, as published, the KL of z~_dan may count too (the reference computes and drops it): else nothing
-  keeps E_mus where G_dan has learnt to decode.
-- R1 (Mescheder et al. 2018) keeps the discriminators from winning outright.
-- {z_mov} themselves are the real side of L_adv^m, so that the discriminator does not learn what reconstructions look like.
-- E_dan, G_dan and D_mov take a phrase whole instead of stepping through its three movements; E_dan and G_dan begin as
-  what is linear in them, the principal components of the training phrases.
-- A direction of z_mov counts as much as it moves a body; audio rows are told relative to their song.
+Other departures from the paper, off in the `paper` preset but for the last two (README has the measures):
+- The KL of z~_dan may count (the reference computes and drops it); R1 keeps discriminators from winning outright.
+- The real side of L_adv^m is {z_mov}, not {z^_mov}: else D_mov learns what reconstructions look like.
+- E_dan, G_dan and D_mov take a phrase whole, without GRUs; E_dan and G_dan start from principal components.
+- A direction of z_mov counts by how much it moves a body; audio rows are relative to their song.
 - The DU-VAE stays fixed; the paper fine-tunes its decoder at a tenth of the rate.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -47,12 +35,9 @@ from d2m.models.vae import DUVAE
 from d2m.motion.pose import rebase
 from d2m.motion.units import LEAD, UNIT_BEATS, UNIT_POSES, WINDOW
 
-DECIDED = 0.1  # L1 between class probabilities by which a phrase of another style becomes e times less likely
-
-WON, WON_LOGS = (
-    0.02,
-    5,
-)  # a discriminator's loss that so many logged steps on end are below: 99 % sure, and right, each time
+# A discriminator wins outright when its loss stays below this for so many logged steps: 99 % sure, and right each time.
+WINNING_LOSS, WINNING_LOGS = 0.02, 5
+DISCRIMINATORS = ("movement_discriminator", "movement_logit", "dance_discriminator")  # D_mov and D_dan
 
 
 @dataclass(frozen=True)
@@ -62,123 +47,110 @@ class GANConfig:
     styles: int = 3  # size of s
     movement_size: int = 384  # of z_mov, as in the VAE
     dance_size: int = 1152  # of z_dan (paper: 512)
-    repertoire: int = 2048  # drawings of training phrases for E_mus to remember; 0, as published: z~_dan from noise
+    repertoire: int = 2048  # training phrases that z~_dan is drawn from; 0, as published: z~_dan from noise
     candidates: int = 16  # draws from the repertoire that D_mov chooses from
-    noise_size: int = 64  # (paper: 30)
+    noise_size: int = 64  # of E_mus (paper: 30)
     hidden: int = 512  # width of layers and GRU states (paper: 1024)
     recurrent: bool = False  # True, as published: GRUs step through a phrase; False: it is taken whole
-    principal: bool = True  # False, as published: nothing is linear, and training begins from noise
+    principal: bool = True  # False, as published: no linear part, all weights start random
     phrase: int = 3  # units in a phrase
     audio_size: int = 28  # of an audio feature row
-    audio_per_beat: bool = True  # False, as published: one mean vector a phrase
-    real_is_reconstruction: bool = False  # True, as published: z^_mov is the real side of L_adv^m
-    adversarial_weight: float = 1.0  # of L_adv^m; both 0: the no-GAN control, of whose draws the first is taken
-    dance_adversarial_weight: float = 0.0  # of L_adv^d, where there is no repertoire (paper: 1)
-    discriminator_hears: bool = True  # False: D_mov judges movements without the audio a
-    gradient_penalty: float = 0.1  # of R1, half of it times the squared gradient of the discriminators; 0: as published
+    audio_per_beat: bool = True  # False, as published: one mean row a phrase
+    real_is_reconstruction: bool = False  # True, as published: {z^_mov} is the real side of L_adv^m
+    adversarial_weight: float = 1.0  # of L_adv^m; 0, of both: no discriminator, and the first draw is danced
+    dance_adversarial_weight: float = 0.0  # of L_adv^d, without a repertoire (paper: 1)
+    discriminator_sees_audio: bool = True  # False: D_mov has zeros for the audio a
+    gradient_penalty: float = 0.1  # gamma of R1, which is added gamma / 2 times; 0: as published
     movement_weight: float = 1.0  # of L_recon^m
     style_weight: float = 1.0  # of L_recon^s
     kl_weight: float = 3e-5  # of L_KL^d, summed over z_dan
-    music_kl_weight: float = 0.0  # of the same for z~_dan, where there is no repertoire; 0: as published
+    music_kl_weight: float = 0.0  # of the same for z~_dan, without a repertoire; 0: as published
     pose_weight: float = 1.0  # of L_recon^p (paper: 10)
-    leads: int = 96  # lead poses of training units, kept with the weights for dances to start from
+    leads: int = 96  # lead poses of training units, stored with the weights for dances to start from
 
     def __post_init__(self):
         if self.phrase < 2:
             raise ParameterError(
-                f"a phrase is of {self.phrase} units", "two at least: a discriminator sees what follows what"
+                f"a phrase has {self.phrase} unit", "two at least: D_mov learns which movements follow each other"
             )
         if self.repertoire and self.dance_adversarial_weight:
             raise ParameterError(
-                "L_adv^d has a weight beside a repertoire", "0: z~_dan are z_dan, nothing tells them apart"
+                "L_adv^d has a weight with a repertoire", "0: z~_dan are z_dan, D_dan cannot tell them apart"
             )
 
 
 class MMGAN(nn.Module):
-    """The MM-GAN over the movements of a trained, here fixed, DU-VAE. Codes are {z_mov}: (B, phrase, movement_size)."""
+    """What both forms of the MM-GAN share: E_dan, G_dan, E_sty and D_mov, over a trained DU-VAE that stays fixed.
+
+    A subclass says where z~_dan comes from. Codes are the movements of phrases, {z_mov}: (B, phrase, movement_size).
+    """
 
     def __init__(self, config: GANConfig, vae: DUVAE):
         super().__init__()
         self.config = config
         self.vae = vae.requires_grad_(False)
-        hidden, dance, phrase = config.hidden, config.dance_size, config.phrase
-        discriminator_inputs = config.movement_size + (UNIT_BEATS if config.audio_per_beat else 1) * config.audio_size
-        recurrent = config.recurrent
-        self.dance_encoder = sequence_encoder(recurrent, config.movement_size, hidden, phrase)  # E_dan
-        self.dance_decoder = sequence_decoder(recurrent, dance, hidden, config.movement_size, phrase)  # G_dan
-        self.movement_discriminator = sequence_encoder(recurrent, discriminator_inputs, hidden, phrase)  # D_mov
+        movement, hidden, dance, phrase = config.movement_size, config.hidden, config.dance_size, config.phrase
+        audio = config.audio_size * (UNIT_BEATS if config.audio_per_beat else 1)  # beside each movement
+        self.dance_encoder = sequence_encoder(config.recurrent, movement, hidden, phrase)  # E_dan
+        self.dance_decoder = sequence_decoder(config.recurrent, dance, hidden, movement, phrase)  # G_dan
+        self.movement_discriminator = sequence_encoder(config.recurrent, movement + audio, hidden, phrase)  # D_mov
         self.dance_head = Gaussian(self.dance_encoder.size, dance)
         if config.principal:
-            self.linear = PrincipalComponents(phrase * config.movement_size, dance)
+            self.linear = PrincipalComponents(phrase * movement, dance)
             start_at_zero(self.dance_head, self.dance_decoder)
         self.movement_logit = nn.Linear(self.movement_discriminator.size, 1)
         self.style = mlp(dance, hidden, config.styles)  # E_sty
-        if not config.repertoire:
-            self.music_encoder = mlp(config.styles + config.noise_size, hidden, hidden)  # E_mus
-            self.music_head = Gaussian(hidden, dance)
-            self.dance_discriminator = mlp(dance, hidden, 1)  # D_dan
-        # Kept of the training split: what brings codes to unit size, phrases to compose from, poses to start from.
-        self.register_buffer("code_scale", torch.ones(config.movement_size))
-        self.register_buffer("repertoire", torch.zeros(config.repertoire, phrase, config.movement_size))
-        self.register_buffer(
-            "repertoire_beat_s", torch.ones(config.repertoire)
-        )  # how long a beat of each phrase lasted
+        # From the training split (see `compose.remember`): the scale of codes, and poses for dances to start from.
+        self.register_buffer("code_scale", torch.ones(movement))
         self.register_buffer("leads", torch.zeros(config.leads, LEAD, len(vae.feature_mean)))
         self.register_buffer("lead_styles", torch.zeros(config.leads, dtype=torch.long))
 
     @property
-    def plays(self) -> bool:
-        """Whether there is a discriminator to please."""
+    def adversarial(self) -> bool:
+        """Whether any adversarial loss has a weight, so that a discriminator is trained."""
         return bool(self.config.adversarial_weight or self.config.dance_adversarial_weight)
 
     def players(self) -> dict[str, list[nn.Parameter]]:
-        """The parameters that one optimiser each takes, by name (see `train`): discriminators first, none without a game."""
-        discriminators = ("movement_discriminator", "movement_logit", "dance_discriminator")
-        parts = {name: part for name, part in self.named_children() if part is not self.vae}
-        makers = [weight for name, part in parts.items() if name not in discriminators for weight in part.parameters()]
-        discriminator_weights = [
-            weight for name, part in parts.items() if name in discriminators for weight in part.parameters()
-        ]
-        return {"discriminator": discriminator_weights, "generator": makers} if self.plays else {"generator": makers}
+        """The parameters of each optimiser, by name (see `train`): the discriminators', if trained, come first."""
+        players = {"discriminator": [], "generator": []} if self.adversarial else {"generator": []}
+        for name, part in self.named_children():
+            player = "discriminator" if name in DISCRIMINATORS else "generator"
+            if part is not self.vae and player in players:
+                players[player] += part.parameters()
+        return players
 
     def warning(self, history: dict[str, tuple[list[int], list[float]]]) -> str:
-        """What is wrong with a game by its logged losses, "" where nothing is: a discriminator that wins outright."""
-        games = {"D_mov": "adv^m discriminator", "D_dan": "adv^d discriminator"}
-        for discriminator, name in games.items():
-            late = history.get(name, ([], []))[1][-WON_LOGS:]
-            if len(late) == WON_LOGS and max(late) < WON:
+        """The message that a discriminator wins outright by its logged losses; "" where none does."""
+        for discriminator, name in (("D_mov", "adv^m discriminator"), ("D_dan", "adv^d discriminator")):
+            latest = history.get(name, ([], []))[1][-WINNING_LOGS:]
+            if len(latest) == WINNING_LOGS and max(latest) < WINNING_LOSS:
                 return (
-                    f"{discriminator} wins outright: a loss below {WON:g} {WON_LOGS} times on end, where 1.39 is chance; "
-                    "it tells real from made without fail, so that nothing can be learnt from it"
+                    f"{discriminator} wins outright: its loss is below {WINNING_LOSS:g} {WINNING_LOGS} times in a row, "
+                    "where 1.39 is chance; the generator cannot learn from it"
                 )
         return ""
 
     def encode_dance(self, codes: Tensor) -> tuple[Tensor, Tensor]:
-        """E_dan: {z_mov} -> Gaussian of z_dan (B, dance_size)."""
-        codes = codes * self.code_scale
-        mean, log_variance = self.dance_head(self.dance_encoder(codes))
+        """E_dan: {z_mov} -> Gaussian of z_dan, mean and log variance (B, dance_size)."""
+        scaled = codes * self.code_scale
+        mean, log_variance = self.dance_head(self.dance_encoder(scaled))
         if self.config.principal:
-            mean = mean + self.linear.encoder(codes.flatten(1))
+            mean = mean + self.linear.encoder(scaled.flatten(1))
         return mean, log_variance
 
     def decode_dance(self, z_dan: Tensor) -> Tensor:
-        """G_dan: z_dan -> {z_mov}."""
-        codes = self.dance_decoder(z_dan)
+        """G_dan: z_dan (B, dance_size) -> {z_mov}."""
+        scaled = self.dance_decoder(z_dan)
         if self.config.principal:
-            codes = codes + self.linear.decoder(z_dan).unflatten(-1, codes.shape[1:])
-        return codes / self.code_scale
-
-    def encode_music(self, style: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """E_mus without a repertoire: style of the music s (B, styles) and noise (B, noise_size) -> Gaussian of z~_dan
-        (B, dance_size)."""
-        return self.music_head(self.music_encoder(torch.cat([style, noise], dim=-1)))
+            scaled = scaled + self.linear.decoder(z_dan).unflatten(-1, scaled.shape[1:])
+        return scaled / self.code_scale
 
     def regress_style(self, z_dan: Tensor) -> Tensor:
-        """E_sty: z_dan -> s (B, styles), class probabilities."""
+        """E_sty: z_dan (B, dance_size) -> s (B, styles), class probabilities."""
         return torch.softmax(self.style(z_dan).float(), dim=-1)
 
     def discriminate_movements(self, codes: Tensor, audio: Tensor) -> Tensor:
-        """D_mov: codes and the audio rows (B, phrase * 4, audio_size) they are danced to -> logit (B, 1)."""
+        """D_mov: {z_mov} and their audio rows (B, phrase * 4, audio_size), one a beat -> logit (B, 1)."""
         return self._logit(codes * self.code_scale, audio)
 
     def _logit(self, scaled: Tensor, audio: Tensor) -> Tensor:
@@ -186,103 +158,113 @@ class MMGAN(nn.Module):
             audio = audio.reshape(len(audio), self.config.phrase, -1)  # the four beats of each unit side by side
         else:
             audio = audio.mean(dim=1, keepdim=True).expand(-1, self.config.phrase, -1)
-        if not self.config.discriminator_hears:
+        if not self.config.discriminator_sees_audio:
             audio = torch.zeros_like(audio)
         return self.movement_logit(self.movement_discriminator(torch.cat([scaled, audio], dim=-1))).float()
 
-    def recombined(self, codes: Tensor, style: Tensor) -> Tensor:
-        """What the repertoire might bring: phrases (B, phrase, movement_size) that go on, after one movement or more, with
-        the beginning of another phrase of nearly their style (B, styles)."""
-        apart = torch.cdist(style, style, p=1) + torch.diag(torch.full_like(style[:, 0], 1e6))  # not itself
-        other = torch.multinomial(torch.softmax(-apart / DECIDED, dim=1), 1)[:, 0]
-        kept = torch.randint(1, self.config.phrase, (len(codes), 1), device=codes.device)
-        place = (
-            torch.arange(self.config.phrase, device=codes.device) - kept
-        )  # (B, phrase), negative where the phrase is kept
-        begun = codes[other].gather(1, place.clamp(min=0)[..., None].expand_as(codes))
-        return torch.where(place[..., None] < 0, codes, begun)
-
     def split_phrase(self, phrase: Tensor) -> Tensor:
-        """A phrase of features (B, LEAD + 32 * phrase, F) as its units, each on its own lead: (B, phrase, LEAD + 32, F)."""
+        """Features (B, LEAD + 32 * phrase, F) as units, each with its own lead: (B, phrase, LEAD + 32, F)."""
         return rebase(phrase.unfold(1, WINDOW, UNIT_POSES).transpose(2, 3), LEAD - 1)
 
     @torch.no_grad()
     def movements(self, phrase: Tensor) -> Tensor:
-        """{z_mov} (B, phrase, movement_size) of phrases of features (B, LEAD + 32 * phrase, F) in metres: the means of E_mov."""
+        """{z_mov} of features (B, LEAD + 32 * phrase, F) in metres: the means of E_mov."""
         units = self.split_phrase(phrase)
         return self.vae.encode_movement(units.flatten(0, 1))[0].unflatten(0, units.shape[:2])
 
     def forward(self, batch: dict[str, Tensor], step: int, player: str) -> dict[str, Tensor]:
         """Losses of one player ("discriminator" or "generator") on a batch, by name; "total" is what is minimised.
 
-        The batch: "phrase" (B, LEAD + 32 * phrase, F) metres, "codes", its `movements`, "audio" (B, 4 * phrase, audio_size),
-        "style" (B, styles).
+        The batch: "phrase" (B, LEAD + 32 * phrase, F) metres, "codes", its `movements`, "audio" (B, 4 * phrase,
+        audio_size), "style" (B, styles).
         """
-        return self._discriminator_losses(batch) if player == "discriminator" else self._generator_losses(batch, step)
+        config = self.config
+        terms = self.discriminator_terms(batch) if player == "discriminator" else self.generator_terms(batch, step)
+        weights = {
+            "recon^m": config.movement_weight, "recon^s": config.style_weight, "recon^p": config.pose_weight,
+            "KL^d": config.kl_weight, "KL^d of music": config.music_kl_weight,
+            "adv^m": config.adversarial_weight, "adv^d": config.dance_adversarial_weight,
+            "adv^m discriminator": 1.0, "adv^m discriminator R1": config.gradient_penalty / 2,
+            "adv^d discriminator": 1.0, "adv^d discriminator R1": config.gradient_penalty / 2,
+        }  # fmt: skip
+        return terms | {"total": sum(weights[name] * value for name, value in terms.items())}
 
-    def _hear(self, style: Tensor) -> tuple[Tensor, Tensor]:
-        """Gaussian of z~_dan that E_mus makes of styles (B, styles) and fresh noise."""
-        return self.encode_music(style, torch.randn(len(style), self.config.noise_size, device=style.device))
+    def discriminator_terms(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The losses of the discriminators by name, without weights."""
+        raise NotImplementedError("a subclass says which phrases D_mov must tell from real ones")
 
-    def _discriminator_losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        config, audio = self.config, batch["audio"]
-        with torch.no_grad():
-            real = batch["codes"]
-            if config.real_is_reconstruction or config.dance_adversarial_weight:
-                z_dan = reparameterise(self.encode_dance(batch["codes"]))
-            if config.real_is_reconstruction:
-                real = self.decode_dance(z_dan)
-            if config.repertoire:
-                composed = self.recombined(real, batch["style"])
-            else:
-                z_music = reparameterise(self._hear(batch["style"]))
-                composed = self.decode_dance(z_music)
-        terms, games = {}, {}
-        if config.adversarial_weight:
-            games["adv^m"] = partial(self._logit, audio=audio), real * self.code_scale, composed * self.code_scale
-        if config.dance_adversarial_weight:
-            games["adv^d"] = self.dance_discriminator, z_dan, z_music
-        for name, (discriminator, real_input, generated) in games.items():
-            real_input = real_input.detach().requires_grad_(config.gradient_penalty > 0)
-            logit = discriminator(real_input)
-            terms[f"{name} discriminator"] = losses.adversarial_discriminator(logit, discriminator(generated))
-            if config.gradient_penalty:
-                terms[f"{name} discriminator R1"] = losses.gradient_penalty(real_input, logit)
-        cross_entropies = sum(value for name, value in terms.items() if name.endswith("discriminator"))
-        penalty = sum(value for name, value in terms.items() if name.endswith("R1"))
-        return terms | {"total": cross_entropies + config.gradient_penalty / 2 * penalty}
+    def movement_discriminator_terms(self, real: Tensor, generated: Tensor, audio: Tensor) -> dict[str, Tensor]:
+        """The discriminator's side of L_adv^m for real and generated {z_mov}, and its R1."""
+        logit = partial(self._logit, audio=audio)
+        return self._discriminator_terms("adv^m", logit, real * self.code_scale, generated * self.code_scale)
 
-    def _generator_losses(self, batch: dict[str, Tensor], step: int) -> dict[str, Tensor]:
-        config, codes, style = self.config, batch["codes"], batch["style"]
+    def _discriminator_terms(
+        self, name: str, discriminator: Callable[[Tensor], Tensor], real: Tensor, generated: Tensor
+    ) -> dict[str, Tensor]:
+        real = real.detach().requires_grad_(self.config.gradient_penalty > 0)
+        logit = discriminator(real)
+        terms = {f"{name} discriminator": losses.adversarial_discriminator(logit, discriminator(generated))}
+        if self.config.gradient_penalty:
+            terms[f"{name} discriminator R1"] = losses.gradient_penalty(real, logit)
+        return terms
+
+    def generator_terms(self, batch: dict[str, Tensor], step: int) -> dict[str, Tensor]:
+        """L_recon^m, L_recon^s, L_KL^d and L_recon^p by name, without weights."""
+        config, codes = self.config, batch["codes"]
         dance = self.encode_dance(codes)
         z_dan = reparameterise(dance)
         rebuilt = self.decode_dance(z_dan)
         terms = {
             "recon^m": losses.recon_m(rebuilt, codes, self.code_scale),
-            "recon^s": losses.recon_s(self.regress_style(z_dan), style),
+            "recon^s": losses.recon_s(self.regress_style(z_dan), batch["style"]),
             "KL^d": losses.kl_d(dance),
         }
         if config.pose_weight:
-            terms["recon^p"] = self._pose_error(batch["phrase"], rebuilt, step % config.phrase)
-        if not config.repertoire:
-            music = self._hear(style)
-            z_music = reparameterise(music)
-            terms["recon^s"] = terms["recon^s"] + losses.recon_s(self.regress_style(z_music), style)
-            terms["KL^d of music"] = losses.kl_d(music)
-            if config.adversarial_weight:
-                logit = self.discriminate_movements(self.decode_dance(z_music), batch["audio"])
-                terms["adv^m"] = losses.adversarial_generator(logit)
-            if config.dance_adversarial_weight:
-                terms["adv^d"] = losses.adversarial_generator(self.dance_discriminator(z_music))
-        weights = {
-            "recon^m": config.movement_weight, "recon^s": config.style_weight, "recon^p": config.pose_weight,
-            "KL^d": config.kl_weight, "KL^d of music": config.music_kl_weight,
-            "adv^m": config.adversarial_weight, "adv^d": config.dance_adversarial_weight,
-        }  # fmt: skip
-        return terms | {"total": sum(weights[name] * value for name, value in terms.items())}
+            number = step % config.phrase  # one movement a step: all would cost as much as everything else
+            unit = rebase(batch["phrase"][:, UNIT_POSES * number :][:, :WINDOW], LEAD - 1)
+            decoded = self.vae.move(unit[:, :LEAD], rebuilt[:, number])
+            terms["recon^p"] = losses.recon_p(self.vae.standardise(decoded), self.vae.standardise(unit))
+        return terms
 
-    def _pose_error(self, phrase: Tensor, rebuilt: Tensor, number: int) -> Tensor:
-        """L_recon^p on one of the movements, another each step: all of them would cost as much as all the rest."""
-        real = rebase(phrase[:, UNIT_POSES * number :][:, :WINDOW], LEAD - 1)
-        made = self.vae.move(real[:, :LEAD], rebuilt[:, number])
-        return losses.recon_p(self.vae.standardise(made), self.vae.standardise(real))
+
+class PaperMMGAN(MMGAN):
+    """The MM-GAN as published: E_mus generates z~_dan from style and noise, and D_dan tells z~_dan from z_dan."""
+
+    def __init__(self, config: GANConfig, vae: DUVAE):
+        super().__init__(config, vae)
+        self.music_encoder = mlp(config.styles + config.noise_size, config.hidden, config.hidden)  # E_mus
+        self.music_head = Gaussian(config.hidden, config.dance_size)
+        self.dance_discriminator = mlp(config.dance_size, config.hidden, 1)  # D_dan
+
+    def encode_music(self, style: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        """E_mus: style of the music s (B, styles) and fresh noise -> Gaussian of z~_dan (B, dance_size)."""
+        noise = torch.randn(len(style), self.config.noise_size, generator=generator, device=style.device)
+        return self.music_head(self.music_encoder(torch.cat([style, noise], dim=-1)))
+
+    def discriminator_terms(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The discriminator's side of L_adv^m and L_adv^d, and their R1."""
+        config, terms = self.config, {}
+        with torch.no_grad():
+            z_dan = reparameterise(self.encode_dance(batch["codes"]))
+            real = self.decode_dance(z_dan) if config.real_is_reconstruction else batch["codes"]
+            z_music = reparameterise(self.encode_music(batch["style"]))
+            generated = self.decode_dance(z_music)
+        if config.adversarial_weight:
+            terms |= self.movement_discriminator_terms(real, generated, batch["audio"])
+        if config.dance_adversarial_weight:
+            terms |= self._discriminator_terms("adv^d", self.dance_discriminator, z_dan, z_music)
+        return terms
+
+    def generator_terms(self, batch: dict[str, Tensor], step: int) -> dict[str, Tensor]:
+        """The losses of `MMGAN`, L_recon^s and L_KL^d of z~_dan, and the generator's side of L_adv^m and L_adv^d."""
+        terms, style = super().generator_terms(batch, step), batch["style"]
+        music = self.encode_music(style)
+        z_music = reparameterise(music)
+        terms["recon^s"] = terms["recon^s"] + losses.recon_s(self.regress_style(z_music), style)
+        terms["KL^d of music"] = losses.kl_d(music)
+        if self.config.adversarial_weight:
+            logit = self.discriminate_movements(self.decode_dance(z_music), batch["audio"])
+            terms["adv^m"] = losses.adversarial_generator(logit)
+        if self.config.dance_adversarial_weight:
+            terms["adv^d"] = losses.adversarial_generator(self.dance_discriminator(z_music))
+        return terms

@@ -1,7 +1,7 @@
 """The parts of the networks: MLP, sequence encoders and decoders, Gaussian head, reparameterisation, a linear part.
 
-As in the paper's supplement, MLPs have LayerNorm and LeakyReLU 0.2, and recurrent networks are GRUs. A sequence of fixed
-length (a dance unit, a phrase) can instead be taken whole, which is faster: `WindowEncoder` and `WindowDecoder`.
+As in the paper's supplement, MLPs have LayerNorm and LeakyReLU 0.2, and recurrent networks are GRUs. A sequence of
+fixed length (a dance unit, a phrase) can instead be taken whole, which is faster: `WindowEncoder`, `WindowDecoder`.
 """
 
 import torch
@@ -40,7 +40,7 @@ def reparameterise(gaussian: tuple[Tensor, Tensor], generator: torch.Generator |
 
 
 def linear_part(layer: nn.Linear, x: Tensor, length: int, part: slice = slice(None)) -> Tensor:
-    """A linear layer's output for `x` (B, inputs) as a sequence (B, length, outputs / length), or a part of its steps."""
+    """A linear layer's output for `x` (B, inputs) as a sequence (B, length, outputs / length), or a part of it."""
     weight, bias = (values.unflatten(0, (length, -1))[part] for values in (layer.weight, layer.bias))
     return linear(x, weight.flatten(0, 1), bias.flatten()).unflatten(-1, bias.shape)
 

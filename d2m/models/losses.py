@@ -31,8 +31,8 @@ def velocity(rebuilt: Tensor, unit: Tensor) -> Tensor:
 def swap(swapped: Tensor, unit: Tensor, settled: int, smoothness: float) -> Tensor:
     """L_swap = E || d_t ||_1 over poses t >= settled, + smoothness * E || d_t+2 - 2 d_t+1 + d_t ||_1 over all poses.
 
-    d = G_uni(z_ini of another unit, z_mov of u) - u, from standardised units (B, LEAD + 32, F); `swapped` leaves from the
-    other unit's lead poses, which fade out until pose `settled`. It keeps the two parts of the latent independent.
+    d = G_uni(z_ini of another unit, z_mov of u) - u, of standardised units (B, LEAD + 32, F); `swapped` leaves from the
+    other unit's lead, which fades out until pose `settled`. It keeps the two parts of the latent independent.
     """
     difference = swapped - unit
     return difference[:, settled:].abs().mean() + smoothness * difference.diff(n=2, dim=1).abs().mean()

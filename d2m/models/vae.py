@@ -106,14 +106,14 @@ class DUVAE(nn.Module):
         return mean, log_variance
 
     def generate(self, z_ini: Tensor, z_mov: Tensor, part: slice = slice(None)) -> Tensor:
-        """G_uni: latents -> a unit (B, LEAD + 32, F) in metres, or a part of its poses; not settled, bones not fitted."""
+        """G_uni: latents -> a unit (B, LEAD + 32, F) in metres, or a part of its poses; neither settled nor rigid."""
         unit = self.decoder(torch.cat([z_ini, z_mov], dim=-1), part)
         if self.config.principal:
             unit = unit + linear_part(self.linear.decoder, z_mov, WINDOW, part)
         return unit * self.feature_deviation + self.feature_mean
 
     def settle(self, unit: Tensor, lead: Tensor) -> Tensor:
-        """Correct a generated unit (B, LEAD + 32, F) to leave from `lead` (B, LEAD, F): the same last pose and velocity.
+        """Correct a generated unit (B, LEAD + 32, F) to leave from `lead` (B, LEAD, F), with the same last velocity.
 
         What the generated lead lacks of the given one is added to the poses after it, and fades out over the first of
         them by a cubic (`_fade`). So a movement in a dance leaves from where, and as fast as, the one before ended.

@@ -6,7 +6,7 @@ import pytest
 
 from d2m.errors import ParameterError
 from d2m.experiments.presets import PRESETS, preset
-from d2m.models.gan import MMGAN
+from d2m.generation.compose import new_mmgan
 from d2m.models.vae import DUVAE
 from d2m.motion import pose
 from d2m.motion.units import UNIT_POSES
@@ -22,7 +22,7 @@ def test_the_paper_preset_has_the_sizes_and_weights_of_the_publication():
     of_gan = {
         "dance_size": 512, "noise_size": 30, "hidden": 1024, "recurrent": True, "principal": False, "phrase": 3,
         "audio_size": 28, "audio_per_beat": False, "real_is_reconstruction": True, "adversarial_weight": 1,
-        "dance_adversarial_weight": 1, "discriminator_hears": True, "gradient_penalty": 0, "movement_weight": 1,
+        "dance_adversarial_weight": 1, "discriminator_sees_audio": True, "gradient_penalty": 0, "movement_weight": 1,
         "pose_weight": 10, "music_kl_weight": 0, "repertoire": 0,
     }  # fmt: skip
     of_training = {"batch": 256, "learning_rate": 2e-4, "final_rate": 1, "clip": 0.5}
@@ -59,7 +59,8 @@ def test_a_preset_names_itself_and_its_two_models_fit_together(name):
 def test_full_is_larger_than_demo_and_paper_has_the_size_of_the_reference():
     # Weights of the networks that dance: the reference's GRUs of 1024 alone are more than 10 million.
     sizes = {
-        name: sum(w.numel() for w in MMGAN(preset(name).gan, DUVAE(preset(name).vae)).parameters()) for name in PRESETS
+        name: sum(w.numel() for w in new_mmgan(preset(name).gan, DUVAE(preset(name).vae)).parameters())
+        for name in PRESETS
     }
     assert sizes["demo"] < sizes["full"] and sizes["demo"] < sizes["paper"] and sizes["paper"] > 1e7
 

@@ -26,7 +26,7 @@ CHANGES = {
         "gan.kl_weight": 2e-4,
         "gan.music_kl_weight": 2e-3,
     },
-    "deaf_discriminator": {"gan.discriminator_hears": False},
+    "deaf_discriminator": {"gan.discriminator_sees_audio": False},
     "no_recon_m": {"gan.movement_weight": 0},
     "no_dance_game": {"gan.dance_adversarial_weight": 0, "gan.kl_weight": 0, "gan.music_kl_weight": 0},
     "no_recon_s": {"gan.style_weight": 0},

@@ -7,8 +7,7 @@ import pytest
 import torch
 from toys import GAN, INVENTING_GAN, PAPER_GAN, PAPER_VAE, new_mmgan
 
-from d2m.generation.compose import IN_TEMPO, Composer
-from d2m.models.gan import MMGAN
+from d2m.generation.compose import TEMPO_SCALE, RepertoireComposer, RepertoireMMGAN, composer_for
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -16,7 +15,7 @@ RUNS = 4
 ONE = torch.tensor(1.0)  # a beat that lasts a second
 
 
-def remembering(**changes) -> MMGAN:
+def remembering(**changes) -> RepertoireMMGAN:
     """An MM-GAN whose repertoire are 12 phrases of three movements that say 10 * phrase + movement, kept to the digit by
     E_dan and G_dan, four phrases each of three styles."""
     model = new_mmgan(replace(GAN, dance_size=24, **changes)).eval()
@@ -28,11 +27,11 @@ def remembering(**changes) -> MMGAN:
     return model
 
 
-def composed(model: MMGAN, s: torch.Tensor, seeds=(0,)) -> torch.Tensor:
+def composed(model: RepertoireMMGAN, s: torch.Tensor, seeds=(0,)) -> torch.Tensor:
     """What movements say: (dances, phrases, phrase)."""
     audio = torch.randn(12 * len(s), 28, generator=torch.Generator().manual_seed(9))
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-    codes = Composer(model).compose(s, torch.ones(len(s)), audio, generators)
+    codes = composer_for(model).compose(s, torch.ones(len(s)), audio, generators)
     assert codes.shape == (3 * len(s), len(seeds), 8)
     return codes[..., 0].T.unflatten(1, (len(s), 3))
 
@@ -47,7 +46,7 @@ def test_a_composed_phrase_is_one_that_is_remembered_of_the_style_that_is_heard(
 
 @pytest.mark.parametrize(("heard", "share"), [((0.5, 0.5, 0.0), 0.5), ((0.6, 0.4, 0.0), 1 / (1 + 2.718281828**-4))])
 def test_of_an_undecided_style_phrases_are_drawn_by_how_well_they_fit(heard, share):
-    composer = Composer(remembering())
+    composer = composer_for(remembering())
     drawn = composer.draw(torch.tensor(heard), ONE, 2000, [torch.Generator().manual_seed(0)])[0, :, 0].round() // 40
     # Of 2,000 draws, five deviations of sqrt(p (1 - p) / 2000) at most.
     assert float((drawn == 0).float().mean()) == pytest.approx(share, abs=5 * (share * (1 - share) / 2000) ** 0.5)
@@ -59,9 +58,9 @@ def test_phrases_are_drawn_that_were_danced_at_the_tempo_of_the_music():
     model.repertoire_beat_s.copy_(torch.tensor([0.5, 0.55, 0.6, 1.0]).repeat(3))
     generator = torch.Generator().manual_seed(0)
     for beat_s, wanted in ((0.5, 0), (0.6, 2), (1.2, 3)):
-        drawn = Composer(model).draw(torch.eye(3)[1], torch.tensor(beat_s), 3000, [generator])[0, :, 0].round() / 10
+        drawn = composer_for(model).draw(torch.eye(3)[1], torch.tensor(beat_s), 3000, [generator])[0, :, 0].round() / 10
         share = torch.bincount(drawn.int() - 4, minlength=4) / 3000
-        expected = torch.exp(-(model.repertoire_beat_s[:4] / beat_s).log().abs() / IN_TEMPO)
+        expected = torch.exp(-(model.repertoire_beat_s[:4] / beat_s).log().abs() / TEMPO_SCALE)
         assert share.argmax() == wanted
         torch.testing.assert_close(share, expected / expected.sum(), atol=0.05, rtol=0)  # five deviations at most
 
@@ -69,7 +68,7 @@ def test_phrases_are_drawn_that_were_danced_at_the_tempo_of_the_music():
 def test_a_draw_varies_what_is_remembered_as_the_encoder_is_unsure_of_it():
     model = remembering()
     model.encode_dance = lambda codes: (codes.flatten(1), torch.linspace(-4, 2, 24).expand(len(codes), -1))
-    (drawn,) = Composer(model).draw(torch.eye(3)[0], ONE, 4000, [torch.Generator().manual_seed(0)])
+    (drawn,) = composer_for(model).draw(torch.eye(3)[0], ONE, 4000, [torch.Generator().manual_seed(0)])
     _, phrase = torch.unique((drawn[:, 0] / 10).round(), return_inverse=True)
     for number in range(4):
         deviation = drawn[phrase == number].std(0)
@@ -124,9 +123,9 @@ def test_chances_are_those_of_the_discriminator():
 
 
 def test_without_a_game_a_phrase_is_drawn_once_and_taken(monkeypatch):
-    model, asked, drawn = remembering(adversarial_weight=0.0), [], Composer._drawn
+    model, asked, drawn = remembering(adversarial_weight=0.0), [], RepertoireComposer._candidates
     monkeypatch.setattr(model, "discriminate_movements", None)
-    monkeypatch.setattr(Composer, "_drawn", lambda *given: asked.append(drawn(*given)) or asked[-1])
+    monkeypatch.setattr(RepertoireComposer, "_candidates", lambda *given: asked.append(drawn(*given)) or asked[-1])
     said = composed(model, torch.eye(3)[[1, 1, 1]])
     assert [phrases.shape for phrases in asked] == [(1, 3, 1)]
     assert torch.equal(said[0, :, 0].round() / 10, asked[0][0, :, 0].float())
@@ -154,7 +153,7 @@ def test_composing_repeats_with_its_generator_and_follows_the_style(config, vae)
     audio = torch.randn(12 * RUNS, 28)
 
     def dance(s: torch.Tensor, seed: int) -> torch.Tensor:
-        return Composer(model).compose(s, torch.ones(RUNS), audio, [torch.Generator().manual_seed(seed)])
+        return composer_for(model).compose(s, torch.ones(RUNS), audio, [torch.Generator().manual_seed(seed)])
 
     first = dance(one, 5)
     assert first.shape == (3 * RUNS, 1, 8) and torch.equal(first, dance(one, 5))
@@ -165,10 +164,69 @@ def test_composing_repeats_with_its_generator_and_follows_the_style(config, vae)
 @pytest.mark.parametrize(("config", "vae"), [(GAN, None), (PAPER_GAN, PAPER_VAE)])
 def test_a_dance_is_composed_alike_alone_and_beside_others(config, vae):
     model = (new_mmgan(config, vae) if vae else new_mmgan(config)).eval()
-    model.repertoire.copy_(torch.randn(model.repertoire.shape))
+    if config.repertoire:
+        model.repertoire.copy_(torch.randn(model.repertoire.shape))
     given = torch.softmax(torch.randn(RUNS, 3), dim=1), torch.ones(RUNS), torch.randn(12 * RUNS, 28)
-    composer = Composer(model)
+    composer = composer_for(model)
     together = composer.compose(*given, [torch.Generator().manual_seed(seed) for seed in range(5)])
     for seed in range(5):
         alone = composer.compose(*given, [torch.Generator().manual_seed(seed)])
         torch.testing.assert_close(together[:, seed : seed + 1], alone, atol=1e-5, rtol=1e-4)
+
+
+def test_what_the_repertoire_might_bring_begins_as_one_phrase_and_goes_on_as_another_of_its_style():
+    torch.manual_seed(0)
+    # Run r of style r // 3, its movements m: codes that say 10 r + m.
+    codes = (10.0 * torch.arange(9)[:, None, None] + torch.arange(3)[:, None]).expand(9, 3, 8)
+    styles = torch.eye(3).repeat_interleave(3, dim=0)
+    model, lengths = new_mmgan(), set()
+    for _ in range(30):
+        said = model.recombine(codes, styles)
+        assert (said == said[..., :1]).all()  # movements stay whole
+        for number, movements in enumerate(said[..., 0].int().tolist()):
+            phrase, place = [m // 10 for m in movements], [m % 10 for m in movements]
+            kept = phrase.count(number)
+            assert phrase[:kept] == [number] * kept and place[:kept] == list(range(kept))
+            other = set(phrase[kept:])
+            assert len(other) == 1 and other != {number} and other.pop() // 3 == number // 3
+            assert place[kept:] == list(range(3 - kept))
+            lengths.add(kept)
+    assert lengths == {1, 2}
+
+
+def test_reconstructions_on_the_real_side_stand_on_the_other_too(played_phrases, monkeypatch):
+    model, seen = new_mmgan(replace(GAN, real_is_reconstruction=True)), []
+    monkeypatch.setattr(model, "decode_dance", lambda z_dan: played_phrases["codes"] + 7.0)
+    recombined = model.recombine
+    monkeypatch.setattr(model, "recombine", lambda codes, style: seen.append(codes) or recombined(codes, style))
+    model(played_phrases, 0, "discriminator")
+    assert torch.equal(seen[0], played_phrases["codes"] + 7.0)
+
+
+def test_a_batch_of_one_phrase_goes_on_as_itself():
+    codes = torch.randn(1, 3, 8)
+    (said,) = new_mmgan().recombine(codes, torch.ones(1, 3) / 3)
+    goes_on = [torch.stack([codes[0, place] for place in places]) for places in ((0, 0, 1), (0, 1, 0))]
+    assert any(torch.equal(said, phrase) for phrase in goes_on)
+
+
+def test_the_discriminator_learns_to_tell_what_follows_from_what_does_not(played_phrases):
+    torch.manual_seed(0)
+    model = new_mmgan(replace(GAN, hidden=64))
+    optimiser = torch.optim.Adam(model.players()["discriminator"], lr=2e-3)
+    first = torch.randn(4096, 1, 8)
+    phrases = first + 1.5 * torch.arange(3)[:, None]  # each movement follows from the one before
+    style, audio = torch.ones(4096, 3) / 3, torch.zeros(4096, 12, 28)
+    for step in range(150):
+        rows = torch.arange(64) + 64 * (step % 60)
+        batch = {"codes": phrases[rows], "style": style[rows], "audio": audio[rows]}
+        optimiser.zero_grad()
+        model(batch, step, "discriminator")["total"].backward()
+        optimiser.step()
+    unseen = phrases[3840:]
+    with torch.no_grad():
+        real, made = (
+            model.discriminate_movements(codes, audio[3840:])
+            for codes in (unseen, model.recombine(unseen, style[3840:]))
+        )
+    assert (real > made.flip(0)).float().mean() > 0.9

@@ -124,7 +124,7 @@ def games(last: float, count: int = 8) -> dict[str, tuple[list[int], list[float]
 
 def test_a_discriminator_that_wins_outright_is_told_and_one_that_only_wins_is_not():
     warned = new_mmgan().warning(games(0.001))
-    assert warned.startswith("D_mov wins outright: a loss below 0.02 5 times on end, where 1.39 is chance")
+    assert warned.startswith("D_mov wins outright: its loss is below 0.02 5 times in a row, where 1.39 is chance")
     for fair in (games(0.3), games(0.001, count=4), games(0.021), {}, {"recon^m": ([0], [0.0])}):
         assert new_mmgan().warning(fair) == ""
 
