@@ -33,7 +33,7 @@ def train(arguments: list[str]) -> None:
     fabric = train.connect(experiment.device)
     with fabric.rank_zero_first():  # the first process builds the corpus, the others read it from the cache
         _ = experiment.corpus
-    _ = experiment.mmgan
+    _ = experiment.train_mmgan()
     if fabric.global_rank == 0:
         print(f"Trained: {experiment.folder}")
 

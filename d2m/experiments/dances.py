@@ -57,13 +57,13 @@ def compositions(experiment: Experiment, songs: dict[str, tuple[str, Music]]) ->
 
 def untrained(experiment: Experiment) -> Dancer:
     """The dancer of the run with networks as they were before training; statistics and repertoire are kept."""
-    trained = experiment.mmgan
+    trained = experiment.train_mmgan()
     torch.manual_seed(experiment.seed)
     fresh = MMGAN(trained.config, DUVAE(trained.vae.config)).eval()
     buffers = dict(trained.named_buffers())
     for name, buffer in fresh.named_buffers():
         buffer.copy_(buffers[name])
-    return replace(experiment.dancer, mmgan=fresh)
+    return replace(experiment.train_dancer(), mmgan=fresh)
 
 
 def _composed(experiment: Experiment, name: str, song: str, style: str, heard: Music) -> Dance:
@@ -74,16 +74,16 @@ def _composed(experiment: Experiment, name: str, song: str, style: str, heard: M
     else:
         number = experiment.corpus.styles.index(style)
         one_hot = torch.eye(len(experiment.corpus.styles))[number]
-        leads = generate.first_leads(experiment.dancer, one_hot, [generator])
+        leads = generate.first_leads(experiment.train_dancer(), one_hot, [generator])
         codes = _codes(experiment, name, style, count, generator)
-        rows = generate.chain(experiment.mmgan.vae, leads, codes[:, None])
+        rows = generate.chain(experiment.train_mmgan().vae, leads, codes[:, None])
     return perform(rows, heard, Path(song), style, experiment.seed, experiment.preset.warp)[0]
 
 
 @torch.no_grad()
 def _codes(experiment: Experiment, name: str, style: str, count: int, generator: torch.Generator) -> torch.Tensor:
     """z_mov (count, movement_size) of one of `CODES`."""
-    mmgan, data = experiment.mmgan, experiment.dances("train")
+    mmgan, data = experiment.train_mmgan(), experiment.dances("train")
     if name == "prior":
         return torch.randn(count, mmgan.config.movement_size, generator=generator)
     if name == "phrases":
@@ -176,7 +176,7 @@ def random_dance(experiment: Experiment) -> list[Dance]:
 def lstm_dance(experiment: Experiment) -> list[Dance]:
     """To each test song the dance that the LSTM makes of its features."""
     heard = heard_in(experiment, "test")
-    made = {name: experiment.lstm.dance(music.features) for name, (_, music) in heard.items()}
+    made = {name: experiment.train_lstm().dance(music.features) for name, (_, music) in heard.items()}
     return [replace(dance, poses=made[str(dance.song)]) for dance in real_dances(experiment, "test")]
 
 
@@ -224,7 +224,8 @@ def seen_dances(experiment: Experiment) -> list[Dance]:
     """A dance of ours to every training song of the styles that have no test song: told apart, they are not unseen."""
     unseen = {entry.style for entry in experiment.corpus.split("test")}
     seen = [entry.style for entry in experiment.corpus.split("train") if entry.style not in unseen]
-    return [d for d in our_dances(experiment, experiment.dancer, 1, "train") if d.style in seen] if seen else []
+    dances = our_dances(experiment, experiment.train_dancer(), 1, "train") if seen else []
+    return [dance for dance in dances if dance.style in seen]
 
 
 def asked_dances(experiment: Experiment) -> list[Dance]:
@@ -234,5 +235,5 @@ def asked_dances(experiment: Experiment) -> list[Dance]:
         for name, (known, heard) in heard_in(experiment, "test").items()
         for wanted in experiment.corpus.styles
         if wanted != known
-        for dance in generate.dance_to(experiment.dancer, heard, Path(name), experiment.seed, wanted)
+        for dance in generate.dance_to(experiment.train_dancer(), heard, Path(name), experiment.seed, wanted)
     ]

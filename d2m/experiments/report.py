@@ -18,7 +18,7 @@ from d2m.data.corpus import FOLDS
 from d2m.errors import CheckpointError
 from d2m.experiments.dances import lstm_dance, nearest_music, our_dances, random_dance
 from d2m.experiments.experiment import Experiment
-from d2m.experiments.presets import VARIANTS
+from d2m.experiments.presets import ABLATIONS
 from d2m.files import read_json, replacing
 from d2m.metrics import bootstrap
 from d2m.metrics.bootstrap import Estimate
@@ -46,7 +46,7 @@ class Row:
 
 def composed(experiment: Experiment) -> list[Dance]:
     """Dances of d2m, or of the variant of it that the experiment is."""
-    return our_dances(experiment, experiment.dancer, DANCES)
+    return our_dances(experiment, experiment.train_dancer(), DANCES)
 
 
 def from_the_front(experiment: Experiment) -> list[Dance]:
@@ -57,7 +57,7 @@ def from_the_front(experiment: Experiment) -> list[Dance]:
 
 def changes(name: str, whole: Experiment) -> bool:
     """Whether a variant is another model, or another warp, than d2m in the preset of a study."""
-    return VARIANTS[name].change(whole.preset) != whole.preset
+    return ABLATIONS[name].change(whole.preset) != whole.preset
 
 
 def is_seen_from_the_front(whole: Experiment) -> bool:
@@ -71,8 +71,8 @@ ROWS |= {"random_dance": Row("a random real dance of the style", random_dance)}
 ROWS |= {"nearest_music": Row("the real dance to the nearest music", nearest_music)}
 ROWS |= {"lstm": Row("an LSTM from music to poses", lstm_dance)}
 ROWS |= {
-    name: Row(f"d2m without {variant.leaves_out}", composed, belongs=partial(changes, name))
-    for name, variant in VARIANTS.items()
+    name: Row(f"d2m without {ablation.leaves_out}", composed, belongs=partial(changes, name))
+    for name, ablation in ABLATIONS.items()
     if name != HEADLINE
 }
 ROWS |= {
@@ -96,12 +96,12 @@ def experiment_of(whole: Experiment, row: str, fold: int | None, seed: int) -> E
     """The experiment of a row: the run `whole` itself for d2m on its own split and seed, else one below its study."""
     where = _of_fold(whole, fold)
     base = str(whole.folder if fold is None else where / f"{HEADLINE}-0")
-    if row not in VARIANTS:  # a baseline: nothing of d2m is trained for it but what measures it
+    if row not in ABLATIONS:  # a baseline: nothing of d2m is trained for it but what measures it
         return replace(whole, run=base, fold=fold, seed=0)
     if row == HEADLINE:
         own = base if seed == 0 else str(where / f"{HEADLINE}-{seed}")
         return replace(whole, run=own, fold=fold, seed=seed)
-    return replace(whole, run=str(where / f"{row}-{seed}"), fold=fold, seed=seed, variant=row, base=base)
+    return replace(whole, run=str(where / f"{row}-{seed}"), fold=fold, seed=seed, ablation=row, base=base)
 
 
 def result_path(whole: Experiment, row: str, fold: int | None, seed: int) -> Path:
@@ -113,7 +113,7 @@ def left_by_study(whole: Experiment, names: tuple[str, ...] = ("no_gan",)) -> di
     """A dance to every test song by each of the variants `names` that the study has trained on the run's own split."""
     variants = {name: experiment_of(whole, name, None, 0) for name in names}
     return {
-        name: our_dances(variant, variant.dancer, 1)
+        name: our_dances(variant, variant.train_dancer(), 1)
         for name, variant in variants.items()
         if "mmgan" in variant.trained_steps()
     }

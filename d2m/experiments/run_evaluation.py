@@ -57,7 +57,7 @@ def spaces(reference_run: Experiment) -> dict[str, Space]:
     """The feature spaces that a run adds: "style", the hidden layer of its classifier of dances."""
     return {
         "style": lambda poses: (
-            reference_run.classifier("dance").embed(_windows(reference_run, "dance", poses)).detach().numpy()
+            reference_run.train_style("dance").embed(_windows(reference_run, "dance", poses)).detach().numpy()
         )
     }
 
@@ -66,7 +66,7 @@ def style_predictor(reference_run: Experiment) -> StylePredictor:
     """The independent classifier of motions, over all windows of a dance."""
 
     def predicted_style(poses: np.ndarray) -> str:
-        probabilities = reference_run.classifier("motion").probabilities(_windows(reference_run, "motion", poses))
+        probabilities = reference_run.train_style("motion").probabilities(_windows(reference_run, "motion", poses))
         return reference_run.corpus.styles[int(probabilities.mean(dim=0).argmax())]
 
     return predicted_style
@@ -90,7 +90,7 @@ def compare(
     if dances is None:
         others |= compositions(experiment, heard)
         others |= {"seen": seen_dances(experiment), "asked": asked_dances(experiment)}
-    ours = our_dances(experiment, experiment.dancer, count) if dances is None else dances
+    ours = our_dances(experiment, experiment.train_dancer(), count) if dances is None else dances
     return evaluation.compare(
         ours, songs, train, others, spaces(reference_run), style_predictor(reference_run), experiment.seed
     )
@@ -104,7 +104,7 @@ def protocol(experiment: Experiment, count: int = 3) -> dict:
         "corpus fingerprint": corpus.fingerprint(),
         "splits": {name: [entry.name for entry in corpus.split(name)] for name in ("train", "validation", "test")},
         "preset": experiment.preset_name,
-        "variant": experiment.variant,
+        "ablation": experiment.ablation,
         "seed": experiment.seed,
         "dances a song": count,
         "dances a song of the compositions": 1,
@@ -113,8 +113,8 @@ def protocol(experiment: Experiment, count: int = 3) -> dict:
         "tolerance_s": beats.TOLERANCE_S,
         "sigma_s": beats.SIGMA_S,
         "kinematic beat detector": asdict(KinematicBeatConfig()),
-        "style space": {**asdict(experiment.classifier("dance").config), "hop": HOP, "trained on": "train"},
-        "style predictor": {**asdict(experiment.classifier("motion").config), "hop": HOP, "trained on": "train"},
+        "style space": {**asdict(experiment.train_style("dance").config), "hop": HOP, "trained on": "train"},
+        "style predictor": {**asdict(experiment.train_style("motion").config), "hop": HOP, "trained on": "train"},
         "memory": {"poses": memory.POSES, "step": memory.STEP_FRAMES, "hop": memory.HOP_FRAMES},
         "smallest deviation of a feature": sampling.SMALLEST_DEVIATION,
         "music beat detector": asdict(BeatConfig()),
@@ -144,7 +144,7 @@ def joint_errors(experiment: Experiment, split: str = "validation") -> dict[str,
     d2m rebuilds each unseen unit from its lead poses and its z_mov; the mean pose is that of the training split.
     """
     data = experiment.dances(split)
-    vae, dimensions = experiment.vae, experiment.preset.vae.dimensions
+    vae, dimensions = experiment.train_vae(), experiment.preset.vae.dimensions
     head = 4 if dimensions == 3 else 1
     mean = vae.feature_mean[head:].unflatten(0, (-1, dimensions))
     found = {}
@@ -167,7 +167,7 @@ def _joint_error(estimated: torch.Tensor, joints: torch.Tensor) -> float:
 
 
 def _windows(reference_run: Experiment, view: str, poses: np.ndarray) -> torch.Tensor:
-    window = reference_run.classifier(view).config.window
+    window = reference_run.train_style(view).config.window
     return torch.from_numpy(dataset.windows_every(dataset.view_of(view, poses), window, HOP))
 
 
@@ -182,8 +182,9 @@ def measure_drift(experiment: Experiment, measured: Measured, dances: list[Dance
     taken as long as they are. A movement is seen for the 4 s from its beginning, one window of the feature spaces.
     """
     if dances is None:
+        dancer = experiment.train_dancer()
         dances = [
-            replace(generate.dance_to(experiment.dancer, looped(heard), Path(name), experiment.seed)[0], style=known)
+            replace(generate.dance_to(dancer, looped(heard), Path(name), experiment.seed)[0], style=known)
             for name, (known, heard) in heard_in(experiment, "test").items()
         ]
     parts: dict[str, list[Dance]] = {}

@@ -120,7 +120,7 @@ def between(experiment: Experiment, movement: float, initial: float) -> dict[str
     `movement` and `initial` say how far (0: the first, 1: the second) it has gone in z_mov and in z_ini. The units are
     of the first and the last style; nothing is settled onto a given pose, so the walk in z_ini is seen.
     """
-    data, vae, styles = experiment.dances(SHOWN), experiment.vae, experiment.corpus.styles
+    data, vae, styles = experiment.dances(SHOWN), experiment.train_vae(), experiment.corpus.styles
     first, last = (
         torch.nonzero(data.unit_styles == style)[:, 0] for style in (data.unit_styles.min(), data.unit_styles.max())
     )
@@ -160,7 +160,7 @@ def chained(experiment: Experiment, count: int = 12) -> tuple[np.ndarray, np.nda
 
     Their poses, 8 a beat, are read at 15 a second, so at 112.5 beats a minute.
     """
-    data, vae = experiment.dances(SHOWN), experiment.vae
+    data, vae = experiment.dances(SHOWN), experiment.train_vae()
     units = data.units(balanced(data.unit_styles, count, _generator(experiment)))
     with torch.no_grad():
         codes = vae.encode_movement(units)[0]
@@ -172,7 +172,7 @@ def chained(experiment: Experiment, count: int = 12) -> tuple[np.ndarray, np.nda
 def style_confusion(experiment: Experiment, view: str, split: str) -> np.ndarray:
     """Shares (styles, styles) of a split's windows: row the true style, column the class; an empty row is nan."""
     windows, labels = experiment.style_windows(view, split)
-    classifier = experiment.classifier(view)
+    classifier = experiment.train_style(view)
     said = torch.cat([classifier.probabilities(some).argmax(dim=1) for some in windows.split(1024)])
     size = len(experiment.corpus.styles)
     counts = torch.bincount(labels * size + said, minlength=size**2).view(size, size).double()
@@ -191,10 +191,10 @@ def dance_space(experiment: Experiment, count: int = 600) -> tuple[dict[str, np.
     All are samples of what E_dan and E_mus give; which draw is danced D_mov chooses afterwards.
     """
     torch.manual_seed(experiment.seed)
-    data, mmgan = experiment.dances("train"), experiment.mmgan
+    data, mmgan = experiment.dances("train"), experiment.train_mmgan()
     index = balanced(data.phrase_styles, count, _generator(experiment))
     real = reparameterise(mmgan.encode_dance(mmgan.movements(data.phrases(index)[0])))
-    composer = experiment.dancer.composer
+    composer = experiment.train_dancer().composer
     heard = zip(experiment.phrase_styles("train")[index], data.beat_s()[index], strict=True)
     composed = torch.stack([composer.draw(s, beat_s, 1)[0, 0] for s, beat_s in heard])
     labels = data.phrase_styles[index].numpy()
@@ -205,23 +205,23 @@ def dance_space(experiment: Experiment, count: int = 600) -> tuple[dict[str, np.
 @torch.no_grad()
 def composed(experiment: Experiment, style: str) -> np.ndarray:
     """One run of movements composed for a style and chained: (LEAD + 32 * run, 14, D)."""
-    mmgan, data, number = experiment.mmgan, experiment.dances("train"), experiment.corpus.styles.index(style)
+    mmgan, data, number = experiment.train_mmgan(), experiment.dances("train"), experiment.corpus.styles.index(style)
     of_style = data.beat_s()[data.phrase_styles == number]
     beat_s = (of_style if len(of_style) else data.beat_s()).median()[None]
     s = torch.eye(len(experiment.corpus.styles))[number : number + 1]
     generator = torch.Generator().manual_seed(experiment.seed + number)  # another draw for each style
-    lead = generate.first_leads(experiment.dancer, s[0], [generator])
+    lead = generate.first_leads(experiment.train_dancer(), s[0], [generator])
     audio = torch.zeros(
         UNIT_BEATS * mmgan.config.phrase, mmgan.config.audio_size
     )  # no run before: nothing to choose by
-    codes = experiment.dancer.composer.compose(s, beat_s, audio, [generator])
+    codes = experiment.train_dancer().composer.compose(s, beat_s, audio, [generator])
     return generate.chain(mmgan.vae, lead, codes)[0]
 
 
 @torch.no_grad()
 def _move(experiment: Experiment, lead: torch.Tensor, moving: torch.Tensor) -> list[np.ndarray]:
     """Poses of the movements of the units `moving` danced from `lead`."""
-    made = experiment.vae.move(lead, experiment.vae.encode_movement(moving)[0])
+    made = experiment.train_vae().move(lead, experiment.train_vae().encode_movement(moving)[0])
     return [pose.from_features(unit) for unit in made.double().numpy()]
 
 

@@ -124,7 +124,7 @@ class DancePanel(ipywidgets.VBox):
 
     def _show(self, request: Request) -> None:
         self._moved("listening, composing", 0.0)
-        made = panel.dances(self.experiment.dancer, request)
+        made = panel.dances(self.experiment.train_dancer(), request)
         self.below.value = "<hr>".join(shown(dance) for dance in made)
         self.made, self.asked = made, request
 

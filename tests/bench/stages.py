@@ -111,7 +111,7 @@ def train_paper_vae(material: Material, repeats: int) -> Row:
 def products_of_paper_vae(material: Material, repeats: int) -> Row:
     """As much arithmetic as a step of it, in large matrix products and nothing else."""
     experiment = material.experiment(material.paper)
-    model = copy.deepcopy(experiment.vae)
+    model = copy.deepcopy(experiment.train_vae())
     draw, config = experiment.trainings["vae"]
     with FlopCounterMode(display=False) as counter:
         model(draw(config.batch, torch.Generator().manual_seed(0)), 0)["total"].backward()
@@ -128,7 +128,7 @@ def products_of_paper_vae(material: Material, repeats: int) -> Row:
 def train_reference_vae(material: Material, repeats: int) -> Row:
     """A step in the form of the reference implementation."""
     experiment = material.experiment(material.paper)
-    model = copy.deepcopy(experiment.vae)
+    model = copy.deepcopy(experiment.train_vae())
     draw, config = experiment.trainings["vae"]
     step = naive.reference_step(model, draw(config.batch, torch.Generator().manual_seed(0))["unit"])
 
@@ -143,14 +143,14 @@ def train_reference_vae(material: Material, repeats: int) -> Row:
 def train_mmgan(material: Material, repeats: int) -> Row:
     """A training step of the MM-GAN."""
     experiment = material.experiment(material.preset)
-    run = experiment.mmgan.config.phrase
+    run = experiment.train_mmgan().config.phrase
     return timed_training(experiment, "mmgan", "MM-GAN step", run, repeats, "5 x the loop below")
 
 
 def train_naive_mmgan(material: Material, repeats: int) -> Row:
     """The same in a plain loop over a DataLoader of files."""
     experiment = material.experiment(material.preset)
-    model = copy.deepcopy(experiment.mmgan)
+    model = copy.deepcopy(experiment.train_mmgan())
     draw, config = experiment.trainings["mmgan"]
     count = FEW * config.batch
     files = naive.RunFiles(material.folder / "phrases", draw(count, torch.Generator().manual_seed(0)))
@@ -170,7 +170,9 @@ def on_gpu(material: Material, repeats: int) -> Row:
 def _generate(material: Material, repeats: int, preset: str, seconds: float, count: int, target: str) -> Row:
     """From music that has been listened to, to dances."""
     song = material.song(seconds)
-    work = partial(generate.dance_to, material.experiment(preset).dancer, analysis.analyse(song), song, count=count)
+    work = partial(
+        generate.dance_to, material.experiment(preset).train_dancer(), analysis.analyse(song), song, count=count
+    )
     some = f"generate {seconds:g} s, {preset}" + (f", {count} at once" if count > 1 else "")
     return timed(some, work, seconds * count, REAL_TIME, repeats, target)
 
@@ -197,14 +199,17 @@ def generate_many(material: Material, repeats: int) -> Row:
 
 def generate_one_by_one(material: Material, repeats: int) -> Row:
     """A few of the same in a Python loop."""
-    dancer, heard = material.experiment(material.preset).dancer, analysis.analyse(material.song(material.dance_s))
+    dancer, heard = (
+        material.experiment(material.preset).train_dancer(),
+        analysis.analyse(material.song(material.dance_s)),
+    )
     work = partial(naive.dances_one_by_one, dancer, heard, FEW)
     return timed(f"  a loop over {FEW} dances", work, FEW * material.dance_s, REAL_TIME, repeats, NAIVE)
 
 
 def song_to_video(material: Material, repeats: int) -> Row:
     """From an audio file that was never heard to a video with its sound."""
-    song, dancer = material.song(material.dance_s), material.experiment(material.preset).dancer
+    song, dancer = material.song(material.dance_s), material.experiment(material.preset).train_dancer()
     path = material.folder / "song.mp4"
 
     def work() -> None:
@@ -262,10 +267,10 @@ def import_package(material: Material, repeats: int) -> Row:
 def first_dance(material: Material, repeats: int) -> Row:
     """From the start of a process to a dance, with a song that was heard before."""
     experiment, song = material.experiment(material.preset), material.song(material.dance_s)
-    generate.dance(experiment.dancer, song)
+    generate.dance(experiment.train_dancer(), song)
     code = (
         "import sys; from d2m import generate; from d2m.experiments.experiment import Experiment; "
-        "generate.dance(Experiment(*sys.argv[1:4]).dancer, sys.argv[4])"
+        "generate.dance(Experiment(*sys.argv[1:4]).train_dancer(), sys.argv[4])"
     )
     work = partial(_in_a_new_process, code, experiment.source, experiment.run, experiment.preset_name, str(song))
     return timed("process start to dance", work, material.dance_s, REAL_TIME, repeats, "8 s")

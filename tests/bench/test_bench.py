@@ -84,7 +84,7 @@ def test_a_corpus_that_is_built_in_an_empty_cache_finds_nothing_of_one_before(ow
 def test_large_networks_train_in_bf16_where_the_processor_has_units_for_it(material, monkeypatch, tmp_path, flag, form):
     (tmp_path / "cpuinfo").write_text(f"flags : fpu {flag}")
     monkeypatch.setattr(stopwatch, "PROCESSOR", tmp_path / "cpuinfo")
-    assert material.experiment("tiny-paper").vae  # what would train it is known from here on
+    assert material.experiment("tiny-paper").train_vae()  # what would train it is known from here on
     asked, fit = [], stopwatch.train.fit
 
     def fitting(model, draw, config, *rest, **more):
@@ -106,15 +106,15 @@ def test_without_a_gpu_its_rows_say_so(material, monkeypatch):
 def test_the_reference_step_learns(material):
     experiment = material.experiment("tiny-paper")
     units = experiment.dances("train").units(torch.arange(4))
-    before = {name: weight.clone() for name, weight in experiment.vae.named_parameters()}
-    model = copy.deepcopy(experiment.vae)
+    before = {name: weight.clone() for name, weight in experiment.train_vae().named_parameters()}
+    model = copy.deepcopy(experiment.train_vae())
     naive.reference_step(model, units)()
     assert all((weight != before[name]).any() for name, weight in model.named_parameters())
 
 
 def test_the_plain_loop_trains_the_models_of_both_players_on_what_the_files_hold(material, tmp_path):
     experiment = material.experiment("tiny")
-    model = copy.deepcopy(experiment.mmgan)
+    model = copy.deepcopy(experiment.train_mmgan())
     batch = experiment.trainings["mmgan"][0](6, torch.Generator().manual_seed(0))
     files = naive.RunFiles(tmp_path / "phrases", batch)
     assert len(files) == 6 and all(torch.equal(files[3][name], batch[name][3]) for name in ("phrase", "audio", "style"))
@@ -126,7 +126,7 @@ def test_the_plain_loop_trains_the_models_of_both_players_on_what_the_files_hold
 
 
 def test_dances_of_the_loop_are_those_that_are_made_at_once(own_cache, material):
-    dancer, heard = material.experiment("tiny").dancer, stages.analysis.analyse(material.song(6.0))
+    dancer, heard = material.experiment("tiny").train_dancer(), stages.analysis.analyse(material.song(6.0))
     together = stages.generate.dance_to(dancer, heard, None, count=2)
     for one, other in zip(naive.dances_one_by_one(dancer, heard, 2), together, strict=True):
         np.testing.assert_allclose(one.poses, other.poses, atol=1e-4)

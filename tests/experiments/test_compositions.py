@@ -35,7 +35,7 @@ def real(tiny_run) -> tuple[torch.Tensor, torch.Tensor]:
     """z_mov of every training unit, and the style of each."""
     data = tiny_run.dances("train")
     units = data.units(torch.arange(len(data.unit_rows)))
-    return tiny_run.mmgan.vae.encode_movement(units)[0], data.unit_styles
+    return tiny_run.train_mmgan().vae.encode_movement(units)[0], data.unit_styles
 
 
 def drawn(run, name: str, count: int, style: str = STYLE, seed: int = 0) -> torch.Tensor:
@@ -59,7 +59,7 @@ def test_each_composition_is_one_dance_to_each_song_in_its_style_and_as_long(mad
 
 
 def test_all_stand_on_the_same_beats_and_no_two_are_alike(made, tiny_run):
-    for number, ours in enumerate(dance_sets.our_dances(tiny_run, tiny_run.dancer, 1)):
+    for number, ours in enumerate(dance_sets.our_dances(tiny_run, tiny_run.train_dancer(), 1)):
         for name in NAMES:
             np.testing.assert_array_equal(made[name][number].beats_s, ours.beats_s)
             # Each brings its own kinematic beats onto the beats, and so its seams by as much.
@@ -75,7 +75,7 @@ def test_the_same_seed_composes_the_same_and_another_otherwise(made, heard, tiny
         for one, other in zip(made[name], again[name], strict=True):
             np.testing.assert_array_equal(one.poses, other.poses)
     reseeded = replace(tiny_run, seed=4)  # with the models of seed 3
-    for kept in ("corpus", "mmgan", "_classifiers", "_dances"):
+    for kept in ("corpus", "_kept", "_dances"):
         reseeded.__dict__[kept] = tiny_run.__dict__[kept]
     changed = dance_sets.compositions(reseeded, heard)
     for name in NAMES:
@@ -108,7 +108,7 @@ def test_shuffled_codes_are_those_of_training_units_of_all_styles_or_of_one(tiny
 
 def test_runs_are_three_movements_in_a_row_of_one_dance_of_the_style(tiny_run):
     data = tiny_run.dances("train")
-    known = tiny_run.mmgan.movements(data.phrases(torch.arange(len(data.phrase_rows)))[0])  # (K, 3, 8)
+    known = tiny_run.train_mmgan().movements(data.phrases(torch.arange(len(data.phrase_rows)))[0])  # (K, 3, 8)
     codes = drawn(tiny_run, "phrases", 31)
     assert codes.shape == (31, 8)  # ten runs and a third of one
     apart, which = nearest(codes[:30].reshape(10, 24), known.flatten(1))
@@ -141,15 +141,15 @@ def test_compositions_are_chained_from_a_training_pose_and_put_on_the_beats(tiny
     assert len(chained) == len(CODES) + 1 and len(performed) == len(NAMES)  # pasted ones are not chained
     movements = movement_count(danced_beats(music))
     for vae, leads, codes in chained[:-1]:
-        assert vae is tiny_run.mmgan.vae and codes.shape == (movements, 1, 8)
-        index = tiny_run.mmgan.lead_styles == tiny_run.corpus.styles.index(style)
-        assert nearest(leads.flatten(1), tiny_run.mmgan.leads[index].flatten(1))[0] == 0
-    assert chained[-1][0] is not tiny_run.mmgan.vae  # the untrained one
+        assert vae is tiny_run.train_mmgan().vae and codes.shape == (movements, 1, 8)
+        index = tiny_run.train_mmgan().lead_styles == tiny_run.corpus.styles.index(style)
+        assert nearest(leads.flatten(1), tiny_run.train_mmgan().leads[index].flatten(1))[0] == 0
+    assert chained[-1][0] is not tiny_run.train_mmgan().vae  # the untrained one
     assert all(given[0].shape == (1, LEAD + UNIT_POSES * movements, 14, 3) for given in performed)
 
 
 def test_untrained_networks_are_other_weights_with_the_same_statistics(tiny_run):
-    fresh, trained = dance_sets.untrained(tiny_run), tiny_run.mmgan
+    fresh, trained = dance_sets.untrained(tiny_run), tiny_run.train_mmgan()
     assert fresh.mmgan.config == trained.config and fresh.mmgan.vae.config == trained.vae.config
     for (name, made), (_, buffer) in zip(fresh.mmgan.named_buffers(), trained.named_buffers(), strict=True):
         assert torch.equal(made, buffer), name
@@ -159,5 +159,5 @@ def test_untrained_networks_are_other_weights_with_the_same_statistics(tiny_run)
         assert not torch.equal(weight, theirs[name]) or weight.min() == weight.max(), name
     again = dance_sets.untrained(tiny_run).mmgan
     assert all(torch.equal(a, b) for a, b in zip(fresh.mmgan.parameters(), again.parameters(), strict=True))
-    assert fresh.music_style is tiny_run.classifier("music") and fresh.warp == tiny_run.preset.warp
+    assert fresh.music_style is tiny_run.train_style("music") and fresh.warp == tiny_run.preset.warp
     assert not fresh.mmgan.training

@@ -19,8 +19,8 @@ def perfect(tiny_run, monkeypatch):
             made[..., 4 + 7 * 3] += off
             return made
 
-        monkeypatch.setattr(tiny_run.vae, "encode_movement", lambda unit: (unit, unit))
-        monkeypatch.setattr(tiny_run.vae, "move", move)
+        monkeypatch.setattr(tiny_run.train_vae(), "encode_movement", lambda unit: (unit, unit))
+        monkeypatch.setattr(tiny_run.train_vae(), "move", move)
         return tiny_run
 
     return make

@@ -13,7 +13,7 @@ from d2m.data import corpus, dataset
 from d2m.experiments import dances as dance_sets
 from d2m.experiments import run_evaluation
 from d2m.experiments.dances import NAMES
-from d2m.experiments.presets import VARIANTS
+from d2m.experiments.presets import ABLATIONS
 from d2m.generation import generate
 from d2m.generation.beat_warp import danced_beats, movement_count
 from d2m.metrics import beats
@@ -60,7 +60,7 @@ def test_every_control_stands_beside_our_dances_with_as_many_dances_as_it_has(ti
     }
     # Every style of the small corpus has an unseen song, so that none is danced to as seen; variants come as `more`.
     shown = set(run_evaluation.OF_DANCES) | set(run_evaluation.OF_SETS) | set(run_evaluation.PLOTTED)
-    assert shown - {"seen", *VARIANTS} <= set(measured.others) and dance_sets.seen_dances(tiny_run) == []
+    assert shown - {"seen", *ABLATIONS} <= set(measured.others) and dance_sets.seen_dances(tiny_run) == []
 
 
 def test_every_song_is_asked_for_the_styles_that_it_is_not(tiny_run, measured):
@@ -68,7 +68,7 @@ def test_every_song_is_asked_for_the_styles_that_it_is_not(tiny_run, measured):
     asked = {(sample.song, sample.style) for sample in measured.others["asked"]}
     assert asked == {(song, style) for song, own in songs.items() for style in tiny_run.corpus.styles if style != own}
     made = generate.dance_to(
-        tiny_run.dancer, dance_sets.heard_in(tiny_run, "test")["zumba_02"][1], None, tiny_run.seed, "ballet"
+        tiny_run.train_dancer(), dance_sets.heard_in(tiny_run, "test")["zumba_02"][1], None, tiny_run.seed, "ballet"
     )[0]
     (kept,) = [s for s in measured.others["asked"] if (s.song, s.style) == ("zumba_02", "ballet")]
     np.testing.assert_array_equal(kept.poses, made.poses)
@@ -116,7 +116,7 @@ def test_the_comparison_repeats(tiny_run, table):
 
 
 def test_given_dances_are_measured_as_ours_are_and_without_compositions(tiny_run, measured):
-    ours = dance_sets.our_dances(tiny_run, tiny_run.dancer, 2)
+    ours = dance_sets.our_dances(tiny_run, tiny_run.train_dancer(), 2)
     given = run_evaluation.compare(tiny_run, dances=ours)
     assert set(given.others) == OF_MODEL_FREE
     for one, other in zip(given.ours, measured.ours, strict=True):
@@ -139,14 +139,14 @@ def test_dances_to_a_song_of_their_own_stand_beside_its_beats(tiny_run, body_at)
 
 def test_the_feature_space_and_the_predict_style_are_those_of_the_reference_run(tiny_run, measured, real):
     other = replace(tiny_run)
-    for name in ("corpus", "mmgan", "_dances"):
+    for name in ("corpus", "_kept", "_dances"):
         other.__dict__[name] = tiny_run.__dict__[name]
     reversed_ = lambda view: SimpleNamespace(  # noqa: E731
-        config=tiny_run.classifier(view).config,
-        embed=lambda windows: -tiny_run.classifier(view).embed(windows),
+        config=tiny_run.train_style(view).config,
+        embed=lambda windows: -tiny_run.train_style(view).embed(windows),
         probabilities=lambda windows: torch.tensor([[0.0, 0.0, 1.0]]).expand(len(windows), -1),
     )
-    reference_run = SimpleNamespace(classifier=reversed_, corpus=tiny_run.corpus)
+    reference_run = SimpleNamespace(train_style=reversed_, corpus=tiny_run.corpus)
     by_others = run_evaluation.compare(tiny_run, dances=real, reference_run=reference_run)
     for sample, own in zip(by_others.ours, measured.others["real"], strict=True):
         np.testing.assert_array_equal(sample.features["style"], -own.features["style"])
@@ -156,7 +156,7 @@ def test_the_feature_space_and_the_predict_style_are_those_of_the_reference_run(
 
 def test_the_style_space_is_the_hidden_layer_of_windows_of_4_s_8_frames_apart(tiny_run, real):
     (embed,) = run_evaluation.spaces(tiny_run).values()
-    made, classifier = embed(real[0].poses), tiny_run.classifier("dance")
+    made, classifier = embed(real[0].poses), tiny_run.train_style("dance")
     assert made.shape == ((300 - 60) // 8 + 1, 32)
     view = torch.from_numpy(dataset.view_of("dance", real[0].poses)[16:76][None])
     torch.testing.assert_close(torch.from_numpy(made[2:3]), classifier.embed(view).detach(), atol=1e-5, rtol=0)
@@ -165,23 +165,23 @@ def test_the_style_space_is_the_hidden_layer_of_windows_of_4_s_8_frames_apart(ti
 
 def test_the_predict_style_names_the_style_that_most_of_a_dance_speaks_for(tiny_run, real):
     seen = torch.tensor([[0.6, 0.4, 0.0]] * 3 + [[0.0, 0.9, 0.1]] * 2)  # means 0.36, 0.6 and 0.04
-    predict_style = SimpleNamespace(config=tiny_run.classifier("motion").config, probabilities=lambda windows: seen)
+    predict_style = SimpleNamespace(config=tiny_run.train_style("motion").config, probabilities=lambda windows: seen)
     reference_run = SimpleNamespace(
-        classifier=lambda view: predict_style if view == "motion" else None, corpus=tiny_run.corpus
+        train_style=lambda view: predict_style if view == "motion" else None, corpus=tiny_run.corpus
     )
     assert run_evaluation.style_predictor(reference_run)(real[0].poses) == tiny_run.corpus.styles[1]
 
 
 def test_ours_are_dances_of_following_seeds_to_each_song_with_the_songs_style(tiny_run):
-    ours = dance_sets.our_dances(tiny_run, tiny_run.dancer, 2)
+    ours = dance_sets.our_dances(tiny_run, tiny_run.train_dancer(), 2)
     expected = [(entry.name, entry.style, seed) for entry in tiny_run.corpus.split("test") for seed in (3, 4)]
     assert [(str(dance.song), dance.style, dance.seed) for dance in ours] == expected
-    one = dance_sets.our_dances(tiny_run, tiny_run.dancer, 1, "train")
+    one = dance_sets.our_dances(tiny_run, tiny_run.train_dancer(), 1, "train")
     assert [str(dance.song) for dance in one] == [entry.name for entry in tiny_run.corpus.split("train")]
 
 
 def test_real_dances_have_their_songs_beats_and_seams_where_movements_of_ours_would_begin(tiny_run, real):
-    ours = dance_sets.our_dances(tiny_run, tiny_run.dancer, 1)
+    ours = dance_sets.our_dances(tiny_run, tiny_run.train_dancer(), 1)
     for entry, dance, made in zip(tiny_run.corpus.split("test"), real, ours, strict=True):
         assert str(dance.song) == str(made.song) == entry.name and dance.style == made.style == entry.style
         np.testing.assert_array_equal(dance.poses, tiny_run.corpus.load(entry)["poses"])
@@ -290,7 +290,7 @@ def test_figures_of_given_dances_stand_apart_from_the_runs_own(tiny_run, tmp_pat
 
 def test_metrics_json_holds_the_table_the_protocol_and_the_commit(tiny_run, table, tmp_path):
     run = replace(tiny_run, run=str(tmp_path))
-    for kept in ("corpus", "_classifiers"):
+    for kept in ("corpus", "_kept"):
         run.__dict__[kept] = tiny_run.__dict__[kept]
     path = run_evaluation.write_metrics(run, table, {"speed, m/s": {"value": 1.0}}, count=2)
     assert path == tmp_path / "metrics.json" and list(tmp_path.iterdir()) == [path]
@@ -299,7 +299,7 @@ def test_metrics_json_holds_the_table_the_protocol_and_the_commit(tiny_run, tabl
     assert content["commit"] == checkpoint.commit() and content["drift"] == {"speed, m/s": {"value": 1.0}}
     protocol = content["protocol"]
     assert (protocol["corpus"], protocol["corpus fingerprint"]) == ("small", tiny_run.corpus.fingerprint())
-    assert (protocol["preset"], protocol["variant"], protocol["seed"]) == ("tiny", "d2m", 3)
+    assert (protocol["preset"], protocol["ablation"], protocol["seed"]) == ("tiny", "d2m", 3)
     assert (protocol["dances a song"], protocol["fps"]) == (2, 15)
     assert (protocol["tolerance_s"], protocol["sigma_s"]) == (0.07, 0.05)
     for split in ("train", "validation", "test"):

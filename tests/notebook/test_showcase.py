@@ -50,8 +50,8 @@ def test_a_style_that_no_unseen_dance_has_shows_nothing(tiny_run, monkeypatch):
 
 
 def test_a_swap_is_one_movement_from_several_poses(tiny_run, monkeypatch):
-    codes, move = [], tiny_run.vae.move
-    monkeypatch.setattr(tiny_run.vae, "move", lambda lead, code: codes.append((lead, code)) or move(lead, code))
+    codes, move = [], tiny_run.train_vae().move
+    monkeypatch.setattr(tiny_run.train_vae(), "move", lambda lead, code: codes.append((lead, code)) or move(lead, code))
     rows = showcase.swapped(tiny_run, 4)
     assert len(rows) == 4 and next(iter(rows)) == "its own first pose"
     assert all(poses.shape == (34, 14, 3) for poses in rows.values())
@@ -60,7 +60,7 @@ def test_a_swap_is_one_movement_from_several_poses(tiny_run, monkeypatch):
 
 
 def test_the_walk_ends_at_two_unseen_units_and_moves_in_each_latent(tiny_run):
-    data, vae = tiny_run.dances("validation"), tiny_run.vae
+    data, vae = tiny_run.dances("validation"), tiny_run.train_vae()
     first, way, last = showcase.between(tiny_run, 0.0, 0.0).values()
     assert way.shape == (34, 14, 3) and np.abs(first - last).max() > 0.05
     np.testing.assert_allclose(way, first, atol=1e-6)
@@ -99,7 +99,7 @@ def test_a_confusion_is_of_shares_of_the_windows_of_a_split(tiny_run, view):
     assert table.shape == (3, 3)
     np.testing.assert_allclose(table.sum(axis=1), 1)
     windows, labels = tiny_run.style_windows(view, "validation")
-    said = tiny_run.classifier(view).probabilities(windows).argmax(1)
+    said = tiny_run.train_style(view).probabilities(windows).argmax(1)
     assert table[1, 2] == pytest.approx(float((said[labels == 1] == 2).double().mean()))
 
 

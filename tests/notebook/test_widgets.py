@@ -27,7 +27,7 @@ def panel(tmp_path, monkeypatch):
     """The panel of a run without its networks: two songs, two styles."""
     monkeypatch.setattr(dance_panel, "songs", lambda experiment, song: SONGS)
     corpus = SimpleNamespace(styles=("ballet", "zumba"))
-    run = SimpleNamespace(corpus=corpus, seed=4, dancer="the dancer", folder=tmp_path)
+    run = SimpleNamespace(corpus=corpus, seed=4, train_dancer=lambda: "the dancer", folder=tmp_path)
     return widgets.DancePanel(run, SONGS["one"])
 
 
