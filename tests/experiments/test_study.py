@@ -218,7 +218,7 @@ def test_nothing_is_made_twice(studied, no_work):
     before = report.write_report(whole).read_text()
     told = []
     study.run(whole, told.append)
-    assert len(told) == 15 and all(line.endswith(": found") for line in told)
+    assert len(told) == 15 and all(line.endswith(": already scored") for line in told)
     assert report.write_report(whole).read_text() == before
 
 
@@ -245,7 +245,7 @@ def test_a_killed_study_goes_on_within_the_training_that_it_was_killed_in(studie
     told = []
     study.run(whole, told.append)
     assert steps == [0, 1, 2, 2, 3]  # one player only: there is no game
-    assert [line for line in told if not line.endswith("found")] == [
+    assert [line for line in told if not line.endswith("already scored")] == [
         "5 of 15: no_gan, own split, seed 0", "13 of 15: no_warp, own split, seed 0",
     ]  # fmt: skip
     assert report.missing(whole) == [] and below(whole.folder / "study" / "split" / "no_gan-0") == {"mmgan"}
@@ -492,8 +492,8 @@ def test_damaged_scores_are_told_with_their_file(tmp_path, content):
 
 def test_a_study_of_other_steps_is_told_and_not_mixed(studied):
     whole, _ = studied
-    study.agree(whole)
+    study.check_protocol(whole)
     kept = json.loads((whole.folder / "study" / "protocol.json").read_text())
     assert kept["steps"] == whole.preset.gan_training.steps and kept["corpus fingerprint"] == whole.corpus.fingerprint()
-    with pytest.raises(CheckpointError, match=rf"of steps {kept['steps']}; expected 7; give the same"):
+    with pytest.raises(CheckpointError, match=rf"has steps {kept['steps']}; expected 7; give the same"):
         study.run(replace(whole, steps=7), say=lambda message: pytest.fail("the study began"))
