@@ -179,8 +179,8 @@ def tiny_run(tiny_presets, small_corpus, tmp_path_factory) -> experiment.Experim
     torch.set_num_threads(1)
     run = experiment.Experiment(str(small_corpus.folder), str(tmp_path_factory.mktemp("run")), "tiny", 3, "cpu")
     for view in ("dance", "speed"):
-        run.classifier(view)
-    assert run.mmgan and run.lstm
+        run.train_style(view)
+    assert run.train_mmgan() and run.train_lstm()
     torch.set_num_threads(threads)
     return run
 

@@ -64,12 +64,12 @@ def build_corpus(folder: Path, given: Path, size: Size) -> None:
 
 def train_vae(folder: Path, given: Path, size: Size) -> None:
     """A tiny DU-VAE is trained on the corpus `given`."""
-    assert _experiment(folder, given, size).vae
+    assert _experiment(folder, given, size).train_vae()
 
 
 def train_mmgan(folder: Path, given: Path, size: Size) -> None:
     """All that a dance needs is trained."""
-    assert _experiment(folder, given, size).dancer
+    assert _experiment(folder, given, size).train_dancer()
 
 
 def dance_long(folder: Path, given: Path, size: Size) -> None:
@@ -77,7 +77,7 @@ def dance_long(folder: Path, given: Path, size: Size) -> None:
     os.environ["D2M_CACHE"] = str(folder / "cache")
     song = folder / "song.flac"
     builtin_clips.write_flac(song, songs.drum_track(120, size.song_s).samples)
-    (dance,) = generate.dance(_experiment(given / "run", given, size).dancer, song, seed=5)
+    (dance,) = generate.dance(_experiment(given / "run", given, size).train_dancer(), song, seed=5)
     dance_files.write_npz(dance, folder / "dances" / "dance.npz")
     dance_files.write_json(dance, folder / "dances" / "dance.json")
     dance_files.write_bvh(dance, folder / "dances" / "dance.bvh")

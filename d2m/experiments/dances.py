@@ -50,33 +50,33 @@ def compositions(experiment: Experiment, songs: dict[str, tuple[str, Music]]) ->
 
 def untrained(experiment: Experiment) -> Dancer:
     """The dancer of the run with the weights from before training, but its statistics and repertoire."""
-    trained = experiment.mmgan
+    trained = experiment.train_mmgan()
     torch.manual_seed(experiment.seed)
-    fresh = type(trained)(trained.config, DUVAE(trained.vae.config)).eval()
+    fresh = type(trained)(trained.config, DUVAE(trained.train_vae().config)).eval()
     buffers = dict(trained.named_buffers())
     for name, buffer in fresh.named_buffers():
         buffer.copy_(buffers[name])
-    return replace(experiment.dancer, mmgan=fresh)
+    return replace(experiment.train_dancer(), mmgan=fresh)
 
 
 def _composed(experiment: Experiment, name: str, song: str, style: str, heard: Music) -> Dance:
     generator = torch.Generator().manual_seed(experiment.seed)
-    plan = BeatPlan(heard, experiment.mmgan.config.phrase)
+    plan = BeatPlan(heard, experiment.train_mmgan().config.phrase)
     if name == "pasted":
         rows = _pasted(experiment, style, plan.movements, generator)[None]
     else:
         number = experiment.corpus.styles.index(style)
         one_hot = torch.eye(len(experiment.corpus.styles))[number]
-        leads = generate.first_leads(experiment.dancer, one_hot, [generator])
+        leads = generate.first_leads(experiment.train_dancer(), one_hot, [generator])
         codes = _codes(experiment, name, style, plan.movements, generator)
-        rows = generate.chain(experiment.mmgan.vae, leads, codes[:, None])
+        rows = generate.chain(experiment.train_mmgan().vae, leads, codes[:, None])
     return replace(perform(rows, plan, None, style, experiment.seed, experiment.preset.warp)[0], name=song)
 
 
 @torch.no_grad()
 def _codes(experiment: Experiment, name: str, style: str, count: int, generator: torch.Generator) -> torch.Tensor:
     """z_mov (count, movement_size) of one of `CODES`."""
-    mmgan, data = experiment.mmgan, experiment.units("train")
+    mmgan, data = experiment.train_mmgan(), experiment.units("train")
     if name == "prior":
         return torch.randn(count, mmgan.config.movement_size, generator=generator)
     if name == "phrases":
@@ -170,7 +170,7 @@ def random_dance(experiment: Experiment) -> list[Dance]:
 def lstm_dance(experiment: Experiment) -> list[Dance]:
     """Baseline: for each test song the dance of an LSTM from music to poses, see `models.lstm`."""
     songs = split_music(experiment, "test")
-    poses = {name: experiment.lstm.dance(music.features) for name, (_, music) in songs.items()}
+    poses = {name: experiment.train_lstm().dance(music.features) for name, (_, music) in songs.items()}
     return [replace(dance, poses=poses[dance.name]) for dance in real_dances(experiment, "test")]
 
 
@@ -223,7 +223,7 @@ def training_song_dances(experiment: Experiment) -> list[Dance]:
     tested = {entry.style for entry in experiment.corpus.split("test")}
     if all(entry.style in tested for entry in experiment.corpus.split("train")):
         return []
-    dances = generated_dances(experiment, experiment.dancer, 1, "train")
+    dances = generated_dances(experiment, experiment.train_dancer(), 1, "train")
     return [dance for dance in dances if dance.style not in tested]
 
 
@@ -234,5 +234,5 @@ def requested_style_dances(experiment: Experiment) -> list[Dance]:
         for name, (style, music) in split_music(experiment, "test").items()
         for requested_style in experiment.corpus.styles
         if requested_style != style
-        for dance in generate.dance_to(experiment.dancer, music, None, experiment.seed, requested_style)
+        for dance in generate.dance_to(experiment.train_dancer(), music, None, experiment.seed, requested_style)
     ]

@@ -1,12 +1,11 @@
-"""The presets: one code, three sizes.
+"""The presets, the configurations of all models, and the ablations of the study.
 
 demo    3D, small: minutes on two cores
-full    3D, the reference's sizes or better: a GPU
-paper   the form of the publication: 2D by a front camera, its networks, its sizes, its losses
+full    3D, as large as the publication's networks or larger: a GPU
+paper   as published: 2D seen by a front camera, with the networks, sizes and losses of the publication
 
-d2m without one of its parts: one switch a variant, for the study.
-
-A variant changes the preset and says which models it must train anew; the others it borrows from d2m itself.
+An ablation changes a preset so that one part of d2m is left out. It trains the models that this changes and borrows the
+others from the run of d2m itself.
 """
 
 from collections.abc import Callable
@@ -25,15 +24,15 @@ class Preset:
     name: str
     vae: VAEConfig
     vae_training: TrainConfig
-    gan: GANConfig  # its sizes of styles and of z_mov are set by the corpus and the VAE
+    gan: GANConfig  # `styles` is set by the corpus, `movement_size` by `vae`
     gan_training: TrainConfig
     style_training: TrainConfig = field(default_factory=lambda: TrainConfig(steps=400, batch=64))
-    music_style_training: TrainConfig = field(  # convex, and soon at its end
+    music_style_training: TrainConfig = field(  # a convex loss, which converges fast
         default_factory=lambda: TrainConfig(steps=400, batch=256, learning_rate=5e-3)
     )
     lstm_training: TrainConfig = field(default_factory=lambda: TrainConfig(steps=600, batch=32))
-    mirror: bool = True  # train on the mirror image of every dance too
-    warp: str = "kinematic"  # how dances are put on the song's beats, see `perform`
+    mirror: bool = True  # train on mirror images too
+    warp: str = "kinematic"  # how dances are aligned to the song's beats, see `beat_warp.perform`
 
 
 PRESETS = {
@@ -78,50 +77,67 @@ def preset(name: str) -> Preset:
     return PRESETS[name]
 
 
-@dataclass(frozen=True)
-class Variant:
-    """What is left out, how the preset says so, and which models that changes."""
+def _unchanged(preset: Preset) -> Preset:
+    return preset
 
-    leaves_out: str
-    change: Callable[[Preset], Preset] = lambda preset: preset
-    trains: tuple[str, ...] = ("mmgan",)
+
+@dataclass(frozen=True)
+class Ablation:
+    """d2m without one of its parts."""
+
+    leaves_out: str  # the part, as the study's tables name it
+    change: Callable[[Preset], Preset] = _unchanged  # leaves the part out of a preset
+    trains: tuple[str, ...] = ("mmgan",)  # the models that this changes
 
 
 def _gan(**changes) -> Callable[[Preset], Preset]:
-    return lambda preset: replace(preset, gan=replace(preset.gan, **changes))
+    """A change of fields of `Preset.gan`."""
+
+    def change(preset: Preset) -> Preset:
+        return replace(preset, gan=replace(preset.gan, **changes))
+
+    return change
 
 
 def _one_latent(preset: Preset) -> Preset:
-    # z_mov alone makes the unit; where the dancer comes from is not told, so nothing can be settled to it.
+    # Without z_ini the decoder does not know the first poses, so nothing is settled to them.
     vae = replace(preset.vae, initial_size=0, swap_weight=0.0, settle_poses=0, lead_noise=0.0)
     return replace(preset, vae=vae)
 
 
 def _no_repertoire(preset: Preset) -> Preset:
-    # E_mus and both games as the paper has them, but with the weights that d2m had before it had a repertoire.
-    weights = {"adversarial_weight": 0.02, "dance_adversarial_weight": 0.02, "gradient_penalty": 1.0,
-               "kl_weight": 2e-4, "music_kl_weight": 2e-3}  # fmt: skip
-    return replace(preset, gan=replace(preset.gan, repertoire=0, **weights)) if preset.gan.repertoire else preset
+    if not preset.gan.repertoire:
+        return preset
+    # Both adversarial losses, as published, with the weights that d2m had before the repertoire was added.
+    gan = replace(
+        preset.gan, repertoire=0, adversarial_weight=0.02, dance_adversarial_weight=0.02, gradient_penalty=1.0,
+        kl_weight=2e-4, music_kl_weight=2e-3,
+    )  # fmt: skip
+    return replace(preset, gan=gan)
 
 
 def _unit_warp(preset: Preset) -> Preset:
     return replace(preset, warp="cubic") if preset.warp == "kinematic" else preset
 
 
-VARIANTS = {
-    "d2m": Variant("nothing", trains=("vae", "mmgan", "style/music", "style/dance", "style/speed", "lstm")),
-    "no_gan": Variant(
+def _no_warp(preset: Preset) -> Preset:
+    return replace(preset, warp="none")
+
+
+ABLATIONS = {
+    "d2m": Ablation("nothing", trains=("vae", "mmgan", "style/music", "style/dance", "style/motion", "lstm")),
+    "no_gan": Ablation(
         "L_adv^m (nor L_adv^d, where there is one)", _gan(adversarial_weight=0.0, dance_adversarial_weight=0.0)
     ),
-    "one_latent": Variant("the split of z_ini and z_mov (nor settling, nor L_swap)", _one_latent, ("vae", "mmgan")),
-    "no_repertoire": Variant("the repertoire: E_mus makes z~_dan from noise", _no_repertoire),
-    "deaf_discriminator": Variant("the audio in L_adv^m", _gan(discriminator_sees_audio=False)),
-    "no_recon_m": Variant("L_recon^m (L_recon^p stays)", _gan(movement_weight=0.0)),
-    "no_dance_game": Variant(
+    "one_latent": Ablation("the split of z_ini and z_mov (nor settling, nor L_swap)", _one_latent, ("vae", "mmgan")),
+    "no_repertoire": Ablation("the repertoire: E_mus makes z~_dan from noise", _no_repertoire),
+    "deaf_discriminator": Ablation("the audio in L_adv^m", _gan(discriminator_hears=False)),
+    "no_recon_m": Ablation("L_recon^m (L_recon^p stays)", _gan(movement_weight=0.0)),
+    "no_dance_game": Ablation(
         "L_KL^d (nor L_adv^d, where there is one)",
         _gan(dance_adversarial_weight=0.0, kl_weight=0.0, music_kl_weight=0.0),
     ),
-    "no_recon_s": Variant("L_recon^s", _gan(style_weight=0.0)),
-    "unit_warp": Variant("bringing kinematic beats onto beats (movements stay as they were cut)", _unit_warp, ()),
-    "no_warp": Variant("the warp onto the song's beats", lambda preset: replace(preset, warp="none"), ()),
+    "no_recon_s": Ablation("L_recon^s", _gan(style_weight=0.0)),
+    "unit_warp": Ablation("bringing kinematic beats onto beats (movements stay as they were cut)", _unit_warp, ()),
+    "no_warp": Ablation("the warp onto the song's beats", _no_warp, ()),
 }

@@ -17,7 +17,7 @@ from d2m.data.corpus import FOLDS
 from d2m.errors import CheckpointError
 from d2m.experiments.dances import generated_dances, lstm_dance, nearest_music, random_dance
 from d2m.experiments.experiment import Experiment
-from d2m.experiments.presets import VARIANTS
+from d2m.experiments.presets import ABLATIONS
 from d2m.files import read_json, replacing
 from d2m.metrics import bootstrap
 from d2m.metrics.bootstrap import Estimate
@@ -49,7 +49,7 @@ class Row:
 
 def composed(experiment: Experiment) -> list[Dance]:
     """Dances of d2m, or of the ablation that the experiment is."""
-    return generated_dances(experiment, experiment.dancer, DANCES)
+    return generated_dances(experiment, experiment.train_dancer(), DANCES)
 
 
 def from_the_front(experiment: Experiment) -> list[Dance]:
@@ -60,7 +60,7 @@ def from_the_front(experiment: Experiment) -> list[Dance]:
 
 def changes(name: str, whole: Experiment) -> bool:
     """Whether an ablation differs from d2m in the preset of a study."""
-    return VARIANTS[name].change(whole.preset) != whole.preset
+    return ABLATIONS[name].change(whole.preset) != whole.preset
 
 
 def is_seen_from_the_front(whole: Experiment) -> bool:
@@ -76,7 +76,7 @@ ROWS = {
     "lstm": Row("an LSTM from music to poses", lstm_dance),
     **{
         name: Row(f"d2m without {variant.leaves_out}", composed, belongs=partial(changes, name))
-        for name, variant in VARIANTS.items()
+        for name, variant in ABLATIONS.items()
         if name != HEADLINE
     },
     "in_3d": Row(
@@ -99,12 +99,12 @@ def experiment_of(whole: Experiment, row: str, fold: int | None, seed: int) -> E
     """The experiment of a row: the run `whole` itself for d2m of seed 0 on its own split, else one below its study."""
     folder = _fold_folder(whole, fold)
     base = str(whole.folder if fold is None else folder / f"{HEADLINE}-0")
-    if row not in VARIANTS:  # a baseline, which needs of d2m only the classifiers
+    if row not in ABLATIONS:  # a baseline, which needs of d2m only the classifiers
         return replace(whole, run=base, fold=fold, seed=0)
     if row == HEADLINE:
         own = base if seed == 0 else str(folder / f"{HEADLINE}-{seed}")
         return replace(whole, run=own, fold=fold, seed=seed)
-    return replace(whole, run=str(folder / f"{row}-{seed}"), fold=fold, seed=seed, variant=row, base=base)
+    return replace(whole, run=str(folder / f"{row}-{seed}"), fold=fold, seed=seed, ablation=row, base=base)
 
 
 def result_path(whole: Experiment, row: str, fold: int | None, seed: int) -> Path:
@@ -116,7 +116,7 @@ def ablation_dances(whole: Experiment, names: tuple[str, ...] = ("no_gan",)) -> 
     """A dance to every test song by each of the ablations `names` that the study has trained on the run's own split."""
     ablations = {name: experiment_of(whole, name, None, 0) for name in names}
     return {
-        name: generated_dances(ablation, ablation.dancer, 1)
+        name: generated_dances(ablation, ablation.train_dancer(), 1)
         for name, ablation in ablations.items()
         if "mmgan" in ablation.trained_steps()
     }

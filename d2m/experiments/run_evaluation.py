@@ -64,7 +64,7 @@ def spaces(reference_run: Experiment) -> dict[str, Space]:
     """The feature space "style": the hidden layer of the run's classifier of dances."""
     return {
         "style": lambda poses: (
-            reference_run.classifier("dance").embed(_windows(reference_run, "dance", poses)).detach().numpy()
+            reference_run.train_style("dance").embed(_windows(reference_run, "dance", poses)).detach().numpy()
         )
     }
 
@@ -73,7 +73,7 @@ def style_predictor(reference_run: Experiment) -> StylePredictor:
     """A function from poses to a style: the mean of the run's classifier of motions over all windows of a dance."""
 
     def predicted_style(poses: np.ndarray) -> str:
-        probabilities = reference_run.classifier("speed").probabilities(_windows(reference_run, "speed", poses))
+        probabilities = reference_run.train_style("speed").probabilities(_windows(reference_run, "speed", poses))
         return reference_run.corpus.styles[int(probabilities.mean(dim=0).argmax())]
 
     return predicted_style
@@ -97,7 +97,7 @@ def compare(
     if dances is None:
         others |= compositions(experiment, songs)
         others |= {"seen": training_song_dances(experiment), "asked": requested_style_dances(experiment)}
-    ours = generated_dances(experiment, experiment.dancer, count) if dances is None else dances
+    ours = generated_dances(experiment, experiment.train_dancer(), count) if dances is None else dances
     return evaluation.compare(
         ours, beats_of, train, others, spaces(reference_run), style_predictor(reference_run), experiment.seed
     )
@@ -111,7 +111,7 @@ def protocol(experiment: Experiment, count: int = 3) -> dict:
         "corpus fingerprint": corpus.fingerprint(),
         "splits": {name: [entry.name for entry in corpus.split(name)] for name in ("train", "validation", "test")},
         "preset": experiment.preset_name,
-        "variant": experiment.variant,
+        "ablation": experiment.ablation,
         "seed": experiment.seed,
         "dances a song": count,
         "dances a song of the compositions": 1,
@@ -120,8 +120,8 @@ def protocol(experiment: Experiment, count: int = 3) -> dict:
         "tolerance_s": beats.TOLERANCE_S,
         "sigma_s": beats.SIGMA_S,
         "kinematic beat detector": asdict(KinematicBeatConfig()),
-        "style space": {**asdict(experiment.classifier("dance").config), "hop": HOP, "trained on": "train"},
-        "style predictor": {**asdict(experiment.classifier("speed").config), "hop": HOP, "trained on": "train"},
+        "style space": {**asdict(experiment.train_style("dance").config), "hop": HOP, "trained on": "train"},
+        "style predictor": {**asdict(experiment.train_style("speed").config), "hop": HOP, "trained on": "train"},
         "memory": {"poses": memory.POSES, "step": memory.STEP_FRAMES, "hop": memory.HOP_FRAMES},
         "smallest deviation of a feature": sampling.SMALLEST_DEVIATION,
         "music beat detector": asdict(BeatConfig()),
@@ -153,7 +153,7 @@ def joint_errors(experiment: Experiment, split: str = "validation") -> dict[str,
     d2m reconstructs each unit from its lead poses and its z_mov; the mean pose is that of the training split.
     """
     data = experiment.units(split)
-    vae, dimensions = experiment.vae, experiment.preset.vae.dimensions
+    vae, dimensions = experiment.train_vae(), experiment.preset.vae.dimensions
     head = 4 if dimensions == 3 else 1
     mean = vae.feature_mean[head:].unflatten(0, (-1, dimensions))
     errors = {}
@@ -175,7 +175,7 @@ def _joint_error(estimated: torch.Tensor, joints: torch.Tensor) -> float:
 
 
 def _windows(reference_run: Experiment, view: str, poses: np.ndarray) -> torch.Tensor:
-    window = reference_run.classifier(view).config.window
+    window = reference_run.train_style(view).config.window
     return torch.from_numpy(dataset.windows_every(dataset.view_of(view, poses), window, HOP))
 
 
@@ -190,8 +190,9 @@ def measure_drift(experiment: Experiment, measured: Measured, dances: list[Dance
     own length. A movement is measured for the 4 s from its beginning, one window of the feature spaces.
     """
     if dances is None:
+        dancer = experiment.train_dancer()
         dances = [
-            replace(generate.dance_to(experiment.dancer, looped(music), None, experiment.seed)[0], name=name, style=style)
+            replace(generate.dance_to(dancer, looped(music), None, experiment.seed)[0], name=name, style=style)
             for name, (style, music) in split_music(experiment, "test").items()
         ]
     excerpts: dict[str, list[Dance]] = {}

@@ -1,7 +1,7 @@
-"""What the notebooks stand on: parameters, figures of a run, controls.
+"""Code behind the notebooks: parameters, results of a run, interactive controls.
 
-parameters   the notebooks' parameters, checked
-showcase     what the notebooks show of a run
-panel        what notebook 5's controls do
-widgets      the ipywidgets face
+parameters   the notebooks' parameters and their checks
+showcase     results of a run that the notebooks draw
+panel        what the controls of notebook 5 do
+widgets      the controls, as ipywidgets
 """

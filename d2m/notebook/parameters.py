@@ -1,7 +1,7 @@
-"""The parameters of the notebooks: which there are, what each may be, and the check before anything is trained.
+"""The parameters of the notebooks, checked before anything is trained.
 
-Papermill only warns at a misspelt name and goes on with the default, hours of training later than one would like; here
-it is an error. What papermill injects, and the notebook's own parameters, are cells that begin with `# Parameters`.
+Papermill only warns about a misspelt name and trains with the default; here it is an error. A cell of parameters, the
+notebook's own or one that papermill injects, begins with `# Parameters`.
 """
 
 import ast
@@ -24,22 +24,24 @@ from d2m.motion.dance import read_npz
 from d2m.music import analysis
 from d2m.music import beats as music_beats
 
-MARK = "# Parameters"  # the first line of a cell of parameters, ours and papermill's
-MOST_DANCES = 64  # of one notebook run: each becomes a video
+MARK = "# Parameters"  # the first line of a cell of parameters
+MOST_DANCES = 64  # in one run of notebook 5, which renders a video of each
 LARGEST_SEED = 2**31 - 1
 ENERGIES = ("", "calm", "lively")
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """What a parameter may be: a type, and a check that raises `ParameterError` for a wrong value."""
+    """The type of a parameter, its meaning, and a check that raises `ParameterError` for a wrong value."""
 
     kind: type | UnionType
     meaning: str
-    check: Callable = lambda value: None
+    check: Callable | None = None
 
 
 def _within(name: str, least: int, most: int) -> Callable[[int], None]:
+    """A check that a parameter is from `least` to `most`."""
+
     def check(value: int) -> None:
         if not least <= value <= most:
             raise ParameterError(f"{name} is {value}", f"a number from {least} to {most}")
@@ -47,31 +49,31 @@ def _within(name: str, least: int, most: int) -> Callable[[int], None]:
     return check
 
 
-def _filled(corpus: str) -> None:
+def _check_corpus(corpus: str) -> None:
     if not corpus.strip():
         raise ParameterError("corpus is empty", '"builtin" or a folder')
 
 
-def _tempo(bpm: float) -> None:
+def _check_tempo(bpm: float) -> None:
     if bpm and not music_beats.SLOWEST_BPM <= bpm <= music_beats.FASTEST_BPM:
         raise ParameterError(
             f"bpm is {bpm}",
-            f"a tempo from {music_beats.SLOWEST_BPM:g} to {music_beats.FASTEST_BPM:g}, or 0 for the one heard",
+            f"a tempo from {music_beats.SLOWEST_BPM:g} to {music_beats.FASTEST_BPM:g}, or 0 for the detected one",
         )
 
 
-def _of_training(precision: str) -> None:
+def _check_precision(precision: str) -> None:
     if precision not in PRECISIONS:
         raise ParameterError(f"precision is {precision!r}", OWN["precision"].meaning)
 
 
-def _of_dances(energy: str) -> None:
+def _check_energy(energy: str) -> None:
     if energy not in ENERGIES:
         raise ParameterError(f"energy is {energy!r}", OWN["energy"].meaning)
 
 
 COMMON = {
-    "corpus": Parameter(str, '"builtin", or a folder of a corpus', _filled),
+    "corpus": Parameter(str, '"builtin", or a folder of a corpus', _check_corpus),
     "run": Parameter(str, 'the folder of the run, or ""'),
     "preset": Parameter(str, '"demo", "full" or "paper"', preset),
     "seed": Parameter(int, "a whole number", _within("seed", 0, LARGEST_SEED)),
@@ -79,37 +81,39 @@ COMMON = {
 }
 OWN = {
     "steps": Parameter(int, "training steps, 0 for the preset's", _within("steps", 0, 10_000_000)),
-    "batch": Parameter(int, "units or runs a training step, 0 for the preset's", _within("batch", 0, 10_000_000)),
+    "batch": Parameter(int, "units or phrases in a batch, 0 for the preset's", _within("batch", 0, 10_000_000)),
     "accumulate": Parameter(
-        int, "pieces that a process takes its share of a batch in, 0 for the preset's", _within("accumulate", 0, 10_000)
+        int, "pieces of a batch whose gradients are accumulated, 0 for the preset's", _within("accumulate", 0, 10_000)
     ),
-    "precision": Parameter(str, '"bf16-mixed", "32-true", or "" for the device\'s own', _of_training),
+    "precision": Parameter(str, '"bf16-mixed", "32-true", or "" for the default of the device', _check_precision),
     "dances": Parameter(str, 'a folder of npz dances, or ""'),
     "song": Parameter(str, 'an audio file, or ""'),
     "style": Parameter(str, 'a style of the corpus, or ""'),
     "n": Parameter(int, "a number of dances", _within("n", 1, MOST_DANCES)),
-    "bpm": Parameter(int | float, "beats a minute, about, 0 for what is heard", _tempo),
-    "beats": Parameter(str, 'a text file of seconds, one beat a line, or ""'),
-    "energy": Parameter(str, '"calm", "lively", or "" for dances as they come', _of_dances),
+    "bpm": Parameter(int | float, "about how many beats a minute, 0 for the detected tempo", _check_tempo),
+    "beats": Parameter(str, 'a text file of beat times in seconds, one a line, or ""'),
+    "energy": Parameter(str, '"calm", "lively", or "" for no choice by energy', _check_energy),
     "start_pose": Parameter(str, 'a .npy file of one pose or a .npz dance, or ""'),
 }
 
 
 def check(namespace: dict, *own: str) -> Experiment:
-    """The experiment that a notebook's parameters describe; `own` are its parameters besides the common ones.
+    """The experiment that a notebook's parameters describe.
 
-    `namespace` is the notebook's `globals()`. Raises `ParameterError` that names the parameter and what it may be, for
-    an unknown name in a cell of parameters, a wrong type or a wrong value.
+    `namespace` is the notebook's `globals()`, `own` its parameters besides the common ones. Raises `ParameterError` for
+    an unknown name in a cell of parameters, a wrong type or a wrong value; the error says what is allowed.
     """
     allowed = COMMON | {name: OWN[name] for name in own}
-    # The last such cell counts: what papermill injected, or what the user corrected.
-    for cell in [cell for cell in namespace.get("In", []) if cell.startswith(MARK)][-1:]:
-        _check_names(cell, allowed)
+    # Only the last cell of parameters counts: the one that papermill injected, or that the user corrected.
+    cells = [cell for cell in namespace.get("In", []) if cell.startswith(MARK)]
+    if cells:
+        _check_names(cells[-1], allowed)
     for name, parameter in allowed.items():
         if name not in namespace:
             raise ParameterError(f"the parameter {name} is missing", parameter.meaning, "restore the parameters cell")
         _check_type(name, namespace[name], parameter)
-        parameter.check(namespace[name])
+        if parameter.check:
+            parameter.check(namespace[name])
     values = {name: namespace[name] for name in allowed}
     training = {name: values[name] for name in ("steps", "batch", "accumulate", "precision") if name in values}
     experiment = Experiment(
@@ -121,7 +125,7 @@ def check(namespace: dict, *own: str) -> Experiment:
 
 
 def find_song(song: str) -> Path:
-    """The file `song`; for "" a song of our own. Raises `ParameterError` where there is no such file."""
+    """The path of the file `song`; for "" that of a built-in song. Raises `ParameterError` if there is no such file."""
     if not song:
         from d2m.data.builtin import clips
 
@@ -131,48 +135,47 @@ def find_song(song: str) -> Path:
         problem = f"{path} is a folder" if path.is_dir() else f"there is no file {path}"
         raise ParameterError(
             f"song is {song!r}, and {problem}", "an audio or video file",
-            "a relative path begins at the repository's root, and one with blanks needs quotes in a shell",
+            "a relative path begins at the repository's root, and a path with blanks needs quotes in a shell",
         )  # fmt: skip
     return path
 
 
-def listen(path: Path, bpm: float = 0, beats: str = "") -> analysis.Music:
-    """What is heard in the song at `path`: at about the tempo `bpm` (0: the one heard), or on the beats in the file
-    `beats`.
+def analyse(path: Path, bpm: float = 0, beats: str = "") -> analysis.Music:
+    """The analysis of the song at `path`, with a tempo near `bpm` (0: detected) or with the beats in the file `beats`.
 
-    Raises `MediaError` for a song, and `ParameterError` for a file of beats, that cannot be used, and for both given.
+    Raises `MediaError` for a song and `ParameterError` for a file of beats that cannot be used, and for `bpm` and
+    `beats` together.
     """
     if not beats:
         return analysis.analyse(path, bpm or None)
-    given = resolve(beats, "beats")
     try:
-        return analysis.analyse(path, bpm or None, music_beats.read_beats(given))
+        return analysis.analyse(path, bpm or None, music_beats.read_beats(resolve(beats, "beats")))
     except ParameterError as error:
         raise ParameterError(f"beats is {beats!r}: {error.problem}", error.expected, error.remedy) from error
 
 
 def check_style(style: str, styles: tuple[str, ...]) -> None:
-    """Raise `ParameterError` for a style that the corpus has not; "" is the song's own."""
+    """Raise `ParameterError` for a style that the corpus does not have; "" is the song's own style."""
     if style and style not in styles:
         raise ParameterError(f"style is {style!r}", f"one of {', '.join(styles)}, or '' for the song's own")
 
 
 def read_pose(start_pose: str) -> np.ndarray | None:
-    """The pose (14, D) in a .npy file, or the last one of a d2m dance (.npz); None for "".
+    """The pose (14, D) in a .npy file, or the last pose of a d2m dance (.npz); None for "".
 
-    Raises `ParameterError` or `PoseError` that names the file.
+    Raises `ParameterError` or `PoseError` with the name of the file.
     """
     if not start_pose:
         return None
     path = resolve(start_pose, "start_pose")
     if path.suffix == ".npz":
         return read_npz(path).poses[-1]
-    found = read_array(path, ParameterError, f"as start_pose {OWN['start_pose'].meaning}")
-    return pose.validate(np.stack([found, found]), str(path))[0]
+    array = read_array(path, ParameterError, f"as start_pose {OWN['start_pose'].meaning}")
+    return pose.validate(np.stack([array, array]), str(path))[0]  # it takes dances, of two poses at least
 
 
 def _check_writable(folder: Path) -> None:
-    """Raise `ParameterError` where a run cannot be written to `folder`: hours of training would end there."""
+    """Raise `ParameterError` if a run cannot be written to `folder`, before hours are spent on training."""
     nearest = next(place for place in (folder, *folder.parents) if place.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
         why = "cannot be written" if nearest.is_dir() else "is no folder"
@@ -180,15 +183,16 @@ def _check_writable(folder: Path) -> None:
 
 
 def _check_dimensions(start_pose: str, name: str) -> None:
-    """Raise `ParameterError` where a pose to start from has more or fewer dimensions than dances of the preset."""
-    given, wanted = read_pose(start_pose), preset(name).vae.dimensions
-    if given is not None and given.shape[1] != wanted:
+    """Raise `ParameterError` if the pose to start from has other dimensions than the dances of the preset `name`."""
+    first_pose, dimensions = read_pose(start_pose), preset(name).vae.dimensions
+    if first_pose is not None and first_pose.shape[1] != dimensions:
         raise ParameterError(
-            f"start_pose has {given.shape[1]} dimensions", f"{wanted}, as the dances of the preset {name} have"
+            f"start_pose has {first_pose.shape[1]} dimensions", f"{dimensions}, as the dances of the preset {name} have"
         )
 
 
 def _check_names(cell: str, allowed: dict[str, Parameter]) -> None:
+    """Raise `ParameterError` if a cell of parameters assigns a name that is not allowed."""
     assigned = {
         target.id
         for node in ast.walk(ast.parse(cell))

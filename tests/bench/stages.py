@@ -115,14 +115,14 @@ def train_paper_vae(material: Material, repeats: int) -> Row:
 def train_mmgan(material: Material, repeats: int) -> Row:
     """A training step of the MM-GAN."""
     experiment = material.experiment(material.preset)
-    phrase = experiment.mmgan.config.phrase
+    phrase = experiment.train_mmgan().config.phrase
     return timed_training(experiment, "mmgan", "MM-GAN step", phrase, repeats, "5 x the loop below")
 
 
 def train_naive_mmgan(material: Material, repeats: int) -> Row:
     """The same in a plain loop over a DataLoader of files."""
     experiment = material.experiment(material.preset)
-    model = copy.deepcopy(experiment.mmgan)
+    model = copy.deepcopy(experiment.train_mmgan())
     draw, config = experiment.trainings["mmgan"]
     count = FEW * config.batch
     files = naive.PhraseFiles(material.folder / "phrases", draw(count, torch.Generator().manual_seed(0)))
@@ -142,7 +142,9 @@ def on_gpu(material: Material, repeats: int) -> Row:
 def _generate(material: Material, repeats: int, preset: str, seconds: float, count: int, target: str) -> Row:
     """From an analysed song to dances."""
     song = material.song(seconds)
-    work = partial(generate.dance_to, material.experiment(preset).dancer, analysis.analyse(song), song, count=count)
+    work = partial(
+        generate.dance_to, material.experiment(preset).train_dancer(), analysis.analyse(song), song, count=count
+    )
     some = f"generate {seconds:g} s, {preset}" + (f", {count} at once" if count > 1 else "")
     return timed(some, work, seconds * count, REAL_TIME, repeats, target)
 
@@ -219,7 +221,7 @@ def import_package(material: Material, repeats: int) -> Row:
 def first_dance(material: Material, repeats: int) -> Row:
     """From the start of a process to a dance to a song that is analysed already."""
     experiment, song = material.experiment(material.preset), material.song(material.dance_s)
-    generate.dance(experiment.dancer, song)
+    generate.dance(experiment.train_dancer(), song)
     code = (
         "import sys; from d2m.experiments.experiment import Experiment; from d2m.generation import generate; "
         "generate.dance(Experiment(*sys.argv[1:4]).dancer, sys.argv[4])"

@@ -20,7 +20,7 @@ from joblib.externals.loky import get_reusable_executor
 from d2m.data import corpus
 from d2m.data.builtin import clips as builtin_clips
 from d2m.data.builtin import songs
-from d2m.experiments.experiment import Experiment
+from d2m.experiments.experiment import RECIPES, Experiment
 from d2m.generation.beat_warp import unit_times
 from d2m.models import train
 from d2m.motion.dance import Dance
@@ -52,10 +52,12 @@ class Untrained(Experiment):
         """The batches and the configuration of each training, by the model's name."""
         return {}
 
-    def _train(self, name, kind, model, draw, config, label) -> None:
+    def _train(self, name: str, model: torch.nn.Module, draw: train.Draw) -> None:
+        recipe = RECIPES[name]
+        config = getattr(self.preset, recipe.training)
         self.trainings[name] = draw, config
         provenance = {"corpus": self.corpus.fingerprint(), "seed": self.seed, "steps": config.steps}
-        train.finish(model.eval(), kind, self._home(name), {}, provenance)
+        train.finish(model.eval(), recipe.kind, self._model_folder(name), {}, provenance)
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,7 @@ def test_without_a_gpu_its_row_says_so(material, monkeypatch):
 
 def test_the_plain_loop_trains_the_models_of_both_players_on_what_the_files_hold(material, tmp_path):
     experiment = material.experiment("tiny")
-    model = experiment.mmgan
+    model = experiment.train_mmgan()
     batch = experiment.trainings["mmgan"][0](6, torch.Generator().manual_seed(0))
     files = naive.PhraseFiles(tmp_path / "phrases", batch)
     assert len(files) == 6 and all(torch.equal(files[3][name], batch[name][3]) for name in ("phrase", "audio", "style"))

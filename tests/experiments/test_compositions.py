@@ -50,7 +50,7 @@ def test_each_composition_is_one_dance_to_each_song_in_its_style_and_as_long(com
 
 
 def test_all_compositions_have_the_same_beats_and_no_two_are_alike(composed, tiny_run):
-    for number, own in enumerate(dance_sets.generated_dances(tiny_run, tiny_run.dancer, 1)):
+    for number, own in enumerate(dance_sets.generated_dances(tiny_run, tiny_run.train_dancer(), 1)):
         dances = {name: composed[name][number] for name in NAMES}
         for name, dance in dances.items():
             np.testing.assert_array_equal(dance.beats_s, own.beats_s)
@@ -88,7 +88,7 @@ def test_the_prior_is_standard_normal(tiny_run):
 @pytest.mark.parametrize(("name", "styles"), [("codes", {0, 1, 2}), ("style_codes", {1})])
 def test_shuffled_codes_are_those_of_training_units_of_all_styles_or_of_one(tiny_run, name, styles):
     data = tiny_run.units("train")
-    references = tiny_run.mmgan.vae.encode_movement(data.units(torch.arange(len(data.unit_rows))))[0]
+    references = tiny_run.train_mmgan().vae.encode_movement(data.units(torch.arange(len(data.unit_rows))))[0]
     distances, units = nearest(codes_of(tiny_run, name, 60), references)
     assert tiny_run.corpus.styles[1] == STYLE and distances.max() < 1e-5  # float32 sums of another batch
     assert set(data.unit_styles[units].tolist()) == styles
@@ -99,7 +99,7 @@ def test_shuffled_codes_are_those_of_training_units_of_all_styles_or_of_one(tiny
 
 def test_phrases_are_three_movements_in_a_row_of_one_dance_of_the_style(tiny_run):
     data = tiny_run.units("train")
-    references = tiny_run.mmgan.movements(data.phrases(torch.arange(len(data.phrase_rows)))[0])  # (K, 3, 8)
+    references = tiny_run.train_mmgan().movements(data.phrases(torch.arange(len(data.phrase_rows)))[0])  # (K, 3, 8)
     codes = codes_of(tiny_run, "phrases", 31)
     assert codes.shape == (31, 8)  # ten phrases and a third of one
     distances, phrases = nearest(codes[:30].reshape(10, 24), references.flatten(1))
@@ -131,16 +131,16 @@ def test_compositions_are_chained_from_a_training_pose_and_put_on_the_beats(tiny
     assert len(chained) == len(CODES) + 1 and len(performed) == len(NAMES)  # pasted units are not chained
     movements = BeatPlan(music, 3).movements
     for vae, leads, codes in chained[:-1]:
-        assert vae is tiny_run.mmgan.vae and codes.shape == (movements, 1, 8)
-        index = tiny_run.mmgan.lead_styles == tiny_run.corpus.styles.index(style)
-        assert nearest(leads.flatten(1), tiny_run.mmgan.leads[index].flatten(1))[0] == 0
-    assert chained[-1][0] is not tiny_run.mmgan.vae  # the untrained one
+        assert vae is tiny_run.train_mmgan().vae and codes.shape == (movements, 1, 8)
+        index = tiny_run.train_mmgan().lead_styles == tiny_run.corpus.styles.index(style)
+        assert nearest(leads.flatten(1), tiny_run.train_mmgan().leads[index].flatten(1))[0] == 0
+    assert chained[-1][0] is not tiny_run.train_mmgan().vae  # the untrained one
     assert all(arguments[0].shape == (1, LEAD + UNIT_POSES * movements, 14, 3) for arguments in performed)
 
 
 def test_untrained_networks_have_other_weights_and_the_same_statistics(tiny_run):
-    untrained, trained = dance_sets.untrained(tiny_run), tiny_run.mmgan
-    assert untrained.mmgan.config == trained.config and untrained.mmgan.vae.config == trained.vae.config
+    untrained, trained = dance_sets.untrained(tiny_run), tiny_run.train_mmgan()
+    assert untrained.mmgan.config == trained.config and untrained.mmgan.vae.config == trained.train_vae().config
     for (name, buffer), (_, other) in zip(untrained.mmgan.named_buffers(), trained.named_buffers(), strict=True):
         assert torch.equal(buffer, other), name
     weights, trained_weights = dict(untrained.mmgan.named_parameters()), dict(trained.named_parameters())
@@ -149,5 +149,5 @@ def test_untrained_networks_have_other_weights_and_the_same_statistics(tiny_run)
         assert not torch.equal(weight, trained_weights[name]) or weight.min() == weight.max(), name
     again = dance_sets.untrained(tiny_run).mmgan
     assert all(torch.equal(weights[name], weight) for name, weight in again.named_parameters())
-    assert untrained.music_style is tiny_run.classifier("music") and untrained.warp == tiny_run.preset.warp
+    assert untrained.music_style is tiny_run.train_style("music") and untrained.warp == tiny_run.preset.warp
     assert not untrained.mmgan.training

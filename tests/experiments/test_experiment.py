@@ -34,8 +34,8 @@ def copied(tiny_run, tmp_path) -> Experiment:
 def use(experiment: Experiment, name: str) -> torch.nn.Module:
     """The model `name` of `MADE`."""
     if name.startswith("style/"):
-        return experiment.classifier(name.removeprefix("style/"))
-    return getattr(experiment, name)
+        return experiment.train_style(name.removeprefix("style/"))
+    return getattr(experiment, f"train_{name}")()
 
 
 def no_training(*_, **__):
@@ -68,7 +68,7 @@ def test_each_model_is_there_with_its_losses_and_where_it_came_from(tiny_run):
 @pytest.mark.parametrize("name", ["vae", "mmgan", "lstm", "style/dance"])
 def test_a_model_of_another_seed_is_refused(copied, name):
     with pytest.raises(
-        CheckpointError, match=rf"{name}/model\.safetensors was made with the seed 3; expected 4; choose"
+        CheckpointError, match=rf"{name}/model\.safetensors was trained with the seed 3; expected 4; choose"
     ):
         use(replace(copied, seed=4), name)
 
@@ -77,7 +77,7 @@ def test_a_model_of_another_seed_is_refused(copied, name):
 def test_nothing_is_trained_in_a_run_that_holds_a_model_of_another_seed(copied, missing, monkeypatch):
     shutil.rmtree(copied.folder / missing)
     monkeypatch.setattr(train, "fit", no_training)
-    with pytest.raises(CheckpointError, match=r"model\.safetensors was made with the seed 3; expected 4; choose"):
+    with pytest.raises(CheckpointError, match=r"model\.safetensors was trained with the seed 3; expected 4; choose"):
         use(replace(copied, seed=4), missing)
 
 
@@ -85,9 +85,9 @@ def test_nothing_is_trained_in_a_run_that_holds_a_model_of_another_seed(copied, 
 def test_a_model_that_does_not_say_how_it_was_trained_is_refused(copied, key):
     path = copied.folder / "mmgan" / "model.safetensors"
     tensors, _, provenance = checkpoint.read(path, "mmgan")
-    checkpoint.save(path, "mmgan", tensors, copied.mmgan.config, {**provenance, key: "many"})
+    checkpoint.save(path, "mmgan", tensors, copied.train_mmgan().config, {**provenance, key: "many"})
     with pytest.raises(CheckpointError, match=rf"mmgan/model\.safetensors does not say its {key}"):
-        copied.as_trained() if key == "seed" else copied.trained_steps()
+        copied.with_trained_seed() if key == "seed" else copied.trained_steps()
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def mended_corpus(small_corpus, tmp_path) -> Path:
 @pytest.mark.parametrize("name", ["vae", "mmgan", "lstm"])
 def test_a_model_of_the_corpus_before_a_dance_was_mended_is_refused(copied, mended_corpus, name):
     with pytest.raises(
-        CheckpointError, match=rf"{name}/model\.safetensors was made with the corpus .*take the folder of the"
+        CheckpointError, match=rf"{name}/model\.safetensors was trained with the corpus .*take the folder of the"
     ):
         use(replace(copied, source=str(mended_corpus)), name)
 
@@ -146,7 +146,7 @@ def test_a_model_of_the_corpus_before_a_dance_was_mended_is_refused(copied, mend
 @pytest.mark.parametrize("name", ["vae", "mmgan", "lstm"])
 def test_a_model_of_another_corpus_is_refused(copied, other_corpus, name):
     with pytest.raises(
-        CheckpointError, match=rf"{name}/model\.safetensors was made with the corpus .*choose another run"
+        CheckpointError, match=rf"{name}/model\.safetensors was trained with the corpus .*choose another run"
     ):
         use(replace(copied, source=str(other_corpus)), name)
 
@@ -154,8 +154,8 @@ def test_a_model_of_another_corpus_is_refused(copied, other_corpus, name):
 def test_a_model_of_another_fold_is_refused(copied):
     fold = replace(copied, fold=0)
     assert {entry.split for entry in fold.corpus.entries} == {"train"}  # three songs a style are too few for folds
-    with pytest.raises(CheckpointError, match=r"vae/model\.safetensors was made with the corpus"):
-        assert fold.vae
+    with pytest.raises(CheckpointError, match=r"vae/model\.safetensors was trained with the corpus"):
+        assert fold.train_vae()
 
 
 @pytest.mark.parametrize("changed", ["other_corpus", "mended_corpus"])
@@ -165,9 +165,9 @@ def test_a_training_that_was_stopped_is_not_gone_on_with_on_another_corpus(copie
     often = replace(tiny, vae_training=replace(tiny.vae_training, steps=4, save_every_s=0.0))
     monkeypatch.setitem(presets.PRESETS, "tiny", often)
     monkeypatch.setattr(train, "finish", lambda *_: None)  # the machine stops before the training is finished
-    assert replace(copied).vae and (copied.folder / "vae" / "training.safetensors").is_file()
+    assert replace(copied).train_vae() and (copied.folder / "vae" / "training.safetensors").is_file()
     with pytest.raises(CheckpointError, match=r"vae/training\.safetensors"):
-        assert replace(copied, source=str(request.getfixturevalue(changed))).vae
+        assert replace(copied, source=str(request.getfixturevalue(changed))).train_vae()
 
 
 def test_a_run_has_a_folder_of_its_own_unless_one_is_named(tmp_path):
@@ -186,21 +186,23 @@ def test_steps_overrule_those_of_the_preset(small_corpus):
 
 def test_sizes_are_fitted_to_the_corpus(tiny_run):
     assert tiny_run.preset.gan.styles == len(tiny_run.corpus.styles) == 3
-    assert tiny_run.mmgan.config.movement_size == tiny_run.vae.config.movement_size == 8
+    assert tiny_run.train_mmgan().config.movement_size == tiny_run.train_vae().config.movement_size == 8
 
 
 def test_what_the_networks_see_is_standardised_by_the_training_split(tiny_run):
     data = tiny_run.units("train")
     mean, deviation = data.statistics()
-    assert torch.equal(tiny_run.vae.feature_mean, mean) and torch.equal(tiny_run.vae.feature_deviation, deviation)
-    scale, importance = tiny_run.mmgan.code_scale, tiny_run.vae.importance()
+    assert torch.equal(tiny_run.train_vae().feature_mean, mean) and torch.equal(
+        tiny_run.train_vae().feature_deviation, deviation
+    )
+    scale, importance = tiny_run.train_mmgan().code_scale, tiny_run.train_vae().importance()
     torch.testing.assert_close(scale / scale[0], importance / importance[0])
-    codes = tiny_run.mmgan.movements(data.phrases(torch.arange(len(data.phrase_rows)))[0]) * scale
+    codes = tiny_run.train_mmgan().movements(data.phrases(torch.arange(len(data.phrase_rows)))[0]) * scale
     torch.testing.assert_close(codes.flatten(0, 1).var(0).mean(), torch.tensor(1.0), rtol=0.01, atol=0)
 
 
 def test_the_repertoire_holds_training_runs_of_every_style_alike(tiny_run):
-    data, mmgan = tiny_run.units("train"), tiny_run.mmgan
+    data, mmgan = tiny_run.units("train"), tiny_run.train_mmgan()
     codes = mmgan.movements(data.phrases(torch.arange(len(data.phrase_rows)))[0])
     apart = torch.cdist(mmgan.repertoire.flatten(1), codes.flatten(1))
     assert apart.min(dim=1).values.max() < 0.01  # rounding of distances of about 10, in float32
@@ -216,8 +218,8 @@ def test_training_begins_with_the_principal_components_of_units_and_runs_of_ever
     monkeypatch.setattr(PrincipalComponents, "fit", lambda self, rows: rows_of_fits.append(rows) or fit(self, rows))
     monkeypatch.setattr(train, "fit", lambda *_: {})
     base = str(tiny_run.folder)
-    run = Experiment(tiny_run.source, str(tmp_path), "tiny", 3, "cpu", variant="one_latent", base=base)
-    data, model = run.units("train"), run.mmgan
+    run = Experiment(tiny_run.source, str(tmp_path), "tiny", 3, "cpu", ablation="one_latent", base=base)
+    data, model = run.units("train"), run.train_mmgan()
     units, runs = rows_of_fits
     assert len(units) == len(runs) == PRINCIPAL_ROWS
     known = model.vae.standardise(data.units(torch.arange(len(data.unit_rows)))).flatten(1)
@@ -237,7 +239,7 @@ def test_training_begins_with_the_principal_components_of_units_and_runs_of_ever
 def test_the_music_is_learnt_in_a_way_of_its_own(tiny_run, tmp_path, monkeypatch, view):
     learnt = []
     monkeypatch.setattr(train, "fit", lambda *given: learnt.append(given) or {})
-    model = replace(tiny_run, run=str(tmp_path)).classifier(view)
+    model = replace(tiny_run, run=str(tmp_path)).train_style(view)
     (given,) = learnt
     tiny = tiny_run.preset
     assert given[2] == (tiny.music_style_training if view == "music" else tiny.style_training)
@@ -262,18 +264,18 @@ def test_a_network_begins_as_the_seed_says_whatever_was_drawn_before(tiny_run, c
 def test_the_codes_of_a_run_are_those_of_its_units(tiny_run):
     data = tiny_run.units("train")
     index = torch.arange(0, len(data.phrase_rows), 7)
-    of_runs = tiny_run.mmgan.movements(data.phrases(index)[0])
-    of_units = tiny_run.vae.encode_movement(data.units(data.phrase_units[index].flatten()))[0]
+    of_runs = tiny_run.train_mmgan().movements(data.phrases(index)[0])
+    of_units = tiny_run.train_vae().encode_movement(data.units(data.phrase_units[index].flatten()))[0]
     torch.testing.assert_close(of_units.unflatten(0, of_runs.shape[:2]), of_runs, atol=1e-4, rtol=1e-4)
 
 
 def test_the_mmgan_keeps_the_vae_it_was_trained_on_and_poses_to_start_from(tiny_run):
-    for name, value in tiny_run.vae.state_dict().items():
-        assert torch.equal(tiny_run.mmgan.vae.state_dict()[name], value), name
+    for name, value in tiny_run.train_vae().state_dict().items():
+        assert torch.equal(tiny_run.train_mmgan().vae.state_dict()[name], value), name
     data = tiny_run.units("train")
     leads = data.units(torch.arange(len(data.unit_rows)))[:, :LEAD]
-    assert len(tiny_run.mmgan.leads) == 9
-    for lead, number in zip(tiny_run.mmgan.leads, tiny_run.mmgan.lead_styles, strict=True):
+    assert len(tiny_run.train_mmgan().leads) == 9
+    for lead, number in zip(tiny_run.train_mmgan().leads, tiny_run.train_mmgan().lead_styles, strict=True):
         same = (leads == lead).all(dim=2).all(dim=1)
         assert same.any() and (data.unit_styles[same] == number).all()
 
@@ -291,8 +293,8 @@ def test_the_lstm_is_trained_on_the_steps_of_the_training_dances_as_they_are(tin
     steps = np.concatenate([dataset.view_of("dance", arrays["poses"]) for arrays in loaded])
     heard = np.concatenate([arrays["music_features"] for arrays in loaded])
     # float32 sums over 900 frames round to 1e-5 of what is summed.
-    for values, mean, deviation in ((steps, tiny_run.lstm.mean, tiny_run.lstm.deviation),
-                                    (heard, tiny_run.lstm.heard_mean, tiny_run.lstm.heard_deviation)):  # fmt: skip
+    for values, mean, deviation in ((steps, tiny_run.train_lstm().mean, tiny_run.train_lstm().deviation),
+                                    (heard, tiny_run.train_lstm().heard_mean, tiny_run.train_lstm().heard_deviation)):  # fmt: skip
         np.testing.assert_allclose(mean, values.mean(axis=0), rtol=1e-4, atol=1e-4)
         np.testing.assert_allclose(deviation, values.std(axis=0, ddof=1).clip(min=1e-3), rtol=1e-3)
     assert tiny_run.losses("lstm").keys() == {"total lstm"}
@@ -306,10 +308,10 @@ def test_the_style_of_a_run_is_a_distribution_of_its_song(tiny_run):
 
 def test_the_published_form_trains_and_is_found_too(small_corpus, tmp_path, monkeypatch):
     run = Experiment(str(small_corpus.folder), str(tmp_path / "run"), "tiny-paper", 0, "cpu")
-    weights = {name: value.clone() for name, value in run.mmgan.state_dict().items()}
+    weights = {name: value.clone() for name, value in run.train_mmgan().state_dict().items()}
     monkeypatch.setattr(train, "fit", no_training)
-    assert all(torch.equal(value, weights[name]) for name, value in replace(run).mmgan.state_dict().items())
-    assert run.dancer.warp == "linear" and run.vae.config.dimensions == 2
+    assert all(torch.equal(value, weights[name]) for name, value in replace(run).train_mmgan().state_dict().items())
+    assert run.train_dancer().warp == "linear" and run.train_vae().config.dimensions == 2
 
 
 @pytest.mark.parametrize("damage", ["missing", "cut"])
@@ -322,9 +324,9 @@ def test_losses_that_cannot_be_read_are_refused_by_name(copied, damage):
 
 def test_an_unknown_corpus_or_preset_makes_no_folder(tmp_path):
     with pytest.raises(CorpusError, match=r"there is no folder .*nowhere"):
-        assert Experiment(str(tmp_path / "nowhere"), str(tmp_path / "run")).vae
+        assert Experiment(str(tmp_path / "nowhere"), str(tmp_path / "run")).train_vae()
     with pytest.raises(ParameterError, match="the preset 'big' is unknown"):
-        assert Experiment("builtin", str(tmp_path / "run"), "big").vae
+        assert Experiment("builtin", str(tmp_path / "run"), "big").train_vae()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -333,7 +335,7 @@ def test_too_few_clips_are_refused_before_anything_is_trained(tmp_path, small_cl
     corpus.build("little", clips, tmp_path / "little", jobs=1)
     monkeypatch.setattr(train, "fit", no_training)
     with pytest.raises(CorpusError, match=r"little has 1 clips to train on \(it holds 3 of ballet\); expected 2"):
-        assert Experiment(str(tmp_path / "little"), str(tmp_path / "run")).vae
+        assert Experiment(str(tmp_path / "little"), str(tmp_path / "run")).train_vae()
     assert not (tmp_path / "run").exists()
 
 
@@ -346,11 +348,11 @@ def test_a_corpus_travels_without_its_songs(copied, small_corpus, tmp_path, monk
     (folder / "corpus.json").write_text(json.dumps(manifest))
     assert corpus.read(folder).fingerprint() == small_corpus.fingerprint()
     monkeypatch.setattr(train, "fit", no_training)
-    assert replace(copied, source=str(folder)).mmgan
+    assert replace(copied, source=str(folder)).train_mmgan()
 
 
 def test_what_is_remembered_is_from_the_middle_of_dances_and_knows_its_tempo(tiny_run):
-    data, mmgan = tiny_run.units("train"), tiny_run.mmgan
+    data, mmgan = tiny_run.units("train"), tiny_run.train_mmgan()
     codes = mmgan.movements(data.phrases(torch.arange(len(data.phrase_rows)))[0]).flatten(1)
     exactly = "donot_use_mm_for_euclid_dist"  # by products, distances near 0 are all rounding
     apart, nearest = torch.cdist(mmgan.repertoire.flatten(1), codes, compute_mode=exactly).min(dim=1)

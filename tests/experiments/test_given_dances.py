@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 def test_dances_in_a_folder_are_read_with_their_songs_names(tiny_run, tmp_path):
     assert read_dances(tiny_run, "") is None
-    written = dances.generated_dances(tiny_run, tiny_run.dancer, 2)
+    written = dances.generated_dances(tiny_run, tiny_run.train_dancer(), 2)
     for dance in written:
         stem = dance_files.file_stem(Path("/m") / dance.name, dance.style, dance.seed)
         dance_files.write_npz(dance, tmp_path / f"{stem}.npz")
@@ -30,7 +30,7 @@ def test_dances_in_a_folder_are_read_with_their_songs_names(tiny_run, tmp_path):
 
 
 def test_a_given_dance_keeps_its_own_beats_beside_a_song_of_the_corpus_of_the_same_name(tiny_run, tmp_path):
-    dance = dances.generated_dances(tiny_run, tiny_run.dancer, 1)[0]
+    dance = dances.generated_dances(tiny_run, tiny_run.train_dancer(), 1)[0]
     early = replace(dance, beats_s=dance.beats_s[1:] - 0.2)
     dance_files.write_npz(early, tmp_path / f"{dance.name}{dance_files.stem_ending(dance.style, dance.seed)}.npz")
     (sample,) = run_evaluation.compare(tiny_run, dances=read_dances(tiny_run, str(tmp_path))).ours

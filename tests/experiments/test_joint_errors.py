@@ -18,8 +18,8 @@ def test_an_exact_vae_has_no_joint_error_and_one_of_14_joints_7_cm_off_half_a_ce
         unit[..., 4 + 7 * 3] += offset_m  # x of the left wrist
         return unit
 
-    monkeypatch.setattr(tiny_run.vae, "encode_movement", lambda unit: (unit, unit))
-    monkeypatch.setattr(tiny_run.vae, "move", move)
+    monkeypatch.setattr(tiny_run.train_vae(), "encode_movement", lambda unit: (unit, unit))
+    monkeypatch.setattr(tiny_run.train_vae(), "move", move)
     errors = run_evaluation.joint_errors(tiny_run)
     assert {style: row["d2m"] for style, row in errors.items()} == {
         style: pytest.approx(expected_cm, abs=1e-4) for style in ("ballet", "hip-hop", "zumba")

@@ -13,7 +13,7 @@ from d2m.data import corpus, dataset
 from d2m.experiments import dances as dance_sets
 from d2m.experiments import run_evaluation
 from d2m.experiments.dances import NAMES
-from d2m.experiments.presets import VARIANTS
+from d2m.experiments.presets import ABLATIONS
 from d2m.generation import generate
 from d2m.generation.beat_warp import BeatPlan
 from d2m.metrics import beats
@@ -60,7 +60,7 @@ def test_every_control_is_in_the_table_with_its_number_of_dances(tiny_run, measu
     }
     # Every style of the small corpus has a test song, so there is no set `seen`; ablations are given as `more`.
     shown = set(run_evaluation.OF_DANCES) | set(run_evaluation.OF_SETS) | set(run_evaluation.PLOTTED)
-    assert shown - {"seen", *VARIANTS} <= set(measured.others) and dance_sets.training_song_dances(tiny_run) == []
+    assert shown - {"seen", *ABLATIONS} <= set(measured.others) and dance_sets.training_song_dances(tiny_run) == []
 
 
 def test_every_song_is_danced_to_in_each_requested_style_but_its_own(tiny_run, measured):
@@ -68,7 +68,7 @@ def test_every_song_is_danced_to_in_each_requested_style_but_its_own(tiny_run, m
     dances = {(sample.song, sample.style): sample for sample in measured.others["asked"]}
     assert set(dances) == {(song, style) for song in songs for style in tiny_run.corpus.styles if style != songs[song]}
     music = dance_sets.split_music(tiny_run, "test")["zumba_02"][1]
-    dance = generate.dance_to(tiny_run.dancer, music, None, tiny_run.seed, "ballet")[0]
+    dance = generate.dance_to(tiny_run.train_dancer(), music, None, tiny_run.seed, "ballet")[0]
     np.testing.assert_array_equal(dances["zumba_02", "ballet"].poses, dance.poses)
 
 
@@ -114,7 +114,7 @@ def test_the_comparison_repeats(tiny_run, table):
 
 
 def test_given_dances_are_measured_as_generated_ones_without_compositions_and_with_more_sets(tiny_run, real, measured):
-    dances = dance_sets.generated_dances(tiny_run, tiny_run.dancer, 2)
+    dances = dance_sets.generated_dances(tiny_run, tiny_run.train_dancer(), 2)
     result = run_evaluation.compare(tiny_run, dances=dances, more={"mine": real, "nobody": []})
     assert set(result.others) == OF_MODEL_FREE | {"mine"}  # an empty set is left out
     pairs = [(result.ours, measured.ours), (result.others["mine"], measured.others["real"])]
@@ -133,8 +133,8 @@ def test_dances_to_a_song_of_their_own_are_measured_with_its_beats(tiny_run, bod
 def test_the_feature_space_and_the_predicted_style_are_those_of_the_reference_run(tiny_run, measured, real):
     def reversed_classifier(view: str) -> SimpleNamespace:
         return SimpleNamespace(
-            config=tiny_run.classifier(view).config,
-            embed=lambda windows: -tiny_run.classifier(view).embed(windows),
+            config=tiny_run.train_style(view).config,
+            embed=lambda windows: -tiny_run.train_style(view).embed(windows),
             probabilities=lambda windows: torch.tensor([[0.0, 0.0, 1.0]]).expand(len(windows), -1),
         )
 
@@ -148,7 +148,7 @@ def test_the_feature_space_and_the_predicted_style_are_those_of_the_reference_ru
 
 def test_the_style_space_is_the_hidden_layer_of_windows_of_4_s_8_frames_apart(tiny_run, real):
     (embed,) = run_evaluation.spaces(tiny_run).values()
-    features, classifier = embed(real[0].poses), tiny_run.classifier("dance")
+    features, classifier = embed(real[0].poses), tiny_run.train_style("dance")
     assert features.shape == ((300 - 60) // 8 + 1, 32)
     view = torch.from_numpy(dataset.view_of("dance", real[0].poses)[16:76][None])
     torch.testing.assert_close(torch.from_numpy(features[2:3]), classifier.embed(view).detach(), atol=1e-5, rtol=0)
@@ -157,22 +157,22 @@ def test_the_style_space_is_the_hidden_layer_of_windows_of_4_s_8_frames_apart(ti
 
 def test_the_predicted_style_has_the_highest_mean_probability(tiny_run, real):
     probabilities = torch.tensor([[0.6, 0.4, 0.0]] * 3 + [[0.0, 0.9, 0.1]] * 2)  # means 0.36, 0.6 and 0.04
-    config = tiny_run.classifier("speed").config
+    config = tiny_run.train_style("speed").config
     classifiers = {"speed": SimpleNamespace(config=config, probabilities=lambda windows: probabilities)}
     reference_run = SimpleNamespace(classifier=classifiers.get, corpus=tiny_run.corpus)
     assert run_evaluation.style_predictor(reference_run)(real[0].poses) == tiny_run.corpus.styles[1]
 
 
 def test_ours_are_dances_of_following_seeds_to_each_song_with_the_songs_style(tiny_run):
-    ours = dance_sets.generated_dances(tiny_run, tiny_run.dancer, 2)
+    ours = dance_sets.generated_dances(tiny_run, tiny_run.train_dancer(), 2)
     expected = [(entry.name, entry.style, seed) for entry in tiny_run.corpus.split("test") for seed in (3, 4)]
     assert [(dance.name, dance.style, dance.seed) for dance in ours] == expected
-    one = dance_sets.generated_dances(tiny_run, tiny_run.dancer, 1, "train")
+    one = dance_sets.generated_dances(tiny_run, tiny_run.train_dancer(), 1, "train")
     assert [dance.name for dance in one] == [entry.name for entry in tiny_run.corpus.split("train")]
 
 
 def test_real_dances_have_their_songs_beats_and_the_seams_that_a_generated_dance_would_have(tiny_run, real):
-    generated = dance_sets.generated_dances(tiny_run, tiny_run.dancer, 1)
+    generated = dance_sets.generated_dances(tiny_run, tiny_run.train_dancer(), 1)
     for entry, dance, other in zip(tiny_run.corpus.split("test"), real, generated, strict=True):
         assert dance.name == other.name == entry.name and dance.style == other.style == entry.style
         assert (dance.song, other.song) == (Path(entry.song), None)

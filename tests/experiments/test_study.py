@@ -16,7 +16,7 @@ from d2m.errors import CheckpointError, CorpusError
 from d2m.experiments import dances as dance_sets
 from d2m.experiments import presets, report, run_evaluation, study
 from d2m.experiments.experiment import Experiment
-from d2m.experiments.presets import VARIANTS
+from d2m.experiments.presets import ABLATIONS
 from d2m.experiments.report import HEADLINE, ROWS, Row
 from d2m.metrics.bootstrap import DRAWS, Estimate
 from d2m.metrics.scores import all_scores
@@ -132,11 +132,12 @@ def below(folder: Path) -> set[str]:
 
 
 def weights_of(run: Experiment, name: str) -> dict[str, torch.Tensor]:
-    return (run.classifier(name.removeprefix("style/")) if "/" in name else getattr(run, name)).state_dict()
+    model = run.train_style(name.removeprefix("style/")) if "/" in name else getattr(run, f"train_{name}")()
+    return model.state_dict()
 
 
 def test_there_is_a_row_for_d2m_each_baseline_and_each_part_that_is_left_out():
-    assert list(ROWS) == [HEADLINE, "random_dance", "nearest_music", "lstm", *list(VARIANTS)[1:], "in_3d"]
+    assert list(ROWS) == [HEADLINE, "random_dance", "nearest_music", "lstm", *list(ABLATIONS)[1:], "in_3d"]
     assert ROWS[HEADLINE].seeds == (0, 1, 2) and all(ROWS[row].seeds == (0,) for row in ROWS if row != HEADLINE)
     assert len({row.what for row in ROWS.values()}) == len(ROWS)
     assert report.fold_numbers("builtin") == (None,) and report.fold_numbers("/data/mine") == tuple(range(corpus.FOLDS))
@@ -174,7 +175,9 @@ def test_a_row_borrows_what_it_leaves_as_it_is(studied):
     for seed in (1, 2):
         again = report.experiment_of(whole, HEADLINE, None, seed)
         assert below(again.folder) == {"vae", "mmgan", "style/music"}  # measured in the spaces of seed 0
-        assert not torch.equal(again.vae.initial_head.linear.weight, whole.vae.initial_head.linear.weight)
+        assert not torch.equal(
+            again.train_vae().initial_head.linear.weight, whole.train_vae().initial_head.linear.weight
+        )
 
 
 def test_what_a_row_dances_is_what_was_scored(studied):
@@ -187,7 +190,7 @@ def test_what_a_row_dances_is_what_was_scored(studied):
         for name, score in again.items():
             assert (score.value, score.n) == (kept[name].value, kept[name].n), name
             np.testing.assert_allclose(kept[name].draws, score.draws, atol=5e-7)  # six digits are kept
-    warped, even = (report.experiment_of(whole, row, None, 0).dancer.warp for row in (HEADLINE, "no_warp"))
+    warped, even = (report.experiment_of(whole, row, None, 0).train_dancer().warp for row in (HEADLINE, "no_warp"))
     assert (warped, even) == ("kinematic", "none")
 
 
@@ -207,7 +210,7 @@ def test_the_lstm_dances_to_the_features_of_each_test_song(studied):
     made = dance_sets.lstm_dance(whole)
     for entry, dance in zip(whole.corpus.split("test"), made, strict=True):
         arrays = whole.corpus.load(entry)
-        np.testing.assert_array_equal(dance.poses, whole.lstm.dance(arrays["music_features"]))
+        np.testing.assert_array_equal(dance.poses, whole.train_lstm().dance(arrays["music_features"]))
         assert dance.poses.shape == arrays["poses"].shape and dance.style == entry.style
 
 
@@ -216,7 +219,7 @@ def test_nothing_is_made_twice(studied, no_work):
     before = report.write_report(whole).read_text()
     told = []
     study.run(whole, told.append)
-    assert len(told) == 15 and all(line.endswith(": found") for line in told)
+    assert len(told) == 15 and all(line.endswith(": already scored") for line in told)
     assert report.write_report(whole).read_text() == before
 
 
@@ -243,7 +246,7 @@ def test_a_killed_study_goes_on_within_the_training_that_it_was_killed_in(studie
     told = []
     study.run(whole, told.append)
     assert steps == [0, 1, 2, 2, 3]  # one player only: there is no game
-    assert [line for line in told if not line.endswith("found")] == [
+    assert [line for line in told if not line.endswith("already scored")] == [
         "5 of 15: no_gan, own split, seed 0", "13 of 15: no_warp, own split, seed 0",
     ]  # fmt: skip
     assert report.missing(whole) == [] and below(whole.folder / "study" / "split" / "no_gan-0") == {"mmgan"}
@@ -317,8 +320,8 @@ def test_rows_of_a_study_lie_in_folders_of_their_own(whole):
     for (row, fold, seed), run in runs.items():
         assert run.fold == fold and run.seed == seed and (run.corpus.split("validation") == []) is (fold is not None)
         reference_run = report.experiment_of(whole, HEADLINE, fold, 0)
-        assert run.variant == (row if row in VARIANTS else HEADLINE)
-        if run.variant != HEADLINE:
+        assert run.ablation == (row if row in ABLATIONS else HEADLINE)
+        if run.ablation != HEADLINE:
             assert (
                 run.base == str(reference_run.folder)
                 and run.folder == report.result_path(whole, row, fold, seed).parent
@@ -496,5 +499,5 @@ def test_a_study_of_other_steps_is_told_and_not_mixed(studied):
     study.check_protocol(whole)
     kept = json.loads((whole.folder / "study" / "protocol.json").read_text())
     assert kept["steps"] == whole.preset.gan_training.steps and kept["corpus fingerprint"] == whole.corpus.fingerprint()
-    with pytest.raises(CheckpointError, match=rf"of steps {kept['steps']}; expected 7; give the same"):
+    with pytest.raises(CheckpointError, match=rf"has steps {kept['steps']}; expected 7; give the same"):
         study.run(replace(whole, steps=7), say=lambda message: pytest.fail("the study began"))

@@ -7,7 +7,7 @@ import torch
 from toys import VAE, new_mmgan, new_vae
 
 from d2m.experiments.experiment import Experiment
-from d2m.experiments.presets import PRESETS, VARIANTS, preset
+from d2m.experiments.presets import ABLATIONS, PRESETS, preset
 from d2m.models import train
 from d2m.models.gan import MMGAN
 from d2m.motion.units import LEAD
@@ -58,18 +58,18 @@ def flat(of: object, path: str = "") -> dict:
 
 def variant_of(name: str, **changes) -> MMGAN:
     """A tiny MM-GAN of a variant, with the same first weights as any other."""
-    config = VARIANTS[name].change(preset("tiny")).gan
+    config = ABLATIONS[name].change(preset("tiny")).gan
     return new_mmgan(replace(config, movement_size=8, leads=5, **changes))
 
 
 def test_there_is_a_variant_for_each_part_of_d2m():
-    assert list(VARIANTS) == list(CHANGES)
+    assert list(ABLATIONS) == list(CHANGES)
 
 
 @pytest.mark.parametrize("of", list(PRESETS))
 @pytest.mark.parametrize("name", CHANGES)
 def test_a_variant_changes_what_it_leaves_out_and_nothing_else(name, of):
-    before, after = flat(preset(of)), flat(VARIANTS[name].change(preset(of)))
+    before, after = flat(preset(of)), flat(ABLATIONS[name].change(preset(of)))
     changed = {field: after[field] for field in after if after[field] != before[field]}
     without = PAPER_HAS_NOT if of.endswith("paper") else OTHERS_HAVE_NOT if name != "no_repertoire" else set()
     expected = {k: v for k, v in CHANGES[name].items() if k not in without}
@@ -83,17 +83,20 @@ def test_a_variant_trains_the_models_that_it_changes_and_borrows_the_others(name
     trained = []
     monkeypatch.setattr(train, "fit", lambda *given: trained.append(given[3].relative_to(tmp_path).as_posix()) or {})
     lent = "" if name == "d2m" else str(tiny_run.folder)
-    run = Experiment(tiny_run.source, str(tmp_path), "tiny", 3, "cpu", variant=name, base=lent)
-    dancer = run.dancer
-    assert run.lstm and all(run.classifier(view) for view in ("dance", "speed"))
-    assert len(trained) == len(set(trained)) and set(trained) == TRAINED[name] == set(VARIANTS[name].trains)
+    run = Experiment(tiny_run.source, str(tmp_path), "tiny", 3, "cpu", ablation=name, base=lent)
+    dancer = run.train_dancer()
+    assert run.train_lstm() and all(run.train_style(view) for view in ("dance", "motion"))
+    assert len(trained) == len(set(trained)) and set(trained) == TRAINED[name] == set(ABLATIONS[name].trains)
     assert dancer.warp == run.preset.warp
-    for of, model, original in (("mmgan", dancer.mmgan, tiny_run.mmgan), ("lstm", run.lstm, tiny_run.lstm)):
+    for of, model, original in (
+        ("mmgan", dancer.mmgan, tiny_run.train_mmgan()),
+        ("lstm", run.train_lstm(), tiny_run.train_lstm()),
+    ):
         if of not in trained:
             assert all(torch.equal(a, b) for a, b in zip(model.parameters(), original.parameters(), strict=True))
     if name not in ("d2m", "one_latent"):  # it stands on the movements of d2m itself
         for key, value in dancer.mmgan.vae.state_dict().items():
-            assert torch.equal(value, tiny_run.vae.state_dict()[key]), key
+            assert torch.equal(value, tiny_run.train_vae().state_dict()[key]), key
 
 
 @pytest.mark.parametrize(("name", "games"), [
@@ -150,7 +153,7 @@ def test_the_logit_of_a_deaf_discriminator_does_not_depend_on_the_music(played_p
 
 @pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
 def test_one_latent_knows_nothing_of_where_the_dancer_comes_from(moving_units):
-    config = VARIANTS["one_latent"].change(replace(preset("tiny"), vae=VAE)).vae
+    config = ABLATIONS["one_latent"].change(replace(preset("tiny"), vae=VAE)).vae
     vae = new_vae(config)
     lead, codes = moving_units[:, :LEAD], torch.randn(8, 8, generator=torch.Generator().manual_seed(0))
     assert vae.encode_initial(lead)[0].shape == (8, 0)

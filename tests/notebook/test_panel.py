@@ -42,7 +42,7 @@ def drawn(monkeypatch, body_at) -> list:
         return [Dance(body, np.array([0.5]), np.array([2.0]), wanted, number, song) for number, body in poses.items()]
 
     monkeypatch.setattr(generate, "dance_to", dance)
-    monkeypatch.setattr(parameters, "listen", lambda song, bpm, beats: ("heard", bpm, beats))
+    monkeypatch.setattr(parameters, "analyse", lambda song, bpm, beats: ("music", bpm, beats))
     monkeypatch.setattr(generate, "check", lambda *given: None)
     return asked
 
@@ -50,7 +50,7 @@ def drawn(monkeypatch, body_at) -> list:
 def test_what_is_asked_for_is_danced(drawn):
     pose = np.zeros((14, 3))
     made = panel.dances("the dancer", Request(Path("a.mp3"), "zumba", 7, 3, pose))
-    assert drawn == [("the dancer", ("heard", 0, ""), Path("a.mp3"), 7, "zumba", 3, pose)]
+    assert drawn == [("the dancer", ("music", 0, ""), Path("a.mp3"), 7, "zumba", 3, pose)]
     assert [dance.seed for dance in made] == [7, 8, 9]
 
 
@@ -58,15 +58,15 @@ def test_what_is_asked_for_is_danced(drawn):
 def test_energy_takes_the_dances_that_move_least_or_most(drawn, energy, residues):
     made = panel.dances("the dancer", Request(Path("a.mp3"), count=2, energy=energy))
     (asked,) = drawn
-    assert asked[5] == panel.TRIED and len(made) == 2
+    assert asked[5] == panel.CANDIDATES and len(made) == 2
     assert {dance.seed % 5 for dance in made} == residues  # speeds are 1, 3, 5, 2, 4 by the seed's rest modulo 5
 
 
 def test_a_dance_that_energy_chose_is_the_dance_of_its_seed(dancer, melody_song, monkeypatch):
-    monkeypatch.setattr(panel, "TRIED", 3)
+    monkeypatch.setattr(panel, "CANDIDATES", 3)
     asked = Request(melody_song, seed=5, energy="lively")
     (made,) = panel.dances(dancer, asked)
-    tried = generate.dance(dancer, melody_song, 5, count=panel.TRIED)
+    tried = generate.dance(dancer, melody_song, 5, count=panel.CANDIDATES)
     assert panel.speed(made) == max(map(panel.speed, tried))
     alone = generate.dance(dancer, melody_song, made.seed)[0]
     np.testing.assert_allclose(alone.poses, made.poses, atol=1e-5)  # one in a batch is rounded otherwise
@@ -80,9 +80,9 @@ def test_what_cannot_be_danced_is_told(dancer, asked, told):
 
 @pytest.mark.parametrize("tempo, told", [(100, False), (104, False), (94, True), (107, True)])
 def test_beats_of_another_tempo_than_was_asked_for_are_told(drawn, monkeypatch, capsys, tempo, told):
-    monkeypatch.setattr(parameters, "listen", lambda song, bpm, beats: SimpleNamespace(tempo=float(tempo)))
+    monkeypatch.setattr(parameters, "analyse", lambda song, bpm, beats: SimpleNamespace(tempo=float(tempo)))
     assert len(panel.dances("the dancer", Request(Path("a.mp3"), bpm=100))) == 1
-    said = f"asked for 100 beats a minute; near that the onsets of a.mp3 repeat {tempo:.1f} times a minute"
+    said = f"100 beats a minute were requested; near that tempo, the onsets of a.mp3 repeat {tempo:.1f} times a minute"
     assert capsys.readouterr().err.startswith(said) == told
 
 
@@ -103,7 +103,7 @@ def test_a_tempo_is_a_number_or_nothing(text, bpm):
 
 
 @pytest.mark.parametrize(("text", "told"), [
-    ("fast", r"the tempo is 'fast'; expected beats a minute, a number; leave it empty"), ("29", "bpm is 29"),
+    ("fast", r"the tempo is 'fast'; expected a number of beats a minute; leave it empty"), ("29", "bpm is 29"),
     ("-96", "bpm is -96"), ("301", "bpm is 301"), ("nan", "bpm is nan"), ("inf", "bpm is inf"),
 ])  # fmt: skip
 def test_what_is_no_tempo_is_told(text, told):
@@ -114,7 +114,7 @@ def test_what_is_no_tempo_is_told(text, told):
 def test_another_takes_seeds_that_were_not_looked_at():
     song = Path("a.mp3")
     assert Request(song, seed=4, count=3).another() == Request(song, seed=7, count=3)
-    assert Request(song, energy="calm").another().seed == panel.TRIED
+    assert Request(song, energy="calm").another().seed == panel.CANDIDATES
     assert Request(song, seed=2**31 - 1).another().seed == 0
 
 
@@ -133,14 +133,14 @@ def test_songs_that_are_not_on_this_machine_are_not_offered(tmp_path):
 
 @pytest.mark.parametrize("name", ["a song.mp3", "../../a song.mp3", "C:\\music\\a song.mp3", "/etc/a song.mp3"])
 def test_an_uploaded_song_is_kept_inside_the_folder_whatever_it_is_called(name, tmp_path):
-    path = panel.keep_song(name, b"sound", tmp_path / "songs")
+    path = panel.save_upload(name, b"sound", tmp_path / "songs")
     assert path == tmp_path / "songs" / "a song.mp3" and path.read_bytes() == b"sound"
 
 
 @pytest.mark.parametrize(("name", "content"), [("a.mp3", b""), ("..", b"sound"), ("folder/..", b"sound"), ("", b"x")])
 def test_an_upload_that_is_no_song_is_refused(name, content, tmp_path):
     with pytest.raises(MediaError, match=r"the uploaded song .+ is empty"):
-        panel.keep_song(name, content, tmp_path / "songs")
+        panel.save_upload(name, content, tmp_path / "songs")
     assert not list(tmp_path.rglob("*.mp3"))
 
 
@@ -151,7 +151,7 @@ def test_a_dance_begins_in_training_where_the_last_one_ended_or_in_a_file(danced
     np.testing.assert_array_equal(panel.first_pose("file", f" {tmp_path}/dance.npz ", []), danced.poses[-1])
     for choice, path, kind, told in (
         ("last", "", ParameterError, "there is no dance yet"),
-        ("file", " ", ParameterError, "no file of the first pose"),
+        ("file", " ", ParameterError, "the file of the first pose has no name"),
         ("file", str(tmp_path / "none.npz"), PoseError, "none.npz"),
     ):
         with pytest.raises(kind, match=told):

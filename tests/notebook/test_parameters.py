@@ -99,12 +99,12 @@ def test_a_run_that_cannot_be_written_is_refused(tmp_path, monkeypatch):
     ("n", 0, "n is 0; expected a number from 1 to 64"),
     ("n", 65, "n is 65; expected a number from 1 to 64"),
     ("n", "1", r"n is '1' \(str\); expected a number of dances"),
-    ("bpm", "120", r"bpm is '120' \(str\); expected beats a minute, about, 0 .*; give a number: make BPM=NUMBER, or "),
+    ("bpm", "120", r"bpm is '120' \(str\); expected about how many beats a minute, 0 .*; give a number: make BPM=NUMBER, or "),
     ("bpm", True, r"bpm is True \(bool\)"), ("bpm", None, r"bpm is None \(NoneType\)"),
-    *(("bpm", value, rf"bpm is {value}; expected a tempo from 30 to 300, or 0 for the one heard")
+    *(("bpm", value, rf"bpm is {value}; expected a tempo from 30 to 300, or 0 for the detected one")
       for value in (-120, 29.9, 301, float("nan"), float("inf"))),
-    ("beats", 3, r'beats is 3 \(int\); expected a text file of seconds, one beat a line, or ""; .*-r beats'),
-    ("energy", "loud", "energy is 'loud'; expected \"calm\", \"lively\", or \"\" for dances as they come"),
+    ("beats", 3, r'beats is 3 \(int\); expected a text file of beat times in seconds, one a line, or ""; .*-r beats'),
+    ("energy", "loud", "energy is 'loud'; expected \"calm\", \"lively\", or \"\" for no choice by energy"),
     ("start_pose", 1.5, r"start_pose is 1\.5 \(float\); expected a \.npy file of one pose"),
 ])  # fmt: skip
 def test_a_wrong_value_is_refused_with_its_name_and_what_it_may_be(name, value, told):
@@ -153,7 +153,7 @@ def test_a_song_is_found_from_the_root_of_the_repository(monkeypatch, tmp_path):
 @pytest.mark.parametrize("song, problem", [("not there.mp3", "there is no file {}"), ("tests", "{} is a folder")])
 def test_a_song_that_is_no_file_is_refused(song, problem):
     problem = problem.format(re.escape(str(ROOT / song)))
-    told = rf"song is '{song}', and {problem}; .*begins at the repository's root, and one with blanks needs quotes"
+    told = rf"song is '{song}', and {problem}; .*begins at the repository's root, and a path with blanks needs quotes"
     with pytest.raises(ParameterError, match=told):
         parameters.find_song(song)
 
@@ -169,9 +169,9 @@ def test_without_a_song_there_is_one_of_our_own(own_cache):
 def test_a_song_is_heard_in_the_tempo_or_on_the_beats_that_are_given(tmp_path, own_cache, write_sound):
     song = write_sound(tmp_path / "song.wav", songs.drum_track(120, 12.0).samples, 22050)
     (tmp_path / "beats.txt").write_text("1\n2\n3\n4\n5\n")
-    assert parameters.listen(song).tempo == pytest.approx(120, rel=0.02)
-    assert parameters.listen(song, 60).tempo == pytest.approx(60, rel=0.02)
-    assert parameters.listen(song, beats=str(tmp_path / "beats.txt")).beats_s.tolist() == [1, 2, 3, 4, 5]
+    assert parameters.analyse(song).tempo == pytest.approx(120, rel=0.02)
+    assert parameters.analyse(song, 60).tempo == pytest.approx(60, rel=0.02)
+    assert parameters.analyse(song, beats=str(tmp_path / "beats.txt")).beats_s.tolist() == [1, 2, 3, 4, 5]
 
 
 def test_beats_that_cannot_be_danced_to_are_refused_by_the_name_of_their_file(tmp_path, own_cache, write_sound):
@@ -184,7 +184,7 @@ def test_beats_that_cannot_be_danced_to_are_refused_by_the_name_of_their_file(tm
         (0, "n" * 300, r"beats is '.*nnn', and that cannot be used"),
     ):
         with pytest.raises(ParameterError, match=told):
-            parameters.listen(song, bpm, str(tmp_path / file))
+            parameters.analyse(song, bpm, str(tmp_path / file))
 
 
 def test_a_style_of_the_corpus_or_none_is_taken_and_another_refused():

@@ -18,7 +18,7 @@ STYLES = ("ballet", "hip-hop", "zumba")
 
 @pytest.mark.parametrize("style", STYLES)
 def test_a_rebuilt_unit_stands_beside_an_unseen_real_one_of_its_style(tiny_run, style):
-    pair = showcase.rebuilt(tiny_run, style)
+    pair = showcase.reconstructed(tiny_run, style)
     assert list(pair) == ["real", "rebuilt"] and all(poses.shape == (34, 14, 3) for poses in pair.values())
     data = tiny_run.units("validation")
     of_style = data.units(torch.nonzero(data.unit_styles == STYLES.index(style))[:, 0]).double().numpy()
@@ -46,12 +46,12 @@ def test_a_style_that_no_unseen_dance_has_shows_nothing(tiny_run, monkeypatch):
     data = tiny_run.units("validation")
     monkeypatch.setattr(type(tiny_run), "units", lambda self, split: data)
     monkeypatch.setitem(data.__dict__, "unit_styles", torch.zeros_like(data.unit_styles))
-    assert showcase.rebuilt(tiny_run, "zumba") == {} and len(showcase.rebuilt(tiny_run, "ballet")) == 2
+    assert showcase.reconstructed(tiny_run, "zumba") == {} and len(showcase.reconstructed(tiny_run, "ballet")) == 2
 
 
 def test_a_swap_is_one_movement_from_several_poses(tiny_run, monkeypatch):
-    codes, move = [], tiny_run.vae.move
-    monkeypatch.setattr(tiny_run.vae, "move", lambda lead, code: codes.append((lead, code)) or move(lead, code))
+    codes, move = [], tiny_run.train_vae().move
+    monkeypatch.setattr(tiny_run.train_vae(), "move", lambda lead, code: codes.append((lead, code)) or move(lead, code))
     rows = showcase.swapped(tiny_run, 4)
     assert len(rows) == 4 and next(iter(rows)) == "its own first pose"
     assert all(poses.shape == (34, 14, 3) for poses in rows.values())
@@ -60,12 +60,12 @@ def test_a_swap_is_one_movement_from_several_poses(tiny_run, monkeypatch):
 
 
 def test_the_walk_ends_at_two_unseen_units_and_moves_in_each_latent(tiny_run):
-    data, vae = tiny_run.units("validation"), tiny_run.vae
-    first, way, last = showcase.between(tiny_run, 0.0, 0.0).values()
+    data, vae = tiny_run.units("validation"), tiny_run.train_vae()
+    first, way, last = showcase.interpolated(tiny_run, 0.0, 0.0).values()
     assert way.shape == (34, 14, 3) and np.abs(first - last).max() > 0.05
     np.testing.assert_allclose(way, first, atol=1e-6)
-    np.testing.assert_allclose(list(showcase.between(tiny_run, 1.0, 1.0).values())[1], last, atol=1e-5)
-    moved, elsewhere = (list(showcase.between(tiny_run, *way).values())[1] for way in ((1.0, 0.0), (0.0, 1.0)))
+    np.testing.assert_allclose(list(showcase.interpolated(tiny_run, 1.0, 1.0).values())[1], last, atol=1e-5)
+    moved, elsewhere = (list(showcase.interpolated(tiny_run, *way).values())[1] for way in ((1.0, 0.0), (0.0, 1.0)))
     assert min(np.abs(unit - end).max() for unit in (moved, elsewhere) for end in (first, last)) > 1e-3
     with torch.no_grad():  # what stands first is a unit of the first style, as G_uni makes it from its own latents
         of_style = data.units(torch.nonzero(data.unit_styles == 0)[:, 0])
@@ -79,7 +79,7 @@ def test_beats_found_are_marked_and_counted_and_fewer_with_a_higher_threshold(bo
     counts = []
     for threshold in (0.1, 5.0):
         config = KinematicBeatConfig(threshold=threshold)
-        (axis,) = showcase.beats_found(swinging, np.arange(0, 20, 0.5), config, (2.0, 8.0)).axes
+        (axis,) = showcase.detected_beats(swinging, np.arange(0, 20, 0.5), config, (2.0, 8.0)).axes
         marks = len(axis.collections[0].get_segments())
         assert axis.get_title("left").startswith(f"{marks} kinematic beats") and axis.get_xlim() == (2.0, 8.0)
         counts.append(marks)
@@ -99,7 +99,7 @@ def test_a_confusion_is_of_shares_of_the_windows_of_a_split(tiny_run, view):
     assert table.shape == (3, 3)
     np.testing.assert_allclose(table.sum(axis=1), 1)
     windows, labels = tiny_run.style_windows(view, "validation")
-    said = tiny_run.classifier(view).probabilities(windows).argmax(1)
+    said = tiny_run.train_style(view).probabilities(windows).argmax(1)
     assert table[1, 2] == pytest.approx(float((said[labels == 1] == 2).double().mean()))
 
 
@@ -111,7 +111,7 @@ def test_accuracy_is_the_mean_over_the_styles_that_are_there():
 
 def test_the_space_of_dances_holds_real_runs_and_music_with_the_same_labels(tiny_run):
     points, labels = showcase.dance_space(tiny_run, 30)
-    assert list(points) == list(labels) == ["real runs: E_dan", "from music: E_mus"]
+    assert list(points) == list(labels) == ["real phrases: E_dan", "from music: E_mus"]
     for group, rows in points.items():
         assert rows.shape == (30, 8) and np.isfinite(rows).all() and set(labels[group]) == {0, 1, 2}
     again, _ = showcase.dance_space(tiny_run, 30)

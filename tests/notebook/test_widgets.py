@@ -27,7 +27,7 @@ def panel(tmp_path, monkeypatch):
     """The panel of a run without its networks: two songs, two styles."""
     monkeypatch.setattr(dance_panel, "songs", lambda experiment, song: SONGS)
     corpus = SimpleNamespace(styles=("ballet", "zumba"))
-    run = SimpleNamespace(corpus=corpus, seed=4, dancer="the dancer", folder=tmp_path)
+    run = SimpleNamespace(corpus=corpus, seed=4, train_dancer=lambda: "the dancer", folder=tmp_path)
     return widgets.DancePanel(run, SONGS["one"])
 
 
@@ -44,7 +44,7 @@ def asked(monkeypatch, body_at) -> list[Request]:
         return [Dance(poses, none, none, "zumba", n, request.song, name="one") for n in seeds]
 
     monkeypatch.setattr(dance_panel, "dances", dances)
-    monkeypatch.setattr(widgets, "shown", lambda dance: f"seed {dance.seed}")
+    monkeypatch.setattr(widgets, "as_html", lambda dance: f"seed {dance.seed}")
     return requests
 
 
@@ -94,7 +94,7 @@ def test_nothing_can_be_pressed_and_the_bar_is_seen_while_it_works(panel, monkey
 
     def dances(*_):
         for _ in progress.progress(range(4), "drawing", 4):
-            seen.append((panel.bar.value, panel.bar.layout.visibility, panel.told.value, *locked(panel)))
+            seen.append((panel.bar.value, panel.bar.layout.visibility, panel.message.value, *locked(panel)))
         raise MediaError("stopped")
 
     monkeypatch.setattr(dance_panel, "dances", dances)
@@ -116,7 +116,7 @@ def test_another_takes_the_next_seeds_with_what_is_chosen_now(panel, asked):
 def test_a_dance_goes_on_where_the_last_one_ended(panel, asked, body_at):
     panel.first.value = "last"
     panel.dance.click()
-    assert asked == [] and "press Dance first" in panel.told.value
+    assert asked == [] and "press Dance first" in panel.message.value
     panel.first.value = ""
     panel.dance.click()
     panel.first.value = "last"
@@ -130,7 +130,7 @@ def test_a_path_counts_before_the_list(panel, asked, melody_song):
     assert asked[0].song == melody_song
     panel.path.value = "nowhere.mp3"
     panel.dance.click()
-    assert len(asked) == 1 and "there is no file" in panel.told.value and "nowhere.mp3" in panel.told.value
+    assert len(asked) == 1 and "there is no file" in panel.message.value and "nowhere.mp3" in panel.message.value
 
 
 def test_tempo_and_beats_are_asked_for_where_they_are_filled_in(panel, asked):
@@ -139,7 +139,7 @@ def test_tempo_and_beats_are_asked_for_where_they_are_filled_in(panel, asked):
     assert (asked[0].bpm, asked[0].beats) == (96.5, "my beats.txt")
     panel.bpm.value = "quick"
     panel.dance.click()
-    assert len(asked) == 1 and "the tempo is &#x27;quick&#x27;" in panel.told.value
+    assert len(asked) == 1 and "the tempo is &#x27;quick&#x27;" in panel.message.value
     panel.bpm.value = panel.beats.value = ""
     panel.another.click()
     assert (asked[1].bpm, asked[1].beats, asked[1].seed) == (0, "", 6)
@@ -162,21 +162,21 @@ def test_an_error_shows_as_its_sentence_and_what_was_shown_stays(panel, asked, m
     error = MediaError("two.mp3 is empty", "an audio file", "download it again")
     monkeypatch.setattr(dance_panel, "dances", failing(error))
     panel.dance.click()
-    assert "two.mp3 is empty; expected an audio file; download it again." in panel.told.value
+    assert "two.mp3 is empty; expected an audio file; download it again." in panel.message.value
     assert panel.below.value == "seed 5" and locked(panel) == []
 
 
 def test_an_error_is_shown_as_text_whatever_is_in_it(panel, monkeypatch):
     monkeypatch.setattr(dance_panel, "dances", failing(MediaError("there is no file <img src=x>&amp;.mp3")))
     panel.dance.click()
-    assert "<img" not in panel.told.value and "&lt;img" in panel.told.value
+    assert "<img" not in panel.message.value and "&lt;img" in panel.message.value
 
 
 def test_a_fault_of_ours_is_not_hidden_and_does_not_lock_the_button(panel, monkeypatch, caplog):
     monkeypatch.setattr(dance_panel, "dances", failing(ZeroDivisionError()))
     panel.dance.click()
     assert "ZeroDivisionError" in caplog.text  # ipywidgets logs what a callback raises
-    assert "a fault of d2m" in panel.told.value and locked(panel) == ["Another", "Save"]
+    assert "a bug in d2m" in panel.message.value and locked(panel) == ["Another", "Save"]
 
 
 def test_save_keeps_what_is_shown_in_the_formats_that_are_ticked(panel, asked, monkeypatch, tmp_path):
@@ -194,13 +194,12 @@ def test_save_keeps_what_is_shown_in_the_formats_that_are_ticked(panel, asked, m
     panel.seed.value = 99  # which is not shown
     panel.save.click()
     assert kept == [([5], tmp_path / "dances", [".npz", ".json"], "96bpm")]
-    assert "written: " in panel.told.value and "a &lt;b&gt;.npz" in panel.told.value
+    assert "written: " in panel.message.value and "a &lt;b&gt;.npz" in panel.message.value
 
 
 def test_a_dance_is_shown_as_a_video_with_its_numbers_and_pictures_that_say_what_they_are(body_at, melody_song):
     poses = body_at(np.arange(30) / 15).astype(np.float32)
-    dance = Dance(poses, np.array([0.5, 1.1]), np.array([1.0]), "<zumba>", 9, melody_song, name=melody_song.stem)
-    shown = widgets.shown(dance)
+    shown = widgets.as_html(Dance(poses, np.array([0.5, 1.1]), np.array([1.0]), "<zumba>", 9, melody_song))
     assert shown.count("data:video/mp4;base64,") == 1 and shown.count("data:image/webp;base64,") == 2
     assert shown.count(' alt="') == 2 and "seed 9: 2 s;" in shown and "<zumba>" not in shown
 
@@ -210,17 +209,17 @@ def picture_of(box) -> str:
 
 
 def test_the_beat_laboratory_follows_every_slider(monkeypatch, body_at):
-    drawn, draw = [], widgets.showcase.beats_found
+    drawn, draw = [], widgets.showcase.detected_beats
 
     def beats_found(poses, music_beats_s, config, span_s):
         drawn.append(config)
         return draw(poses, music_beats_s, config, span_s)
 
-    monkeypatch.setattr(widgets.showcase, "beats_found", beats_found)
+    monkeypatch.setattr(widgets.showcase, "detected_beats", beats_found)
     times_s = np.arange(150) / 15
     swinging = body_at(np.sin(3 * times_s) + 0.3 * np.sin(9.5 * times_s))  # strong beats and weak, close together
     box = widgets.beat_laboratory(swinging, np.arange(0, 10, 0.5), (2.0, 8.0))
-    sliders = dict(zip(widgets.THRESHOLDS, box.children[:-1], strict=True))
+    sliders = dict(zip(widgets.SLIDERS, box.children[:-1], strict=True))
     usual = KinematicBeatConfig()
     assert {name: slider.value for name, slider in sliders.items()} == vars(usual)
     before = picture_of(box)
@@ -237,11 +236,11 @@ def test_the_beat_laboratory_follows_every_slider(monkeypatch, body_at):
 def test_the_walk_draws_what_lies_between_two_movements(monkeypatch, body_at):
     asked = []
 
-    def between(experiment, movement, initial):
+    def interpolated(experiment, movement, initial):
         asked.append((experiment, movement, initial))
         return {name: (1 + movement) * body_at(np.arange(34) / 15) for name in ("one", "on the way", "another")}
 
-    monkeypatch.setattr(widgets.showcase, "between", between)
+    monkeypatch.setattr(widgets.showcase, "interpolated", interpolated)
     box = widgets.latent_walk("the run")
     first = picture_of(box)
     box.children[0].value, box.children[1].value = 1.0, 0.25

@@ -89,7 +89,7 @@ OUT_OF_RANGE = {
 }  # fmt: skip
 # What a cell that is run before any training refuses, after the one that checks the parameters.
 REFUSED_LATER = {"dances", "song", "style", "beats"}
-TRAINS = ("experiment.dancer", "evaluation.compare(")  # what is in the first cell that may train
+TRAINS = ("experiment.train_dancer()", "evaluation.compare(")  # what is in the first cell that may train
 
 
 def own_parameters(name: str) -> list[str]:
