@@ -50,15 +50,15 @@ def over_groups(estimates: list[Estimate], independent: bool) -> Estimate:
     are of different songs. The draws of two rows with scores for the same groups, styles and songs are paired: see
     `difference`.
     """
-    there = [estimate for estimate in estimates if estimate.value is not None]
-    if not there:
+    scored = [estimate for estimate in estimates if estimate.value is not None]
+    if not scored:
         return estimates[0]
-    order = [np.random.default_rng(number).permutation(DRAWS) for number in range(len(there))]
-    draws = np.stack([e.draws[own] if independent else e.draws for e, own in zip(there, order, strict=True)])
+    order = [np.random.default_rng(number).permutation(DRAWS) for number in range(len(scored))]
+    draws = np.stack([e.draws[own] if independent else e.draws for e, own in zip(scored, order, strict=True)])
     # One generator for all rows, so that rows are paired; another for seeds than for folds.
-    chosen = np.random.default_rng([1, independent]).integers(len(there), size=(DRAWS, len(there)))
-    value = float(np.mean([estimate.value for estimate in there]))
-    n = sum(estimate.n for estimate in there) if independent else there[0].n
+    chosen = np.random.default_rng([1, int(independent)]).integers(len(scored), size=(DRAWS, len(scored)))
+    value = float(np.mean([estimate.value for estimate in scored]))
+    n = sum(estimate.n for estimate in scored) if independent else scored[0].n
     return Estimate(value, draws[chosen, np.arange(DRAWS)[:, None]].mean(axis=1), n)
 
 
