@@ -48,6 +48,7 @@ from d2m.music.analysis import Music
 from d2m.music.beats import BeatConfig
 
 HOP = 8  # frames between two windows of the classifiers
+SECONDS, MOVEMENTS = 10.0, 100  # of `measure_drift`
 # The controls in the table of scores of single dances, in the figure, and in the table of scores of sets.
 OF_DANCES = (
     "real", "real_shuffled", "real_random", "shuffled", "random", "mean_pose", "copy", "untrained", "no_gan", "seen",
@@ -177,9 +178,6 @@ def _joint_error(estimated: torch.Tensor, joints: torch.Tensor) -> float:
 def _windows(reference_run: Experiment, view: str, poses: np.ndarray) -> torch.Tensor:
     window = reference_run.train_style(view).config.window
     return torch.from_numpy(dataset.windows_every(dataset.view_of(view, poses), window, HOP))
-
-
-SECONDS, MOVEMENTS = 10.0, 100  # of `measure_drift`
 
 
 def measure_drift(experiment: Experiment, measured: Measured, dances: list[Dance] | None = None) -> dict:

@@ -32,13 +32,11 @@ def test_a_song_of_any_kind_is_danced_to_on_its_beats(dancer, write_sound, tmp_p
     assert len(dance.poses) == pytest.approx(150, abs=1) and np.isfinite(dance.poses).all()
     off_s = np.abs(dance.beats_s[:, None] - track.beats_s).min(axis=1)
     assert np.mean(off_s[1:-1] < 0.07) > 0.9
-    seconds = audio.stream_stereo(path, 0, 10**9)  # which the video will have
+    seconds = audio.stream_stereo(path, 0, 10**9)  # as a video has it
     assert sum(map(len, seconds)) / 44100 == pytest.approx(10, abs=0.1)
 
 
-def test_a_jingle_of_five_seconds_is_danced_to_also_where_its_tempo_must_be_told(
-    dancer, write_sound, tmp_path, own_cache
-):
+def test_a_jingle_of_five_seconds_is_danced_to_at_a_given_tempo_or_beats_too(dancer, write_sound, tmp_path, own_cache):
     jingle = write_sound(tmp_path / "jingle.wav", songs.drum_track(TEMPO, 5.0).samples, 22050)
     for bpm in (None, TEMPO):
         (dance,) = generate.dance(dancer, jingle, bpm=bpm)
@@ -47,22 +45,22 @@ def test_a_jingle_of_five_seconds_is_danced_to_also_where_its_tempo_must_be_told
     np.testing.assert_allclose(dance.beats_s, [0.5, 1.5, 2.5, 3.5, 4.5])
 
 
-def test_spectra_in_blocks_are_those_of_the_whole(monkeypatch):
+@pytest.mark.parametrize("hop", [256, 1470])
+def test_spectra_in_blocks_are_those_of_the_whole(monkeypatch, hop):
+    def spectra() -> tuple[np.ndarray, np.ndarray]:
+        return features.mel_power(samples, hop, 40), features.mean_square(samples, hop)
+
     samples = np.random.default_rng(0).normal(size=70_001).astype(np.float32)
-    for hop in (256, 1470):
-        whole = features.mel_power(samples, hop, 40), features.mean_square(samples, hop)
-        monkeypatch.setattr(features, "SPECTRUM_BLOCK", 7)
-        for one, other in zip(
-            whole, (features.mel_power(samples, hop, 40), features.mean_square(samples, hop)), strict=True
-        ):
-            assert one.shape == other.shape == (*one.shape[:1], 1 + 70_001 // hop)
-            np.testing.assert_allclose(other, one, rtol=1e-4)
-        monkeypatch.undo()
+    whole = spectra()
+    monkeypatch.setattr(features, "SPECTRUM_BLOCK", 7)
+    for one, other, rows in zip(whole, spectra(), (40, 1), strict=True):
+        assert one.shape == other.shape == (rows, 1 + 70_001 // hop)
+        np.testing.assert_allclose(other, one, rtol=1e-4)
 
 
 def test_a_longer_mix_takes_memory_in_proportion_and_not_much(write_sound, tmp_path):
     minute = songs.drum_track(120, 60.0).samples
-    features.onset_strength(minute[:44100])  # imports what it needs
+    features.onset_strength(minute[:44100])  # imports librosa
     peaks = []
     for minutes in (2, 4):
         path = write_sound(tmp_path / f"{minutes}.wav", np.tile(minute, minutes), 22050)

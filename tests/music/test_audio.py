@@ -53,15 +53,8 @@ def test_every_format_becomes_mono_at_the_sample_rate_and_keeps_pitch_and_place(
     assert np.argmax(np.abs(samples) > 0.2) / 22050 == pytest.approx(ONSET_S, abs=0.004)
     spectrum = np.abs(np.fft.rfft(samples[3 * 22050 : 5 * 22050]))  # bins of 0.5 Hz
     assert np.argmax(spectrum) / 2 == pytest.approx(PITCH, abs=0.5)
-
-
-@pytest.mark.parametrize(("rate", "channels"), [(8000, 1), (96000, 1), (44100, 2)])
-@pytest.mark.parametrize("suffix", ["wav", "flac"])
-def test_lossless_sound_comes_back_as_it_was(sound, suffix, rate, channels):
-    samples, rate = audio.load(sound(suffix, rate, channels))
-    # 16 bits round by 1.5e-5; the resampler's filter ripples below 1e-3 away from the onset.
-    expected = tone(22050)
-    assert np.abs(samples - expected)[3 * rate : 5 * rate].max() < 2e-3
+    if suffix in ("wav", "flac"):  # lossless: 16 bits round by 1.5e-5, the resampler ripples by less than 1e-3
+        assert np.abs(samples - tone(22050))[3 * 22050 : 5 * 22050].max() < 2e-3
 
 
 @pytest.mark.parametrize("loudness", [0.5, 0.95])
@@ -116,11 +109,10 @@ def test_what_a_codec_overshoots_stays_within_full_scale(tmp_path, write_sound, 
 
 
 def test_a_path_may_be_text_and_hold_signs_of_all_kinds(tmp_path, monkeypatch, write_sound):
-    write_sound(tmp_path / "plain.wav", tone(22050), 22050)
-    for name in ("été 100% #1 – [mix].wav", "artist:song.wav", "-i.wav"):
-        (tmp_path / name).write_bytes((tmp_path / "plain.wav").read_bytes())
+    content = write_sound(tmp_path / "plain.wav", tone(22050), 22050).read_bytes()
     monkeypatch.chdir(tmp_path)
     for name in ("été 100% #1 – [mix].wav", "artist:song.wav", "-i.wav"):
+        (tmp_path / name).write_bytes(content)
         assert len(audio.load(name)[0]) == DURATION_S * 22050
 
 

@@ -94,16 +94,13 @@ def test_foot_sliding_is_higher_for_a_dancer_who_drifts(danced):
     assert physics.foot_sliding(poses + drift) == pytest.approx(0.3, abs=0.1)
 
 
-def test_kinematic_beats_are_within_40_ms_of_a_beat_of_the_song_and_not_on_it(danced):
+def test_kinematic_beats_are_within_40_ms_of_different_beats_of_the_song_and_some_beats_have_none(danced):
     song, _, kinematic_s = danced
-    late_s = kinematic_s - song.beats_s[np.abs(song.beats_s[:, None] - kinematic_s).argmin(axis=0)]
+    beats = np.abs(song.beats_s[:, None] - kinematic_s).argmin(axis=0)
+    late_s = kinematic_s - song.beats_s[beats]
     assert np.abs(late_s).max() <= 0.040 + 1e-9
     assert 0.008 < late_s.std() < 0.022  # of 15 ms, from 20 beats at least: within three standard errors
-
-
-def test_some_beats_are_danced_through_and_none_is_danced_twice(danced):
-    song, _, kinematic_s = danced
-    assert len({int(np.abs(song.beats_s - beat_s).argmin()) for beat_s in kinematic_s}) == len(kinematic_s)
+    assert len(set(beats.tolist())) == len(kinematic_s)
     assert 0.6 < len(kinematic_s) / len(song.beats_s) < 0.97
 
 
