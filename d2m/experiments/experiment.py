@@ -79,7 +79,7 @@ class Experiment:
             gan_training=replace(ablated.gan_training, **overrides),
         )  # fmt: skip
 
-    def dances(self, split: str) -> UnitData:
+    def units(self, split: str) -> UnitData:
         """Units and phrases of a split; those of the training split with their mirror images."""
         kept = self.__dict__.setdefault("_units", {})
         if split not in kept:

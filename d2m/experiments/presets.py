@@ -125,13 +125,13 @@ def _no_warp(preset: Preset) -> Preset:
 
 
 ABLATIONS = {
-    "d2m": Ablation("nothing", trains=("vae", "mmgan", "style/music", "style/dance", "style/motion", "lstm")),
+    "d2m": Ablation("nothing", trains=("vae", "mmgan", "style/music", "style/dance", "style/speed", "lstm")),
     "no_gan": Ablation(
         "L_adv^m (nor L_adv^d, where there is one)", _gan(adversarial_weight=0.0, dance_adversarial_weight=0.0)
     ),
     "one_latent": Ablation("the split of z_ini and z_mov (nor settling, nor L_swap)", _one_latent, ("vae", "mmgan")),
     "no_repertoire": Ablation("the repertoire: E_mus makes z~_dan from noise", _no_repertoire),
-    "deaf_discriminator": Ablation("the audio in L_adv^m", _gan(discriminator_hears=False)),
+    "deaf_discriminator": Ablation("the audio in L_adv^m", _gan(discriminator_sees_audio=False)),
     "no_recon_m": Ablation("L_recon^m (L_recon^p stays)", _gan(movement_weight=0.0)),
     "no_dance_game": Ablation(
         "L_KL^d (nor L_adv^d, where there is one)",

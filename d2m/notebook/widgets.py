@@ -104,7 +104,7 @@ class DancePanel(ipywidgets.VBox):
         self.message.value, self.bar.value = "", 0.0
         self.bar.layout.visibility = "visible"
         try:
-            with progress.watched(self._show_progress):
+            with progress.report_to(self._show_progress):
                 work()
         except D2MError as error:
             self.message.value = f'<b role="alert">{html.escape(str(error))}</b>'

@@ -45,7 +45,7 @@ def whole(small_corpus, tiny_presets, tmp_path_factory) -> Experiment:
 def narrow(patch: pytest.MonkeyPatch, folds: tuple, of: dict = ROWS) -> None:
     """Let every module that knows folds and rows know these alone."""
     for module in (report, report, study):
-        patch.setattr(module, "folds", lambda source: folds)
+        patch.setattr(module, "fold_numbers", lambda source: folds)
         patch.setattr(module, "ROWS", of, raising=module is not study)
 
 
@@ -372,8 +372,8 @@ def test_scores_come_back_as_they_were_written(tmp_path):
 
 
 def test_folds_are_drawn_apart_and_seeds_together():
-    folds = report._over([{"a": estimate(0.0, 1.0)}, {"a": estimate(0.0, 1.0, 4)}], independent=True)["a"]
-    seeds = report._over([{"a": estimate(0.0, 1.0)}, {"a": estimate(0.0, 1.0)}], independent=False)["a"]
+    folds = report._mean([{"a": estimate(0.0, 1.0)}, {"a": estimate(0.0, 1.0, 4)}], independent=True)["a"]
+    seeds = report._mean([{"a": estimate(0.0, 1.0)}, {"a": estimate(0.0, 1.0)}], independent=False)["a"]
     # Two folds of the same draws, in orders of their own; seeds are of the same songs, so that a mean is no surer.
     assert folds.draws.std() < 0.95 * seeds.draws.std() and (folds.n, seeds.n) == (6, 2)
     np.testing.assert_allclose(seeds.draws, estimate(0.0, 1.0).draws)
