@@ -102,7 +102,7 @@ def assert_refused_and_nothing_else(place: Path, name: str, write, reason: str) 
     """Writing raises one `OutputError`; the files that were there are as they were, and no other is there."""
     before = {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
     with pytest.raises(
-        OutputError, match=r"cannot be (written|made) \(.*(No space left|Read-only|File too large)"
+        OutputError, match=r"cannot be (written|created) \(.*(No space left|Read-only|File too large)"
     ) as caught:
         write(place / name)
     assert str(place) in str(caught.value)
@@ -186,7 +186,7 @@ def test_every_module_writes_by_replacing():
                 found.append(f"{path.stem}: {ast.unparse(node.func)}")
     # A lock is no result, and a figure that a notebook shows is drawn in memory.
     assert sorted(found) == [
-        "figures: picture.save",
+        "figures: image.save",
         "figures: self.savefig",
         "files: path.write_text",
         "widgets: figure.savefig",
