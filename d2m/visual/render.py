@@ -78,7 +78,12 @@ def render_video(
         ThreadPoolExecutor(1) as encoder,
         _switch_interval(SWITCH_S),
     ):
-        video, track = _add_streams(container, size, sound)
+        video = container.add_stream("libx264", rate=VIDEO_FPS, options=H264)
+        video.width = video.height = size - size % 2
+        video.pix_fmt = "yuv420p"
+        track = None
+        if sound is not None:
+            track = container.add_stream("aac", rate=audio.STEREO_RATE, layout="stereo", options=FAST_AAC)
         images = [_Image(video.width, video.height) for _ in range(QUEUE)]
         pending: deque[Future] = deque()
         for number in progress(range(count), label, count, unit="frame") if label else range(count):
@@ -255,16 +260,6 @@ class _Pen:
         context.set_capstyle(cap)
         context.set_clip_rectangle(self.inside)
         return context
-
-
-def _add_streams(container, size: int, sound):
-    """The streams of pictures and of sound (None without sound) in a container."""
-    video = container.add_stream("libx264", rate=VIDEO_FPS, options=H264)
-    video.width = video.height = size - size % 2
-    video.pix_fmt = "yuv420p"
-    if sound is None:
-        return video, None
-    return video, container.add_stream("aac", rate=audio.STEREO_RATE, layout="stereo", options=FAST_AAC)
 
 
 class _Image:

@@ -40,7 +40,9 @@ def change(**values) -> Callable[[dict], dict]:
 
 
 DAMAGED = {
-    **{f"the name {name!r}": change(name=name) for name in ("../outside", "/etc/passwd", "sub/clip", 5)},
+    **{
+        f"the name {name!r}": change(name=name) for name in ("../out", "/etc/passwd", "a/b", "a/../b", "a\0b", "./a", 5)
+    },
     **{
         f"{name} = {value!r}": change(**{name: value})
         for name, value in {"frames": 1.5, "start_s": float("nan"), "song": None, "style": [], "group": 3}.items()

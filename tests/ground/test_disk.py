@@ -98,7 +98,7 @@ def assert_refused_and_nothing_else(place: Path, name: str, write) -> None:
     """Writing raises one `OutputError`; the files that were there are as they were, and no other is there."""
     before = {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
     with pytest.raises(
-        OutputError, match=r"cannot be (written|made) \(.*(No space left|Read-only|File too large)"
+        OutputError, match=r"cannot be (written|created) \(.*(No space left|Read-only|File too large)"
     ) as caught:
         write(place / name)
     assert str(place) in str(caught.value)

@@ -10,21 +10,13 @@ from d2m import errors
 from d2m.errors import D2MError
 from d2m.files import resolve
 
-KINDS = [
-    errors.MediaError, errors.PoseError, errors.CorpusError, errors.ParameterError, errors.CheckpointError,
-    errors.TrainingError, errors.OutputError,
-]  # fmt: skip
+KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and kind is not D2MError]
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_is_caught_as_a_d2m_error(kind):
     with pytest.raises(D2MError, match="it broke"):
         raise kind("it broke")
-
-
-def test_no_kind_goes_untested():
-    assert set(D2MError.__subclasses__()) >= set(KINDS)
-    assert {kind for kind in vars(errors).values() if isinstance(kind, type)} == {D2MError, *KINDS}
 
 
 @pytest.mark.parametrize(
@@ -59,8 +51,6 @@ def test_a_notebook_shows_the_lines_of_its_cells_and_the_sentence_and_not_the_wa
     assert type(done.error_in_exec) is kind
     assert capsys.readouterr().out == "line 2: one()\nline 2: raise kind('song.mp3 is silent', 'music')\n" + message
     shell.run_cell("resolve('\\0', 'song')")
-    shown = capsys.readouterr().out.splitlines()
-    assert (
-        len(shown) == 2 and shown[0] == "line 1: resolve('\\0', 'song')" and shown[1].startswith("ParameterError: song")
-    )
+    line, error = capsys.readouterr().out.splitlines()
+    assert line == "line 1: resolve('\\0', 'song')" and error.startswith("ParameterError: song")
     assert type(sys.last_value) is errors.ParameterError  # with which a bug can be looked for

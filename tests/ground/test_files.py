@@ -16,7 +16,7 @@ from hypothesis.extra import numpy as arrays
 from made_up import JSON, QUICK
 
 from d2m import files
-from d2m.data import corpus, sources
+from d2m.data import sources
 from d2m.data.formats import bvh
 from d2m.errors import CorpusError, D2MError, MediaError, ParameterError, PoseError
 from d2m.models import checkpoint
@@ -36,15 +36,15 @@ def read_array(path):
     return files.read_array(path, PoseError, "an array")
 
 
-def read_json(path, error=CorpusError):
-    return files.read_json(path, error, "JSON")
+def read_json(path):
+    return files.read_json(path, CorpusError, "JSON")
 
 
 @QUICK
 @given(content=JSON)
 def test_json_comes_back_as_it_was_written(content, tmp_path):
     (tmp_path / "a.json").write_text(json.dumps(content), encoding="utf-8")
-    assert json.dumps(read_json(tmp_path / "a.json", D2MError)) == json.dumps(content)
+    assert json.dumps(read_json(tmp_path / "a.json")) == json.dumps(content)
 
 
 @QUICK
@@ -219,15 +219,6 @@ def test_files_of_any_name_are_read_and_refused_by_it(tmp_path, body_at, name):
     assert name in str(caught.value)
 
 
-def test_a_manifest_cannot_name_what_lies_outside_its_folder(tmp_path, small_corpus):
-    manifest = json.loads((small_corpus.folder / "corpus.json").read_text())
-    for name in ("../secret", "/etc/passwd", "a/../b", "a\0b", "./a"):
-        manifest["entries"][0]["name"] = name
-        (tmp_path / "corpus.json").write_text(json.dumps(manifest))
-        with pytest.raises(CorpusError, match=r"corpus\.json is not a manifest .*a name that is a path"):
-            corpus.read(tmp_path)
-
-
 def test_a_little_file_that_plays_for_hours_is_refused(tmp_path, write_sound):
     path = write_sound(tmp_path / "quiet.flac", np.full(44100 * 120, 0.25), 44100)
     assert path.stat().st_size < 60_000  # 120 s of what never changes
@@ -237,15 +228,14 @@ def test_a_little_file_that_plays_for_hours_is_refused(tmp_path, write_sound):
 
 def test_a_header_of_ten_hours_on_a_little_file_is_refused(tmp_path, write_sound):
     sound = np.random.default_rng(0).uniform(-0.5, 0.5, 6 * 22050)
-    flac = write_sound(tmp_path / "long.flac", sound, 22050)
-    whole = bytearray(flac.read_bytes())
-    whole[21] &= 0xF0  # STREAMINFO: 36 bits of the number of samples end at byte 26
-    whole[22:26] = (36_000 * 22050).to_bytes(4, "big")
-    flac.write_bytes(whole)
-    wav = write_sound(tmp_path / "long.wav", sound, 22050)
-    whole = bytearray(wav.read_bytes())
-    whole[4:8] = (36_000 * 22050 * 2).to_bytes(4, "little")
-    wav.write_bytes(whole)
+    flac, wav = (write_sound(tmp_path / f"long.{suffix}", sound, 22050) for suffix in ("flac", "wav"))
+    content = bytearray(flac.read_bytes())
+    content[21] &= 0xF0  # STREAMINFO: 36 bits of the number of samples end at byte 26
+    content[22:26] = (36_000 * 22050).to_bytes(4, "big")
+    flac.write_bytes(content)
+    content = bytearray(wav.read_bytes())
+    content[4:8] = (36_000 * 22050 * 2).to_bytes(4, "little")
+    wav.write_bytes(content)
     for path, reason in ((flac, r"6\.0 s of 36000\.0"), (wav, "of 1587600008")):
         with pytest.raises(MediaError, match=rf"{path.name} .*{reason}"):
             audio.load(path)
@@ -265,36 +255,15 @@ def test_many_channels_take_no_more_memory_than_one(tmp_path, write_sound, monke
     np.testing.assert_allclose(samples[: len(expected)], expected, atol=1e-4)
 
 
-@pytest.fixture
-def edit_skeletons(tmp_path, write_pair) -> Callable:
-    """A pair of song and dance, its content of skeletons.json changed by a function."""
-
-    def edit(change: Callable[[dict], None]):
-        pair = write_pair(tmp_path)
-        content = json.loads((pair / "skeletons.json").read_text())
-        change(content)
-        (pair / "skeletons.json").write_text(json.dumps(content))
-        return pair
-
-    return edit
-
-
 @pytest.mark.parametrize("place", ["center", "skeletons"])
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e300])
-def test_values_that_are_not_finite_are_refused_or_filled(edit_skeletons, place, value):
-    def change(content):
-        (content[place][150] if place == "center" else content[place][150][9])[1] = value
-
-    pair = edit_skeletons(change)
+def test_values_that_are_not_finite_are_refused_or_filled(tmp_path, write_pair, place, value):
+    pair = write_pair(tmp_path)
+    content = json.loads((pair / "skeletons.json").read_text())
+    row = content[place][150] if place == "center" else content[place][150][9]
+    row[1] = value
+    (pair / "skeletons.json").write_text(json.dumps(content))
     try:
         assert np.isfinite(sources.read_pair(pair).poses).all()
     except D2MError as error:
         assert "skeletons.json" in str(error)
-
-
-def test_a_body_whose_joints_coincide_is_refused(edit_skeletons):
-    pair = edit_skeletons(
-        lambda content: content.update(skeletons=[[frame[9]] * len(frame) for frame in content["skeletons"]])
-    )
-    with pytest.raises(PoseError, match=r"skeletons\.json"):
-        sources.read_pair(pair)

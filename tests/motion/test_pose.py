@@ -62,17 +62,13 @@ def test_rebase_is_the_features_from_another_origin(dimensions, kind):
 
 
 @pytest.mark.parametrize("dimensions", [2, 3])
-def test_a_mirror_image_of_a_mirror_image_is_the_dance(dimensions):
+def test_a_mirror_swaps_sides_and_its_mirror_image_is_the_dance(dimensions):
     poses = dancer(dimensions)
-    np.testing.assert_array_equal(pose.mirror(pose.mirror(poses)), poses)
-    assert np.abs(pose.mirror(poses) - poses).max() > 0.1
-
-
-def test_a_mirror_swaps_sides_and_turns_the_other_way():
-    poses = dancer()
     mirrored = pose.mirror(poses)
-    np.testing.assert_array_equal(mirrored[:, pose.L_WRIST], poses[:, pose.R_WRIST] * (-1, 1, 1))
-    np.testing.assert_allclose(pose.yaw(mirrored), -pose.yaw(poses), atol=1e-12)
+    np.testing.assert_array_equal(pose.mirror(mirrored), poses)
+    np.testing.assert_array_equal(mirrored[:, pose.L_WRIST], poses[:, pose.R_WRIST] * (-1, 1, 1)[:dimensions])
+    if dimensions == 3:
+        np.testing.assert_allclose(pose.yaw(mirrored), -pose.yaw(poses), atol=1e-12)
 
 
 def test_yaw_of_a_turned_body_is_the_turn_unwrapped():

@@ -1,7 +1,5 @@
 """Videos and GIFs of a dance: what is in the file, and that sound and picture are in step."""
 
-import errno
-import os
 import re
 import sys
 from concurrent.futures import Future
@@ -14,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from d2m.errors import MediaError, OutputError, ParameterError
+from d2m.errors import MediaError, ParameterError
 from d2m.motion.dance import Dance
 from d2m.music import audio
 from d2m.visual import render
@@ -212,26 +210,3 @@ def test_a_span_outside_the_dance_is_refused(dance, tmp_path, make, span_s):
     with pytest.raises(ParameterError, match=rf"{re.escape(str(span_s))} .*0 <= begin < end <= 6\.0 s"):
         make(dance, tmp_path / "out", span_s=span_s)
     assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize("make", [render.render_video, render.render_gif])
-def test_a_place_that_is_no_folder_is_refused(dance, tmp_path, make):
-    (tmp_path / "file").write_text("not a folder")
-    with pytest.raises(OutputError, match=str(tmp_path / "file")):
-        make(dance, tmp_path / "file" / "dance.mp4", span_s=(0, 0.2), size=SIZE)
-
-
-@pytest.mark.parametrize(("make", "writing"), [
-    (render.render_video, "d2m.visual.render._encode"), (render.render_video, "os.replace"),
-    (render.render_gif, "PIL.Image.Image.save"), (render.render_gif, "os.replace"),
-])  # fmt: skip
-def test_a_full_disk_leaves_the_earlier_file_and_no_other(dance, tmp_path, make, writing, monkeypatch):
-    def full(*_, **__):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    path = tmp_path / "dance.mp4"
-    path.write_text("an earlier dance")
-    monkeypatch.setattr(writing, full)
-    with pytest.raises(OutputError, match=r"dance\.mp4 .*No space left"):
-        make(dance, path, span_s=(0, 0.2), size=SIZE)
-    assert path.read_text() == "an earlier dance" and list(tmp_path.iterdir()) == [path]
