@@ -10,7 +10,7 @@ from toys import OFTEN, Breaking, Toy, ToyConfig, draw_toy, fit, kept, stopping
 
 from d2m.errors import CheckpointError, OutputError, TrainingError
 from d2m.models import checkpoint, train
-from d2m.models.train import State
+from d2m.models.checkpoint import StateConfig
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -66,7 +66,7 @@ def exploding(factor: float) -> Toy:
 
 def test_a_loss_that_explodes_ends_training_with_the_last_good_state_kept(tmp_path):
     told = r"at step \d the total of the (one|two) is [\d.e+]+, from [\d.]+; expected less than 10000 times as much; "
-    kept = rf"lower the learning rate; the last good state is kept in {tmp_path}/training\.safetensors"
+    kept = rf"lower the learning rate; the last good state is in {tmp_path}/training\.safetensors"
     with pytest.raises(TrainingError, match=told + kept):
         fit(exploding(30.0), draw_toy, tmp_path)
     tensors, _, provenance = checkpoint.read(tmp_path / "training.safetensors", "training")
@@ -75,7 +75,7 @@ def test_a_loss_that_explodes_ends_training_with_the_last_good_state_kept(tmp_pa
 
 
 def test_without_a_state_none_is_said_to_be_kept(tmp_path):
-    with pytest.raises(TrainingError, match="no state was kept yet"):
+    with pytest.raises(TrainingError, match="no state is stored yet"):
         fit(Breaking(), draw_toy, tmp_path, config=replace(OFTEN, save_every_s=1000.0))
 
 
@@ -104,7 +104,7 @@ def test_a_state_that_holds_something_else_is_refused(damage, tmp_path):
     path = tmp_path / "training.safetensors"
     tensors, _, provenance = checkpoint.read(path, "training")
     tensors, provenance = spoil(tensors, provenance, damage)
-    checkpoint.save(path, "training", tensors, State(OFTEN, 0, ToyConfig(), ""), provenance)
+    checkpoint.save(path, "training", tensors, StateConfig(OFTEN, 0, ToyConfig(), ""), provenance)
     with pytest.raises(CheckpointError, match=r"training\.safetensors is damaged"):
         fit(Toy(), draw_toy, tmp_path)
 
