@@ -283,7 +283,7 @@ def _load_weights(path: Path) -> torch.nn.Module:
 def _training() -> tuple:
     toy = Toy()
     optimisers = {name: torch.optim.Adam(weights) for name, weights in toy.players().items()}
-    return toy, optimisers, train.State(train.TrainConfig(9), 0, ToyConfig(), "corpus")
+    return toy, optimisers, checkpoint.StateConfig(train.TrainConfig(9), 0, ToyConfig(), "corpus")
 
 
 def _state(folder: Path) -> Path:
@@ -291,13 +291,15 @@ def _state(folder: Path) -> Path:
     for name, optimiser in optimisers.items():
         toy({"x": torch.ones(2, 3)}, 0, name)["total"].backward()
         optimiser.step()
-    train.keep(folder / "training.safetensors", toy, optimisers, {"error one": ([0, 1], [0.5, 0.4])}, agreed, 2)
+    checkpoint.save_state(
+        folder / "training.safetensors", toy, optimisers, {"error one": ([0, 1], [0.5, 0.4])}, agreed, 2
+    )
     return folder / "training.safetensors"
 
 
 def _resume(path: Path) -> int:
     toy, optimisers, agreed = _training()
-    step = train.resume(path, toy, optimisers, {}, agreed)
+    step = checkpoint.load_state(path, toy, optimisers, {}, agreed)
     for name, optimiser in optimisers.items():  # moments that do not fit show here
         toy({"x": torch.ones(2, 3)}, step, name)["total"].backward()
         optimiser.step()

@@ -7,5 +7,5 @@ gan          the MM-GAN: E_dan, G_dan, E_sty, D_mov; as published with E_mus and
 lstm         the baseline from music to poses
 style        classifiers of dance and of music
 train        one training loop for every model, resumable
-checkpoint   weights that say what they are
+checkpoint   weights and training states on disk
 """

@@ -1,23 +1,30 @@
-"""Weights on disk: one safetensors file that says what it is.
+"""Weights and training states on disk: a safetensors file each, which names its contents.
 
-The header carries the kind of model, its configuration, and where it came from (corpus, seed, d2m version, commit), so
-a file explains itself and can be refused by a reader that expects something else. Files are replaced whole, never
-edited.
+The header holds the kind of model, its configuration, and its provenance (corpus, seed, d2m version, commit), so that a
+reader can refuse a file of something else. Files are written whole or not at all.
+
+A training state is what a stopped training is resumed from: weights, optimiser moments, losses and the next step. Only
+a training of the same model, seed, data and configuration may resume it.
 """
 
 import dataclasses
 import json
+import math
 import os
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from safetensors import safe_open
 from safetensors.torch import save as to_bytes
+from torch import Tensor, nn
+from torch.optim import Optimizer
 
 import d2m
 from d2m.errors import CheckpointError
 from d2m.files import ROOT, replacing
+
+History = dict[str, tuple[list[int], list[float]]]  # name of a loss -> steps and values
 
 
 def commit() -> str:
@@ -29,7 +36,7 @@ def commit() -> str:
         return ""
 
 
-def save(path: Path, kind: str, tensors: dict[str, torch.Tensor], config, provenance: dict) -> None:
+def save(path: Path, kind: str, tensors: dict[str, Tensor], config, provenance: dict) -> None:
     """Write `tensors` with `kind`, `config` (a dataclass) and `provenance` (JSON values). Raises `OutputError`."""
     header = {
         "kind": kind,
@@ -37,59 +44,61 @@ def save(path: Path, kind: str, tensors: dict[str, torch.Tensor], config, proven
         "provenance": json.dumps({"d2m": d2m.__version__, "commit": commit(), **provenance}),
     }
     content = to_bytes({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, header)
-    with replacing(path) as temporary:  # not by `save_file`, whose own temporary file a kill would leave
+    with replacing(path) as temporary:  # `save_file` has a temporary file of its own, which a kill would leave
         temporary.write_bytes(content)
 
 
-def read(path: Path, kind: str) -> tuple[dict[str, torch.Tensor], dict, dict]:
+def read(path: Path, kind: str) -> tuple[dict[str, Tensor], dict, dict]:
     """Tensors, configuration and provenance of the file. Raises `CheckpointError` naming it."""
     return _read(Path(path), kind, True)
 
 
 def provenance(path: Path, kind: str) -> dict:
-    """Where the weights of the file come from; they are not loaded. Raises `CheckpointError` naming it."""
+    """The provenance alone: no weights are loaded. Raises `CheckpointError` naming the file."""
     return _read(Path(path), kind, False)[2]
 
 
-def _read(path: Path, kind: str, whole: bool) -> tuple[dict[str, torch.Tensor], dict, dict]:
-    if not os.path.isfile(path):  # which knows, unlike `Path`, that a name too long for a file is none
-        raise CheckpointError(f"there are no weights at {path}", "a file made by the training notebooks", "train first")
+def _read(path: Path, kind: str, whole: bool) -> tuple[dict[str, Tensor], dict, dict]:
+    if not os.path.isfile(path):  # `Path.is_file` would raise for a name that is too long
+        raise CheckpointError(
+            f"there are no weights at {path}", "a file that the training notebooks write", "train first"
+        )
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in (file.keys() if whole else ())}
-        found = header.get("kind", "nothing that it names")
-        config, made = (json.loads(header.get(part, "{}")) for part in ("config", "provenance"))
-        if not isinstance(config, dict) or not isinstance(made, dict):
+        content = header.get("kind", "nothing that it names")
+        config, provenance = (json.loads(header.get(part, "{}")) for part in ("config", "provenance"))
+        if not isinstance(config, dict) or not isinstance(provenance, dict):
             raise ValueError("its header holds no configuration")
     except Exception as error:  # the parsers of damaged bytes raise almost anything
         raise CheckpointError(
             f"{path} is damaged ({error})", "a whole safetensors file", "delete it and train again"
         ) from error
-    if found != kind:
-        raise CheckpointError(f"{path} holds {found}", f"weights of kind {kind}", "delete it or choose another run")
-    return tensors, config, made
+    if content != kind:
+        raise CheckpointError(f"{path} holds {content}", f"weights of kind {kind}", "delete it or choose another run")
+    return tensors, config, provenance
 
 
-def check_config(path: Path, found: dict, wanted) -> None:
-    """Raise `CheckpointError` where the configuration in the file differs from `wanted` (a dataclass)."""
-    expected = json.loads(json.dumps(dataclasses.asdict(wanted)))
-    differing = sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
+def check_config(path: Path, config: dict, expected_config) -> None:
+    """Raise `CheckpointError` where the configuration in the file differs from the expected one (a dataclass)."""
+    expected = json.loads(json.dumps(dataclasses.asdict(expected_config)))
+    differing = sorted(name for name in config.keys() | expected.keys() if config.get(name) != expected.get(name))
     if differing:
         name = differing[0]
         raise CheckpointError(
-            f"{path} was made with {name} = {found.get(name)!r}",
+            f"{path} was made with {name} = {config.get(name)!r}",
             f"{expected.get(name)!r}" + (f" (and {len(differing) - 1} more differ)" if differing[1:] else ""),
             "choose another run folder, or delete this one to train again",
         )
 
 
-def load_weights(module: torch.nn.Module, tensors: dict[str, torch.Tensor], path: Path) -> None:
-    """Put `tensors` into `module`. Raises `CheckpointError` where names or shapes do not fit, or a number is none."""
+def load_weights(module: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
+    """Set the weights of `module`. Raises `CheckpointError` where names or shapes differ, or a value is not finite."""
     try:
-        spoilt = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
-        if spoilt:
-            raise CheckpointError(f"{path} is damaged ({spoilt[0]} holds what is no number)", "numbers", "train again")
+        damaged = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
+        if damaged:
+            raise CheckpointError(f"{path} is damaged ({damaged[0]} is not finite)", "finite numbers", "train again")
         module.load_state_dict(tensors)
     except RuntimeError as error:
         raise CheckpointError(
@@ -97,3 +106,74 @@ def load_weights(module: torch.nn.Module, tensors: dict[str, torch.Tensor], path
             "those of this version",
             "choose another run folder, or delete this one to train again",
         ) from error
+
+
+@dataclass(frozen=True)
+class StateConfig:
+    """What a training state and the training that resumes it must have in common."""
+
+    training: object  # a `train.TrainConfig`
+    seed: int
+    model: object  # its configuration
+    origin: str  # of the data
+
+
+def save_state(
+    path: Path, model: nn.Module, optimisers: dict[str, Optimizer], history: History, config: StateConfig, step: int
+) -> None:
+    """Write all that `load_state` needs; `step` is the next one. Raises `OutputError`."""
+    tensors = {f"model/{name}": tensor for name, tensor in model.state_dict().items()}
+    for player, optimiser in optimisers.items():
+        for index, moments in optimiser.state_dict()["state"].items():
+            tensors |= {f"optimiser/{player}/{index}/{name}": value for name, value in moments.items()}
+    save(path, "training", tensors, config, {"step": step, "history": history})
+
+
+def load_state(
+    path: Path, model: nn.Module, optimisers: dict[str, Optimizer], history: History, config: StateConfig
+) -> int:
+    """Fill model, optimisers and history from a training state and return the next step (0 without a file).
+
+    Raises `CheckpointError` where the file is damaged, or the state is another training's.
+    """
+    if not path.exists():
+        return 0
+    tensors, own_config, provenance = read(path, "training")
+    check_config(path, own_config, config)
+    weights = {name.removeprefix("model/"): value for name, value in tensors.items() if name.startswith("model/")}
+    load_weights(model, weights, path)
+    try:
+        for player, optimiser in optimisers.items():
+            optimiser.load_state_dict(_moments(tensors, player, optimiser))
+        history.update({name: (list(steps), list(values)) for name, (steps, values) in provenance["history"].items()})
+        step = provenance["step"]
+        if type(step) is not int or not 0 <= step <= config.training.steps:
+            raise ValueError(f"step {step}")
+        if not finite(history):
+            raise ValueError("losses that are not finite")
+    except (LookupError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+        raise CheckpointError(
+            f"{path} is damaged ({error})", "a whole training state", "delete it and train again"
+        ) from error
+    return step
+
+
+def _moments(tensors: dict[str, Tensor], player: str, optimiser: Optimizer) -> dict:
+    """The state of a player's optimiser in the form of its `state_dict`. Raises `ValueError` for unfit moments."""
+    moments: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        if name.startswith(f"optimiser/{player}/"):
+            index, moment = name.split("/")[2:]
+            moments.setdefault(int(index), {})[moment] = value
+    weights = [weight for group in optimiser.param_groups for weight in group["params"]]
+    for index, values in moments.items():
+        fits = all(value.shape in ((), weights[index].shape) for value in values.values())
+        if not fits or values.keys() != {"step", "exp_avg", "exp_avg_sq"}:
+            raise ValueError(f"the moments of weight {index} of the {player}")
+    return {"state": moments, "param_groups": optimiser.state_dict()["param_groups"]}
+
+
+def finite(history: History) -> bool:
+    """Whether all steps and values of losses are finite numbers."""
+    numbers = [number for parts in history.values() for part in parts for number in part]
+    return all(type(number) in (int, float) and math.isfinite(number) for number in numbers)

@@ -1,7 +1,7 @@
-"""The baseline that has no movements: an LSTM from the features of music to poses, frame by frame.
+"""A baseline without dance units: an LSTM from music features to poses, frame by frame.
 
-It hears the 28 features and makes *steps*, 15 a second: travel and turn of the body and the joints about it, the view
-"dance" of `style`. It is trained on their mean L1, as `vae` is, and knows neither beats nor units.
+Its input is the 28 music features, its output *steps*, 15 a second: how far the body travels and turns from frame to
+frame, and its joints relative to it (the view "dance" of `dataset.view_of`). Its loss is their mean L1.
 """
 
 from dataclasses import dataclass
@@ -25,53 +25,55 @@ class LSTMConfig:
 
 
 class MusicToPoses(nn.Module):
-    """Music features (B, T, 28) -> steps (B, T, size), size as `steps_size` says."""
+    """Music features (B, T, 28) -> steps (B, T, `steps_size`)."""
 
     def __init__(self, config: LSTMConfig):
         super().__init__()
         self.config = config
         size = steps_size(config.dimensions)
-        self.register_buffer("heard_mean", torch.zeros(config.inputs))
-        self.register_buffer("heard_deviation", torch.ones(config.inputs))
+        self.register_buffer("music_mean", torch.zeros(config.inputs))
+        self.register_buffer("music_deviation", torch.ones(config.inputs))
         self.register_buffer("mean", torch.zeros(size))
         self.register_buffer("deviation", torch.ones(size))
         self.lstm = nn.LSTM(config.inputs, config.hidden, config.layers, batch_first=True)
         self.out = nn.Linear(config.hidden, size)
 
     def players(self) -> dict[str, list[nn.Parameter]]:
-        """The parameters that one optimiser each takes, by name (see `train`)."""
+        """The parameters of each optimiser, by name (see `train`)."""
         return {"lstm": list(self.parameters())}
 
-    def set_statistics(self, heard: Tensor, steps: Tensor) -> None:
-        """Keep the mean and deviation of the training split's features (n, 28) and steps (n, size)."""
-        for values, mean, deviation in ((heard, self.heard_mean, self.heard_deviation),
+    def set_statistics(self, music: Tensor, steps: Tensor) -> None:
+        """Store the mean and deviation of the training split's features (n, 28) and steps (n, size)."""
+        for values, mean, deviation in ((music, self.music_mean, self.music_deviation),
                                         (steps, self.mean, self.deviation)):  # fmt: skip
             mean.copy_(values.mean(0))
             deviation.copy_(values.std(0).clamp(min=1e-3))
 
     def windows(self, clips: list[tuple[Tensor, Tensor]], generator: torch.Generator) -> dict[str, Tensor]:
-        """A batch: a window of each clip (features, steps), from a random frame; a shorter clip repeats its end."""
-        heard, steps = [], []
-        for features, made in clips:
-            start = int(torch.randint(max(1, len(made) - self.config.window + 1), (), generator=generator))
-            index = torch.arange(start, start + self.config.window).clamp(max=len(made) - 1)
-            heard.append(features[index])
-            steps.append(made[index])
-        return {"heard": torch.stack(heard), "steps": torch.stack(steps)}
+        """A batch: a window of each clip (features, steps) from a random frame; short clips repeat their last."""
+        music, steps = [], []
+        for clip_features, clip_steps in clips:
+            start = int(torch.randint(max(1, len(clip_steps) - self.config.window + 1), (), generator=generator))
+            index = torch.arange(start, start + self.config.window).clamp(max=len(clip_steps) - 1)
+            music.append(clip_features[index])
+            steps.append(clip_steps[index])
+        return {"music": torch.stack(music), "steps": torch.stack(steps)}
 
     def forward(self, batch: dict[str, Tensor], step: int, player: str = "lstm") -> dict[str, Tensor]:
-        """The loss of a batch {"heard": (B, T, 28), "steps": (B, T, size)}: the mean L1 of standardised steps."""
-        return {"total": (self._standard(batch["heard"]) - (batch["steps"] - self.mean) / self.deviation).abs().mean()}
+        """The loss of a batch {"music": (B, T, 28), "steps": (B, T, size)}: the mean L1 of standardised steps."""
+        standard_steps = (batch["steps"] - self.mean) / self.deviation
+        return {"total": (self._standard(batch["music"]) - standard_steps).abs().mean()}
 
     @torch.no_grad()
-    def dance(self, heard: np.ndarray) -> np.ndarray:
+    def dance(self, music: np.ndarray) -> np.ndarray:
         """Poses (T, 14, D) float32 to music features (T, 28), with bones of their right length in 3D."""
-        made = self._standard(torch.from_numpy(heard).float()[None])[0] * self.deviation + self.mean
-        poses = from_steps(made.double().numpy(), self.config.dimensions)
+        steps = self._standard(torch.from_numpy(music).float()[None])[0] * self.deviation + self.mean
+        poses = from_steps(steps.double().numpy(), self.config.dimensions)
         return (pose.fit_bones(poses) if self.config.dimensions == 3 else poses).astype(np.float32)
 
-    def _standard(self, heard: Tensor) -> Tensor:
-        hidden, _ = self.lstm((heard - self.heard_mean) / self.heard_deviation)
+    def _standard(self, music: Tensor) -> Tensor:
+        """Standardised steps (B, T, size)."""
+        hidden, _ = self.lstm((music - self.music_mean) / self.music_deviation)
         return self.out(hidden).float()
 
 
@@ -81,7 +83,7 @@ def steps_size(dimensions: int) -> int:
 
 
 def from_steps(steps: np.ndarray, dimensions: int) -> np.ndarray:
-    """The inverse of the view "dance" of `style.view_of`, from the origin with yaw 0: poses (T, 14, D)."""
+    """The inverse of the view "dance" of `dataset.view_of`, from the origin with yaw 0: poses (T, 14, D)."""
     if dimensions == 2:
         return pose.from_features(np.concatenate([steps[:, :1].cumsum(axis=0), steps[:, 1:]], axis=1))
     angle = steps[:, 2].cumsum()

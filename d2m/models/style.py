@@ -1,23 +1,16 @@
-"""Style: views of a clip, and classifiers of them.
+"""Style classifiers of clips, each on a view (T, C) of the clip at 15 fps (see `dataset.view_of`), window by window.
 
-Three classifiers look at three views of a clip, each (T, C) at 15 fps:
+    "music"   differences of the audio features -> s, the style of the music that conditions the MM-GAN
+    "dance"   steps of the body and its joints  -> a feature space of the Frechet distance (hidden layer, `embed`)
+    "speed"   speeds of the 14 joints           -> style consistency, independent of the "dance" space
 
-    "music"    first differences of the audio features   -> s, the style of the music that conditions the MM-GAN (see
-                                                            `music_style`)
-    "dance"    the joints as the body sees them (45)     -> the feature space of the Frechet distance (hidden layer)
-    "speed"    the speeds of the 14 joints               -> the classifier of style consistency, independent of the former
+All are trained on the training split alone. Dances are classified by convolutions over time.
 
-A view is read in windows; a window's class probabilities are `probabilities`, its hidden layer is `embed`. All are
-trained on the training split alone.
-
-The style of music: two penalised linear functions of a window's rhythm.
-
-A style of music has few songs, and their timbre is soon learnt by heart. So of the 28 audio features the music's
-classifier sees the 14 differences, of these only when onsets repeat and how they are shared among the features (see
-`rhythm`), by two linear functions with a strong penalty that are trained separately and summed. Of the windows of 14 real
-songs, each unseen in turn, it hears 0.8 rightly (its form was chosen by that, so less on others); convolutions over the
-differences heard 0.58, over all features 0.31. The repeats are those of the standard tempi of ballroom music: played
-3 % faster they say much less.
+Music is classified by two linear functions of its rhythm (`rhythm`): a style has few songs, whose timbre a larger
+network learns by heart. The two are trained separately, with a strong penalty, and summed. Of the windows of 14 real
+songs, each song left out in turn, 0.8 are right (the form was chosen by this number, so expect less elsewhere), against
+0.58 for convolutions over the same differences and 0.31 over all features. Rhythm depends on tempo: the songs are
+ballroom music of standard tempi, and are recognised much less well when they are played 3 % faster.
 """
 
 from dataclasses import dataclass
@@ -27,6 +20,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from d2m.errors import ParameterError
+
+LAGS = 58  # of the autocorrelation of onsets: 2 to 59 frames, up to 4 s, two bars at 120 BPM
 
 
 @dataclass(frozen=True)
@@ -39,14 +34,14 @@ class StyleConfig:
     window: int  # frames of a window
     hidden: int = 64  # channels of the convolutions
     embedding: int = 32  # size of the hidden layer that `embed` gives
-    dropout: float = 0.5  # of channels, in training: a few songs a style are quickly learnt by heart
+    dropout: float = 0.5  # of channels, in training: each style has few songs
 
 
 class Classifier(nn.Module):
-    """What classifiers of windows have in common; each has a `config` with `styles` and `window`, and `logits`."""
+    """A classifier of windows. A subclass has a `config` with `styles` and `window`, and a method `logits`."""
 
     def players(self) -> dict[str, list[nn.Parameter]]:
-        """The parameters that one optimiser each takes, by name (see `train`)."""
+        """The parameters of each optimiser, by name (see `train`)."""
         return {"style": list(self.parameters())}
 
     @torch.no_grad()
@@ -56,7 +51,7 @@ class Classifier(nn.Module):
 
 
 class StyleClassifier(Classifier):
-    """Convolutions over time, averaged, a hidden layer, and a class: (B, window, C) -> logits (B, styles)."""
+    """Convolutions over time, their mean, a hidden layer, and classes: (B, window, C) -> logits (B, styles)."""
 
     def __init__(self, config: StyleConfig):
         super().__init__()
@@ -73,7 +68,7 @@ class StyleClassifier(Classifier):
         self.out = nn.Linear(config.embedding, len(config.styles))
 
     def set_statistics(self, windows: Tensor) -> None:
-        """Keep the mean and deviation of the training windows (n, window, C)."""
+        """Store the mean and deviation of the training windows (n, window, C), at least 1e-3."""
         self.mean.copy_(windows.mean((0, 1)))
         self.deviation.copy_(windows.std((0, 1)).clamp(min=1e-3))
 
@@ -87,18 +82,8 @@ class StyleClassifier(Classifier):
         return {"total": cross_entropy(self.out(self.embed(batch["windows"])), batch["style"], label_smoothing=0.05)}
 
     def logits(self, windows: Tensor) -> Tensor:
-        """Of the classes (B, styles) of windows (B, window, C)."""
+        """Logits (B, styles) of windows (B, window, C)."""
         return self.out(self.embed(windows))
-
-
-def style_vector(styles: tuple[str, ...], style: str) -> Tensor:
-    """The one-hot s (styles,) of a style that the user asks for. Raises `ParameterError` for an unknown one."""
-    if style not in styles:
-        raise ParameterError(f"the style {style!r} is unknown", f"one of {', '.join(styles)}, or '' for the song's own")
-    return torch.eye(len(styles))[styles.index(style)]
-
-
-REPEATS = 58  # frames after which onsets are looked for again: 2 to 59, which is 4 s, two bars at 120 BPM
 
 
 @dataclass(frozen=True)
@@ -107,59 +92,68 @@ class MusicStyleConfig:
 
     styles: tuple[str, ...]  # names of the classes, in the order of the probabilities
     inputs: int  # C of the view "music"
-    window: int  # frames of a window, 2 + REPEATS at least
+    window: int  # frames of a window, 2 + LAGS at least
     penalties: tuple[float, float] = (0.2, 0.06)  # of the squared weights of the two linear functions
-    sharpness: float = 3.0  # times the logits, which the penalties make small: an undecided s is danced as a mix
+    sharpness: float = (
+        3.0  # times the logits, which the penalties make small: an uncertain s gives a dance of mixed styles
+    )
 
 
 class MusicStyleClassifier(Classifier):
-    """Two linear functions of a window's `rhythm`, summed and made sharper: (B, window, C) -> logits (B, styles)."""
+    """Two linear functions of a window's `rhythm`, summed and scaled: (B, window, C) -> logits (B, styles)."""
 
     def __init__(self, config: MusicStyleConfig):
         super().__init__()
         self.config = config
-        sizes = REPEATS, 2 * config.inputs
+        sizes = LAGS, 2 * config.inputs
         self.register_buffer("mean", torch.zeros(sum(sizes)))
         self.register_buffer("deviation", torch.ones(sum(sizes)))
         self.heads = nn.ModuleList(nn.Linear(size, len(config.styles)) for size in sizes)
 
     def set_statistics(self, windows: Tensor) -> None:
-        """Keep the mean and deviation of the rhythm of the training windows (n, window, C)."""
-        heard = torch.cat([rhythm(some) for some in windows.split(512)])
-        self.mean.copy_(heard.mean(0))
-        self.deviation.copy_(heard.std(0).clamp(min=1e-3))
+        """Store the mean and deviation of the rhythm of the training windows (n, window, C), at least 1e-3."""
+        rhythms = torch.cat([rhythm(part) for part in windows.split(512)])
+        self.mean.copy_(rhythms.mean(0))
+        self.deviation.copy_(rhythms.std(0).clamp(min=1e-3))
 
     def embed(self, windows: Tensor) -> Tensor:
-        """The standardised rhythm (B, REPEATS + 2 * C) of windows (B, window, C)."""
+        """The standardised rhythm (B, LAGS + 2 * C) of windows (B, window, C)."""
         return (rhythm(windows) - self.mean) / self.deviation
 
     def head_logits(self, windows: Tensor) -> list[Tensor]:
-        """Logits (B, styles) of either linear function."""
-        heard = self.embed(windows)
-        return [self.heads[0](heard[:, :REPEATS]), self.heads[1](heard[:, REPEATS:])]
+        """Logits (B, styles) of each of the two linear functions."""
+        rhythms = self.embed(windows)
+        return [self.heads[0](rhythms[:, :LAGS]), self.heads[1](rhythms[:, LAGS:])]
 
     def logits(self, windows: Tensor) -> Tensor:
-        """Of the classes (B, styles) of windows (B, window, C)."""
+        """Logits (B, styles) of windows (B, window, C)."""
         return self.config.sharpness * sum(self.head_logits(windows))
 
     def forward(self, batch: dict[str, Tensor], step: int, player: str = "style") -> dict[str, Tensor]:
-        """The loss of a batch {"windows": (B, window, C), "style": (B,) class}: cross entropies and the penalty."""
+        """The loss of a batch {"windows": (B, window, C), "style": (B,) class}: the cross entropies and the penalty."""
         entropies = [cross_entropy(logit, batch["style"]) for logit in self.head_logits(batch["windows"])]
         weights = [head.weight.square().sum() for head in self.heads]
-        penalty = sum(share * size for share, size in zip(self.config.penalties, weights, strict=True))
+        penalty = sum(share * square for share, square in zip(self.config.penalties, weights, strict=True))
         return {"total": sum(entropies) + penalty}
 
 
 def rhythm(differences: Tensor) -> Tensor:
-    """The rhythm of windows (B, T, C) of feature differences, T >= 2 + REPEATS: (B, REPEATS + 2 * C).
+    """The rhythm of windows (B, T, C) of feature differences, T >= 2 + LAGS: (B, LAGS + 2 * C).
 
-    The autocorrelation of the onsets, the sum of all rises, 2 and up to 59 frames later; then each feature's deviation
-    as a share of all, and its mean.
+    The autocorrelation of the onsets (the sum of all rises) at lags of 2 to 59 frames; then each feature's deviation as
+    a share of that of all features, and its mean.
     """
     onsets = differences.clamp(min=0).sum(dim=2)  # (B, T)
     onsets = onsets - onsets.mean(dim=1, keepdim=True)
     spectrum = torch.fft.rfft(onsets, 2 * onsets.shape[1])
-    later = torch.fft.irfft(spectrum.abs().square(), 2 * onsets.shape[1])
-    repeats = later[:, 2 : 2 + REPEATS] / (later[:, :1] + 1e-9)
+    correlation = torch.fft.irfft(spectrum.abs().square(), 2 * onsets.shape[1])
+    repeats = correlation[:, 2 : 2 + LAGS] / (correlation[:, :1] + 1e-9)
     shares = differences.std(dim=1) / (differences.flatten(1).std(dim=1, keepdim=True) + 1e-9)
     return torch.cat([repeats, shares, differences.mean(dim=1)], dim=1)
+
+
+def style_vector(styles: tuple[str, ...], style: str) -> Tensor:
+    """The one-hot s (styles,) of a requested style. Raises `ParameterError` for an unknown one."""
+    if style not in styles:
+        raise ParameterError(f"the style {style!r} is unknown", f"one of {', '.join(styles)}, or '' for the song's own")
+    return torch.eye(len(styles))[styles.index(style)]

@@ -1,17 +1,12 @@
-"""All that a training goes on from where it was stopped: weights, optimiser moments, losses so far, and the next step.
+"""Training: one loop for every model, on a CPU, a GPU, or several of either through Lightning Fabric.
 
-It is one file of tensors, written whole or not at all. A state is taken up only by the training that left it: the same
-model, seed, data and configuration.
+The loop knows no model. A model names its `players` (sets of parameters, an optimiser each: of a GAN the discriminator
+and the generator) and computes their losses in `forward(batch, step, player)`; the players take turns at each step.
+Step k draws its batch and its noise from (seed, k) alone, so a resumed training gives the same weights.
 
-Training: one loop for every model, on a CPU, a GPU, or several of either through Lightning Fabric.
-
-The loop knows no model. A model names its `players` (parameters that one optimiser each takes) and computes its losses
-in `forward(batch, step, player)`; the loop takes turns. Step k draws its batch and its noise from (seed, k) alone, so a
-training that was stopped goes on as if it had not been.
-
-On several processes (torchrun) each draws the same batch and takes its share, in `accumulate` pieces one after another.
-Every piece has noise of its own, and gradients and losses are means over the batch: so four pieces come to the same,
-but for rounding, on four processes, on two with two pieces each, and on one with four. The first process alone writes.
+On several processes (torchrun) each draws the same batch and takes its share in `accumulate` pieces, one after another.
+Every piece has its own noise, and gradients and losses are means over the batch: four pieces give the same, up to
+rounding, on four processes, on two with two pieces each, and on one with four. Only the first process writes.
 """
 
 import json
@@ -33,85 +28,14 @@ from torch.optim import Optimizer
 from d2m.errors import CheckpointError, OutputError, ParameterError, TrainingError
 from d2m.files import read_json, replacing
 from d2m.models import checkpoint
+from d2m.models.checkpoint import History
 from d2m.progress import progress
 
-History = dict[str, tuple[list[int], list[float]]]  # loss name -> steps and values
+PRECISIONS = ("", "32-true", "bf16-mixed")  # Fabric's names; float16 would need its losses scaled
+EXPLODED = 1e4  # times the first loss of a training (or 1): it does not recover from there
+FLUSH_S = 10  # between two writes of TensorBoard's log to disk
 
-
-@dataclass(frozen=True)
-class State:
-    """What a kept training state must agree with to be taken up."""
-
-    training: object  # a `train.TrainConfig`
-    seed: int
-    model: object  # its configuration
-    origin: str  # of the data
-
-
-def keep(
-    path: Path, model: nn.Module, optimisers: dict[str, Optimizer], history: History, agreed: State, step: int
-) -> None:
-    """Write all that `resume` needs; `step` is the one to go on with. Raises `OutputError`."""
-    tensors = {f"model/{name}": tensor for name, tensor in model.state_dict().items()}
-    for player, optimiser in optimisers.items():
-        for index, moments in optimiser.state_dict()["state"].items():
-            tensors |= {f"optimiser/{player}/{index}/{name}": value for name, value in moments.items()}
-    checkpoint.save(path, "training", tensors, agreed, {"step": step, "history": history})
-
-
-def resume(path: Path, model: nn.Module, optimisers: dict[str, Optimizer], history: History, agreed: State) -> int:
-    """Fill model, optimisers and history from a kept state and return the step to go on with (0: there is no state).
-
-    Raises `CheckpointError` where the file is damaged, or the state is another training's.
-    """
-    if not path.exists():
-        return 0
-    tensors, found, kept = checkpoint.read(path, "training")
-    checkpoint.check_config(path, found, agreed)
-    weights = {name.removeprefix("model/"): value for name, value in tensors.items() if name.startswith("model/")}
-    checkpoint.load_weights(model, weights, path)
-    try:
-        for player, optimiser in optimisers.items():
-            optimiser.load_state_dict(_moments(tensors, player, optimiser))
-        history.update({name: (list(steps), list(values)) for name, (steps, values) in kept["history"].items()})
-        step = kept["step"]
-        if type(step) is not int or not 0 <= step <= agreed.training.steps:
-            raise ValueError(f"step {step}")
-        if not all(finite(*parts) for parts in history.values()):
-            raise ValueError("losses that are no numbers")
-    except (LookupError, ValueError, TypeError, AttributeError, RuntimeError) as error:
-        raise CheckpointError(
-            f"{path} is damaged ({error})", "a whole training state", "delete it and train again"
-        ) from error
-    return step
-
-
-def _moments(tensors: dict[str, Tensor], player: str, optimiser: Optimizer) -> dict:
-    """The state of a player's optimiser, in the form that it takes."""
-    groups = optimiser.state_dict()["param_groups"]
-    moments: dict[int, dict[str, Tensor]] = {}
-    for name, value in tensors.items():
-        if name.startswith(f"optimiser/{player}/"):
-            index, moment = name.split("/")[2:]
-            moments.setdefault(int(index), {})[moment] = value
-    weights = [weight for group in optimiser.param_groups for weight in group["params"]]
-    for index, held in moments.items():
-        fit = all(value.shape in ((), weights[index].shape) for value in held.values())
-        if not fit or held.keys() != {"step", "exp_avg", "exp_avg_sq"}:
-            raise ValueError(f"the moments of weight {index} of the {player}")
-    return {"state": moments, "param_groups": groups}
-
-
-def finite(*lists: list) -> bool:
-    """Whether lists hold nothing but finite numbers."""
-    return all(type(value) in (int, float) and math.isfinite(value) for values in lists for value in values)
-
-
-PRECISIONS = ("", "32-true", "bf16-mixed")  # as Fabric names them; float16 would need its losses scaled
 Draw = Callable[[int, torch.Generator], dict[str, Tensor]]  # batch size and randomness -> a batch
-
-EXPLODED = 1e4  # times the loss that a training began with (or 1): it will not come back from there
-FLUSH_S = 10  # between two writings of TensorBoard's log to the disk
 
 
 @dataclass(frozen=True)
@@ -121,16 +45,16 @@ class TrainConfig:
     steps: int
     batch: int = 64  # over all processes (paper: 256)
     learning_rate: float = 1e-3  # of Adam (paper: 2e-4)
-    final_rate: float = 0.05  # share of the rate at the last step, reached by a half cosine; 1: constant, as published
+    final_rate: float = 0.05  # share of the rate at the last step, after a half cosine; 1: constant, as published
     clip: float = 0.5  # largest norm of a player's gradient, as published
     log_every: int = 25  # steps between two logged losses
-    save_every_s: float = 60.0  # seconds between two states that a stopped training goes on from
-    accumulate: int = 1  # pieces that a process takes its share of a batch in, so that less memory will do
+    save_every_s: float = 60.0  # seconds between two states that a stopped training is resumed from
+    accumulate: int = 1  # pieces of a process's share of a batch, to save memory
     precision: str = ""  # of `PRECISIONS`; "": bf16-mixed on CUDA, else 32-true
 
 
 def pick_device(name: str) -> str:
-    """The accelerator for the parameter `device`: "auto" takes a GPU where there is one. Raises `ParameterError`."""
+    """The accelerator for the parameter `device`; "auto" prefers a GPU. Raises `ParameterError`."""
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
         return next(kind for kind in ("cuda", "mps", "cpu") if available[kind])
@@ -138,75 +62,6 @@ def pick_device(name: str) -> str:
         usable = ", ".join(["auto", *(kind for kind, here in available.items() if here)])
         raise ParameterError(f"device {name!r} cannot be used here", f"one of {usable}")
     return name
-
-
-def seed_all(seed: int, step: int = 0) -> None:
-    """Seed torch's generators for one step."""
-    torch.manual_seed(_of_step(seed, step))
-
-
-def fit(
-    model: nn.Module,
-    draw: Draw,
-    config: TrainConfig,
-    folder: Path,
-    seed: int,
-    device: str = "auto",
-    label: str = "training",
-    origin: str = "",
-) -> History:
-    """Train `model` in place and return its losses; a stopped training in `folder` is taken up where it was.
-
-    `draw(batch, generator)` gives a batch of tensors; `origin` names its data, and a state of other data is refused.
-    The state is kept in `folder`/training.safetensors and removed by `finish`. Raises `TrainingError` when a loss is
-    not a number; the last good state then stays.
-    """
-    fabric = connect(device, config.precision)
-    pieces = _pieces(fabric, config)
-    if config.batch < pieces:
-        raise ParameterError(f"a batch of {config.batch} is cut into {pieces} pieces", "a piece of one at least")
-    players = model.players()
-    # Fused, Adam goes over its memory once: a quarter of a step's time less on a CPU. On a GPU Fabric leaves a resumed
-    # state's step counts on the CPU, which a fused one does not take.
-    adam = partial(torch.optim.Adam, lr=config.learning_rate, fused=fabric.device.type == "cpu")
-    optimisers = {name: adam(weights) for name, weights in players.items()}
-    state_path, history = folder / "training.safetensors", {}
-    agreed = State(config, seed, model.config, origin)
-    first = resume(state_path, model, optimisers, history, agreed)
-    logger = _open_log(folder, history) if fabric.global_rank == 0 else None
-    _check_shared(fabric, first, state_path)
-    wrapped, *fabric_optimisers = fabric.setup(model, *optimisers.values())
-    turns = dict(zip(players, fabric_optimisers, strict=True))
-    model.train()
-    saved_at, warned = time.monotonic(), ""
-    steps = range(first, config.steps)
-    for step in progress(steps, label, config.steps, first) if fabric.global_rank == 0 else steps:
-        share = _share(draw(config.batch, _generator(seed, step)), fabric, config)
-        logging = step % config.log_every == 0 or step == config.steps - 1
-        saving = fabric.global_rank == 0 and time.monotonic() - saved_at > config.save_every_s
-        for turn, (name, optimiser) in enumerate(turns.items()):
-            for group in optimiser.param_groups:
-                group["lr"] = config.learning_rate * _schedule(step / config.steps, config.final_rate)
-            optimiser.zero_grad(set_to_none=True)
-            losses = _backward(fabric, wrapped, share, config, (seed, step, turn), name)
-            norm = nn.utils.clip_grad_norm_(players[name], config.clip)
-            if logging:
-                losses = _over_processes(fabric, losses)
-            if logging or saving:
-                _check(step, name, {**losses, "gradient norm": norm}, history, state_path)
-            if logging:
-                _log(history, logger, step, name, losses)
-            optimiser.step()
-        if logging and fabric.global_rank == 0:
-            warned = _warn(model, history, label, warned)
-        if saving:
-            keep(state_path, model, optimisers, history, agreed, step + 1)
-            saved_at = time.monotonic()
-    if logger:
-        with _writing(logger):
-            logger.finalize("success")
-    model.cpu().eval()  # what is trained on a GPU is used where the data is
-    return history
 
 
 def connect(device: str = "auto", precision: str = ""):
@@ -218,7 +73,7 @@ def connect(device: str = "auto", precision: str = ""):
         raise ParameterError(f"precision is {precision!r}", f"one of {', '.join(map(repr, PRECISIONS))}")
     accelerator = pick_device(device)
     processes, here = (int(os.environ.get(name, 1)) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
-    # At a player's turn the other's weights have no gradient; statistics stay as all processes have them.
+    # At one player's turn the others' weights have no gradient; all processes have the same buffers.
     several = DDPStrategy(find_unused_parameters=True, broadcast_buffers=False)
     fabric = Fabric(
         accelerator=accelerator,
@@ -231,10 +86,161 @@ def connect(device: str = "auto", precision: str = ""):
     return fabric
 
 
-def finish(model: nn.Module, kind: str, folder: Path, history: History, provenance: dict) -> None:
-    """Write the trained weights (`folder`/model.safetensors) and losses (losses.json); drop the training state.
+def seed_all(seed: int, step: int = 0) -> None:
+    """Seed torch's generators for one step."""
+    torch.manual_seed(_step_seed(seed, step))
 
-    Of several processes the first one does.
+
+def _step_seed(seed: int, step: int) -> int:
+    return seed * 1_000_003 + step
+
+
+def fit(
+    model: nn.Module, draw: Draw, config: TrainConfig, folder: Path, seed: int,
+    device: str = "auto", label: str = "training", origin: str = "",
+) -> History:  # fmt: skip
+    """Train `model` in place and return its losses; resume a stopped training in `folder`.
+
+    `draw(batch, generator)` gives a batch of tensors; `origin` names its data. The state is stored in
+    `folder`/training.safetensors until `finish` removes it. Raises `CheckpointError` for the state of another training,
+    and `TrainingError` when a loss is not finite; the last good state then stays.
+    """
+    fabric = connect(device, config.precision)
+    if config.batch < fabric.world_size * config.accumulate:
+        pieces = fabric.world_size * config.accumulate
+        raise ParameterError(f"a batch of {config.batch} is cut into {pieces} pieces", "one sample a piece at least")
+    players, path, history = model.players(), folder / "training.safetensors", {}
+    # Fused Adam takes a quarter less of a step's time on a CPU. On a GPU it does not accept a resumed state, whose step
+    # counts Fabric leaves on the CPU.
+    adam = partial(torch.optim.Adam, lr=config.learning_rate, fused=fabric.device.type == "cpu")
+    optimisers = {name: adam(weights) for name, weights in players.items()}
+    state = checkpoint.StateConfig(config, seed, model.config, origin)
+    first = checkpoint.load_state(path, model, optimisers, history, state)
+    writes = fabric.global_rank == 0
+    logger = _open_log(folder, history) if writes else None
+    _check_shared(fabric, first, path)
+    wrapped, *fabric_optimisers = fabric.setup(model, *optimisers.values())
+    loop = _Loop(
+        fabric, wrapped, dict(zip(players, fabric_optimisers, strict=True)), config, seed, history, path, logger
+    )
+    model.train()
+    saved_at, warning = time.monotonic(), ""
+    steps = range(first, config.steps)
+    for step in progress(steps, label, config.steps, first) if writes else steps:
+        batch = draw(config.batch, torch.Generator().manual_seed(_step_seed(seed, step)))
+        logs = step % config.log_every == 0 or step == config.steps - 1
+        saves = writes and time.monotonic() - saved_at > config.save_every_s
+        loop.take_step(step, batch, logs, saves)
+        if logs and writes:
+            warning = _warn(model, history, label, warning)
+        if saves:
+            checkpoint.save_state(path, model, optimisers, history, state, step + 1)
+            saved_at = time.monotonic()
+    if logger:
+        with _writing(logger):
+            logger.finalize("success")
+    model.cpu().eval()  # what uses a trained model is on the CPU
+    return history
+
+
+@dataclass(frozen=True)
+class _Loop:
+    """The steps of one training; `model` and `optimisers` (by player) are Fabric's."""
+
+    fabric: object
+    model: nn.Module
+    optimisers: dict[str, Optimizer]
+    config: TrainConfig
+    seed: int
+    history: History
+    state_path: Path
+    logger: object
+
+    def take_step(self, step: int, batch: dict[str, Tensor], logs: bool, saves: bool) -> None:
+        """Every player takes its turn on a batch. A step that is logged or saved is checked before weights change."""
+        pieces, config = self._pieces(batch), self.config
+        for turn, (player, optimiser) in enumerate(self.optimisers.items()):
+            for group in optimiser.param_groups:
+                group["lr"] = config.learning_rate * _schedule(step / config.steps, config.final_rate)
+            optimiser.zero_grad(set_to_none=True)
+            losses = self._backward(pieces, step, turn, player)
+            weights = [weight for group in optimiser.param_groups for weight in group["params"]]
+            norm = nn.utils.clip_grad_norm_(weights, config.clip)
+            if logs:
+                losses = self._mean_over_processes(losses)
+            if logs or saves:
+                self._check(step, player, {**losses, "gradient norm": norm})
+            if logs:
+                _log(self.history, self.logger, step, player, losses)
+            optimiser.step()
+
+    def _pieces(self, batch: dict[str, Tensor]) -> dict[int, dict[str, Tensor]]:
+        """This process's pieces of a batch, by their number among those of all processes, on its device."""
+        rank, count, device = self.fabric.global_rank, self.config.accumulate, self.fabric.device
+        pieces = self.fabric.world_size * count
+        return {
+            number: {name: rows[number::pieces].to(device) for name, rows in batch.items()}
+            for number in range(rank * count, (rank + 1) * count)
+        }
+
+    def _backward(self, pieces: dict[int, dict[str, Tensor]], step: int, turn: int, player: str) -> dict[str, Tensor]:
+        """Add up a player's gradients over the pieces; return its losses, means over them.
+
+        The noise of a piece depends on the seed, the step, its number and the player's turn alone.
+        """
+        fabric, total_pieces = self.fabric, self.fabric.world_size * self.config.accumulate
+        means: dict[str, Tensor] = {}
+        for number, piece in pieces.items():
+            if turn == 0 or total_pieces > 1:  # a single piece continues its noise from player to player
+                seed_all(self.seed, step * total_pieces + number + (turn << 40))
+            weight = len(next(iter(piece.values()))) * fabric.world_size / self.config.batch
+            with fabric.no_backward_sync(self.model, enabled=number != max(pieces)):
+                losses = self.model(piece, step, player)
+                fabric.backward(losses["total"] * weight)
+            means = {name: means.get(name, 0) + value.detach() * weight for name, value in losses.items()}
+        return means
+
+    def _mean_over_processes(self, losses: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The mean of each loss over all processes, so that all of them stop where one is not finite."""
+        mean = self.fabric.all_reduce(torch.stack([value.float() for value in losses.values()]), reduce_op="mean")
+        return dict(zip(losses, mean, strict=True))
+
+    def _check(self, step: int, player: str, values: dict[str, Tensor]) -> None:
+        """Raise `TrainingError` where a value is not finite or a total explodes."""
+        first_total = self.history.get(f"total {player}", ([], [0.0]))[1][0]
+        remedy = (
+            f"the last good state is in {self.state_path}" if self.state_path.exists() else "no state is stored yet"
+        )
+        for name, value in values.items():
+            number = float(value)
+            problem = f"at step {step} the {name} of the {player} is {number:g}"
+            if not math.isfinite(number):
+                raise TrainingError(problem, "a finite number", f"lower the learning rate; {remedy}")
+            if name == "total" and abs(number) > EXPLODED * max(1.0, abs(first_total)):
+                expected = f"less than {EXPLODED:g} times as much"
+                raise TrainingError(f"{problem}, from {first_total:g}", expected, f"lower the learning rate; {remedy}")
+
+
+def _schedule(progress: float, final: float) -> float:
+    """Share of the learning rate: up over the first 2 %, then down a half cosine to `final`."""
+    warm = min(1.0, (progress + 1e-4) / 0.02) if final < 1 else 1.0
+    return warm * (final + (1 - final) * (1 + math.cos(math.pi * progress)) / 2)
+
+
+def _check_shared(fabric, first: int, path: Path) -> None:
+    """Raise `TrainingError` where processes resume at different steps: they would wait for each other forever."""
+    steps = fabric.all_gather(torch.tensor(first, device=fabric.device)).flatten().tolist()
+    if len(set(steps)) > 1:
+        raise TrainingError(
+            f"{path} is at step {min(steps)} for one process and at {max(steps)} for another",
+            "a run folder that all machines share",
+        )
+
+
+def finish(model: nn.Module, kind: str, folder: Path, history: History, provenance: dict) -> None:
+    """Write the trained weights (`folder`/model.safetensors) and losses (losses.json); remove the training state.
+
+    Only the first of several processes does.
     """
     if torch.distributed.is_available() and torch.distributed.is_initialized() and torch.distributed.get_rank():
         return
@@ -245,104 +251,25 @@ def finish(model: nn.Module, kind: str, folder: Path, history: History, provenan
 
 
 def read_losses(path: Path) -> History:
-    """The losses that `finish` left. Raises `CheckpointError` naming the file."""
+    """The losses that `finish` wrote. Raises `CheckpointError` naming the file."""
     expected = "the losses of a training"
-    found = read_json(path, CheckpointError, expected, "train again")
+    content = read_json(path, CheckpointError, expected, "train again")
     try:
-        losses = {name: (steps, values) for name, (steps, values) in found.items()}
-        plain = all(finite(*parts) and len(parts[0]) == len(parts[1]) for parts in losses.values())
+        losses = {name: (steps, values) for name, (steps, values) in content.items()}
+        valid = checkpoint.finite(losses) and all(len(steps) == len(values) for steps, values in losses.values())
     except (AttributeError, TypeError, ValueError):
-        plain = False
-    if not plain:
+        valid = False
+    if not valid:
         raise CheckpointError(f"{path} holds something else", expected, "train again")
     return losses
 
 
-def _schedule(progress: float, final: float) -> float:
-    """Share of the learning rate: up over the first 2 %, then down a half cosine to `final`."""
-    warm = min(1.0, (progress + 1e-4) / 0.02) if final < 1 else 1.0
-    return warm * (final + (1 - final) * (1 + math.cos(math.pi * progress)) / 2)
-
-
-def _pieces(fabric, config: TrainConfig) -> int:
-    """In how many pieces a batch is taken, on all processes together."""
-    return fabric.world_size * config.accumulate
-
-
-def _generator(seed: int, step: int) -> torch.Generator:
-    """The randomness that one step's batch is drawn with."""
-    return torch.Generator().manual_seed(_of_step(seed, step))
-
-
-def _of_step(seed: int, step: int) -> int:
-    return seed * 1_000_003 + step
-
-
-def _backward(
-    fabric, wrapped, share: dict[int, dict[str, Tensor]], config: TrainConfig, moment: tuple[int, int, int], player: str
-) -> dict[str, Tensor]:
-    """Add up a player's gradients over this process's pieces of a batch; return its losses, means over them.
-
-    `moment` is the seed, the step and the number of the player's turn in it: the noise of a piece depends on no more.
-    """
-    (seed, step, turn), pieces = moment, _pieces(fabric, config)
-    losses: dict[str, Tensor] = {}
-    for number, piece in share.items():
-        if turn == 0 or pieces > 1:  # where there is one piece, its noise goes on from player to player
-            seed_all(seed, step * pieces + number + (turn << 40))
-        weight = len(next(iter(piece.values()))) * fabric.world_size / config.batch
-        with fabric.no_backward_sync(wrapped, enabled=number != max(share)):
-            found = wrapped(piece, step, player)
-            fabric.backward(found["total"] * weight)
-        losses = {name: losses.get(name, 0) + value.detach() * weight for name, value in found.items()}
-    return losses
-
-
-def _share(batch: dict[str, Tensor], fabric, config: TrainConfig) -> dict[int, dict[str, Tensor]]:
-    """This process's pieces of a batch by their number among all, on its device."""
-    pieces = _pieces(fabric, config)
-    own = range(fabric.global_rank * config.accumulate, (fabric.global_rank + 1) * config.accumulate)
-    return {number: {name: rows[number::pieces].to(fabric.device) for name, rows in batch.items()} for number in own}
-
-
-def _over_processes(fabric, losses: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The mean of each loss over all processes; so one that is not a number is known to all of them."""
-    mean = fabric.all_reduce(torch.stack([value.float() for value in losses.values()]), reduce_op="mean")
-    return dict(zip(losses, mean, strict=True))
-
-
-def _check_shared(fabric, first: int, path: Path) -> None:
-    """Raise `TrainingError` where processes found different states: each would wait for the others for ever."""
-    found = fabric.all_gather(torch.tensor(first, device=fabric.device)).flatten().tolist()
-    if len(set(found)) > 1:
-        raise TrainingError(
-            f"{path} is at step {min(found)} for one process and at {max(found)} for another",
-            "a run folder that all machines share",
-        )
-
-
-def _check(step: int, player: str, values: dict[str, Tensor], history: History, path: Path) -> None:
-    """Raise `TrainingError` where a value is not a number or a total explodes; called before a state is kept, so that
-    none is spoilt."""
-    began = history.get(f"total {player}", ([], [0.0]))[1][0]
-    for name, value in values.items():
-        number = float(value.detach())
-        exploded = name == "total" and abs(number) > EXPLODED * max(1.0, abs(began))
-        if exploded or not math.isfinite(number):
-            kept = f"the last good state is kept in {path}" if path.exists() else "no state was kept yet"
-            raise TrainingError(
-                f"at step {step} the {name} of the {player} is {number:g}" + f", from {began:g}" * exploded,
-                "a finite number" if not exploded else f"less than {EXPLODED:g} times as much",
-                f"lower the learning rate; {kept}",
-            )  # fmt: skip
-
-
-def _warn(model: nn.Module, history: History, label: str, warned: str) -> str:
-    """Say on stderr what the model finds wrong with its losses (`warning`, where it has one), once; return it."""
-    found = model.warning(history) if hasattr(model, "warning") else ""
-    if found and found != warned:
-        print(f"{label}: {found}", file=sys.stderr, flush=True)
-    return found or warned
+def _warn(model: nn.Module, history: History, label: str, last: str) -> str:
+    """Print the model's warning about its losses (`warning`, where it has one) on stderr, unless it is `last`."""
+    warning = model.warning(history) if hasattr(model, "warning") else ""
+    if warning and warning != last:
+        print(f"{label}: {warning}", file=sys.stderr, flush=True)
+    return warning or last
 
 
 def _log(history: History, logger, step: int, player: str, losses: dict[str, Tensor]) -> None:
@@ -357,9 +284,9 @@ def _log(history: History, logger, step: int, player: str, losses: dict[str, Ten
 
 
 def _open_log(folder: Path, history: History):
-    """Fabric's log of the losses for TensorBoard, in `folder`/tensorboard; None where that package is missing.
+    """Fabric's logger for TensorBoard in `folder`/tensorboard; None where TensorBoard is not installed.
 
-    The log is written anew from `history`, so that a resumed training has no step twice.
+    The log starts anew with `history`, so that a resumed training has no step twice.
     """
     from lightning_fabric.loggers import TensorBoardLogger  # imported here, as Fabric is
 

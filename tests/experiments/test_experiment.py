@@ -293,8 +293,9 @@ def test_the_lstm_is_trained_on_the_steps_of_the_training_dances_as_they_are(tin
     steps = np.concatenate([dataset.view_of("dance", arrays["poses"]) for arrays in loaded])
     heard = np.concatenate([arrays["music_features"] for arrays in loaded])
     # float32 sums over 900 frames round to 1e-5 of what is summed.
-    for values, mean, deviation in ((steps, tiny_run.train_lstm().mean, tiny_run.train_lstm().deviation),
-                                    (heard, tiny_run.train_lstm().heard_mean, tiny_run.train_lstm().heard_deviation)):  # fmt: skip
+    lstm = tiny_run.train_lstm()
+    for values, mean, deviation in ((steps, lstm.mean, lstm.deviation),
+                                    (heard, lstm.music_mean, lstm.music_deviation)):  # fmt: skip
         np.testing.assert_allclose(mean, values.mean(axis=0), rtol=1e-4, atol=1e-4)
         np.testing.assert_allclose(deviation, values.std(axis=0, ddof=1).clip(min=1e-3), rtol=1e-3)
     assert tiny_run.losses("lstm").keys() == {"total lstm"}

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 import torch
-from toys import GAN, INVENTING_GAN, PAPER_GAN, PAPER_VAE, new_mmgan
+from toys import GAN, INVENTING_GAN, PAPER_GAN, PAPER_VAE, VAE, new_mmgan
 
 from d2m.generation.compose import TEMPO_SCALE, RepertoireComposer, RepertoireMMGAN, composer_for
 
@@ -16,8 +16,10 @@ ONE = torch.tensor(1.0)  # a beat that lasts a second
 
 
 def remembering(**changes) -> RepertoireMMGAN:
-    """An MM-GAN whose repertoire are 12 phrases of three movements that say 10 * phrase + movement, kept to the digit by
-    E_dan and G_dan, four phrases each of three styles."""
+    """An MM-GAN with a repertoire of 12 phrases, four of each style; the code of a movement is 10 * phrase + movement.
+
+    E_dan and G_dan keep codes as they are.
+    """
     model = new_mmgan(replace(GAN, dance_size=24, **changes)).eval()
     said = 10.0 * torch.arange(12)[:, None, None] + torch.arange(3)[:, None]
     model.repertoire.copy_(said.expand(12, 3, 8))
@@ -36,7 +38,7 @@ def composed(model: RepertoireMMGAN, s: torch.Tensor, seeds=(0,)) -> torch.Tenso
     return codes[..., 0].T.unflatten(1, (len(s), 3))
 
 
-def test_a_composed_phrase_is_one_that_is_remembered_of_the_style_that_is_heard():
+def test_a_composed_phrase_is_one_of_the_repertoire_in_the_style_of_the_music():
     s = torch.eye(3)[[0, 2, 2, 1]]
     said = composed(remembering(), s, range(20)).round().int()
     assert (said % 10 == torch.arange(3)).all() and (said // 10 == said[..., :1] // 10).all()
@@ -44,10 +46,10 @@ def test_a_composed_phrase_is_one_that_is_remembered_of_the_style_that_is_heard(
     assert len(set(said[:, 0, 0].tolist())) == 4  # twenty dances begin with each of the four phrases
 
 
-@pytest.mark.parametrize(("heard", "share"), [((0.5, 0.5, 0.0), 0.5), ((0.6, 0.4, 0.0), 1 / (1 + 2.718281828**-4))])
-def test_of_an_undecided_style_phrases_are_drawn_by_how_well_they_fit(heard, share):
+@pytest.mark.parametrize(("style", "share"), [((0.5, 0.5, 0.0), 0.5), ((0.6, 0.4, 0.0), 1 / (1 + 2.718281828**-4))])
+def test_of_an_undecided_style_phrases_are_drawn_by_how_well_they_fit(style, share):
     composer = composer_for(remembering())
-    drawn = composer.draw(torch.tensor(heard), ONE, 2000, [torch.Generator().manual_seed(0)])[0, :, 0].round() // 40
+    drawn = composer.draw(torch.tensor(style), ONE, 2000, [torch.Generator().manual_seed(0)])[0, :, 0].round() // 40
     # Of 2,000 draws, five deviations of sqrt(p (1 - p) / 2000) at most.
     assert float((drawn == 0).float().mean()) == pytest.approx(share, abs=5 * (share * (1 - share) / 2000) ** 0.5)
     assert (drawn < 2).all()  # e^-10 against e^-20: none of 2,000
@@ -57,11 +59,11 @@ def test_phrases_are_drawn_that_were_danced_at_the_tempo_of_the_music():
     model = remembering()
     model.repertoire_beat_s.copy_(torch.tensor([0.5, 0.55, 0.6, 1.0]).repeat(3))
     generator = torch.Generator().manual_seed(0)
-    for beat_s, wanted in ((0.5, 0), (0.6, 2), (1.2, 3)):
+    for beat_s, nearest in ((0.5, 0), (0.6, 2), (1.2, 3)):
         drawn = composer_for(model).draw(torch.eye(3)[1], torch.tensor(beat_s), 3000, [generator])[0, :, 0].round() / 10
         share = torch.bincount(drawn.int() - 4, minlength=4) / 3000
         expected = torch.exp(-(model.repertoire_beat_s[:4] / beat_s).log().abs() / TEMPO_SCALE)
-        assert share.argmax() == wanted
+        assert share.argmax() == nearest
         torch.testing.assert_close(share, expected / expected.sum(), atol=0.05, rtol=0)  # five deviations at most
 
 
@@ -76,26 +78,25 @@ def test_a_draw_varies_what_is_remembered_as_the_encoder_is_unsure_of_it():
 
 
 def test_what_the_discriminator_takes_for_real_is_what_follows():
-    model, asked = remembering(), []
+    model, calls = remembering(candidates=200), []
 
-    def predict_style(codes: torch.Tensor, audio: torch.Tensor) -> torch.Tensor:
-        asked.append((codes, audio))
+    def discriminate(codes: torch.Tensor, audio: torch.Tensor) -> torch.Tensor:
+        calls.append((codes, audio))
         said = codes[..., 0].round()
         # Only the phrase that has the next number follows, whichever movements of the two are in the window.
         return torch.where((said[:, -1] // 10 - said[:, 0] // 10) == 1, 50.0, -50.0)[:, None]
 
-    model.discriminate_movements = predict_style
-    model.config = replace(GAN, dance_size=24, candidates=200)
+    model.discriminate_movements = discriminate
     said = composed(model, torch.ones(3, 3) / 3, seeds=(1, 2)).round().int() // 10
     follows = [int(b - a) == 1 for dance in said[..., 0] for a, b in pairwise(dance) if a < 11]
     assert follows and all(follows)
     audio = torch.randn(36, 28, generator=torch.Generator().manual_seed(9))
-    # After each phrase but the last: windows that begin with its second movement, of two dances and then with its third.
-    for (codes, heard), phrase in zip(asked, (0, 1), strict=True):
+    # After each phrase but the last: windows from its second movement on, of both dances, then from its third.
+    for (codes, rows), phrase in zip(calls, (0, 1), strict=True):
         assert codes.shape == (2 * 2 * 200, 3, 8)
         for window, first in enumerate((12 * phrase + 4, 12 * phrase + 8)):
             its = slice(400 * window, 400 * (window + 1))
-            assert (heard[its] == audio[first : first + 12]).all()  # the beats that it is danced to
+            assert (rows[its] == audio[first : first + 12]).all()  # the beats that it is danced to
             kept = codes[its, :, 0].round() // 10 == codes[its, :1, 0].round() // 10
             assert kept[:, : 2 - window].all()
             begun = codes[its, 0, 0].round() // 10  # the draws of a dance stand beside its own last phrase
@@ -103,46 +104,42 @@ def test_what_the_discriminator_takes_for_real_is_what_follows():
 
 
 def test_the_discriminator_sees_what_is_made_of_a_phrase_that_is_remembered():
-    model, seen = remembering(), []
+    model, seen = remembering(candidates=7), []
     model.decode_dance = lambda z_dan: z_dan.unflatten(1, (3, 8)) + 1000
     model.discriminate_movements = lambda codes, audio: seen.append(codes) or torch.zeros(len(codes), 1)
-    model.config = replace(GAN, dance_size=24, candidates=7)
     composed(model, torch.ones(3, 3) / 3)
     assert len(seen) == 2 and all((codes > 999).all() for codes in seen)
 
 
 def test_chances_are_those_of_the_discriminator():
-    model = remembering()
-    model.discriminate_movements = lambda codes, audio: torch.where(
-        codes[:, -1, :1].round() // 10 == 3, 1.0986, 0.0
-    )  # ln 3
-    model.config = replace(GAN, dance_size=24, candidates=40)
+    model = remembering(candidates=40)
+    ln_3 = 1.0986
+    model.discriminate_movements = lambda codes, audio: torch.where(codes[:, -1, :1].round() // 10 == 3, ln_3, 0.0)
     said = composed(model, torch.eye(3)[[0, 0]], range(300))[:, 1, 0].round() // 10
     # Among four phrases drawn as often, one that is three times as likely: 3 of 6. Five deviations of 0.029.
     assert float((said == 3).float().mean()) == pytest.approx(0.5, abs=0.15)
 
 
 def test_without_a_game_a_phrase_is_drawn_once_and_taken(monkeypatch):
-    model, asked, drawn = remembering(adversarial_weight=0.0), [], RepertoireComposer._candidates
+    model, calls, candidates = remembering(adversarial_weight=0.0), [], RepertoireComposer._candidates
     monkeypatch.setattr(model, "discriminate_movements", None)
-    monkeypatch.setattr(RepertoireComposer, "_candidates", lambda *given: asked.append(drawn(*given)) or asked[-1])
+    monkeypatch.setattr(RepertoireComposer, "_candidates", lambda *args: calls.append(candidates(*args)) or calls[-1])
     said = composed(model, torch.eye(3)[[1, 1, 1]])
-    assert [phrases.shape for phrases in asked] == [(1, 3, 1)]
-    assert torch.equal(said[0, :, 0].round() / 10, asked[0][0, :, 0].float())
+    assert [phrases.shape for phrases in calls] == [(1, 3, 1)]
+    assert torch.equal(said[0, :, 0].round() / 10, calls[0][0, :, 0].float())
 
 
 def test_the_first_phrase_has_nothing_to_follow():
-    model = remembering()
-    model.config = replace(GAN, dance_size=24, candidates=5)
+    model = remembering(candidates=5)
     model.discriminate_movements = lambda codes, audio: torch.where(codes[:, -1, :1].round() // 10 == 3, 50.0, 0.0)
     said = composed(model, torch.eye(3)[[0, 0]], range(200))[:, :, 0].round() // 10
     assert float((said[:, 0] == 3).float().mean()) == pytest.approx(0.25, abs=0.16)  # five deviations of 0.031
     assert float((said[:, 1] == 3).float().mean()) == pytest.approx(1 - 0.75**5, abs=0.16)  # one of five draws is 3
 
 
-@pytest.mark.parametrize(("config", "vae"), [(GAN, None), (INVENTING_GAN, None), (PAPER_GAN, PAPER_VAE)])
+@pytest.mark.parametrize(("config", "vae"), [(GAN, VAE), (INVENTING_GAN, VAE), (PAPER_GAN, PAPER_VAE)])
 def test_composing_repeats_with_its_generator_and_follows_the_style(config, vae):
-    model = new_mmgan(config, vae) if vae else new_mmgan(config)
+    model = new_mmgan(config, vae)
     if config.repertoire:
         model.repertoire.copy_(torch.randn(model.repertoire.shape))
     for layer in model.style:
@@ -161,16 +158,16 @@ def test_composing_repeats_with_its_generator_and_follows_the_style(config, vae)
     assert (dance(other, 5) - first).abs().max() > 1e-3
 
 
-@pytest.mark.parametrize(("config", "vae"), [(GAN, None), (PAPER_GAN, PAPER_VAE)])
+@pytest.mark.parametrize(("config", "vae"), [(GAN, VAE), (PAPER_GAN, PAPER_VAE)])
 def test_a_dance_is_composed_alike_alone_and_beside_others(config, vae):
-    model = (new_mmgan(config, vae) if vae else new_mmgan(config)).eval()
+    model = new_mmgan(config, vae).eval()
     if config.repertoire:
         model.repertoire.copy_(torch.randn(model.repertoire.shape))
-    given = torch.softmax(torch.randn(RUNS, 3), dim=1), torch.ones(RUNS), torch.randn(12 * RUNS, 28)
+    arguments = torch.softmax(torch.randn(RUNS, 3), dim=1), torch.ones(RUNS), torch.randn(12 * RUNS, 28)
     composer = composer_for(model)
-    together = composer.compose(*given, [torch.Generator().manual_seed(seed) for seed in range(5)])
+    together = composer.compose(*arguments, [torch.Generator().manual_seed(seed) for seed in range(5)])
     for seed in range(5):
-        alone = composer.compose(*given, [torch.Generator().manual_seed(seed)])
+        alone = composer.compose(*arguments, [torch.Generator().manual_seed(seed)])
         torch.testing.assert_close(together[:, seed : seed + 1], alone, atol=1e-5, rtol=1e-4)
 
 

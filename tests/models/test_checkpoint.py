@@ -38,7 +38,7 @@ def test_tensors_come_back_bit_by_bit(path):
         assert tensors[name].dtype == tensor.dtype and torch.equal(tensors[name], tensor)
 
 
-def test_a_file_says_how_it_was_made(path):
+def test_a_file_names_its_configuration_and_provenance(path):
     _, config, provenance = checkpoint.read(path, "vae")
     assert config == {"size": 3, "rate": 2e-4, "styles": ["ballet", "zumba"]}
     assert provenance == {"d2m": d2m.__version__, "commit": "abc123+", "corpus": "f00d", "seed": 4}
@@ -58,52 +58,53 @@ def test_no_file_is_refused_with_what_to_do(tmp_path):
         assert str(missing) in str(caught.value)
 
 
-@pytest.mark.parametrize("size", [0, 4, 8, 60, -1])  # bytes that were written before the power went
-def test_a_cut_off_file_is_refused(path, size):
-    path.write_bytes(path.read_bytes()[:size])
-    with pytest.raises(CheckpointError, match=r"model\.safetensors is damaged"):
+def damage(path, part: str | int) -> None:
+    """Spoil a checkpoint: cut it off after so many bytes, as when the power goes, or write something else."""
+    if isinstance(part, int):
+        path.write_bytes(path.read_bytes()[:part])
+    elif part == "pickle":
+        torch.save(TENSORS, path)  # which must never be opened
+    elif part == "text":
+        save_file({"weight": torch.ones(1)}, path, {"kind": "vae", "config": "{size: 3"})
+    else:
+        save_file({"weight": torch.ones(1)}, path, {"kind": "vae", part: "[1]"})
+
+
+@pytest.mark.parametrize("part", [0, 4, 8, 60, -1, "pickle", "text", "config", "provenance"])
+def test_a_damaged_file_is_refused(path, part):
+    damage(path, part)
+    reason = "its header holds no configuration" if part in ("config", "provenance") else ""
+    with pytest.raises(CheckpointError, match=rf"model\.safetensors is damaged \(.*{reason}"):
         checkpoint.read(path, "vae")
 
 
-def test_a_file_of_another_format_is_refused(path):
-    torch.save(TENSORS, path)  # a pickle, which must never be opened
-    with pytest.raises(CheckpointError, match=r"model\.safetensors is damaged"):
-        checkpoint.read(path, "vae")
-
-
-def test_a_header_that_is_no_json_is_refused(path):
-    save_file(TENSORS | {"weight": torch.ones(1)}, path, {"kind": "vae", "config": "{size: 3"})
-    with pytest.raises(CheckpointError, match=r"model\.safetensors is damaged"):
-        checkpoint.read(path, "vae")
-
-
-@pytest.mark.parametrize(("header", "found"), [({"kind": "mmgan"}, "mmgan"), (None, "nothing that it names")])
-def test_another_kind_is_refused(path, header, found):
+@pytest.mark.parametrize(("header", "content"), [({"kind": "mmgan"}, "mmgan"), (None, "nothing that it names")])
+def test_another_kind_is_refused(path, header, content):
     save_file({"weight": torch.ones(1)}, path, header)
-    with pytest.raises(CheckpointError, match=rf"model\.safetensors holds {found}; expected weights of kind vae"):
+    with pytest.raises(CheckpointError, match=rf"model\.safetensors holds {content}; expected weights of kind vae"):
         checkpoint.read(path, "vae")
 
 
 def test_the_same_config_passes_and_another_is_refused_by_the_name_that_differs(path):
-    _, found, _ = checkpoint.read(path, "vae")
-    checkpoint.check_config(path, found, Config())
+    _, config, _ = checkpoint.read(path, "vae")
+    checkpoint.check_config(path, config, Config())
     with pytest.raises(CheckpointError, match=r"model\.safetensors was made with size = 3; expected 4;"):
-        checkpoint.check_config(path, found, Config(size=4))
+        checkpoint.check_config(path, config, Config(size=4))
     with pytest.raises(CheckpointError, match=r"rate = 0.0002; expected 0.1 \(and 1 more differ\)"):
-        checkpoint.check_config(path, found, replace(Config(), rate=0.1, styles=("zumba", "ballet")))
+        checkpoint.check_config(path, config, replace(Config(), rate=0.1, styles=("zumba", "ballet")))
 
 
-@pytest.mark.parametrize("found", [{"size": 3, "rate": 2e-4}, Config().__dict__ | {"added": 1}, {}])
-def test_a_config_of_another_version_is_refused(path, found):
+@pytest.mark.parametrize("config", [{"size": 3, "rate": 2e-4}, Config().__dict__ | {"added": 1}, {}])
+def test_a_config_of_another_version_is_refused(path, config):
     with pytest.raises(CheckpointError, match="was made with"):
-        checkpoint.check_config(path, found, Config(styles=["ballet", "zumba"]))
+        checkpoint.check_config(path, config, Config(styles=["ballet", "zumba"]))
 
 
 def test_weights_go_into_the_network_they_fit_and_no_other(path):
-    wanted, other = torch.nn.Linear(3, 2), torch.nn.Linear(4, 2)
+    fitting, other = torch.nn.Linear(3, 2), torch.nn.Linear(4, 2)
     tensors = {"weight": torch.ones(2, 3), "bias": torch.zeros(2)}
-    checkpoint.load_weights(wanted, tensors, path)
-    assert torch.equal(wanted.weight, tensors["weight"])
+    checkpoint.load_weights(fitting, tensors, path)
+    assert torch.equal(fitting.weight, tensors["weight"])
     for unfit in (tensors, {"bias": torch.zeros(2)}, {}):
         with pytest.raises(CheckpointError, match=r"model\.safetensors do not fit the network"):
             checkpoint.load_weights(other, unfit, path)
@@ -123,24 +124,15 @@ def test_a_save_that_fails_leaves_the_old_file_and_no_other(path, monkeypatch, b
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_where_weights_come_from_is_told_without_them(path):
+def test_provenance_is_read_without_weights(path):
     assert checkpoint.provenance(path, "vae") == checkpoint.read(path, "vae")[2]
     with pytest.raises(CheckpointError, match=r"model\.safetensors holds vae; expected weights of kind mmgan"):
         checkpoint.provenance(path, "mmgan")
 
 
-@pytest.mark.parametrize("part", ["config", "provenance"])
-def test_a_header_that_is_no_object_is_refused(path, part):
-    save_file({"weight": torch.ones(1)}, path, {"kind": "vae", part: "[1]"})
-    with pytest.raises(CheckpointError, match=r"model\.safetensors is damaged \(its header holds no configuration\)"):
-        checkpoint.read(path, "vae")
-
-
-def test_outside_a_repository_there_is_no_commit(tmp_path, monkeypatch):
-    monkeypatch.setattr(checkpoint, "ROOT", tmp_path)
-    assert checkpoint.commit() == ""
-
-
-def test_without_git_there_is_no_commit(monkeypatch):
+def test_outside_a_repository_and_without_git_there_is_no_commit(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "ROOT", tmp_path)
+        assert checkpoint.commit() == ""
     monkeypatch.setenv("PATH", "")
     assert checkpoint.commit() == ""

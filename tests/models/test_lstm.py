@@ -69,7 +69,7 @@ def test_it_dances_as_long_as_the_music_with_bones_of_one_length(dimensions):
 def test_it_learns_a_dance_by_heart(clip, tmp_path):
     model, (features, steps) = new_lstm(), clip
     model.set_statistics(features, steps)
-    whole = {"heard": features[None], "steps": steps[None]}
+    whole = {"music": features[None], "steps": steps[None]}
     before = float(model(whole, 0)["total"].detach())
     draw = lambda count, generator: model.windows([clip] * count, generator)  # noqa: E731
     fit(model, draw, tmp_path, config=TrainConfig(steps=150, batch=4, learning_rate=1e-2))
@@ -86,15 +86,15 @@ def test_the_loss_is_the_mean_distance_in_deviations(clip):
     model.set_statistics(features, steps)
     torch.nn.init.zeros_(model.out.weight)
     torch.nn.init.zeros_(model.out.bias)  # it makes the mean step
-    loss = model({"heard": features[None], "steps": (model.mean + 2 * model.deviation)[None, None]}, 0)
+    loss = model({"music": features[None], "steps": (model.mean + 2 * model.deviation)[None, None]}, 0)
     assert set(loss) == {"total"} and float(loss["total"].detach()) == pytest.approx(2.0, rel=1e-5)
 
 
 def test_statistics_are_those_of_each_feature_and_what_never_changes_is_not_blown_up(clip):
     model, (features, steps) = new_lstm(), clip
     model.set_statistics(5 + 3 * features, steps)
-    torch.testing.assert_close(model.heard_mean, 5 + 3 * features.mean(0))
-    torch.testing.assert_close(model.heard_deviation, 3 * features.std(0))
+    torch.testing.assert_close(model.music_mean, 5 + 3 * features.mean(0))
+    torch.testing.assert_close(model.music_deviation, 3 * features.std(0))
     torch.testing.assert_close(model.mean, steps.mean(0))
     still = steps.std(0) < 1e-3  # joints of a rigid body, as it sees them itself
     assert still.sum() > 20 and torch.equal(model.deviation[still], torch.full((int(still.sum()),), 1e-3))
@@ -108,11 +108,11 @@ def test_a_window_is_music_and_steps_of_the_same_frames_from_anywhere():
     model, starts, generator = new_lstm(), set(), torch.Generator().manual_seed(0)
     for _ in range(200):
         batch = model.windows(clips, generator)
-        assert batch["heard"].shape == (2, 40, 28) and batch["steps"].shape == (2, 40, 45)
-        assert torch.equal(batch["heard"][..., 0], batch["steps"][..., 0])
-        starts.add(int(batch["heard"][0, 0, 0]))
-        assert torch.equal(batch["heard"][0, :, 0], batch["heard"][0, 0, 0] + torch.arange(40.0))
-        assert batch["heard"][1, :, 0].tolist() == [*range(9), *[8] * 31]  # a shorter clip repeats its end
+        assert batch["music"].shape == (2, 40, 28) and batch["steps"].shape == (2, 40, 45)
+        assert torch.equal(batch["music"][..., 0], batch["steps"][..., 0])
+        starts.add(int(batch["music"][0, 0, 0]))
+        assert torch.equal(batch["music"][0, :, 0], batch["music"][0, 0, 0] + torch.arange(40.0))
+        assert batch["music"][1, :, 0].tolist() == [*range(9), *[8] * 31]  # a shorter clip repeats its end
     assert starts == set(range(21))  # 60 frames hold 21 windows of 40; 200 draws miss one in a thousand times
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from toys import accuracy
 
-from d2m.models.style import REPEATS, MusicStyleClassifier, MusicStyleConfig, rhythm
+from d2m.models.style import LAGS, MusicStyleClassifier, MusicStyleConfig, rhythm
 
 STYLES = ("slow", "medium", "fast")
 PERIODS = (8, 11, 17)  # frames between onsets
@@ -43,7 +43,7 @@ def trained_on_drums(**changed) -> MusicStyleClassifier:
 def test_onsets_repeat_most_after_their_period(period):
     differences = torch.zeros(1, 450, 3)
     differences[0, 1::period] = torch.tensor([1.0, 0.5, 0.2])
-    repeats = rhythm(differences)[0, :REPEATS]
+    repeats = rhythm(differences)[0, :LAGS]
     assert int(repeats.argmax()) + 2 == period
     # Of n onsets n - 1 are followed by another one within the window, and less their mean nothing else is as large.
     assert float(repeats.max()) == pytest.approx(1 - period / 450, abs=0.03)
@@ -52,26 +52,26 @@ def test_onsets_repeat_most_after_their_period(period):
 def test_falls_are_no_onsets():
     differences, _ = drums(1, seed=0)
     rises = differences.clamp(min=0)
-    torch.testing.assert_close(rhythm(differences)[:, :REPEATS], rhythm(rises)[:, :REPEATS])
+    torch.testing.assert_close(rhythm(differences)[:, :LAGS], rhythm(rises)[:, :LAGS])
 
 
 def test_repeats_and_shares_are_the_same_however_loud_the_music_is():
     differences, _ = drums(4, seed=0)
     quiet, loud = rhythm(differences), rhythm(30 * differences)
-    assert quiet.shape == (4, REPEATS + 2 * 14)
+    assert quiet.shape == (4, LAGS + 2 * 14)
     torch.testing.assert_close(loud[:, :-14], quiet[:, :-14], atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(loud[:, -14:], 30 * quiet[:, -14:])
 
 
 def test_shares_are_deviations_over_that_of_all():
     differences = torch.randn(1, 450, 2, generator=torch.Generator().manual_seed(0)) * torch.tensor([1.0, 3.0])
-    shares = rhythm(differences)[0, REPEATS : REPEATS + 2]
+    shares = rhythm(differences)[0, LAGS : LAGS + 2]
     # The variance of both together is their mean, (1 + 9) / 2; a deviation of 450 draws is known to 3 %.
     np.testing.assert_allclose(shares, np.array([1.0, 3.0]) / np.sqrt(5), rtol=0.1)
 
 
 def test_silence_has_a_rhythm_of_finite_numbers():
-    assert torch.equal(rhythm(torch.zeros(2, 200, 14)), torch.zeros(2, REPEATS + 28))
+    assert torch.equal(rhythm(torch.zeros(2, 200, 14)), torch.zeros(2, LAGS + 28))
     model = MusicStyleClassifier(MusicStyleConfig(STYLES, inputs=14, window=200))
     model.set_statistics(torch.zeros(3, 200, 14))
     assert torch.isfinite(model.probabilities(torch.zeros(2, 200, 14))).all()
@@ -116,4 +116,4 @@ def test_the_rhythm_is_standardised_by_that_of_the_training_windows():
     # What hardly varies is not made loud: deviations below 1e-3 count as that.
     varies = rhythm(windows).std(dim=0) > 1e-3
     torch.testing.assert_close(heard.std(dim=0)[varies], torch.ones(int(varies.sum())), atol=1e-3, rtol=0)
-    assert varies.sum() > REPEATS + 14
+    assert varies.sum() > LAGS + 14

@@ -10,9 +10,17 @@ from toys import OFTEN, Breaking, Toy, ToyConfig, draw_toy, fit, kept, stopping
 
 from d2m.errors import CheckpointError, OutputError, TrainingError
 from d2m.models import checkpoint, train
-from d2m.models.train import State
+from d2m.models.checkpoint import StateConfig
 
 pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture
+def stopped(tmp_path):
+    """The folder of a training that was stopped after three of its eight steps."""
+    with pytest.raises(KeyboardInterrupt):
+        fit(Toy(), stopping(draw_toy, 3), tmp_path)
+    return tmp_path
 
 
 @pytest.mark.parametrize(("changed", "named"), [
@@ -21,23 +29,12 @@ pytestmark = pytest.mark.usefixtures("one_thread")
     ({"config": replace(OFTEN, learning_rate=0.5)}, "training = .*'learning_rate': 0.001"),
     ({"model": Toy(ToyConfig(size=4))}, "model = {'size': 3}; expected {'size': 4}"),
 ])  # fmt: skip
-def test_a_state_of_another_training_is_refused(changed, named, tmp_path):
-    with pytest.raises(KeyboardInterrupt):
-        fit(Toy(), stopping(draw_toy, 3), tmp_path)
-    state = (tmp_path / "training.safetensors").read_bytes()
-    call = {"model": Toy(), "draw": draw_toy, "folder": tmp_path} | changed
+def test_a_state_of_another_training_is_refused(changed, named, stopped):
+    state = (stopped / "training.safetensors").read_bytes()
+    call = {"model": Toy(), "draw": draw_toy, "folder": stopped} | changed
     with pytest.raises(CheckpointError, match=rf"training\.safetensors was made with {named}.*delete this one"):
         fit(**call)
-    assert (tmp_path / "training.safetensors").read_bytes() == state
-
-
-def test_a_damaged_state_is_refused(tmp_path):
-    with pytest.raises(KeyboardInterrupt):
-        fit(Toy(), stopping(draw_toy, 3), tmp_path)
-    path = tmp_path / "training.safetensors"
-    path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(CheckpointError, match=r"training\.safetensors is damaged.*delete it and train again"):
-        fit(Toy(), draw_toy, tmp_path)
+    assert (stopped / "training.safetensors").read_bytes() == state
 
 
 def test_a_loss_that_is_not_a_number_ends_training_with_the_last_good_state_kept(tmp_path):
@@ -66,7 +63,7 @@ def exploding(factor: float) -> Toy:
 
 def test_a_loss_that_explodes_ends_training_with_the_last_good_state_kept(tmp_path):
     told = r"at step \d the total of the (one|two) is [\d.e+]+, from [\d.]+; expected less than 10000 times as much; "
-    kept = rf"lower the learning rate; the last good state is kept in {tmp_path}/training\.safetensors"
+    kept = rf"lower the learning rate; the last good state is in {tmp_path}/training\.safetensors"
     with pytest.raises(TrainingError, match=told + kept):
         fit(exploding(30.0), draw_toy, tmp_path)
     tensors, _, provenance = checkpoint.read(tmp_path / "training.safetensors", "training")
@@ -75,38 +72,35 @@ def test_a_loss_that_explodes_ends_training_with_the_last_good_state_kept(tmp_pa
 
 
 def test_without_a_state_none_is_said_to_be_kept(tmp_path):
-    with pytest.raises(TrainingError, match="no state was kept yet"):
+    with pytest.raises(TrainingError, match="no state is stored yet"):
         fit(Breaking(), draw_toy, tmp_path, config=replace(OFTEN, save_every_s=1000.0))
 
 
-def spoil(tensors: dict, provenance: dict, damage: str) -> tuple[dict, dict]:
-    first = next(name for name in tensors if name.startswith("optimiser/one/0/"))
-    changed = {
-        "moment of another shape": ({first.replace(first.split("/")[-1], "exp_avg"): torch.zeros(5)}, {}),
-        "weight that is no number": ({"model/first.bias": torch.full((2,), torch.nan)}, {}),
-        "moment unknown": ({"optimiser/one/0/speed": torch.zeros(())}, {}),
-        "weight unknown": ({"optimiser/one/99/step": torch.zeros(())}, {}),
-        "step beyond the end": ({}, {"step": 9}),
-        "step that is no number": ({}, {"step": "3"}),
-        "history of text": ({}, {"history": {"error one": [[0], ["low"]]}}),
-        "history of one list": ({}, {"history": {"error one": [0]}}),
-    }[damage]  # fmt: skip
-    return tensors | changed[0], provenance | changed[1]
+MOMENT = "optimiser/one/0/exp_avg"
+DAMAGES = {
+    "moment of another shape": ({MOMENT: torch.zeros(5)}, {}),
+    "weight that is not finite": ({"model/first.bias": torch.full((2,), torch.nan)}, {}),
+    "moment unknown": ({"optimiser/one/0/speed": torch.zeros(())}, {}),
+    "weight unknown": ({"optimiser/one/99/step": torch.zeros(())}, {}),
+    "step beyond the end": ({}, {"step": 9}),
+    "step that is no number": ({}, {"step": "3"}),
+    "history of text": ({}, {"history": {"error one": [[0], ["low"]]}}),
+    "history of one list": ({}, {"history": {"error one": [0]}}),
+}
 
 
-@pytest.mark.parametrize("damage", [
-    "moment of another shape", "weight that is no number", "moment unknown", "weight unknown", "step beyond the end",
-    "step that is no number", "history of text", "history of one list",
-])  # fmt: skip
-def test_a_state_that_holds_something_else_is_refused(damage, tmp_path):
-    with pytest.raises(KeyboardInterrupt):
-        fit(Toy(), stopping(draw_toy, 3), tmp_path)
-    path = tmp_path / "training.safetensors"
-    tensors, _, provenance = checkpoint.read(path, "training")
-    tensors, provenance = spoil(tensors, provenance, damage)
-    checkpoint.save(path, "training", tensors, State(OFTEN, 0, ToyConfig(), ""), provenance)
-    with pytest.raises(CheckpointError, match=r"training\.safetensors is damaged"):
-        fit(Toy(), draw_toy, tmp_path)
+@pytest.mark.parametrize("damage", ["cut off", *DAMAGES])
+def test_a_damaged_state_is_refused(damage, stopped):
+    path = stopped / "training.safetensors"
+    if damage == "cut off":
+        path.write_bytes(path.read_bytes()[:-1])
+    else:
+        tensors, _, provenance = checkpoint.read(path, "training")
+        assert MOMENT in tensors
+        tensors, provenance = (old | new for old, new in zip((tensors, provenance), DAMAGES[damage], strict=True))
+        checkpoint.save(path, "training", tensors, StateConfig(OFTEN, 0, ToyConfig(), ""), provenance)
+    with pytest.raises(CheckpointError, match=r"training\.safetensors is damaged.*train again"):
+        fit(Toy(), draw_toy, stopped)
 
 
 @pytest.mark.parametrize("log_every", [3, 1000])
@@ -163,11 +157,9 @@ def test_weights_are_never_there_without_their_losses(tmp_path, monkeypatch):
     assert not (tmp_path / "model.safetensors").exists() and (tmp_path / "training.safetensors").is_file()
 
 
-def test_a_state_that_cannot_be_written_ends_training_and_leaves_the_earlier_one(tmp_path, monkeypatch):
-    with pytest.raises(KeyboardInterrupt):
-        fit(Toy(), stopping(draw_toy, 3), tmp_path)
-    before = (tmp_path / "training.safetensors").read_bytes()
+def test_a_state_that_cannot_be_written_ends_training_and_leaves_the_earlier_one(stopped, monkeypatch):
+    before = (stopped / "training.safetensors").read_bytes()
     failing(monkeypatch, "training.safetensors")
     with pytest.raises(OutputError, match=r"training\.safetensors cannot be written \(No space left"):
-        fit(Toy(), draw_toy, tmp_path)
-    assert [path.read_bytes() for path in kept(tmp_path)] == [before]
+        fit(Toy(), draw_toy, stopped)
+    assert [path.read_bytes() for path in kept(stopped)] == [before]

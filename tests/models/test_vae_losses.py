@@ -7,6 +7,7 @@ import pytest
 import torch
 from toys import PAPER_VAE, VAE, in_2d, new_vae
 
+from d2m.models import losses
 from d2m.motion.units import LEAD, WINDOW
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -22,9 +23,9 @@ ALL = {"recon^u", "velocity", "KL^u", "swap", "total"}
     (replace(VAE, settle_poses=0), ALL), (replace(VAE, swap_weight=0.0), ALL - {"swap"}),
 ])  # fmt: skip
 def test_every_loss_of_a_form_has_its_name_and_is_a_finite_number(moving_units, config, expected):
-    losses = new_vae(config)({"unit": moving_units if config.dimensions == 3 else in_2d(moving_units)}, 0)
-    assert set(losses) == expected
-    assert all(loss.shape == () and torch.isfinite(loss) for loss in losses.values())
+    terms = new_vae(config)({"unit": moving_units if config.dimensions == 3 else in_2d(moving_units)}, 0)
+    assert set(terms) == expected
+    assert all(loss.shape == () and torch.isfinite(loss) for loss in terms.values())
 
 
 def test_reconstruction_and_velocity_are_mean_l1_in_standard_deviations(moving_units, monkeypatch):
@@ -36,9 +37,9 @@ def test_reconstruction_and_velocity_are_mean_l1_in_standard_deviations(moving_u
     zigzag = beside * torch.tensor([1.0, -1.0]).repeat(WINDOW // 2)[:, None]  # a deviation from pose to pose
     for added, each in ((beside, 0.0), (zigzag, 1.0)):
         monkeypatch.setattr(model, "generate", lambda z_ini, z_mov, added=added: unit + added)
-        losses = model({"unit": unit}, 0)
-        assert float(losses["recon^u"]) == pytest.approx(0.5, abs=1e-5)
-        assert float(losses["velocity"]) == pytest.approx(each, abs=1e-5)
+        terms = model({"unit": unit}, 0)
+        assert float(terms["recon^u"]) == pytest.approx(0.5, abs=1e-5)
+        assert float(terms["velocity"]) == pytest.approx(each, abs=1e-5)
 
 
 def test_what_is_rebuilt_has_the_bones_of_a_body(moving_units, monkeypatch):
@@ -53,32 +54,19 @@ def test_what_is_rebuilt_has_the_bones_of_a_body(moving_units, monkeypatch):
 
 def test_the_kl_is_that_of_both_gaussians(moving_units):
     model = new_vae(QUIET)
-    for weight in model.linear.encoder.parameters():
-        torch.nn.init.zeros_(weight)  # what is linear adds nothing to the mean
-    for head, mean, log_variance in ((model.initial_head, 2.0, 0.0), (model.movement_head, 0.0, 1.0)):
-        size = len(head.linear.bias) // 2
-        torch.nn.init.zeros_(head.linear.weight)
-        head.linear.bias.data = torch.tensor([mean] * size + [log_variance] * size)
-    # KL(N(m, v) || N(0, 1)) = (m^2 + v - 1 - ln v) / 2 nats a dimension: 10 of z_ini, 8 of z_mov.
-    expected = 10 * 2.0**2 / 2 + 8 * (np.e - 1 - 1) / 2
-    assert float(model({"unit": moving_units}, 0)["KL^u"].detach()) == pytest.approx(expected, rel=1e-5)
+    gaussians = model.encode_initial(moving_units[:, :LEAD]), model.encode_movement(moving_units)
+    torch.testing.assert_close(model({"unit": moving_units}, 0)["KL^u"], losses.kl_u(*gaussians))
 
 
-@pytest.mark.parametrize(
-    ("step", "share"), [(0, 1 / (1 + np.exp(8))), (200, 1 / (1 + np.exp(4))), (400, 0.5), (800, 1 / (1 + np.exp(-8)))]
-)
-def test_the_kl_is_annealed_in_by_a_sigmoid_over_steps(moving_units, step, share):
-    losses = new_vae(replace(VAE, kl_weight=1.0, kl_anneal_steps=400))({"unit": moving_units}, step)
-    others = losses["recon^u"] + losses["velocity"] + 0.5 * losses["swap"]
-    # A difference of sums of about 20 in float32.
-    found = (losses["total"] - others) / losses["KL^u"]
-    assert float(found.detach()) == pytest.approx(share, abs=1e-5)
-
-
-def test_the_published_form_counts_reconstruction_and_kl_alone(moving_units):
-    losses = new_vae(PAPER_VAE)({"unit": in_2d(moving_units)}, PAPER_VAE.kl_anneal_steps)
-    expected = losses["recon^u"] + 0.01 * 0.5 * losses["KL^u"]
-    torch.testing.assert_close(losses["total"], expected)
+@pytest.mark.parametrize(("config", "step", "share"), [
+    (replace(VAE, kl_weight=0.3, kl_anneal_steps=400, velocity_weight=0.7, swap_weight=0.2), 200, 1 / (1 + np.exp(4))),
+    (PAPER_VAE, PAPER_VAE.kl_anneal_steps, 0.5), (PAPER_VAE, 2 * PAPER_VAE.kl_anneal_steps, 1 / (1 + np.exp(-8))),
+])  # fmt: skip
+def test_the_total_is_the_sum_by_weights_with_the_kl_annealed(moving_units, config, step, share):
+    terms = new_vae(config)({"unit": moving_units if config.dimensions == 3 else in_2d(moving_units)}, step)
+    weights = {"velocity": config.velocity_weight, "KL^u": share * config.kl_weight, "swap": config.swap_weight}
+    total = terms["recon^u"] + sum(weight * terms.get(name, 0.0) for name, weight in weights.items())
+    torch.testing.assert_close(terms["total"], total)
 
 
 def test_the_noise_moves_the_whole_lead_and_leaves_its_velocity(moving_units, monkeypatch):
