@@ -30,13 +30,17 @@ LARGEST_SEED = 2**31 - 1
 ENERGIES = ("", "calm", "lively")
 
 
+def _accept(value) -> None:
+    """Accept every value."""
+
+
 @dataclass(frozen=True)
 class Parameter:
     """The type of a parameter, its meaning, and a check that raises `ParameterError` for a wrong value."""
 
     kind: type | UnionType
     meaning: str
-    check: Callable | None = None
+    check: Callable = _accept
 
 
 def _within(name: str, least: int, most: int) -> Callable[[int], None]:
@@ -112,8 +116,7 @@ def check(namespace: dict, *own: str) -> Experiment:
         if name not in namespace:
             raise ParameterError(f"the parameter {name} is missing", parameter.meaning, "restore the parameters cell")
         _check_type(name, namespace[name], parameter)
-        if parameter.check:
-            parameter.check(namespace[name])
+        parameter.check(namespace[name])
     values = {name: namespace[name] for name in allowed}
     training = {name: values[name] for name in ("steps", "batch", "accumulate", "precision") if name in values}
     experiment = Experiment(

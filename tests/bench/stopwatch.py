@@ -177,7 +177,7 @@ def timed_training(
 
     So a step is all that the loop does: batch, forward, backward, gradient clip and optimiser of every player.
     """
-    model = copy.deepcopy(getattr(experiment, name))
+    model = copy.deepcopy(getattr(experiment, f"train_{name}")())
     draw, config = experiment.trainings[name]
     number, ticks = itertools.count(), []
 

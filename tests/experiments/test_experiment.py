@@ -1,4 +1,4 @@
-"""A run: what is missing is trained once and then found, and what belongs to another run is refused."""
+"""A run: missing models are trained once and then loaded, and models of another run are refused."""
 
 import json
 import shutil
@@ -43,11 +43,11 @@ def no_training(*_, **__):
 
 
 @pytest.mark.parametrize("name", MADE)
-def test_a_model_that_was_trained_is_found_and_not_trained_again(copied, tiny_run, name, monkeypatch):
+def test_a_trained_model_is_loaded_once_and_not_trained_again(copied, tiny_run, name, monkeypatch):
     monkeypatch.setattr(train, "fit", no_training)
-    found, trained = use(copied, name), use(tiny_run, name)
-    assert not found.training
-    for key, value in found.state_dict().items():
+    loaded, trained = use(copied, name), use(tiny_run, name)
+    assert loaded is use(copied, name) and not loaded.training
+    for key, value in loaded.state_dict().items():
         assert torch.equal(value, trained.state_dict()[key]), key
 
 
@@ -63,14 +63,6 @@ def test_each_model_is_there_with_its_losses_and_where_it_came_from(tiny_run):
         assert all(len(steps) == len(values) and steps[-1] == 1 for steps, values in losses.values())
     assert {"recon^u", "KL^u", "total vae"} <= tiny_run.losses("vae").keys()
     assert {"recon^m", "total discriminator", "total generator"} <= tiny_run.losses("mmgan").keys()
-
-
-@pytest.mark.parametrize("name", ["vae", "mmgan", "lstm", "style/dance"])
-def test_a_model_of_another_seed_is_refused(copied, name):
-    with pytest.raises(
-        CheckpointError, match=rf"{name}/model\.safetensors was trained with the seed 3; expected 4; choose"
-    ):
-        use(replace(copied, seed=4), name)
 
 
 @pytest.mark.parametrize("missing", ["style/music", "mmgan"])
@@ -90,12 +82,15 @@ def test_a_model_that_does_not_say_how_it_was_trained_is_refused(copied, key):
         copied.with_trained_seed() if key == "seed" else copied.trained_steps()
 
 
-@pytest.mark.parametrize(
-    "losses", ["[]", '{"a": 1}', '{"a": [[0], ["low"]]}', '{"a": [[0], [1, 2]]}', '{"a": [[0], [NaN]]}']
-)
-def test_losses_that_are_none_are_refused_by_name(copied, losses):
-    (copied.folder / "vae" / "losses.json").write_text(losses)
-    with pytest.raises(CheckpointError, match=r"vae/losses\.json holds something else"):
+@pytest.mark.parametrize(("losses", "problem"), [
+    (None, "cannot be read"), ('{"a": [[0], [1]', "cannot be read"), ("[]", "holds something else"),
+    ('{"a": 1}', "holds something else"), ('{"a": [[0], ["low"]]}', "holds something else"),
+    ('{"a": [[0], [1, 2]]}', "holds something else"), ('{"a": [[0], [NaN]]}', "holds something else"),
+])  # fmt: skip
+def test_damaged_losses_are_refused_with_the_name_of_their_file(copied, losses, problem):
+    path = copied.folder / "vae" / "losses.json"
+    path.unlink() if losses is None else path.write_text(losses)
+    with pytest.raises(CheckpointError, match=rf"vae/losses\.json {problem}"):
         copied.losses("vae")
 
 
@@ -110,56 +105,47 @@ def test_a_model_of_another_config_is_refused(copied, name, named, monkeypatch):
         use(copied, name)
 
 
-@pytest.fixture
-def other_corpus(small_corpus, tmp_path) -> Path:
-    """The small corpus without one of its dances."""
-    folder = tmp_path / "other"
+def copy_corpus(small_corpus, folder: Path, change) -> Path:
+    """A copy of the small corpus in `folder`; `change(folder, entries)` edits it and the entries of its manifest."""
     shutil.copytree(small_corpus.folder, folder)
     manifest = json.loads((folder / "corpus.json").read_text())
-    manifest["entries"] = [entry for entry in manifest["entries"] if entry["name"] != "zumba_02"]
+    change(folder, manifest["entries"])
     (folder / "corpus.json").write_text(json.dumps(manifest))
     return folder
 
 
 @pytest.fixture
-def mended_corpus(small_corpus, tmp_path) -> Path:
-    """The small corpus, one pose of one dance moved: what a build of it leaves after that dance was mended."""
-    folder = tmp_path / "mended"
-    shutil.copytree(small_corpus.folder, folder)
-    manifest = json.loads((folder / "corpus.json").read_text())
-    arrays = small_corpus.load(small_corpus.entries[0])
-    arrays["poses"][150, 0] += 1e-3
-    np.savez(folder / f"{small_corpus.entries[0].name}.npz", **arrays)
-    manifest["entries"][0]["digest"] = corpus.digest(arrays)
-    (folder / "corpus.json").write_text(json.dumps(manifest))
-    return folder
+def other_corpora(small_corpus, tmp_path) -> dict[str, Path]:
+    """The small corpus without its last dance; and the same after one pose of its first dance was corrected."""
+
+    def correct(folder: Path, entries: list) -> None:
+        arrays = small_corpus.load(small_corpus.entries[0])
+        arrays["poses"][150, 0] += 1e-3
+        np.savez(folder / f"{entries[0]['name']}.npz", **arrays)
+        entries[0]["digest"] = corpus.digest(arrays)
+
+    return {
+        "smaller": copy_corpus(small_corpus, tmp_path / "smaller", lambda folder, entries: entries.pop()),
+        "corrected": copy_corpus(small_corpus, tmp_path / "corrected", correct),
+    }
 
 
-@pytest.mark.parametrize("name", ["vae", "mmgan", "lstm"])
-def test_a_model_of_the_corpus_before_a_dance_was_mended_is_refused(copied, mended_corpus, name):
-    with pytest.raises(
-        CheckpointError, match=rf"{name}/model\.safetensors was trained with the corpus .*take the folder of the"
-    ):
-        use(replace(copied, source=str(mended_corpus)), name)
-
-
-@pytest.mark.parametrize("name", ["vae", "mmgan", "lstm"])
-def test_a_model_of_another_corpus_is_refused(copied, other_corpus, name):
-    with pytest.raises(
-        CheckpointError, match=rf"{name}/model\.safetensors was trained with the corpus .*choose another run"
-    ):
-        use(replace(copied, source=str(other_corpus)), name)
-
-
-def test_a_model_of_another_fold_is_refused(copied):
+@pytest.mark.parametrize("name", ["vae", "mmgan", "lstm", "style/dance"])
+def test_a_model_of_another_seed_corpus_or_fold_is_refused(copied, other_corpora, name):
+    path = rf"{name}/model\.safetensors was trained with the"
     fold = replace(copied, fold=0)
     assert {entry.split for entry in fold.corpus.entries} == {"train"}  # three songs a style are too few for folds
-    with pytest.raises(CheckpointError, match=r"vae/model\.safetensors was trained with the corpus"):
-        assert fold.train_vae()
+    for other, problem in (
+        (replace(copied, seed=4), f"{path} seed 3; expected 4; choose"), (fold, f"{path} corpus"),
+        (replace(copied, source=str(other_corpora["smaller"])), f"{path} corpus .*choose another run"),
+        (replace(copied, source=str(other_corpora["corrected"])), f"{path} corpus .*take the folder of the"),
+    ):  # fmt: skip
+        with pytest.raises(CheckpointError, match=problem):
+            use(other, name)
 
 
-@pytest.mark.parametrize("changed", ["other_corpus", "mended_corpus"])
-def test_a_training_that_was_stopped_is_not_gone_on_with_on_another_corpus(copied, changed, request, monkeypatch):
+@pytest.mark.parametrize("changed", ["smaller", "corrected"])
+def test_a_stopped_training_is_not_resumed_on_another_corpus(copied, changed, other_corpora, monkeypatch):
     shutil.rmtree(copied.folder)
     tiny = presets.PRESETS["tiny"]
     often = replace(tiny, vae_training=replace(tiny.vae_training, steps=4, save_every_s=0.0))
@@ -167,7 +153,7 @@ def test_a_training_that_was_stopped_is_not_gone_on_with_on_another_corpus(copie
     monkeypatch.setattr(train, "finish", lambda *_: None)  # the machine stops before the training is finished
     assert replace(copied).train_vae() and (copied.folder / "vae" / "training.safetensors").is_file()
     with pytest.raises(CheckpointError, match=r"vae/training\.safetensors"):
-        assert replace(copied, source=str(request.getfixturevalue(changed))).train_vae()
+        replace(copied, source=str(other_corpora[changed])).train_vae()
 
 
 def test_a_run_has_a_folder_of_its_own_unless_one_is_named(tmp_path):
@@ -201,12 +187,15 @@ def test_what_the_networks_see_is_standardised_by_the_training_split(tiny_run):
     torch.testing.assert_close(codes.flatten(0, 1).var(0).mean(), torch.tensor(1.0), rtol=0.01, atol=0)
 
 
-def test_the_repertoire_holds_training_runs_of_every_style_alike(tiny_run):
+def test_the_repertoire_holds_phrases_of_every_style_from_the_middle_of_dances_and_their_tempo(tiny_run):
     data, mmgan = tiny_run.units("train"), tiny_run.train_mmgan()
-    codes = mmgan.movements(data.phrases(torch.arange(len(data.phrase_rows)))[0])
-    apart = torch.cdist(mmgan.repertoire.flatten(1), codes.flatten(1))
-    assert apart.min(dim=1).values.max() < 0.01  # rounding of distances of about 10, in float32
-    shares = torch.bincount(data.phrase_styles[apart.argmin(dim=1)], minlength=3) / len(mmgan.repertoire)
+    codes = mmgan.movements(data.phrases(torch.arange(len(data.phrase_rows)))[0]).flatten(1)
+    exactly = "donot_use_mm_for_euclid_dist"  # by products, distances near 0 are all rounding
+    apart, nearest = torch.cdist(mmgan.repertoire.flatten(1), codes, compute_mode=exactly).min(dim=1)
+    assert apart.max() < 1e-3
+    torch.testing.assert_close(mmgan.repertoire_beat_s, data.beat_s()[nearest])
+    assert data.phrase_inside[nearest].all() and len(mmgan.repertoire_beat_s.unique()) > 3
+    shares = torch.bincount(data.phrase_styles[nearest], minlength=3) / len(mmgan.repertoire)
     assert (shares > 0.08).all()  # of 24 draws 8 each on average; fewer than 2 of one: once in 1,300 seeds
 
 
@@ -237,12 +226,11 @@ def test_training_begins_with_the_principal_components_of_units_and_runs_of_ever
 
 @pytest.mark.parametrize("view", dataset.VIEWS)
 def test_the_music_is_learnt_in_a_way_of_its_own(tiny_run, tmp_path, monkeypatch, view):
-    learnt = []
-    monkeypatch.setattr(train, "fit", lambda *given: learnt.append(given) or {})
+    configs = []
+    monkeypatch.setattr(train, "fit", lambda model, draw, config, *_: configs.append(config) or {})
     model = replace(tiny_run, run=str(tmp_path)).train_style(view)
-    (given,) = learnt
-    tiny = tiny_run.preset
-    assert given[2] == (tiny.music_style_training if view == "music" else tiny.style_training)
+    tiny, (config,) = tiny_run.preset, configs
+    assert config == (tiny.music_style_training if view == "music" else tiny.style_training)
     assert isinstance(model, MusicStyleClassifier) == (view == "music")
     windows, _ = tiny_run.style_windows(view, "train")
     embedded = model.embed(windows) if view == "music" else (windows - model.mean) / model.deviation
@@ -291,20 +279,20 @@ def test_training_dances_come_with_their_mirror_images_and_others_without(tiny_r
 def test_the_lstm_is_trained_on_the_steps_of_the_training_dances_as_they_are(tiny_run):
     loaded = [tiny_run.corpus.load(entry) for entry in tiny_run.corpus.split("train")]
     steps = np.concatenate([dataset.view_of("dance", arrays["poses"]) for arrays in loaded])
-    heard = np.concatenate([arrays["music_features"] for arrays in loaded])
+    music, lstm = np.concatenate([arrays["music_features"] for arrays in loaded]), tiny_run.train_lstm()
     # float32 sums over 900 frames round to 1e-5 of what is summed.
-    lstm = tiny_run.train_lstm()
-    for values, mean, deviation in ((steps, lstm.mean, lstm.deviation),
-                                    (heard, lstm.music_mean, lstm.music_deviation)):  # fmt: skip
+    for values, mean, deviation in (
+        (steps, lstm.mean, lstm.deviation), (music, lstm.music_mean, lstm.music_deviation),
+    ):  # fmt: skip
         np.testing.assert_allclose(mean, values.mean(axis=0), rtol=1e-4, atol=1e-4)
         np.testing.assert_allclose(deviation, values.std(axis=0, ddof=1).clip(min=1e-3), rtol=1e-3)
     assert tiny_run.losses("lstm").keys() == {"total lstm"}
 
 
 def test_the_style_of_a_run_is_a_distribution_of_its_song(tiny_run):
-    heard = tiny_run.phrase_styles("test")
-    assert heard.shape == (len(tiny_run.units("test").phrase_rows), 3)
-    torch.testing.assert_close(heard.sum(dim=1), torch.ones(len(heard)))
+    styles = tiny_run.phrase_styles("test")
+    assert styles.shape == (len(tiny_run.units("test").phrase_rows), 3)
+    torch.testing.assert_close(styles.sum(dim=1), torch.ones(len(styles)))
 
 
 def test_the_published_form_trains_and_is_found_too(small_corpus, tmp_path, monkeypatch):
@@ -313,14 +301,6 @@ def test_the_published_form_trains_and_is_found_too(small_corpus, tmp_path, monk
     monkeypatch.setattr(train, "fit", no_training)
     assert all(torch.equal(value, weights[name]) for name, value in replace(run).train_mmgan().state_dict().items())
     assert run.train_dancer().warp == "linear" and run.train_vae().config.dimensions == 2
-
-
-@pytest.mark.parametrize("damage", ["missing", "cut"])
-def test_losses_that_cannot_be_read_are_refused_by_name(copied, damage):
-    path = copied.folder / "vae" / "losses.json"
-    path.unlink() if damage == "missing" else path.write_bytes(path.read_bytes()[:-5])
-    with pytest.raises(CheckpointError, match=r"vae/losses\.json cannot be read"):
-        copied.losses("vae")
 
 
 def test_an_unknown_corpus_or_preset_makes_no_folder(tmp_path):
@@ -340,23 +320,12 @@ def test_too_few_clips_are_refused_before_anything_is_trained(tmp_path, small_cl
     assert not (tmp_path / "run").exists()
 
 
-def test_a_corpus_travels_without_its_songs(copied, small_corpus, tmp_path, monkeypatch):
-    folder = tmp_path / "elsewhere"
-    shutil.copytree(small_corpus.folder, folder)
-    manifest = json.loads((folder / "corpus.json").read_text())
-    for entry in manifest["entries"]:
-        entry["song"] = "/songs/of/another/machine.flac"
-    (folder / "corpus.json").write_text(json.dumps(manifest))
+def test_a_corpus_can_be_moved_without_its_songs(copied, small_corpus, tmp_path, monkeypatch):
+    def move(folder: Path, entries: list) -> None:
+        for entry in entries:
+            entry["song"] = "/songs/of/another/machine.flac"
+
+    folder = copy_corpus(small_corpus, tmp_path / "moved", move)
     assert corpus.read(folder).fingerprint() == small_corpus.fingerprint()
     monkeypatch.setattr(train, "fit", no_training)
     assert replace(copied, source=str(folder)).train_mmgan()
-
-
-def test_what_is_remembered_is_from_the_middle_of_dances_and_knows_its_tempo(tiny_run):
-    data, mmgan = tiny_run.units("train"), tiny_run.train_mmgan()
-    codes = mmgan.movements(data.phrases(torch.arange(len(data.phrase_rows)))[0]).flatten(1)
-    exactly = "donot_use_mm_for_euclid_dist"  # by products, distances near 0 are all rounding
-    apart, nearest = torch.cdist(mmgan.repertoire.flatten(1), codes, compute_mode=exactly).min(dim=1)
-    assert apart.max() < 1e-3
-    torch.testing.assert_close(mmgan.repertoire_beat_s, data.beat_s()[nearest])
-    assert data.phrase_inside[nearest].all() and len(mmgan.repertoire_beat_s.unique()) > 3

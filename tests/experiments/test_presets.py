@@ -1,15 +1,50 @@
-"""The presets: what the publication states stands in `paper`, and all three can be had in one call."""
+"""The presets, and the ablations: each leaves out one part and trains the models that this changes."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
+import torch
+from toys import VAE, new_mmgan, new_vae
 
 from d2m.errors import ParameterError
-from d2m.experiments.presets import PRESETS, preset
-from d2m.generation.compose import new_mmgan
+from d2m.experiments.experiment import Experiment
+from d2m.experiments.presets import ABLATIONS, PRESETS, preset
+from d2m.models import train
+from d2m.models.gan import MMGAN
 from d2m.models.vae import DUVAE
 from d2m.motion import pose
-from d2m.motion.units import UNIT_POSES
+from d2m.motion.units import LEAD, UNIT_POSES
+
+pytestmark = pytest.mark.usefixtures("one_thread", "tiny_presets")
+
+CHANGES = {
+    "d2m": {},
+    "no_gan": {"gan.adversarial_weight": 0, "gan.dance_adversarial_weight": 0},
+    "one_latent": {"vae.initial_size": 0, "vae.swap_weight": 0, "vae.settle_poses": 0, "vae.lead_noise": 0},
+    "no_repertoire": {
+        "gan.repertoire": 0, "gan.adversarial_weight": 0.02, "gan.dance_adversarial_weight": 0.02,
+        "gan.gradient_penalty": 1.0, "gan.kl_weight": 2e-4, "gan.music_kl_weight": 2e-3,
+    },
+    "deaf_discriminator": {"gan.discriminator_sees_audio": False},
+    "no_recon_m": {"gan.movement_weight": 0},
+    "no_dance_game": {"gan.dance_adversarial_weight": 0, "gan.kl_weight": 0, "gan.music_kl_weight": 0},
+    "no_recon_s": {"gan.style_weight": 0},
+    "unit_warp": {"warp": "cubic"},
+    "no_warp": {"warp": "none"},
+}  # fmt: skip
+TRAINED = {name: {"mmgan"} for name in CHANGES} | {
+    "d2m": {"vae", "mmgan", "lstm", "style/music", "style/dance", "style/speed"}, "one_latent": {"vae", "mmgan"},
+    "unit_warp": set(),
+    "no_warp": set(),
+}  # fmt: skip
+LOSSES = {"recon^m", "recon^s", "recon^p", "KL^d", "total"}
+# What a preset has not cannot be taken from it.
+PAPER_HAS_NOT = {"vae.swap_weight", "vae.settle_poses", "vae.lead_noise", *CHANGES["no_repertoire"]} - {
+    "gan.adversarial_weight",
+    "gan.dance_adversarial_weight",
+    "gan.kl_weight",
+}
+OTHERS_HAVE_NOT = {"gan.dance_adversarial_weight", "gan.music_kl_weight"}  # a repertoire makes no z~_dan of its own
 
 
 def test_the_paper_preset_has_the_sizes_and_weights_of_the_publication():
@@ -43,17 +78,15 @@ def test_what_is_linear_begins_with_no_more_directions_than_there_are(name):
         assert chosen.gan.dance_size <= chosen.gan.phrase * chosen.gan.movement_size
 
 
-def test_demo_and_full_dance_in_3d_on_a_smooth_warp():
-    for name in ("demo", "full"):
-        assert preset(name).vae.dimensions == 3 and preset(name).warp == "kinematic" and preset(name).mirror
-
-
 @pytest.mark.parametrize("name", PRESETS)
-def test_a_preset_names_itself_and_its_two_models_fit_together(name):
+def test_the_two_models_of_a_preset_fit_together(name):
     chosen = preset(name)
     assert chosen.name == name
     assert chosen.gan.movement_size == chosen.vae.movement_size
     assert chosen.vae.recurrent == chosen.gan.recurrent
+    assert (chosen.vae.dimensions, chosen.warp, chosen.mirror) == (
+        (2, "linear", False) if name == "paper" else (3, "kinematic", True)
+    )
 
 
 def test_full_is_larger_than_demo_and_paper_has_the_size_of_the_reference():
@@ -69,3 +102,114 @@ def test_full_is_larger_than_demo_and_paper_has_the_size_of_the_reference():
 def test_an_unknown_preset_is_refused_with_those_that_are_known(name):
     with pytest.raises(ParameterError, match=f"the preset '{name}' is unknown; expected one of demo, full, paper"):
         preset(name)
+
+
+def flat(of: object, path: str = "") -> dict:
+    """All fields of a configuration by their paths."""
+    fields = {}
+    for name, value in (of if isinstance(of, dict) else asdict(of)).items():
+        fields |= flat(value, f"{path}{name}.") if isinstance(value, dict) else {path + name: value}
+    return fields
+
+
+def ablated(name: str, **changes) -> MMGAN:
+    """A tiny MM-GAN of an ablation, with the same first weights as any other."""
+    config = ABLATIONS[name].change(preset("tiny")).gan
+    return new_mmgan(replace(config, movement_size=8, leads=5, **changes))
+
+
+def test_there_is_an_ablation_for_each_part_of_d2m():
+    assert list(ABLATIONS) == list(CHANGES)
+
+
+@pytest.mark.parametrize("of", list(PRESETS))
+@pytest.mark.parametrize("name", CHANGES)
+def test_an_ablation_changes_what_it_leaves_out_and_nothing_else(name, of):
+    before, after = flat(preset(of)), flat(ABLATIONS[name].change(preset(of)))
+    changed = {field: after[field] for field in after if after[field] != before[field]}
+    without = PAPER_HAS_NOT if of.endswith("paper") else OTHERS_HAVE_NOT if name != "no_repertoire" else set()
+    expected = {k: v for k, v in CHANGES[name].items() if k not in without}
+    expected = {} if of.endswith("paper") and name in ("no_repertoire", "unit_warp") else expected
+    assert before.keys() == after.keys() and changed == expected
+    assert preset(of) == PRESETS[of]  # the preset itself is as it was
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_an_ablation_trains_the_models_that_it_changes_and_borrows_the_others(name, tiny_run, tmp_path, monkeypatch):
+    trained = []
+    monkeypatch.setattr(train, "fit", lambda *given: trained.append(given[3].relative_to(tmp_path).as_posix()) or {})
+    lent = "" if name == "d2m" else str(tiny_run.folder)
+    run = Experiment(tiny_run.source, str(tmp_path), "tiny", 3, "cpu", ablation=name, base=lent)
+    dancer = run.train_dancer()
+    assert run.train_lstm() and all(run.train_style(view) for view in ("dance", "motion"))
+    assert len(trained) == len(set(trained)) and set(trained) == TRAINED[name] == set(ABLATIONS[name].trains)
+    assert dancer.warp == run.preset.warp
+    for of, model, original in (
+        ("mmgan", dancer.mmgan, tiny_run.train_mmgan()),
+        ("lstm", run.train_lstm(), tiny_run.train_lstm()),
+    ):
+        if of not in trained:
+            assert all(torch.equal(a, b) for a, b in zip(model.parameters(), original.parameters(), strict=True))
+    if name not in ("d2m", "one_latent"):  # it stands on the movements of d2m itself
+        for key, value in dancer.mmgan.vae.state_dict().items():
+            assert torch.equal(value, tiny_run.train_vae().state_dict()[key]), key
+
+
+@pytest.mark.parametrize(("name", "games"), [
+    ("d2m", {"adv^m"}), ("no_gan", set()), ("no_dance_game", {"adv^m"}), ("deaf_discriminator", {"adv^m"}),
+    ("no_recon_m", {"adv^m"}), ("no_recon_s", {"adv^m"}), ("no_repertoire", {"adv^m", "adv^d"}),
+])  # fmt: skip
+def test_a_game_that_is_left_out_is_not_played(played_phrases, name, games):
+    model = ablated(name)
+    of_noise = games | {"KL^d of music"} if name == "no_repertoire" else set()
+    assert set(model(played_phrases, 0, "generator")) == LOSSES | of_noise
+    discriminator_losses = set()
+    if "discriminator" in model.players():
+        discriminator_losses = {loss.split(" ")[0] for loss in model(played_phrases, 0, "discriminator")} - {"total"}
+    assert discriminator_losses == games
+
+
+@pytest.mark.parametrize(("name", "left_out", "by"), [
+    ("no_recon_m", "recon^m", "movement_weight"), ("no_recon_s", "recon^s", "style_weight"),
+    ("no_dance_game", "KL^d", "kl_weight"),
+])  # fmt: skip
+def test_what_is_left_out_has_no_part_in_what_is_minimised(played_phrases, name, left_out, by):
+    def losses(of: str) -> dict[str, torch.Tensor]:
+        model = ablated(of)
+        torch.manual_seed(3)  # the same noise for all
+        return model(played_phrases, 0, "generator")
+
+    whole, without = losses("d2m"), losses(name)
+    weight = getattr(preset("tiny").gan, by)
+    assert weight > 0 and float(whole[left_out].detach()) > 1e-3
+    torch.testing.assert_close(without["total"], whole["total"] - weight * whole[left_out])
+    assert (without["total"] - whole["total"]).abs() > 1e-6
+
+
+@pytest.mark.parametrize(("name", "hears"), [("d2m", True), ("deaf_discriminator", False)])
+@pytest.mark.parametrize("audio_per_beat", [True, False])
+def test_the_logit_of_a_deaf_discriminator_does_not_depend_on_the_music(played_phrases, name, hears, audio_per_beat):
+    model, whole = (ablated(of, audio_per_beat=audio_per_beat) for of in (name, "d2m"))
+    codes, audio = played_phrases["codes"], played_phrases["audio"]
+    logits = [model.discriminate_movements(codes, music) for music in (audio, 5 + audio.flip(0))]
+    assert torch.equal(*logits) is not hears
+    assert (model.discriminate_movements(codes.flip(0), audio) - logits[0]).abs().max() > 1e-5  # but on the movements
+    sizes, sizes_of_whole = ([w.shape for w in m.movement_discriminator.parameters()] for m in (model, whole))
+    assert sizes == sizes_of_whole  # so that only its hearing differs
+
+
+@pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
+def test_one_latent_knows_nothing_of_where_the_dancer_comes_from(moving_units):
+    config = ABLATIONS["one_latent"].change(replace(preset("tiny"), vae=VAE)).vae
+    vae = new_vae(config)
+    lead, codes = moving_units[:, :LEAD], torch.randn(8, 8, generator=torch.Generator().manual_seed(0))
+    assert vae.encode_initial(lead)[0].shape == (8, 0)
+
+    def moved(by: torch.nn.Module, lead: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
+        return by.move(lead, codes)[:, LEAD:]  # what comes before is the lead itself
+
+    assert torch.equal(moved(vae, lead, codes), moved(vae, lead.flip(0), codes))
+    assert (moved(vae, lead, codes) - moved(vae, lead, codes.flip(0))).abs().max() > 1e-3
+    assert (moved(new_vae(), lead, codes) - moved(new_vae(), lead.flip(0), codes)).abs().max() > 1e-3  # as d2m does
+    losses = vae({"unit": moving_units}, 0)
+    assert set(losses) == {"recon^u", "velocity", "KL^u", "total"} and torch.isfinite(losses["total"])

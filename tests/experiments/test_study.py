@@ -19,7 +19,6 @@ from d2m.experiments.experiment import Experiment
 from d2m.experiments.presets import ABLATIONS
 from d2m.experiments.report import HEADLINE, ROWS, Row
 from d2m.metrics.bootstrap import DRAWS, Estimate
-from d2m.metrics.scores import all_scores
 from d2m.models import train
 from d2m.models.gan import MMGAN
 from d2m.motion import pose
@@ -42,34 +41,35 @@ def whole(small_corpus, tiny_presets, tmp_path_factory) -> Experiment:
     return Experiment(str(small_corpus.folder), str(tmp_path_factory.mktemp("study") / "run"), "tiny", 0, "cpu")
 
 
-def narrow(patch: pytest.MonkeyPatch, folds: tuple, of: dict = ROWS) -> None:
-    """Let every module that knows folds and rows know these alone."""
-    for module in (report, report, study):
+def narrow(patch: pytest.MonkeyPatch, folds: tuple, rows: dict = ROWS) -> None:
+    """Limit the study to these folds and rows."""
+    for module in (report, study):
         patch.setattr(module, "fold_numbers", lambda source: folds)
-        patch.setattr(module, "ROWS", of, raising=module is not study)
+        patch.setattr(module, "ROWS", rows)
 
 
-def run_it(run: Experiment, folds: tuple, of: dict) -> list[str]:
-    """What a study of these folds and rows says."""
-    threads, told = torch.get_num_threads(), []
+def run_study(run: Experiment, folds: tuple, rows: dict) -> list[str]:
+    """Run a study of these folds and rows on one thread; return the lines that it prints."""
+    threads, lines = torch.get_num_threads(), []
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
-        narrow(patch, folds, of)
-        study.run(run, told.append)
+        narrow(patch, folds, rows)
+        study.run(run, lines.append)
     torch.set_num_threads(threads)
-    return told
+    return lines
 
 
 @pytest.fixture(scope="module")
-def made_once(whole) -> list[str]:
-    return run_it(whole, (None,), ROWS)
+def lines(whole) -> list[str]:
+    """What a tiny study on the corpus's own split prints."""
+    return run_study(whole, (None,), ROWS)
 
 
 @pytest.fixture
-def studied(whole, made_once, monkeypatch) -> tuple[Experiment, list[str]]:
-    """A tiny study on the corpus's own split, and what it said."""
+def studied(whole, lines, monkeypatch) -> Experiment:
+    """The experiment of that study."""
     narrow(monkeypatch, (None,))
-    return whole, made_once
+    return whole
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +89,7 @@ def foldable(small_corpus, tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def folds_once(foldable, tiny_presets, tmp_path_factory) -> Experiment:
     run = Experiment(str(foldable), str(tmp_path_factory.mktemp("folds") / "run"), "tiny", 0, "cpu")
-    run_it(run, (0, 1), FEW_ROWS)
+    run_study(run, (0, 1), FEW_ROWS)
     return run
 
 
@@ -102,18 +102,18 @@ def in_folds(folds_once, monkeypatch) -> Experiment:
 
 @pytest.fixture
 def no_work(monkeypatch):
-    def refused(*_, **__):
-        raise AssertionError("nothing may be made here")
+    def refuse(*_, **__):
+        raise AssertionError("nothing may be trained or scored here")
 
-    monkeypatch.setattr(train, "fit", refused)
-    monkeypatch.setattr(study, "scores_of", refused)
+    monkeypatch.setattr(train, "fit", refuse)
+    monkeypatch.setattr(study, "scores_of", refuse)
 
 
 @pytest.fixture
 def on_paper(tmp_path, monkeypatch) -> Experiment:
-    """A study of two folds, of which d2m has two seeds, that was not begun."""
-    of = {HEADLINE: Row("d2m", lambda run: [], (0, 1)), "lstm": Row("an LSTM", lambda run: [])}
-    narrow(monkeypatch, (0, 1), of)
+    """A study that was not begun, with two folds, and two seeds of d2m."""
+    rows = {HEADLINE: Row("d2m", lambda run: [], (0, 1)), "lstm": Row("an LSTM", lambda run: [])}
+    narrow(monkeypatch, (0, 1), rows)
     run = Experiment("nowhere", str(tmp_path), "tiny")
     run.__dict__["corpus"] = SimpleNamespace(name="nowhere", styles=())
     return run
@@ -124,6 +124,11 @@ def estimate(value: float | None, spread: float = 0.0, n: int = 2) -> Estimate:
     if value is None:
         return Estimate(None, reason="none here")
     return Estimate(value, value + spread * np.linspace(-1, 1, DRAWS), n)
+
+
+def put(run: Experiment, row: str, fold: int, seed: int, scores: dict[str, Estimate], **controls) -> None:
+    """Write the scores of a row, and of its controls."""
+    report.write_scores(report.result_path(run, row, fold, seed), {"ours": scores} | controls)
 
 
 def below(folder: Path) -> set[str]:
@@ -143,89 +148,81 @@ def test_there_is_a_row_for_d2m_each_baseline_and_each_part_that_is_left_out():
     assert report.fold_numbers("builtin") == (None,) and report.fold_numbers("/data/mine") == tuple(range(corpus.FOLDS))
 
 
-def test_every_row_and_seed_has_its_scores_and_the_headline_is_told_first(studied):
-    whole, told = studied
-    found = {path.parent.name for path in (whole.folder / "study" / "split").glob("*/scores.json")}
-    assert (
-        found == {f"{row}-{seed}" for row in report.rows_of(whole) for seed in ROWS[row].seeds}
-        and len(told) == len(found) == 15
-    )
-    assert told[0] == "1 of 15: d2m, own split, seed 0" and told[-1] == "15 of 15: d2m, own split, seed 2"
-    assert [line.split(": ")[1].split(",")[0] for line in told[:13]] == list(report.rows_of(whole)) == list(ROWS)[:-1]
-    for row in report.rows_of(whole):
-        scores = report.read_scores(report.result_path(whole, row, None, 0))
+def test_every_row_and_seed_has_its_scores_and_the_headline_comes_first(studied, lines):
+    scored = {path.parent.name for path in (studied.folder / "study" / "split").glob("*/scores.json")}
+    assert scored == {f"{row}-{seed}" for row in report.rows_of(studied) for seed in ROWS[row].seeds}
+    assert lines[0] == "1 of 15: d2m, own split, seed 0" and lines[-1] == "15 of 15: d2m, own split, seed 2"
+    rows = [line.split(": ")[1].split(",")[0] for line in lines]
+    assert rows == [*report.rows_of(studied), HEADLINE, HEADLINE] and rows[:13] == list(ROWS)[:-1]
+    for row in report.rows_of(studied):
+        scores = report.read_scores(report.result_path(studied, row, None, 0))
         count = 9 if ROWS[row].dances is report.composed else 3
         assert scores["ours"]["speed, m/s"].n == count and len(scores["ours"]["speed, m/s"].draws) == DRAWS
         controls = {"real", "shuffled", "random", "mean_pose", "copy", "prior", "untrained", "real_random"}
         assert controls < set(scores) if row == HEADLINE else set(scores) == {"ours"}
-    assert "seen" not in report.read_scores(report.result_path(whole, HEADLINE, None, 0))  # every style is tested
+    assert "seen" not in report.read_scores(report.result_path(studied, HEADLINE, None, 0))  # every style is tested
 
 
 def test_a_row_borrows_what_it_leaves_as_it_is(studied):
-    whole, _ = studied
     base = {"vae", "mmgan", "lstm", "style/music", "style/dance", "style/speed"}
-    assert {name for name in below(whole.folder) if not name.startswith("study")} == base
+    assert {name for name in below(studied.folder) if not name.startswith("study")} == base
     for row, trained in TRAINED.items():
-        assert below(whole.folder / "study" / "split" / f"{row}-0") == trained, row
-        run = report.experiment_of(whole, row, None, 0)
+        assert below(studied.folder / "study" / "split" / f"{row}-0") == trained, row
+        run = report.experiment_of(studied, row, None, 0)
         for name in ("vae", "style/music", "mmgan"):
-            lent, own = weights_of(whole, name), weights_of(run, name)
+            lent, own = weights_of(studied, name), weights_of(run, name)
             if name not in trained:
                 assert all(torch.equal(own[key], value) for key, value in lent.items()), (row, name)
     for seed in (1, 2):
-        again = report.experiment_of(whole, HEADLINE, None, seed)
+        again = report.experiment_of(studied, HEADLINE, None, seed)
         assert below(again.folder) == {"vae", "mmgan", "style/music"}  # measured in the spaces of seed 0
         assert not torch.equal(
-            again.train_vae().initial_head.linear.weight, whole.train_vae().initial_head.linear.weight
+            again.train_vae().initial_head.linear.weight, studied.train_vae().initial_head.linear.weight
         )
 
 
 def test_what_a_row_dances_is_what_was_scored(studied):
-    whole, _ = studied
     for row in ("no_warp", "lstm", "random_dance"):
-        run = report.experiment_of(whole, row, None, 0)
-        again = study.scores_of(run, whole, row)["ours"]
-        kept = report.read_scores(report.result_path(whole, row, None, 0))["ours"]
+        run = report.experiment_of(studied, row, None, 0)
+        again = study.scores_of(run, studied, row)["ours"]
+        kept = report.read_scores(report.result_path(studied, row, None, 0))["ours"]
         assert again.keys() == kept.keys()
         for name, score in again.items():
             assert (score.value, score.n) == (kept[name].value, kept[name].n), name
             np.testing.assert_allclose(kept[name].draws, score.draws, atol=5e-7)  # six digits are kept
-    warped, even = (report.experiment_of(whole, row, None, 0).train_dancer().warp for row in (HEADLINE, "no_warp"))
+    warped, even = (report.experiment_of(studied, row, None, 0).train_dancer().warp for row in (HEADLINE, "no_warp"))
     assert (warped, even) == ("kinematic", "none")
 
 
 def test_all_seeds_are_scored_over_the_same_draws_of_songs(studied, monkeypatch):
-    # Else averaging over seeds would average the choice of songs away, and the interval were too narrow.
-    whole, asked = studied[0], []
-    measured = SimpleNamespace(ours=[], reference=None)
+    # Otherwise the mean over seeds would average over the choice of songs too, and the interval would be too narrow.
+    seeds, measured = [], SimpleNamespace(ours=[], reference=None)
     monkeypatch.setattr(run_evaluation, "compare", lambda *given: measured)
-    monkeypatch.setattr(study, "score", lambda samples, reference, seed: asked.append(seed) or {})
+    monkeypatch.setattr(study, "score", lambda samples, reference, seed: seeds.append(seed) or {})
     for seed in (1, 2):
-        study.scores_of(report.experiment_of(whole, HEADLINE, None, seed), whole, HEADLINE)
-    assert asked == [0, 0]
+        study.scores_of(report.experiment_of(studied, HEADLINE, None, seed), studied, HEADLINE)
+    assert seeds == [0, 0]
 
 
 def test_the_lstm_dances_to_the_features_of_each_test_song(studied):
-    whole, _ = studied
-    made = dance_sets.lstm_dance(whole)
-    for entry, dance in zip(whole.corpus.split("test"), made, strict=True):
-        arrays = whole.corpus.load(entry)
-        np.testing.assert_array_equal(dance.poses, whole.train_lstm().dance(arrays["music_features"]))
+    made = dance_sets.lstm_dance(studied)
+    for entry, dance in zip(studied.corpus.split("test"), made, strict=True):
+        arrays = studied.corpus.load(entry)
+        np.testing.assert_array_equal(dance.poses, studied.train_lstm().dance(arrays["music_features"]))
         assert dance.poses.shape == arrays["poses"].shape and dance.style == entry.style
 
 
 def test_nothing_is_made_twice(studied, no_work):
-    whole, _ = studied
-    before = report.write_report(whole).read_text()
-    told = []
-    study.run(whole, told.append)
-    assert len(told) == 15 and all(line.endswith(": already scored") for line in told)
-    assert report.write_report(whole).read_text() == before
+    before = report.write_report(studied).read_text()
+    lines = []
+    study.run(studied, lines.append)
+    assert len(lines) == 15 and all(line.endswith(": already scored") for line in lines)
+    assert report.write_report(studied).read_text() == before
 
 
 def test_a_killed_study_goes_on_within_the_training_that_it_was_killed_in(studied, tmp_path, monkeypatch):
-    whole = replace(studied[0], run=str(tmp_path / "run"))
-    shutil.copytree(studied[0].folder, whole.folder)
+    whole = replace(studied, run=str(tmp_path / "run"))
+    shutil.copytree(studied.folder, whole.folder)
     (whole.folder / "study" / "protocol.json").unlink()  # the GAN is trained for longer here, so that it can be killed
     for row in ("no_gan", "no_warp"):
         shutil.rmtree(whole.folder / "study" / "split" / f"{row}-0")
@@ -252,21 +249,35 @@ def test_a_killed_study_goes_on_within_the_training_that_it_was_killed_in(studie
     assert report.missing(whole) == [] and below(whole.folder / "study" / "split" / "no_gan-0") == {"mmgan"}
 
 
-def test_the_report_and_the_table_hold_every_row_and_every_control(studied):
-    whole, _ = studied
-    content = json.loads(report.write_report(whole).read_text())
-    assert set(report.rows_of(whole)) | {"real", "shuffled", "mean_pose", "untrained"} < content.keys()
-    speeds = [
-        report.read_scores(report.result_path(whole, HEADLINE, None, seed))["ours"]["speed, m/s"] for seed in (0, 1, 2)
-    ]
+def test_the_report_holds_every_score_of_every_row_and_control_and_the_differences(studied):
+    path = report.write_report(studied)
+    assert path == studied.folder / "study" / "study.json"
+    content, results = json.loads(path.read_text()), report.results(studied)
+    assert set(report.rows_of(studied)) | {"real", "shuffled", "mean_pose", "untrained"} < content.keys()
+    paths = [report.result_path(studied, HEADLINE, None, seed) for seed in (0, 1, 2)]
     cell = content[HEADLINE]["speed, m/s"]
-    assert cell["value"] == pytest.approx(np.mean([score.value for score in speeds]))
+    assert cell["value"] == pytest.approx(np.mean([report.read_scores(p)["ours"]["speed, m/s"].value for p in paths]))
     assert cell["low"] < cell["value"] < cell["high"]
-    lines = report.as_markdown(whole, ["speed, m/s", "boundary jump"]).splitlines()
-    assert lines[0] == "|  | speed, m/s | boundary jump |" and len(lines) == 2 + len(content)
+    text = path.with_suffix(".md").read_text()
+    parts = dict(part.split("\n\n", 1) for part in text.split("## ")[1:])
+    assert list(parts) == ["Differences from d2m", *report.GROUPS] and text.startswith("# Study: small, tiny\n")
+    differences = parts["Differences from d2m"].strip().splitlines()
+    assert differences[0].startswith("| minus d2m | ") and len(differences) == 1 + len(results)
+    for name in results[HEADLINE]:
+        assert sum(belongs(name) for belongs in report.GROUPS.values()) == 1, name  # each score is in one table
+    assert set(report.HEADLINES) <= set(results[HEADLINE])
+    for title, belongs in report.GROUPS.items():
+        names = [name for name in results[HEADLINE] if belongs(name)]
+        assert parts[title].strip() == report.as_markdown(studied, names) and len(names) > 1
+        assert len(parts[title].strip().splitlines()) == 2 + len(results)
+
+
+def test_a_table_has_a_line_for_each_row_and_control_or_for_those_that_are_chosen(studied):
+    lines = report.as_markdown(studied, ["speed, m/s", "boundary jump"]).splitlines()
+    assert lines[0] == "|  | speed, m/s | boundary jump |" and len(lines) == 2 + len(report.results(studied))
     assert "| *mean pose* | 0 (0 to 0) | – |" in lines
     assert sum(line.startswith("| d2m without ") for line in lines) == 9 and "Not there" not in lines[-1]
-    shown = report.as_markdown(whole, ["speed, m/s"], ["lstm", "real", "polka"]).splitlines()
+    shown = report.as_markdown(studied, ["speed, m/s"], ["lstm", "real", "polka"]).splitlines()
     assert [line.split(" | ")[0] for line in shown[2:]] == ["| an LSTM from music to poses", "| *real*"]
 
 
@@ -335,7 +346,7 @@ def test_a_corpus_whose_styles_have_too_few_songs_is_refused_before_anything_is_
     small_corpus, tmp_path, no_work
 ):
     run = Experiment(str(small_corpus.folder), str(tmp_path / "run"), "tiny", 0, "cpu")
-    with pytest.raises(CorpusError, match="no style of small has 4 songs; expected songs enough to hold some out"):
+    with pytest.raises(CorpusError, match="no style of small has 4 songs; expected enough songs to hold some out"):
         study.run(run, lambda line: None)
     assert list(tmp_path.iterdir()) == []
 
@@ -379,10 +390,6 @@ def test_folds_are_drawn_apart_and_seeds_together():
     np.testing.assert_allclose(seeds.draws, estimate(0.0, 1.0).draws)
 
 
-def put(run: Experiment, row: str, fold: int, seed: int, scores: dict[str, Estimate], **controls) -> None:
-    report.write_scores(report.result_path(run, row, fold, seed), {"ours": scores} | controls)
-
-
 def test_differences_are_paired_over_folds_and_songs(on_paper):
     for fold, value in ((0, 0.0), (1, 10.0)):
         for seed in (0, 1):
@@ -399,77 +406,49 @@ def test_differences_are_paired_over_folds_and_songs(on_paper):
     assert table[3] == "| *real* | -2 (-2 to -2) | 0 (-10 to 10) |"
 
 
-def test_a_row_that_is_not_there_is_taken_from_none(on_paper):
+def test_a_missing_row_is_not_subtracted(on_paper):
     for fold in (0, 1):
         put(on_paper, "lstm", fold, 0, {"a": estimate(1.0)})
     table = report.as_markdown(on_paper, ["a"], minus=HEADLINE).splitlines()
     assert table[0] == "|  | a |" and table[2] == "| an LSTM | 1 (1 to 1) |"
 
 
-def test_each_score_is_in_one_table_of_the_report(studied):
-    found = report.results(studied[0])[HEADLINE]
-    kinds = all_scores(report.SPACES, studied[0].corpus.styles)
-    assert list(kinds) == list(found)
-    for name, kind in kinds.items():
-        assert sum(kind.group in groups for groups in report.GROUPS.values()) == 1, name
-    assert set(report.HEADLINES) <= set(found)
-
-
-def test_the_report_in_words_holds_every_score_of_every_row_and_the_differences(studied):
-    whole, _ = studied
-    path = report.write_report(whole)
-    assert path == whole.folder / "study" / "study.json"
-    told = path.with_suffix(".md").read_text()
-    parts = dict(part.split("\n\n", 1) for part in told.split("## ")[1:])
-    assert list(parts) == ["Differences from d2m", *report.GROUPS] and told.startswith("# Study: small, tiny\n")
-    found = report.results(whole)
-    kinds = all_scores(report.SPACES, whole.corpus.styles)
-    for title, groups in report.GROUPS.items():
-        names = [name for name in found[HEADLINE] if kinds[name].group in groups]
-        assert parts[title].strip() == report.as_markdown(whole, names) and len(names) > 1
-        assert len(parts[title].strip().splitlines()) == 2 + len(found)
-    differences = parts["Differences from d2m"].strip().splitlines()
-    assert differences[0].startswith("| minus d2m | ") and len(differences) == 1 + len(found)
-
-
 def test_what_the_study_left_dances_to_each_test_song(studied, tmp_path):
-    whole, _ = studied
-    left = report.ablation_dances(whole, ("no_gan", "no_recon_m"))
-    tests = [(entry.name, entry.style) for entry in whole.corpus.split("test")]
+    left = report.ablation_dances(studied, ("no_gan", "no_recon_m"))
+    tests = [(entry.name, entry.style) for entry in studied.corpus.split("test")]
     assert list(left) == ["no_gan", "no_recon_m"]
     for dances in left.values():
         assert [(dance.name, dance.style) for dance in dances] == tests
     assert not np.array_equal(left["no_gan"][0].poses, left["no_recon_m"][0].poses)
-    own = report.composed(report.experiment_of(whole, "no_gan", None, 0))[0]
+    own = report.composed(report.experiment_of(studied, "no_gan", None, 0))[0]
     # One dance at a time and three at once are not equal to the last bit of float32.
     np.testing.assert_allclose(left["no_gan"][0].poses, own.poses, atol=1e-4)
-    assert report.ablation_dances(replace(whole, run=str(tmp_path / "other"))) == {}
+    assert report.ablation_dances(replace(studied, run=str(tmp_path / "other"))) == {}
 
 
-def test_what_is_not_there_is_named_and_how_to_make_it(on_paper):
+def test_missing_rows_are_named_with_the_command_that_trains_them(on_paper):
     assert report.results(on_paper) == {} and report.missing(on_paper) == [HEADLINE, "lstm"]
-    told = "Not there: d2m, lstm. `make study` trains and scores them (hours, resumable)."
-    assert report.as_markdown(on_paper) == told and json.loads(report.write_report(on_paper).read_text()) == {}
-    scores = {"ours": {"a": estimate(1.0)}, "real": {"a": estimate(2.0)}}
+    note = "Not there: d2m, lstm. `make study` trains and scores them (hours, resumable)."
+    assert report.as_markdown(on_paper) == note and json.loads(report.write_report(on_paper).read_text()) == {}
+    one, real = {"a": estimate(1.0)}, {"a": estimate(2.0)}
     for fold, seed in ((0, 0), (1, 0), (0, 1)):
-        report.write_scores(report.result_path(on_paper, HEADLINE, fold, seed), scores)
-    report.write_scores(report.result_path(on_paper, "lstm", 0, 0), {"ours": scores["ours"]})
-    # d2m lacks a fold of seed 1 and shows seed 0 alone; the LSTM has no seed of which all folds are there.
-    found = report.results(on_paper)
-    assert set(found) == {HEADLINE, "real"} and report.missing(on_paper) == [HEADLINE, "lstm"]
-    table, said = report.as_markdown(on_paper, ["a"]).split("\n\n")
-    assert table.splitlines()[2:] == ["| d2m | 1 (1 to 1) |", "| *real* | 2 (2 to 2) |"] and said == told
+        put(on_paper, HEADLINE, fold, seed, one, real=real)
+    put(on_paper, "lstm", 0, 0, one)
+    # d2m lacks a fold of seed 1, so only seed 0 counts; the LSTM has no seed with all folds.
+    assert set(report.results(on_paper)) == {HEADLINE, "real"} and report.missing(on_paper) == [HEADLINE, "lstm"]
+    table, note_below = report.as_markdown(on_paper, ["a"]).split("\n\n")
+    assert table.splitlines()[2:] == ["| d2m | 1 (1 to 1) |", "| *real* | 2 (2 to 2) |"] and note_below == note
     for row, fold, seed in ((HEADLINE, 1, 1), ("lstm", 1, 0)):
-        report.write_scores(report.result_path(on_paper, row, fold, seed), {"ours": {"a": estimate(3.0)}})
-    found = report.results(on_paper)
-    assert found[HEADLINE]["a"].value == 1.5 and found["lstm"]["a"].value == 2.0 and report.missing(on_paper) == []
+        put(on_paper, row, fold, seed, {"a": estimate(3.0)})
+    results = report.results(on_paper)
+    assert results[HEADLINE]["a"].value == 1.5 and results["lstm"]["a"].value == 2.0 and report.missing(on_paper) == []
     assert json.loads(report.write_report(on_paper).read_text())["lstm"]["a"]["value"] == 2.0
 
 
 def test_a_control_that_a_fold_of_one_song_cannot_have_is_left_out(on_paper):
-    scores = {"ours": {"a": estimate(1.0)}, "real": {"a": estimate(2.0)}}
-    report.write_scores(report.result_path(on_paper, HEADLINE, 0, 0), scores | {"shuffled": {"a": estimate(9.0)}})
-    report.write_scores(report.result_path(on_paper, HEADLINE, 1, 0), scores)
+    one, real = {"a": estimate(1.0)}, {"a": estimate(2.0)}
+    put(on_paper, HEADLINE, 0, 0, one, real=real, shuffled={"a": estimate(9.0)})
+    put(on_paper, HEADLINE, 1, 0, one, real=real)
     assert set(report.results(on_paper)) == {HEADLINE, "real"}
 
 
@@ -495,9 +474,11 @@ def test_damaged_scores_are_told_with_their_file(tmp_path, content):
 
 
 def test_a_study_of_other_steps_is_told_and_not_mixed(studied):
-    whole, _ = studied
-    study.check_protocol(whole)
-    kept = json.loads((whole.folder / "study" / "protocol.json").read_text())
-    assert kept["steps"] == whole.preset.gan_training.steps and kept["corpus fingerprint"] == whole.corpus.fingerprint()
+    study.check_protocol(studied)
+    kept = json.loads((studied.folder / "study" / "protocol.json").read_text())
+    assert (
+        kept["steps"] == studied.preset.gan_training.steps
+        and kept["corpus fingerprint"] == studied.corpus.fingerprint()
+    )
     with pytest.raises(CheckpointError, match=rf"has steps {kept['steps']}; expected 7; give the same"):
-        study.run(replace(whole, steps=7), say=lambda message: pytest.fail("the study began"))
+        study.run(replace(studied, steps=7), say=lambda message: pytest.fail("the study began"))

@@ -78,13 +78,9 @@ def test_bare_pytest_runs_these_five_notebooks_and_no_other():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_notebook_is_valid_and_runs_in_the_kernel_python3(name):
+def test_a_notebook_is_valid_and_holds_nothing_that_differs_from_run_to_run_beside_its_outputs(name):
     nbformat.validate(notebook(name))
     assert notebook(name).metadata.kernelspec.name == "python3"
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_notebook_holds_nothing_that_differs_from_run_to_run_beside_its_outputs(name):
     assert set(notebook(name).metadata) <= {"kernelspec", "language_info"}
     for cell in notebook(name).cells:
         assert set(cell.metadata) <= {"tags"}  # no times of execution, no state of a front end
@@ -92,22 +88,25 @@ def test_a_notebook_holds_nothing_that_differs_from_run_to_run_beside_its_output
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_first_cell_tells_and_the_second_holds_the_parameters(name):
+def test_the_first_cell_is_text_and_the_second_holds_the_parameters_with_their_defaults(name):
     cells = notebook(name).cells
     assert cells[0].cell_type == "markdown" and cells[0].source.startswith("# ")
     tagged = [place for place, cell in enumerate(cells) if "parameters" in cell.metadata.get("tags", [])]
     assert tagged == [1] and cells[1].cell_type == "code"
     assert not any("injected-parameters" in cell.metadata.get("tags", []) for cell in cells)
+    expected = COMMON | (OF_DANCE if name == "05_dance" else {})
+    assert {key: parameters(name).get(key) for key in expected} == expected
+    assert ("start_pose" in parameters(name)) == (name == "05_dance")
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_first_cell_leads_to_all_others_and_headings_make_a_table_of_contents(name):
-    told = [cell.source for cell in notebook(name).cells if cell.cell_type == "markdown"]
-    assert set(re.findall(r"\]\((\w+)\.ipynb\)", told[0])) == set(NAMES) - {name}
-    levels = [len(marks) for source in told for marks in re.findall(r"^(#+) ", source, re.M)]
+    texts = [cell.source for cell in notebook(name).cells if cell.cell_type == "markdown"]
+    assert set(re.findall(r"\]\((\w+)\.ipynb\)", texts[0])) == set(NAMES) - {name}
+    levels = [len(marks) for text in texts for marks in re.findall(r"^(#+) ", text, re.M)]
     assert levels[0] == 1 and set(levels[1:]) == {2} and len(levels) >= 4
-    headings = [heading for source in told for heading in re.findall(r"^## (.+)", source, re.M)]
-    listed = re.findall(r"\[([^]]+)\]\(#([^)]+)\)", told[0])
+    headings = [heading for text in texts for heading in re.findall(r"^## (.+)", text, re.M)]
+    listed = re.findall(r"\[([^]]+)\]\(#([^)]+)\)", texts[0])
     anchors = [quote(heading.replace(" ", "-"), safe="':,") for heading in headings]  # as JupyterLab names them
     assert listed == list(zip(headings, anchors, strict=True))
 
@@ -117,14 +116,6 @@ def test_the_first_notebook_and_the_readme_show_the_same_picture_of_the_method()
         notebook(NAMES[0]).cells[0].source, (ROOT / "README.md").read_text(),
     )]  # fmt: skip
     assert pictures[0] == pictures[1] and len(pictures[0]) == 1
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_the_common_parameters_have_their_defaults(name):
-    found = parameters(name)
-    expected = COMMON | (OF_DANCE if name == "05_dance" else {})
-    assert {key: found.get(key) for key in expected} == expected
-    assert ("start_pose" in found) == (name == "05_dance")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -141,32 +132,22 @@ def test_cells_tell_what_is_done_and_the_package_does_it(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_notebook_is_kept_as_one_whole_run_left_it(name):
+def test_the_outputs_are_those_of_one_whole_run_without_errors_or_progress(name):
     assert [cell.execution_count for cell in code(name)] == list(range(1, len(code(name)) + 1))
     outputs = [output for cell in code(name) for output in cell.outputs]
     assert outputs and not [output.ename for output in outputs if output.output_type == "error"]
+    assert not [output for output in outputs if "%|" in output.get("text", "")]  # as tqdm draws a bar
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_picture_that_is_kept_has_an_alternative_text(name):
-    outputs = [output for cell in code(name) for output in cell.outputs if "data" in output]
-    pictures = [(output, kind) for output in outputs for kind in output.data if kind.startswith("image/")]
-    assert pictures
-    assert [alt for output, kind in pictures if not tells(alt := output.metadata.get(kind, {}).get("alt", ""))] == []
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_every_cell_that_draws_shows_what_it_drew(name):
-    drawing = [cell for cell in notebook(name).cells if cell.cell_type == "code" and "figures.save(" in cell.source]
+def test_every_cell_that_draws_has_its_picture_and_every_picture_an_alternative_text(name):
+    drawing = [cell for cell in code(name) if "figures.save(" in cell.source]
     assert drawing
     for cell in drawing:
         assert any("image/png" in output.get("data", {}) for output in cell.outputs), cell.source
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_notebook_keeps_no_progress_which_differs_from_run_to_run(name):
-    texts = [output.get("text", "") for cell in notebook(name).cells for output in cell.get("outputs", [])]
-    assert not [text for text in texts if "%|" in text]  # as tqdm draws a bar
+    outputs = [output for cell in code(name) for output in cell.outputs if "data" in output]
+    pictures = [(output, kind) for output in outputs for kind in output.data if kind.startswith("image/")]
+    assert [alt for output, kind in pictures if not tells(alt := output.metadata.get(kind, {}).get("alt", ""))] == []
 
 
 def tells(alt: str) -> bool:

@@ -1,4 +1,4 @@
-"""The instrument's logic: what is asked for is danced, what is chosen by energy is measured, what is saved is there."""
+"""The logic of the dance panel: requests are danced, energy is measured, dances are saved."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -31,34 +31,33 @@ def brief(danced) -> Dance:
 
 
 @pytest.fixture
-def drawn(monkeypatch, body_at) -> list:
-    """What `generate.dance_to` is asked for; in its place dances that move at a speed that their seed tells."""
-    asked = []
+def calls(monkeypatch, body_at) -> list:
+    """The arguments of `generate.dance_to`, which is replaced by dances whose speed depends on their seed."""
+    calls = []
 
-    def dance(dancer, heard, song, seed, wanted, count, start_pose):
-        asked.append((dancer, heard, song, seed, wanted, count, start_pose))
+    def dance(dancer, music, song, seed, style, count, start_pose):
+        calls.append((dancer, music, song, seed, style, count, start_pose))
         speeds = {number: 1 + (7 * number) % 5 for number in range(seed, seed + count)}
         poses = {number: body_at(speed * np.arange(40) / 15) for number, speed in speeds.items()}
-        return [Dance(body, np.array([0.5]), np.array([2.0]), wanted, number, song) for number, body in poses.items()]
+        return [Dance(body, np.array([0.5]), np.array([2.0]), style, number, song) for number, body in poses.items()]
 
     monkeypatch.setattr(generate, "dance_to", dance)
     monkeypatch.setattr(parameters, "analyse", lambda song, bpm, beats: ("music", bpm, beats))
     monkeypatch.setattr(generate, "check", lambda *given: None)
-    return asked
+    return calls
 
 
-def test_what_is_asked_for_is_danced(drawn):
+def test_a_request_is_danced(calls):
     pose = np.zeros((14, 3))
     made = panel.dances("the dancer", Request(Path("a.mp3"), "zumba", 7, 3, pose))
-    assert drawn == [("the dancer", ("music", 0, ""), Path("a.mp3"), 7, "zumba", 3, pose)]
+    assert calls == [("the dancer", ("music", 0, ""), Path("a.mp3"), 7, "zumba", 3, pose)]
     assert [dance.seed for dance in made] == [7, 8, 9]
 
 
 @pytest.mark.parametrize(("energy", "residues"), [("calm", {0}), ("lively", {2})])
-def test_energy_takes_the_dances_that_move_least_or_most(drawn, energy, residues):
+def test_energy_takes_the_dances_that_move_least_or_most(calls, energy, residues):
     made = panel.dances("the dancer", Request(Path("a.mp3"), count=2, energy=energy))
-    (asked,) = drawn
-    assert asked[5] == panel.CANDIDATES and len(made) == 2
+    assert calls[0][5] == panel.CANDIDATES and len(made) == 2
     assert {dance.seed % 5 for dance in made} == residues  # speeds are 1, 3, 5, 2, 4 by the seed's rest modulo 5
 
 
@@ -79,7 +78,7 @@ def test_what_cannot_be_danced_is_told(dancer, asked, told):
 
 
 @pytest.mark.parametrize("tempo, told", [(100, False), (104, False), (94, True), (107, True)])
-def test_beats_of_another_tempo_than_was_asked_for_are_told(drawn, monkeypatch, capsys, tempo, told):
+def test_beats_of_another_tempo_than_was_asked_for_are_told(calls, monkeypatch, capsys, tempo, told):
     monkeypatch.setattr(parameters, "analyse", lambda song, bpm, beats: SimpleNamespace(tempo=float(tempo)))
     assert len(panel.dances("the dancer", Request(Path("a.mp3"), bpm=100))) == 1
     said = f"100 beats a minute were requested; near that tempo, the onsets of a.mp3 repeat {tempo:.1f} times a minute"
@@ -97,18 +96,16 @@ def test_a_song_is_danced_in_the_tempo_or_on_the_beats_that_are_given(dancer, me
         panel.dances(dancer, Request(melody_song, beats=str(tmp_path / "none.txt")))
 
 
-@pytest.mark.parametrize(("text", "bpm"), [("", 0), ("  ", 0), (" 96 ", 96), ("97.5", 97.5), ("30", 30), ("300", 300)])
-def test_a_tempo_is_a_number_or_nothing(text, bpm):
-    assert panel.read_tempo(text) == bpm
-
-
-@pytest.mark.parametrize(("text", "told"), [
-    ("fast", r"the tempo is 'fast'; expected a number of beats a minute; leave it empty"), ("29", "bpm is 29"),
-    ("-96", "bpm is -96"), ("301", "bpm is 301"), ("nan", "bpm is nan"), ("inf", "bpm is inf"),
-])  # fmt: skip
-def test_what_is_no_tempo_is_told(text, told):
-    with pytest.raises(ParameterError, match=told):
-        panel.read_tempo(text)
+def test_a_tempo_is_a_number_or_nothing():
+    for text, bpm in (("", 0), ("  ", 0), (" 96 ", 96), ("97.5", 97.5), ("30", 30), ("300", 300)):
+        assert panel.read_tempo(text) == bpm
+    with pytest.raises(
+        ParameterError, match=r"the tempo is 'fast'; expected a number of beats a minute; leave it empty"
+    ):
+        panel.read_tempo("fast")
+    for text in ("29", "-96", "301", "nan", "inf"):
+        with pytest.raises(ParameterError, match=f"bpm is {text}"):
+            panel.read_tempo(text)
 
 
 def test_another_takes_seeds_that_were_not_looked_at():
@@ -118,29 +115,23 @@ def test_another_takes_seeds_that_were_not_looked_at():
     assert Request(song, seed=2**31 - 1).another().seed == 0
 
 
-def test_the_song_of_the_notebook_comes_first_and_then_songs_that_no_model_knows(small_corpus, tmp_path):
+def test_the_song_of_the_notebook_comes_first_and_then_unseen_songs_of_this_machine(small_corpus, tmp_path):
     listed = panel.songs(SimpleNamespace(corpus=small_corpus), tmp_path / "mine.mp3")
     unseen = {entry.name for entry in small_corpus.entries if entry.split != "train"}
     assert next(iter(listed)) == "mine" and set(listed) == {"mine"} | unseen and len(unseen) == 6
     assert all(path.is_file() for name, path in listed.items() if name != "mine")
+    moved = replace(small_corpus, entries=tuple(replace(entry, song="/gone.mp3") for entry in small_corpus.entries))
+    assert list(panel.songs(SimpleNamespace(corpus=moved), tmp_path / "mine.mp3")) == ["mine"]
 
 
-def test_songs_that_are_not_on_this_machine_are_not_offered(tmp_path):
-    entries = [SimpleNamespace(name="gone", song=str(tmp_path / "gone.mp3"))]
-    corpus = SimpleNamespace(split=lambda name: entries)
-    assert list(panel.songs(SimpleNamespace(corpus=corpus), tmp_path / "mine.mp3")) == ["mine"]
-
-
-@pytest.mark.parametrize("name", ["a song.mp3", "../../a song.mp3", "C:\\music\\a song.mp3", "/etc/a song.mp3"])
-def test_an_uploaded_song_is_kept_inside_the_folder_whatever_it_is_called(name, tmp_path):
-    path = panel.save_upload(name, b"sound", tmp_path / "songs")
-    assert path == tmp_path / "songs" / "a song.mp3" and path.read_bytes() == b"sound"
-
-
-@pytest.mark.parametrize(("name", "content"), [("a.mp3", b""), ("..", b"sound"), ("folder/..", b"sound"), ("", b"x")])
-def test_an_upload_that_is_no_song_is_refused(name, content, tmp_path):
-    with pytest.raises(MediaError, match=r"the uploaded song .+ is empty"):
-        panel.save_upload(name, content, tmp_path / "songs")
+def test_an_upload_is_saved_inside_the_folder_whatever_its_name_is(tmp_path):
+    for name in ("a song.mp3", "../../a song.mp3", "C:\\music\\a song.mp3", "/etc/a song.mp3"):
+        path = panel.save_upload(name, b"sound", tmp_path / "songs")
+        assert path == tmp_path / "songs" / "a song.mp3" and path.read_bytes() == b"sound"
+        path.unlink()
+    for name, content in (("a.mp3", b""), ("..", b"sound"), ("folder/..", b"sound"), ("", b"x")):
+        with pytest.raises(MediaError, match=r"the uploaded song .+ is empty"):
+            panel.save_upload(name, content, tmp_path / "songs")
     assert not list(tmp_path.rglob("*.mp3"))
 
 
@@ -174,17 +165,12 @@ def test_a_strip_shows_seventeen_poses_of_the_dance_however_few_its_beats_are(da
         assert (labels[0], labels[-1]) == ("2.7", "7.5")
 
 
-def test_the_ribbon_marks_the_beats_of_song_and_dance(danced):
-    above, below = panel.beat_ribbon(danced, (2.0, 8.0)).axes
-    marks = above.collections[0].get_segments()
-    np.testing.assert_allclose([mark[0][0] for mark in marks], danced.beats_s)
-    assert below.get_xlim() == (2.0, 8.0)
-
-
-def test_the_ribbon_of_a_song_without_a_beat_has_the_beats_that_were_given(danced, write_sound, tmp_path):
-    drone = write_sound(tmp_path / "drone.wav", np.full(12 * 22050, 0.5), 22050)
-    above, _ = panel.beat_ribbon(replace(danced, song=drone), (2.0, 8.0)).axes
-    np.testing.assert_allclose([mark[0][0] for mark in above.collections[0].get_segments()], danced.beats_s)
+def test_the_ribbon_marks_the_beats_of_the_song_and_of_the_dance(danced, write_sound, tmp_path):
+    drone = write_sound(tmp_path / "drone.wav", np.full(12 * 22050, 0.5), 22050)  # it has no beats of its own
+    for dance in (danced, replace(danced, song=drone)):
+        above, below = panel.beat_ribbon(dance, (2.0, 8.0)).axes
+        np.testing.assert_allclose([mark[0][0] for mark in above.collections[0].get_segments()], danced.beats_s)
+        assert below.get_xlim() == (2.0, 8.0)
 
 
 def test_a_dance_without_beats_has_no_hit_rate(danced):
@@ -248,15 +234,13 @@ def test_no_dance_to_beats_that_are_edited_again_and_again_is_lost(danced, tmp_p
         np.testing.assert_array_equal(dance_files.read_npz(path).beats_s, dance.beats_s)
 
 
-def test_only_the_formats_that_are_chosen_are_saved(danced, tmp_path):
+def test_only_the_chosen_formats_are_saved_and_a_2d_dance_only_in_those_that_can_hold_it(danced, tmp_path):
     paths = panel.save([danced, danced], tmp_path, [".npz"])
     assert len(paths) == 2 and [path.suffix for path in tmp_path.iterdir()] == [".npz"]
-
-
-def test_a_2d_dance_is_saved_in_every_format_but_those_of_3d(danced, tmp_path):
     flat = replace(danced, poses=danced.poses[..., :2])
-    made = panel.save([flat], tmp_path, (".npz", ".bvh", ".json"))
-    assert [path.suffix for path in made] == [".npz", ".json"] and sorted(tmp_path.iterdir()) == sorted(made)
+    paths = panel.save([flat], tmp_path / "flat", (".npz", ".bvh", ".json"))
+    assert [path.suffix for path in paths] == [".npz", ".json"]
+    assert sorted((tmp_path / "flat").iterdir()) == sorted(paths)
 
 
 def test_what_is_shown_is_a_video_of_the_first_seconds_with_sound(brief, tmp_path, monkeypatch):

@@ -32,8 +32,8 @@ def panel(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def asked(monkeypatch, body_at) -> list[Request]:
-    """What the instrument is asked for; its dances are shown as their seeds."""
+def requests(monkeypatch, body_at) -> list[Request]:
+    """The requests that the panel makes; their dances are shown as their seeds."""
     requests = []
 
     def dances(dancer, request):
@@ -46,13 +46,6 @@ def asked(monkeypatch, body_at) -> list[Request]:
     monkeypatch.setattr(dance_panel, "dances", dances)
     monkeypatch.setattr(widgets, "as_html", lambda dance: f"seed {dance.seed}")
     return requests
-
-
-def failing(error: Exception):
-    def dances(*_):
-        raise error
-
-    return dances
 
 
 def locked(panel) -> list[str]:
@@ -70,23 +63,24 @@ def test_the_panel_offers_songs_styles_seeds_poses_energies_and_formats(panel):
     assert locked(panel) == ["Another", "Save"]  # there is no dance yet
 
 
-def test_the_button_makes_the_dance_that_was_chosen(panel, asked):
+def test_the_button_makes_the_dance_that_was_chosen(panel, requests):
     panel.song.value, panel.dance_style.value, panel.seed.value = SONGS["two"], "zumba", 77
     panel.count.value, panel.energy.value = 2, "calm"
     panel.dance.click()
-    assert asked == [Request(SONGS["two"], "zumba", 77, 2, None, "calm")]
+    assert requests == [Request(SONGS["two"], "zumba", 77, 2, None, "calm")]
     assert panel.below.value == "seed 77<hr>seed 78"
     assert locked(panel) == []
 
 
-def test_a_song_that_is_chosen_after_a_path_was_typed_is_danced_to(panel, asked, tmp_path):
-    typed = tmp_path / "typed.mp3"
-    typed.touch()
-    panel.path.value = str(typed)
+def test_the_song_is_that_of_the_path_until_one_is_chosen_from_the_list(panel, requests, melody_song):
+    panel.path.value = f" {melody_song} "
     panel.dance.click()
+    panel.path.value = "nowhere.mp3"
+    panel.dance.click()
+    assert "there is no file" in panel.message.value and "nowhere.mp3" in panel.message.value
     panel.song.value = SONGS["two"]
     panel.dance.click()
-    assert [request.song for request in asked] == [typed, SONGS["two"]] and panel.path.value == ""
+    assert [request.song for request in requests] == [melody_song, SONGS["two"]] and panel.path.value == ""
 
 
 def test_nothing_can_be_pressed_and_the_bar_is_seen_while_it_works(panel, monkeypatch):
@@ -104,48 +98,38 @@ def test_nothing_can_be_pressed_and_the_bar_is_seen_while_it_works(panel, monkey
     assert panel.bar.layout.visibility == "hidden"
 
 
-def test_another_takes_the_next_seeds_with_what_is_chosen_now(panel, asked):
+def test_another_takes_the_next_seeds_with_what_is_chosen_now(panel, requests):
     panel.count.value = 3
     panel.dance.click()
     panel.dance_style.value = "ballet"
     panel.another.click()
-    assert [(request.seed, request.style) for request in asked] == [(5, ""), (8, "ballet")]
+    assert [(request.seed, request.style) for request in requests] == [(5, ""), (8, "ballet")]
     assert panel.seed.value == 8 and panel.below.value.startswith("seed 8")
 
 
-def test_a_dance_goes_on_where_the_last_one_ended(panel, asked, body_at):
+def test_a_dance_continues_where_the_last_one_ended(panel, requests, body_at):
     panel.first.value = "last"
     panel.dance.click()
-    assert asked == [] and "press Dance first" in panel.message.value
-    panel.first.value = ""
-    panel.dance.click()
-    panel.first.value = "last"
-    panel.dance.click()
-    np.testing.assert_array_equal(asked[1].first_pose, body_at(np.arange(9) / 15)[-1])
+    assert requests == [] and "press Dance first" in panel.message.value
+    for first in ("", "last"):
+        panel.first.value = first
+        panel.dance.click()
+    np.testing.assert_array_equal(requests[1].first_pose, body_at(np.arange(9) / 15)[-1])
 
 
-def test_a_path_counts_before_the_list(panel, asked, melody_song):
-    panel.path.value = f" {melody_song} "
-    panel.dance.click()
-    assert asked[0].song == melody_song
-    panel.path.value = "nowhere.mp3"
-    panel.dance.click()
-    assert len(asked) == 1 and "there is no file" in panel.message.value and "nowhere.mp3" in panel.message.value
-
-
-def test_tempo_and_beats_are_asked_for_where_they_are_filled_in(panel, asked):
+def test_tempo_and_beats_are_asked_for_where_they_are_filled_in(panel, requests):
     panel.bpm.value, panel.beats.value = " 96.5 ", " my beats.txt "
     panel.dance.click()
-    assert (asked[0].bpm, asked[0].beats) == (96.5, "my beats.txt")
+    assert (requests[0].bpm, requests[0].beats) == (96.5, "my beats.txt")
     panel.bpm.value = "quick"
     panel.dance.click()
-    assert len(asked) == 1 and "the tempo is &#x27;quick&#x27;" in panel.message.value
+    assert len(requests) == 1 and "the tempo is &#x27;quick&#x27;" in panel.message.value
     panel.bpm.value = panel.beats.value = ""
     panel.another.click()
-    assert (asked[1].bpm, asked[1].beats, asked[1].seed) == (0, "", 6)
+    assert (requests[1].bpm, requests[1].beats, requests[1].seed) == (0, "", 6)
 
 
-def test_an_uploaded_song_is_kept_and_chosen(panel, asked, tmp_path):
+def test_an_uploaded_song_is_kept_and_chosen(panel, requests, tmp_path):
     panel.path.value = "something.mp3"
     panel.upload.value = (
         {"name": "new.mp3", "type": "audio/mpeg", "size": 5, "content": memoryview(b"sound"), "last_modified": WHEN},
@@ -154,32 +138,35 @@ def test_an_uploaded_song_is_kept_and_chosen(panel, asked, tmp_path):
     assert path.read_bytes() == b"sound" and panel.song.value == path and panel.path.value == ""
     assert [name for name, _ in panel.song.options] == ["new.mp3", "one", "two"]
     panel.dance.click()
-    assert asked[0].song == path
+    assert requests[0].song == path
 
 
-def test_an_error_shows_as_its_sentence_and_what_was_shown_stays(panel, asked, monkeypatch):
+def fail(panel, monkeypatch, error: Exception) -> None:
+    """Press Dance; generating raises `error`."""
+
+    def dances(*_):
+        raise error
+
+    monkeypatch.setattr(dance_panel, "dances", dances)
     panel.dance.click()
-    error = MediaError("two.mp3 is empty", "an audio file", "download it again")
-    monkeypatch.setattr(dance_panel, "dances", failing(error))
+
+
+def test_an_error_shows_as_its_sentence_and_the_dances_shown_before_stay(panel, requests, monkeypatch):
     panel.dance.click()
+    fail(panel, monkeypatch, MediaError("two.mp3 is empty", "an audio file", "download it again"))
     assert "two.mp3 is empty; expected an audio file; download it again." in panel.message.value
     assert panel.below.value == "seed 5" and locked(panel) == []
-
-
-def test_an_error_is_shown_as_text_whatever_is_in_it(panel, monkeypatch):
-    monkeypatch.setattr(dance_panel, "dances", failing(MediaError("there is no file <img src=x>&amp;.mp3")))
-    panel.dance.click()
+    fail(panel, monkeypatch, MediaError("there is no file <img src=x>&amp;.mp3"))
     assert "<img" not in panel.message.value and "&lt;img" in panel.message.value
 
 
-def test_a_fault_of_ours_is_not_hidden_and_does_not_lock_the_button(panel, monkeypatch, caplog):
-    monkeypatch.setattr(dance_panel, "dances", failing(ZeroDivisionError()))
-    panel.dance.click()
+def test_a_bug_is_not_hidden_and_does_not_lock_the_button(panel, monkeypatch, caplog):
+    fail(panel, monkeypatch, ZeroDivisionError())
     assert "ZeroDivisionError" in caplog.text  # ipywidgets logs what a callback raises
     assert "a bug in d2m" in panel.message.value and locked(panel) == ["Another", "Save"]
 
 
-def test_save_keeps_what_is_shown_in_the_formats_that_are_ticked(panel, asked, monkeypatch, tmp_path):
+def test_save_keeps_what_is_shown_in_the_formats_that_are_ticked(panel, requests, monkeypatch, tmp_path):
     kept = []
 
     def save(dances, folder, endings, name):
@@ -233,16 +220,16 @@ def test_the_beat_laboratory_follows_every_slider(monkeypatch, body_at):
         assert picture_of(box) == before, name  # the next one is moved alone
 
 
-def test_the_walk_draws_what_lies_between_two_movements(monkeypatch, body_at):
-    asked = []
+def test_the_walk_draws_the_interpolated_movement(monkeypatch, body_at):
+    calls = []
 
     def interpolated(experiment, movement, initial):
-        asked.append((experiment, movement, initial))
+        calls.append((experiment, movement, initial))
         return {name: (1 + movement) * body_at(np.arange(34) / 15) for name in ("one", "on the way", "another")}
 
     monkeypatch.setattr(widgets.showcase, "interpolated", interpolated)
     box = widgets.latent_walk("the run")
     first = picture_of(box)
     box.children[0].value, box.children[1].value = 1.0, 0.25
-    assert asked == [("the run", 0.5, 0.5), ("the run", 1.0, 0.5), ("the run", 1.0, 0.25)]
+    assert calls == [("the run", 0.5, 0.5), ("the run", 1.0, 0.5), ("the run", 1.0, 0.25)]
     assert picture_of(box) != first
