@@ -43,9 +43,7 @@ def describe(mutant: str, module: str, function: str, outcome: str) -> str:
     lines = changed.splitlines()
     before = next(number for number, line in enumerate(lines) if line.startswith(("-", "+")))
     number = node.lineno + int(first.split(",")[0]) - 1 + before
-    return "\n".join(
-        [f"{path}:{number} {outcome}", *(f"  {line}" for line in lines if line.startswith(("-", "+")))]
-    )
+    return "\n".join([f"{path}:{number} {outcome}", *(f"  {line}" for line in lines if line.startswith(("-", "+")))])
 
 
 def main() -> None:
