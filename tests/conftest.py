@@ -90,27 +90,28 @@ def melody_song(tmp_path_factory) -> Path:
     return _write_sound(path, songs.drum_track(100, 14.0).samples, 22050)
 
 
-@pytest.fixture(scope="session")
-def write_pair(melody_song) -> Callable[..., Path]:
+@pytest.fixture(scope="session", name="write_pair")
+def _write_pair_of_song(melody_song) -> Callable[..., Path]:
     """`write(root, name, frames=301, start_s=1.0)`: a pair of Dance with Melody that reads as `turning_body`."""
+    return lambda root, *place, **more: write_pair(root, melody_song.read_bytes(), *place, **more)
 
-    def write(root: Path, name: str = "DANCE_C_1", frames: int = 301, start_s: float = 1.0) -> Path:
-        folder = root / name
-        folder.mkdir(parents=True)
-        (folder / "audio.mp3").write_bytes(melody_song.read_bytes())
-        span = {"start_position": start_s * 25, "end_position": (start_s + SPAN_S) * 25}
-        (folder / "config.json").write_text(json.dumps(span))
-        body = turning_body(np.linspace(0, SPAN_S, frames)) * 100  # cm
-        markers = np.zeros((frames, MARKERS, 3))
-        # The joints as the data's README numbers them; head and neck are the middles of two markers each.
-        markers[:, [3, 4, 6, 12, 13, 15, 7, 8, 9, 16, 17, 18]] = body[:, 2:]
-        markers[:, [0, 1]] = body[:, :1] + np.array([[-4.0, 1, 2], [4.0, -1, -2]])
-        centre = pose.pelvis(body)
-        motion = {"length": frames, "center": centre.tolist(), "skeletons": (markers - centre[:, None]).tolist()}
-        (folder / "skeletons.json").write_text(json.dumps(motion))
-        return folder
 
-    return write
+def write_pair(root: Path, song: bytes, name: str = "DANCE_C_1", frames: int = 301, start_s: float = 1.0) -> Path:
+    """The folder of a pair of Dance with Melody that reads as `turning_body`."""
+    folder = root / name
+    folder.mkdir(parents=True)
+    (folder / "audio.mp3").write_bytes(song)
+    span = {"start_position": start_s * 25, "end_position": (start_s + SPAN_S) * 25}
+    (folder / "config.json").write_text(json.dumps(span))
+    body = turning_body(np.linspace(0, SPAN_S, frames)) * 100  # cm
+    markers = np.zeros((frames, MARKERS, 3))
+    # The joints as the data's README numbers them; head and neck are the middles of two markers each.
+    markers[:, [3, 4, 6, 12, 13, 15, 7, 8, 9, 16, 17, 18]] = body[:, 2:]
+    markers[:, [0, 1]] = body[:, :1] + np.array([[-4.0, 1, 2], [4.0, -1, -2]])
+    centre = pose.pelvis(body)
+    motion = {"length": frames, "center": centre.tolist(), "skeletons": (markers - centre[:, None]).tolist()}
+    (folder / "skeletons.json").write_text(json.dumps(motion))
+    return folder
 
 
 @pytest.fixture(scope="session")

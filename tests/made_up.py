@@ -1,4 +1,4 @@
-"""What hypothesis makes up for the tests: the same each time, so that what fails once fails again."""
+"""Strategies of hypothesis that tests share; derandomised, so that what fails once fails again."""
 
 import numpy as np
 from hypothesis import HealthCheck, settings
@@ -12,7 +12,6 @@ QUICK = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )  # fmt: skip
 PLAIN = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
-JSON = st.recursive(PLAIN, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20)
 PICKLED = st.recursive(
     PLAIN | st.binary() | st.complex_numbers() | st.frozensets(st.integers()),
     lambda inner: st.lists(inner) | st.tuples(inner, inner) | st.dictionaries(st.text() | st.integers(), inner),
@@ -25,13 +24,6 @@ SECONDS = st.floats(-1e4, 1e4)
 def rising(least: float = 0.001, most: float = 9.0, min_size: int = 0) -> st.SearchStrategy[np.ndarray]:
     """Seconds (n,) that increase by `least` to `most`, from a first one that is as large."""
     return st.lists(st.floats(least, most), min_size=min_size, max_size=30).map(np.cumsum)
-
-
-def like(good) -> st.SearchStrategy:
-    """Values of JSON, most of them objects of the members of `good`, each as it is there or anything else."""
-    if not isinstance(good, dict):
-        return JSON
-    return JSON | st.fixed_dictionaries({}, optional={name: st.just(value) | JSON for name, value in good.items()})
 
 
 def coordinates(*shape: int, largest: float = 1e6) -> st.SearchStrategy[np.ndarray]:

@@ -65,18 +65,6 @@ def test_every_notebook_takes_its_own_parameters(name):
     assert (experiment.device, experiment.seed, experiment.folder) == ("cpu", 5, ROOT / "runs" / "mine")
 
 
-@pytest.mark.parametrize(("name", "injected", "reason"), [
-    ("02_train_vae", "steps = -1", "steps is -1"), ("03_train_mmgan", "steps = 1.5", r"steps is 1\.5 \(float\)"),
-    ("04_evaluate", "n = 3", "no parameter n"), ("05_dance", "steps = 5", "no parameter steps"),
-    ("05_dance", "bpm = 20", "bpm is 20; expected a tempo from 30 to 300, or 0"),
-    ("05_dance", "bmp = 120", r"no parameter bmp; .*did you mean bpm\?"),
-    ("01_beat_analysis", "song = 'a.mp3'", "no parameter song"), ("01_beat_analysis", "epochs = 3", "no parameter epo"),
-])  # fmt: skip
-def test_parameters_of_one_notebook_alone_are_checked_there(name, injected, reason):
-    with pytest.raises(ParameterError, match=reason):
-        run_until_the_check(name, injected)
-
-
 WRONG_TYPE = {
     "corpus": "7", "run": "None", "preset": "3", "seed": "'0'", "device": "0", "steps": "2.5", "dances": "1",
     "song": "7", "style": "True", "n": "[1]", "start_pose": "1.5",

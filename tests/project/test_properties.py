@@ -1,12 +1,10 @@
-"""Readers, by properties: what is written comes back whatever it holds, and anything else is refused by its name."""
+"""Properties of readers: what is written comes back, whatever it holds. Damaged files are in `test_fuzzing.py`."""
 
-import io
 import json
 import pickle
 import re
 from dataclasses import make_dataclass, replace
 
-import fuzzing
 import motions
 import numpy as np
 import pytest
@@ -14,7 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from made_up import ANY_ARRAY, PICKLED, PLAIN, QUICK, coordinates, dances, like, rising
+from made_up import ANY_ARRAY, PICKLED, PLAIN, QUICK, coordinates, dances, rising
 
 from d2m.clock import SAMPLE_RATE
 from d2m.data.formats import aist, bvh, keypoints
@@ -194,47 +192,3 @@ def test_any_value_of_a_parameter_is_taken_or_refused_by_name(name, value):
         assert isinstance(parameters.check(PARAMETERS | {name: value}, *own), Experiment)
     except D2MError as error:
         assert re.search(rf"\b{name}\b", str(error))
-
-
-def readers(change) -> pytest.MarkDecorator:
-    """Each of the fuzzer's readers that it damages by `change`."""
-    chosen = [reader for reader in fuzzing.READERS if change in reader.changes]
-    return pytest.mark.parametrize("reader", chosen, ids=lambda reader: reader.name)
-
-
-def assert_read_or_refused(reader: fuzzing.Reader, path, content: bytes) -> None:
-    path.write_bytes(content)
-    try:
-        reader.read(path)
-    except D2MError as error:
-        assert any(name in str(error) for name in (path.name, *reader.names)), error
-
-
-@readers(fuzzing.of_json)
-def test_json_of_any_kind_is_read_or_refused_by_name(reader, tmp_path):
-    path = reader.write(tmp_path)
-
-    @QUICK
-    @given(content=like(json.loads(path.read_bytes())))
-    def check(content):
-        assert_read_or_refused(reader, path, json.dumps(content).encode())
-
-    check()
-
-
-@pytest.mark.filterwarnings("error::numpy.exceptions.ComplexWarning")  # that half of a number is left out
-@readers(fuzzing.of_arrays)
-def test_arrays_of_any_kind_are_read_or_refused_by_name(reader, tmp_path):
-    path = reader.write(tmp_path)
-    good = np.load(path)
-    good = {"": good} if isinstance(good, np.ndarray) else dict(good)
-
-    @QUICK
-    @given(changed=st.fixed_dictionaries({}, optional=dict.fromkeys(good, ANY_ARRAY)))
-    def check(changed):
-        out = io.BytesIO()
-        held = good | changed
-        np.save(out, held[""]) if "" in held else np.savez(out, **held)
-        assert_read_or_refused(reader, path, out.getvalue())
-
-    check()
