@@ -157,7 +157,7 @@ def test_a_second_run_of_several_processes_in_one_folder_stops_and_says_why(smal
     asked = ["--corpus", str(small_corpus.folder), "--run-folder", str(tmp_path / "run"), "--steps", "1"]
     with alone_in(tmp_path / "run", "this test"):
         done = subprocess.run(
-            [*command, "-m", "d2m train", *asked, "--device", "cpu"],
+            [*command, "-m", "d2m", "train", *asked, "--device", "cpu"],
             capture_output=True, text=True, env=environment, timeout=1800,
         )  # fmt: skip
     assert done.returncode != 0
