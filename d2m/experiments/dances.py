@@ -52,7 +52,7 @@ def untrained(experiment: Experiment) -> Dancer:
     """The dancer of the run with the weights from before training, but its statistics and repertoire."""
     trained = experiment.train_mmgan()
     torch.manual_seed(experiment.seed)
-    fresh = type(trained)(trained.config, DUVAE(trained.train_vae().config)).eval()
+    fresh = type(trained)(trained.config, DUVAE(trained.vae.config)).eval()
     buffers = dict(trained.named_buffers())
     for name, buffer in fresh.named_buffers():
         buffer.copy_(buffers[name])

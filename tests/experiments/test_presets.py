@@ -141,7 +141,7 @@ def test_an_ablation_trains_the_models_that_it_changes_and_borrows_the_others(na
     lent = "" if name == "d2m" else str(tiny_run.folder)
     run = Experiment(tiny_run.source, str(tmp_path), "tiny", 3, "cpu", ablation=name, base=lent)
     dancer = run.train_dancer()
-    assert run.train_lstm() and all(run.train_style(view) for view in ("dance", "motion"))
+    assert run.train_lstm() and all(run.train_style(view) for view in ("dance", "speed"))
     assert len(trained) == len(set(trained)) and set(trained) == TRAINED[name] == set(ABLATIONS[name].trains)
     assert dancer.warp == run.preset.warp
     for of, model, original in (

@@ -19,6 +19,7 @@ from d2m.experiments.experiment import Experiment
 from d2m.experiments.presets import ABLATIONS
 from d2m.experiments.report import HEADLINE, ROWS, Row
 from d2m.metrics.bootstrap import DRAWS, Estimate
+from d2m.metrics.scores import all_scores
 from d2m.models import train
 from d2m.models.gan import MMGAN
 from d2m.motion import pose
@@ -263,11 +264,13 @@ def test_the_report_holds_every_score_of_every_row_and_control_and_the_differenc
     assert list(parts) == ["Differences from d2m", *report.GROUPS] and text.startswith("# Study: small, tiny\n")
     differences = parts["Differences from d2m"].strip().splitlines()
     assert differences[0].startswith("| minus d2m | ") and len(differences) == 1 + len(results)
-    for name in results[HEADLINE]:
-        assert sum(belongs(name) for belongs in report.GROUPS.values()) == 1, name  # each score is in one table
+    kinds = all_scores(report.SPACES, studied.corpus.styles)
+    assert list(kinds) == list(results[HEADLINE])
+    for name, kind in kinds.items():
+        assert sum(kind.group in groups for groups in report.GROUPS.values()) == 1, name  # each score is in one table
     assert set(report.HEADLINES) <= set(results[HEADLINE])
-    for title, belongs in report.GROUPS.items():
-        names = [name for name in results[HEADLINE] if belongs(name)]
+    for title, groups in report.GROUPS.items():
+        names = [name for name in results[HEADLINE] if kinds[name].group in groups]
         assert parts[title].strip() == report.as_markdown(studied, names) and len(names) > 1
         assert len(parts[title].strip().splitlines()) == 2 + len(results)
 

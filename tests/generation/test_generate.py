@@ -175,7 +175,7 @@ def test_songs_that_cannot_be_danced_to_are_refused(dancer, tmp_path, write_soun
     with pytest.raises(MediaError, match=r"there is no file .*not there\.mp3"):
         generate.dance(dancer, tmp_path / "not there.mp3")
     short = write_sound(tmp_path / "short.wav", songs.drum_track(120, 4.9).samples, 22050)
-    with pytest.raises(MediaError, match=r"short\.wav lasts 4\.9 s; expected 5 s at least"):
+    with pytest.raises(MediaError, match=r"short\.wav lasts 4\.9 s"):
         generate.dance(dancer, short)
     with pytest.raises(ParameterError, match=r"endless\.mp3 lasts 3\.5 hours; expected 3 hours at most"):
         generate.dance_to(dancer, analysis.Music(12600, 120, np.arange(0.0, 9, 0.5), None, None), "endless.mp3")
