@@ -171,7 +171,7 @@ def generate_many(material: Material, repeats: int) -> Row:
 
 def song_to_video(material: Material, repeats: int) -> Row:
     """From an audio file, with an empty cache, to a video with its sound."""
-    song, dancer = material.song(material.dance_s), material.experiment(material.preset).dancer
+    song, dancer = material.song(material.dance_s), material.experiment(material.preset).train_dancer()
     path = material.folder / "song.mp4"
 
     def work() -> None:
@@ -224,7 +224,7 @@ def first_dance(material: Material, repeats: int) -> Row:
     generate.dance(experiment.train_dancer(), song)
     code = (
         "import sys; from d2m.experiments.experiment import Experiment; from d2m.generation import generate; "
-        "generate.dance(Experiment(*sys.argv[1:4]).dancer, sys.argv[4])"
+        "generate.dance(Experiment(*sys.argv[1:4]).train_dancer(), sys.argv[4])"
     )
     work = partial(_in_a_new_process, code, experiment.source, experiment.run, experiment.preset_name, str(song))
     return timed("process start to dance", work, material.dance_s, REAL_TIME, repeats, "8 s")

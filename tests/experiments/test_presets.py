@@ -9,6 +9,7 @@ from toys import VAE, new_mmgan, new_vae
 from d2m.errors import ParameterError
 from d2m.experiments.experiment import Experiment
 from d2m.experiments.presets import ABLATIONS, PRESETS, preset
+from d2m.generation import compose
 from d2m.models import train
 from d2m.models.gan import MMGAN
 from d2m.models.vae import DUVAE
@@ -92,7 +93,7 @@ def test_the_two_models_of_a_preset_fit_together(name):
 def test_full_is_larger_than_demo_and_paper_has_the_size_of_the_reference():
     # Weights of the networks that dance: the reference's GRUs of 1024 alone are more than 10 million.
     sizes = {
-        name: sum(w.numel() for w in new_mmgan(preset(name).gan, DUVAE(preset(name).vae)).parameters())
+        name: sum(w.numel() for w in compose.new_mmgan(preset(name).gan, DUVAE(preset(name).vae)).parameters())
         for name in PRESETS
     }
     assert sizes["demo"] < sizes["full"] and sizes["demo"] < sizes["paper"] and sizes["paper"] > 1e7

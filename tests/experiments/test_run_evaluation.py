@@ -138,7 +138,7 @@ def test_the_feature_space_and_the_predicted_style_are_those_of_the_reference_ru
             probabilities=lambda windows: torch.tensor([[0.0, 0.0, 1.0]]).expand(len(windows), -1),
         )
 
-    reference_run = SimpleNamespace(classifier=reversed_classifier, corpus=tiny_run.corpus)
+    reference_run = SimpleNamespace(train_style=reversed_classifier, corpus=tiny_run.corpus)
     result = run_evaluation.compare(tiny_run, dances=real, reference_run=reference_run)
     for sample, own in zip(result.ours, measured.others["real"], strict=True):
         np.testing.assert_array_equal(sample.features["style"], -own.features["style"])
@@ -159,7 +159,7 @@ def test_the_predicted_style_has_the_highest_mean_probability(tiny_run, real):
     probabilities = torch.tensor([[0.6, 0.4, 0.0]] * 3 + [[0.0, 0.9, 0.1]] * 2)  # means 0.36, 0.6 and 0.04
     config = tiny_run.train_style("speed").config
     classifiers = {"speed": SimpleNamespace(config=config, probabilities=lambda windows: probabilities)}
-    reference_run = SimpleNamespace(classifier=classifiers.get, corpus=tiny_run.corpus)
+    reference_run = SimpleNamespace(train_style=classifiers.get, corpus=tiny_run.corpus)
     assert run_evaluation.style_predictor(reference_run)(real[0].poses) == tiny_run.corpus.styles[1]
 
 
@@ -286,7 +286,7 @@ def test_figures_of_given_dances_have_a_folder_of_their_own(tiny_run, tmp_path):
 
 def test_metrics_json_holds_the_table_the_protocol_and_the_commit(tiny_run, table, tmp_path):
     run = replace(tiny_run, run=str(tmp_path))
-    for attribute in ("corpus", "_classifiers"):
+    for attribute in ("corpus", "_kept"):
         run.__dict__[attribute] = tiny_run.__dict__[attribute]
     path = run_evaluation.write_metrics(run, table, {"speed, m/s": {"value": 1.0}}, count=2)
     assert path == tmp_path / "metrics.json" and list(tmp_path.iterdir()) == [path]
