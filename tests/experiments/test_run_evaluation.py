@@ -299,7 +299,7 @@ def test_metrics_json_holds_the_table_the_protocol_and_the_commit(tiny_run, tabl
     }
     expected = {
         "corpus": "small", "corpus fingerprint": tiny_run.corpus.fingerprint(), "splits": splits, "preset": "tiny",
-        "variant": "d2m", "seed": 3, "dances a song": 2, "fps": 15, "tolerance_s": 0.07, "sigma_s": 0.05,
+        "ablation": "d2m", "seed": 3, "dances a song": 2, "fps": 15, "tolerance_s": 0.07, "sigma_s": 0.05,
         "seconds of test music": pytest.approx(60.0, abs=0.5), "training steps": {},  # no model in this folder
     }  # fmt: skip
     assert {name: protocol[name] for name in expected} == expected
