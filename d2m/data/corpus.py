@@ -19,7 +19,7 @@ import math
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -27,22 +27,12 @@ import numpy as np
 
 from d2m.clock import FPS, are_times, frame_times, to_frames
 from d2m.errors import CorpusError, MediaError, PoseError
-from d2m.files import (
-    alone_in,
-    cache_folder,
-    content_hash,
-    make_folder,
-    read_arrays,
-    read_json,
-    replacing,
-    resolve,
-)
+from d2m.files import alone_in, cache_folder, content_hash, make_folder, read_arrays, read_json, replacing, resolve
 from d2m.motion import pose
 from d2m.motion.dance import Clip
 from d2m.progress import progress
 
 FORMAT = 2
-WITHOUT_DIGESTS = 1  # the format before, in which a changed clip could not be recognised
 VERSION = 1  # of readers, built-in dances, music analysis and kinematic beats: a change makes cached corpora stale
 ARRAYS = ("poses", "music_features", "music_beats_s", "kinematic_beats_s", "kinematic_strength", "known_beats_s")
 FEATURES = 28  # columns of `music_features`; d2m.music is not imported here, a machine that only trains may lack it
@@ -128,7 +118,13 @@ def open_corpus(source: str, jobs: int = -1) -> Corpus:
     """
     # Readers are imported only where they are used: a built corpus needs neither librosa nor PyAV.
     if source == "builtin":
-        return _open_builtin(jobs)
+        from d2m.data.builtin import clips as builtin_clips
+
+        folder = _cache_of("builtin")
+        with _to_build(folder) as missing:
+            if missing:
+                build("builtin", builtin_clips.make(cache_folder("songs") / folder.name, jobs=jobs), folder, jobs)
+        return read(folder)
     from d2m.data import sources
 
     path = resolve(source, "corpus")
@@ -180,11 +176,6 @@ def read(folder: Path) -> Corpus:
     expected = f"a manifest, format {FORMAT}, as `d2m.data.corpus.build` writes it"
     manifest = read_json(path, CorpusError, expected, REBUILD)
     try:
-        if manifest["format"] == WITHOUT_DIGESTS:
-            raise CorpusError(
-                f"{path} has format {WITHOUT_DIGESTS}, of an earlier d2m, without digests of its clips",
-                f"format {FORMAT}", "build the corpus again from the folder of its clips",
-            )  # fmt: skip
         if manifest["format"] != FORMAT:
             raise ValueError(f"format {manifest['format']}")
         entries = tuple(Entry(**entry) for entry in manifest["entries"])
@@ -210,23 +201,12 @@ def digest(arrays: dict[str, np.ndarray]) -> str:
     return total.hexdigest()[:16]
 
 
-def _open_builtin(jobs: int) -> Corpus:
-    """The built-in corpus, built where the cache lacks it."""
-    from d2m.data.builtin import clips as builtin_clips
-
-    folder = _cache_of("builtin")
-    with _to_build(folder) as missing:
-        if missing:
-            build("builtin", builtin_clips.make(cache_folder("songs") / folder.name, jobs=jobs), folder, jobs)
-    return read(folder)
-
-
 def _no_corpus(path: Path) -> CorpusError:
     """The error for a folder without clips, which may hold videos whose keypoints are still to be estimated."""
     from d2m.data import folders, sources
 
     videos = len(folders.videos_in(path))
-    advice = f"make keypoints VIDEO={path} finds the dancers in its {videos} videos; else " if videos else ""
+    advice = f"make keypoints VIDEO={path} estimates the poses in its {videos} videos; else " if videos else ""
     return CorpusError(
         f"{path} is no corpus" if path.exists() else f"there is no folder {path}",
         f'"builtin", a folder with clips of {", ".join(sources.FORMATS)}, or one with a corpus.json',
@@ -243,11 +223,9 @@ def _cache_of(name: str, source: str = "") -> Path:
 @contextmanager
 def _to_build(folder: Path) -> Iterator[bool]:
     """Whether the corpus in `folder` is still to be built; while the block runs, no other process builds it."""
-    if (folder / "corpus.json").exists():
-        yield False
-    else:
-        with alone_in(folder, "the corpus"):
-            yield not (folder / "corpus.json").exists()
+    manifest = folder / "corpus.json"
+    with nullcontext() if manifest.exists() else alone_in(folder, "the corpus"):
+        yield not manifest.exists()
 
 
 def _build_clip(clip, folder: Path) -> Entry | tuple[str, str]:
@@ -316,13 +294,11 @@ def _with_splits(entries: list[Entry]) -> list[Entry]:
 
 def _check_entry(entry: Entry, styles: list[str]) -> None:
     """Raise `ValueError` for an entry that `build` does not write."""
-    texts = (entry.name, entry.style, entry.song, entry.group, entry.split)
+    texts = (entry.name, entry.style, entry.song, entry.group, entry.split, entry.digest)
     if not all(isinstance(text, str) for text in texts) or Path(entry.name).name != entry.name or "\0" in entry.name:
         raise ValueError(f"the entry {entry.name!r}: a field that is no text, or a name that is a path")
-    if entry.style not in styles or entry.split not in SPLITS:
-        raise ValueError(f"the entry {entry.name!r} has an unknown style or split")
-    if not isinstance(entry.digest, str) or not re.fullmatch("[0-9a-f]{16}", entry.digest):
-        raise ValueError(f"the entry {entry.name!r} has the digest {entry.digest!r}")
+    if entry.style not in styles or entry.split not in SPLITS or not re.fullmatch("[0-9a-f]{16}", entry.digest):
+        raise ValueError(f"the entry {entry.name!r} has the split {entry.split!r} and the digest {entry.digest!r}")
     if type(entry.frames) is not int or entry.frames < 2:
         raise ValueError(f"the entry {entry.name!r} has {entry.frames!r} frames")
     if type(entry.start_s) not in (int, float) or not 0 <= entry.start_s < math.inf:
@@ -331,18 +307,14 @@ def _check_entry(entry: Entry, styles: list[str]) -> None:
 
 def _check_arrays(arrays: dict[str, np.ndarray], path: Path) -> None:
     """Raise `CorpusError` or `PoseError`, which name the file, for arrays that do not belong to one clip."""
-
-    def require(holds: bool, problem: str, expected: str) -> None:
-        if not holds:
-            raise CorpusError(f"{path} has {problem}", expected, REBUILD)
-
     frames = len(pose.validate(arrays["poses"], str(path)))
-    for name, values in arrays.items():
-        if name.endswith("_beats_s"):
-            require(are_times(values), f"{name} that do not increase", "seconds, each later than the one before")
+    for name in (name for name in ARRAYS if name.endswith("_beats_s")):
+        if not are_times(arrays[name]):
+            raise CorpusError(f"{path} has {name} that do not increase", "each later than the one before", REBUILD)
+    if arrays["music_beats_s"].size < 2:
+        raise CorpusError(f"{path} has fewer than two music_beats_s", "at least two", REBUILD)
     shapes = {"music_features": (frames, FEATURES), "kinematic_strength": arrays["kinematic_beats_s"].shape}
     for name, shape in shapes.items():
         values = arrays[name]
-        finite = np.issubdtype(values.dtype, np.floating) and bool(np.isfinite(values).all())
-        require(finite and values.shape == shape, f"{name} {values.shape} of {values.dtype}", f"finite numbers {shape}")
-    require(arrays["music_beats_s"].size > 1, "fewer than two music beats", "at least two")
+        if values.shape != shape or values.dtype.kind != "f" or not np.isfinite(values).all():
+            raise CorpusError(f"{path} has {name} {values.shape} of {values.dtype}", f"finite floats {shape}", REBUILD)

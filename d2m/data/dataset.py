@@ -87,14 +87,13 @@ def load(corpus: Corpus, split: str, dimensions: int = 3, phrase: int = 3, mirro
         poses = in_dimensions(arrays["poses"], dimensions, entry.name)
         anchors = units.anchors(arrays["kinematic_beats_s"], arrays["music_beats_s"], arrays["kinematic_strength"])
         cuts = _cut(anchors, len(poses), phrase)
-        unit_size, phrase_size = len(cuts["unit_rows"]), len(cuts["phrase_rows"])
-        if not phrase_size:
+        if not len(cuts["phrase_rows"]):
             continue
         style = corpus.styles.index(entry.style)
         cuts |= {
-            "unit_styles": np.full(unit_size, style),
-            "phrase_styles": np.full(phrase_size, style),
-            "phrase_songs": np.full(phrase_size, len(names)),
+            "unit_styles": np.full_like(cuts["unit_rows"], style),
+            "phrase_styles": np.full_like(cuts["phrase_rows"], style),
+            "phrase_songs": np.full_like(cuts["phrase_rows"], len(names)),
         }
         beat_time = units.to_beat_time(poses, anchors.times_s)
         for dance in (beat_time, pose.mirror(beat_time)) if mirror else (beat_time,):
@@ -105,13 +104,11 @@ def load(corpus: Corpus, split: str, dimensions: int = 3, phrase: int = 3, mirro
             features[: len(dance)] = pose.to_features(dance, 0)
             rows.append(features)
             audio.append(beat_rows(arrays["music_features"], anchors.times_s))
-            unit_count += unit_size
+            unit_count += len(cuts["unit_rows"])
         names.append(entry.name)
     if not names:
-        raise CorpusError(
-            f"the {split} split of the corpus {corpus.name} has no phrase of {phrase} units",
-            f"a dance with at least {UNIT_BEATS * phrase + 2} beats", "add longer dances",
-        )  # fmt: skip
+        problem = f"the {split} split of the corpus {corpus.name} has no phrase of {phrase} units"
+        raise CorpusError(problem, f"a dance with at least {UNIT_BEATS * phrase + 2} beats", "add longer dances")
     tensors = {name: torch.from_numpy(np.concatenate([part[name] for part in parts])) for name in parts[0]}
     return UnitData(rows.tensor(), audio.tensor(), names=tuple(names), phrase=phrase, **tensors)
 
@@ -135,11 +132,9 @@ def clips(corpus: Corpus, split: str) -> list[Entry]:
     """The clips of a split. Raises `CorpusError` where there is none."""
     entries = corpus.split(split)
     if not entries:
-        raise CorpusError(
-            f"no clip of the corpus {corpus.name} is in its {split} split",
-            "a style with at least four songs, so that one is held out for validation and one for the test",
-            "add songs",
-        )  # fmt: skip
+        problem = f"no clip of the corpus {corpus.name} is in its {split} split"
+        expected = "a style with at least four songs, so that one is held out for validation and one for the test"
+        raise CorpusError(problem, expected, "add songs")
     return entries
 
 
@@ -210,7 +205,7 @@ def balanced(styles: Tensor, count: int, generator: torch.Generator) -> Tensor:
 
 
 def moments(pieces: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
-    """Mean and deviation (C,) of rows in pieces (n, C), one of which at a time is in memory."""
+    """Mean and deviation (C,) of rows in `pieces` (n, C), of which one at a time is in memory."""
     total, squares, count = 0.0, 0.0, 0
     for rows in pieces:
         rows = rows.double()

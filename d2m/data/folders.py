@@ -84,19 +84,16 @@ def style_of(clip: Path, song: Path, root: Path) -> str:
 def fps_of(clip: Path, song: Path, root: Path) -> float:
     """Frames a second of a clip, from `fps.txt` or its video. Raises `CorpusError` naming it without either."""
     for folder in _above(clip, root):
-        if (folder / FPS_FILE).is_file():
-            text = head(folder / FPS_FILE).decode(errors="replace").strip()
+        file = folder / FPS_FILE
+        if file.is_file():
+            text = head(file).decode(errors="replace").strip()
             if not re.fullmatch(r"\d{1,4}(\.\d{1,9})?", text):
-                raise CorpusError(
-                    f"{folder / FPS_FILE} holds {text[:40]!r}", "frames a second, one number such as 29.97"
-                )
+                raise CorpusError(f"{file} holds {text[:40]!r}", "frames a second, one number such as 29.97")
             return float(text)
     fps = frame_rate(song) if song.suffix.lower() in VIDEO else None
     if fps is None:
-        raise CorpusError(
-            f"the frame rate of {clip} is unknown",
-            f"a file {FPS_FILE} with the number, beside it or in a folder above, or the video of the same name",
-        )
+        expected = f"a file {FPS_FILE} with the number, beside it or in a folder above, or the video of the same name"
+        raise CorpusError(f"the frame rate of {clip} is unknown", expected)
     return fps
 
 

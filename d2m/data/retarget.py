@@ -13,6 +13,7 @@ from d2m.music.audio import MAX_SONG_S
 FPS_RANGE = (10.0, 1000.0)  # below 10 a step falls between two frames
 LONGEST_GAP_S = 0.5  # of a missing joint, filled by a straight line: one beat at 120 BPM
 LEVEL_S = 2.0  # recorded heights drift more slowly than this (in Dance with Melody by up to 60 cm)
+ANKLES = (R_ANKLE, L_ANKLE)
 FARTHEST = 1e9  # largest coordinate, in the recording's unit of length
 
 
@@ -27,27 +28,18 @@ def check_fps(fps, source: str) -> float:
 def retarget(joints: np.ndarray, fps: float, source: str) -> tuple[np.ndarray, float]:
     """Poses (see `resample`) of joints (T, 14, D), NaN where missing, at `fps`; and the time in seconds of the first.
 
-    They span the first to the last complete frame; gaps of up to half a second between are filled. Raises `PoseError`
-    naming `source`.
-    """
-    complete = complete_frames(joints, source)
-    joints = pose.fill(joints[complete], max(1, round(to_frames(LONGEST_GAP_S, fps).item())), source=source)
-    last_s = float(to_seconds(len(joints) - 1, fps))
-    return resample(joints, fps, int(to_frames(last_s) + 1e-6) + 1, source), float(to_seconds(complete.start, fps))
-
-
-def complete_frames(joints: np.ndarray, source: str) -> slice:
-    """The frames of joints (T, 14, D) from the first to the last in which no joint is missing (NaN).
-
-    Raises `PoseError` naming `source` where there are not two.
+    They span the first to the last frame with all joints; gaps of up to half a second between are filled. Raises
+    `PoseError` naming `source`, also where fewer than two frames have all joints.
     """
     complete = np.flatnonzero(np.isfinite(joints).all(axis=(1, 2)))
     if len(complete) < 2:
-        raise PoseError(
-            f"{source} shows the whole body in {len(complete)} of {len(joints)} frames", "all 14 joints at once",
-            "use a recording of one person from head to foot",
-        )  # fmt: skip
-    return slice(complete[0], complete[-1] + 1)
+        problem = f"{source} shows the whole body in {len(complete)} of {len(joints)} frames"
+        raise PoseError(problem, "all 14 joints at once", "use a recording of one person from head to foot")
+    first, last = complete[0], complete[-1]
+    gap = max(1, round(to_frames(LONGEST_GAP_S, fps).item()))
+    joints = pose.fill(joints[first : last + 1], gap, source=source)
+    last_s = float(to_seconds(len(joints) - 1, fps))
+    return resample(joints, fps, int(to_frames(last_s) + 1e-6) + 1, source), float(to_seconds(first, fps))
 
 
 def resample(joints: np.ndarray, fps: float, count: int, source: str) -> np.ndarray:
@@ -87,11 +79,8 @@ def fit_body(poses: np.ndarray) -> np.ndarray:
     poses = poses * (BONE_LENGTHS[8:].sum() / 2 / size)
     if poses.shape[2] == 3:
         fitted = fit_bones(poses)
-        feet = (R_ANKLE, L_ANKLE)
-        poses = fitted + (poses[:, feet] - fitted[:, feet]).mean(axis=1, keepdims=True)
-    standing = np.percentile(poses[:, (R_ANKLE, L_ANKLE), 1].min(axis=1), 10)
-    poses = poses.copy()
-    poses[..., 1] += ANKLE_HEIGHT - standing
+        poses = fitted + (poses[:, ANKLES] - fitted[:, ANKLES]).mean(axis=1, keepdims=True)
+    poses[..., 1] += ANKLE_HEIGHT - np.percentile(poses[:, ANKLES, 1].min(axis=1), 10)
     return poses
 
 
@@ -100,7 +89,7 @@ def level(poses: np.ndarray, window: int) -> np.ndarray:
 
     The floor is the smoothed minimum of the lower ankle within `window` frames, which must last longer than any leap.
     """
-    lowest = poses[:, (R_ANKLE, L_ANKLE), 1].min(axis=1)
+    lowest = poses[:, ANKLES, 1].min(axis=1)
     floor = gaussian_filter1d(minimum_filter1d(lowest, window, mode="nearest"), window / 2, mode="nearest")
     levelled = poses.copy()
     levelled[..., 1] += (ANKLE_HEIGHT - floor)[:, None]

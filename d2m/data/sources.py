@@ -2,21 +2,21 @@
 
 `find` lists the files of each clip, `read` makes a `Clip` of them or raises an error with the file and the reason.
 Dance with Melody has its own songs and splits. The reader of any other format returns `(joints, fps)`: joints
-(T, 14, 2 or 3), y up, NaN where missing, in any unit of length, at fps frames a second. Where fps is None, `folders`
-has the frame rate, as it has song and style; the dance begins with the song. A new format is one entry of `FORMATS`.
+(T, 14, 2 or 3), y up, NaN where missing, in any unit of length, at fps frames a second. `folders` determines song and
+style, and the frame rate where fps is None; the dance begins with the song. A new format is one entry of `FORMATS`.
 """
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from d2m.clock import frame_count
 from d2m.data import folders, retarget
 from d2m.data.formats import aist, bvh, dance_with_melody, keypoints
+from d2m.data.formats.dance_with_melody import read_pair
 from d2m.errors import CorpusError
 from d2m.files import head
 from d2m.motion.dance import Clip
@@ -27,28 +27,18 @@ MOST_LISTED = 10  # refused clips, one a line
 
 @dataclass(frozen=True)
 class Format:
-    """A format: how its files are recognised by path and first bytes, and how the files of one clip are read.
+    """A format: how its files are recognised by path and first bytes, and how a clip is read.
 
     The path of a clip is what the paths of its files share: a folder, or a file's path without its ending.
     """
 
     name: str
     recognises: Callable[[Path, bytes], bool]
-    read: Callable[[list[Path]], tuple[np.ndarray, float | None]] | None  # None: `read_pair`
+    read: Callable[..., tuple[np.ndarray, float | None]] | None  # None: `read_pair`
+    many_files: bool = False  # whether `read` takes the list of a clip's files, not its only one
     clip_of: Callable[[Path], Path] = lambda path: path.with_suffix("")  # of a file
     songs: Callable[[Path], tuple[str, ...]] = lambda clip: (clip.name,)  # possible names of its song
     style: Callable[[Path], str] = lambda clip: ""  # from its name; "" = by folder
-
-
-def one_file(read: Callable[[Path], tuple[np.ndarray, float]]) -> Callable[[list[Path]], tuple[np.ndarray, float]]:
-    """A reader of clips of one file each, from a reader of that file. It raises `CorpusError` for several files."""
-
-    def read_one(files: list[Path]) -> tuple[np.ndarray, float]:
-        if len(files) > 1:
-            raise CorpusError(f"{files[0]} and {files[1].name} have one name", "one file a clip", "rename one")
-        return read(files[0])
-
-    return read_one
 
 
 FORMATS = {
@@ -56,17 +46,14 @@ FORMATS = {
     for format in (
         Format("Dance with Melody", dance_with_melody.recognises, None, clip_of=lambda path: path.parent),
         Format(
-            "OpenPose",
-            keypoints.is_openpose,
-            keypoints.read_openpose,
-            clip_of=keypoints.openpose_clip,
-            songs=keypoints.openpose_songs,
+            "OpenPose", keypoints.is_openpose, keypoints.read_openpose, many_files=True,
+            clip_of=keypoints.openpose_clip, songs=keypoints.openpose_songs,
         ),
-        Format("AIST++", aist.recognises, one_file(aist.read), songs=aist.songs, style=aist.style),
-        Format("keypoint JSON", keypoints.is_keypoint_json, one_file(keypoints.read_keypoint_json)),
-        Format("BVH", lambda path, head: head.lstrip().startswith(b"HIERARCHY"), one_file(bvh.read)),
+        Format("AIST++", aist.recognises, aist.read, songs=aist.songs, style=aist.style),
+        Format("keypoint JSON", keypoints.is_keypoint_json, keypoints.read_keypoint_json),
+        Format("BVH", lambda path, head: head.lstrip().startswith(b"HIERARCHY"), bvh.read),
     )
-}
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -100,11 +87,10 @@ def find(folder: Path) -> tuple[list[ClipFiles], list[Path]]:
             unknown.append(path)
     keys = sorted(clips, key=lambda key: (key[0].parts, key[1]))
     names = _names([path.relative_to(root) for path, _ in keys])
-    songs = [folders.song_of(path, FORMATS[format].songs(path), media, root) for path, format in keys]
-    files = [
-        ClipFiles(name, format, path, tuple(clips[path, format]), song, root)
-        for name, song, (path, format) in zip(names, songs, keys, strict=True)
-    ]
+    files = []
+    for name, (path, format) in zip(names, keys, strict=True):
+        song = folders.song_of(path, FORMATS[format].songs(path), media, root)
+        files.append(ClipFiles(name, format, path, tuple(clips[path, format]), song, root))
     return files, unknown
 
 
@@ -114,33 +100,20 @@ def read(clip: ClipFiles) -> Clip:
     if format.read is None:
         return replace(read_pair(clip.path), name=clip.name)
     if clip.song is None:
-        raise CorpusError(
-            f"{clip.files[0]} has no song",
-            f"a sound or video file of the name {' or '.join(format.songs(clip.path))}, beside it, in a folder above, "
-            "or in a folder audio or music of one of these",
-        )
-    joints, fps = format.read(list(clip.files))
-    source = str(clip.files[0] if len(clip.files) == 1 else clip.path)
+        expected = f"a sound or video file of the name {' or '.join(format.songs(clip.path))}, beside it, in a folder "
+        raise CorpusError(f"{clip.files[0]} has no song", expected + "above, or in a folder audio or music of these")
+    first, *others = clip.files
+    if others and not format.many_files:
+        raise CorpusError(f"{first} and {others[0].name} have one name", "one file a clip", "rename one")
+    joints, fps = format.read(list(clip.files) if format.many_files else first)
+    source = str(clip.path if others else first)
     fps = retarget.check_fps(folders.fps_of(clip.path, clip.song, clip.root) if fps is None else fps, source)
     poses, start_s = retarget.retarget(joints, fps, source)
     style = format.style(clip.path) or folders.style_of(clip.path, clip.song, clip.root)
     return Clip(clip.name, style, clip.song, poses, start_s)
 
 
-def read_pair(folder: Path) -> Clip:
-    """One pair of Dance with Melody: its motion stretched to the danced span, on the one body.
-
-    Raises `CorpusError` or `PoseError` that names the file and the reason.
-    """
-    folder = Path(folder)
-    pair = dance_with_melody.read(folder)
-    # The frames differ from the span by up to 2 %; stretching keeps the steps in the music's tempo.
-    span_s, source = pair.end_s - pair.start_s, str(folder / "skeletons.json")
-    poses = retarget.resample(pair.joints, (len(pair.joints) - 1) / span_s, frame_count(span_s), source)
-    return Clip(folder.name, pair.style, pair.song, poses, pair.start_s, pair.group, pair.split)
-
-
-def state(clips: Iterable[ClipFiles]) -> list[tuple[str, int, int]]:
+def state(clips: list[ClipFiles]) -> list[tuple[str, int, int]]:
     """Path, size and time of change of every file that a corpus of these clips depends on."""
     paths = set()
     for clip in clips:
@@ -169,15 +142,13 @@ def describe(clips: list[ClipFiles], unknown: list[Path], refused: Sequence[tupl
 
 def _names(paths: list[Path]) -> list[str]:
     """Unique names of clips, of letters, digits, "_", "-" and ".": their paths, numbered where two would be equal."""
-    names = []
-    taken = set()
+    names = {}  # by their small letters: some file systems ignore case
     for path in paths:
         plain = re.sub(r"[^\w.-]+", "_", "_".join(path.parts)).strip("._-") or "clip"
         plain = plain.encode()[:LONGEST_NAME].decode(errors="ignore")
         name, number = plain, 1
-        while name.lower() in taken:  # some file systems ignore case
+        while name.lower() in names:
             number += 1
             name = f"{plain}_{number}"
-        taken.add(name.lower())
-        names.append(name)
-    return names
+        names[name.lower()] = name
+    return list(names.values())

@@ -33,15 +33,12 @@ def videos(path: Path) -> list[Path]:
 
     Raises `ParameterError` where there is no video, `OutputError` where two would have the same JSON.
     """
-    if path.is_file():
-        if path.suffix.lower() not in VIDEO:
-            raise ParameterError(f"{path} is no video by its name", f"an ending of {', '.join(sorted(VIDEO))}")
-        return [] if _json_of(path).exists() else [path]
-    if not path.is_dir():
+    if not path.exists():
         raise ParameterError(f"there is no {path}", "VIDEO: a video, or a folder of videos")
-    all_videos = videos_in(path)
+    all_videos = videos_in(path) if path.is_dir() else [path] if path.suffix.lower() in VIDEO else []
     if not all_videos:
-        raise ParameterError(f"{path} holds no video", f"files such as take1.mp4 ({', '.join(sorted(VIDEO))})")
+        problem = f"{path} holds no video" if path.is_dir() else f"{path} is no video by its name"
+        raise ParameterError(problem, f"files such as take1.mp4 ({', '.join(sorted(VIDEO))})")
     new = [video for video in all_videos if not _json_of(video).exists()]
     for target, times in Counter(map(_json_of, new)).items():
         if times > 1:
@@ -78,7 +75,7 @@ def estimate(video: Path) -> dict:
 
 
 def at_constant_rate(times_s: np.ndarray, rows: np.ndarray, fps: float) -> np.ndarray:
-    """Rows (n, ...) at increasing `times_s` (n,), resampled at 0, 1 / fps, ... seconds: (frames, ...).
+    """Rows (n, 33, 4) at increasing `times_s` (n,), resampled at 0, 1 / fps, ... seconds: (frames, 33, 4).
 
     A frame at the time of a row is that row, as in any video of constant rate. Others are interpolated linearly between
     two rows, and are NaN where one of these is NaN or where they are more than `GAP_S` apart.
@@ -87,8 +84,7 @@ def at_constant_rate(times_s: np.ndarray, rows: np.ndarray, fps: float) -> np.nd
     before = np.maximum(np.searchsorted(times_s, at_s + ROUNDED_S, side="right") - 1, 0)
     after = np.minimum(np.searchsorted(times_s, at_s - ROUNDED_S), len(times_s) - 1)
     gap_s = times_s[after] - times_s[before]
-    share = (at_s - times_s[before]) / np.where(gap_s > 0, gap_s, 1.0)
-    share = share.reshape(-1, *[1] * (rows.ndim - 1))
+    share = ((at_s - times_s[before]) / np.where(gap_s > 0, gap_s, 1.0))[:, None, None]
     between = (1 - share) * rows[before] + share * rows[after]
     between[gap_s > GAP_S] = np.nan
     return between
@@ -128,10 +124,8 @@ def _pictures(video: Path) -> tuple[float, Iterator]:
                 yield seconds, cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
         opened.release()
         if last_s < 0 or seconds + 1 / rate < WHOLE * declared_s:
-            raise MediaError(
-                f"{video} is damaged: of {declared_s:.1f} seconds {max(0.0, seconds):.1f} can be read",
-                "a whole video", "copy or convert it again",
-            )  # fmt: skip
+            problem = f"{video} is damaged: of {declared_s:.1f} seconds {seconds:.1f} can be read"
+            raise MediaError(problem, "a whole video", "copy or convert it again")
 
     return rate / math.ceil(rate / MOST_FPS), pictures()
 

@@ -10,7 +10,6 @@ keeps the arguments of a call, and `_array` builds an array from a record that d
 """
 
 import io
-import math
 import pickletools
 import re
 from pathlib import Path
@@ -25,16 +24,12 @@ from d2m.files import head, read_bytes
 FPS = 60.0
 LARGEST_LIST = 2**20  # bytes of ignore_list.txt: AIST++'s has 46 names
 LARGEST_FILE = 64 * 2**20  # bytes: two arrays of 17 keypoints are 3 MB a minute
-ARRAYS = (
-    "keypoints3d_optim",
-    "keypoints3d",
-)  # in order of preference: the first is smoothed, its bones keep their length
+ARRAYS = ("keypoints3d_optim", "keypoints3d")  # in order of preference: the first is smoothed
 GENRES = {
     "BR": "break", "PO": "pop", "LO": "lock", "MH": "middle hip-hop", "LH": "LA hip-hop", "HO": "house", "WA": "waack",
     "KR": "krump", "JS": "street jazz", "JB": "ballet jazz",
 }  # fmt: skip
 MOST_OPCODES = 10_000  # a file of two arrays has 100
-LARGEST_SIZE = 2**40  # of an axis: a product of integers that are megabytes long would take hours
 NUMBER = re.compile(r"[biuf][1248]")  # types of NumPy that hold real numbers
 CALLABLE = {"numpy.ndarray", "numpy.dtype", "_codecs.encode"} | {
     f"numpy.{core}.{name}"
@@ -45,11 +40,8 @@ REFUSED = {  # opcodes: calls other than REDUCE, values from outside the file, s
     "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "EXT1", "EXT2", "EXT4", "PERSID", "BINPERSID", "NEXT_BUFFER",
     "READONLY_BUFFER", "EMPTY_SET", "FROZENSET", "ADDITEMS", "POP", "POP_MARK", "DUP",
 }  # fmt: skip
-FIRST_KEY = {
-    "SETITEM": 1,
-    "DICT": 1,
-    "SETITEMS": 2,
-}  # index of the first key among the operands of opcodes that fill a dictionary
+# Index of the first key among the operands of opcodes that fill a dictionary.
+FIRST_KEY = {"SETITEM": 1, "DICT": 1, "SETITEMS": 2}
 NAME = re.compile(r"g([A-Z]{2})_s\w+?_c\w+?_d\w+?_(m[A-Z]{2}\d)_ch\d+")
 
 
@@ -97,11 +89,9 @@ def read_arrays(content: bytes, names: tuple[str, ...], source: str) -> dict[str
             raise UnpicklingError(f"holds {type(pickled).__name__}, not a dictionary")
         return {name: _array(pickled[name]) for name in names if name in pickled}
     except Exception as error:  # pickle raises almost any exception for bytes that are no pickle
-        raise CorpusError(
-            f"{source} is no pickle of arrays ({str(error)[:200]})",
-            "a dictionary of NumPy arrays of numbers and nothing else",
-            "do not open it with other programs",
-        ) from error
+        problem = f"{source} is no pickle of arrays ({str(error)[:200]})"
+        expected = "a dictionary of NumPy arrays of numbers and nothing else"
+        raise CorpusError(problem, expected, "do not open it with other programs") from error
 
 
 class Record:
@@ -124,9 +114,6 @@ class Recorder(Unpickler):
         if f"{module}.{name}" not in CALLABLE:
             raise UnpicklingError(f"asks for {f'{module}.{name}'!a}")
         return Record(name)
-
-    def persistent_load(self, _) -> None:
-        raise UnpicklingError("asks for an object outside the file")
 
 
 def _check_opcodes(content: bytes) -> None:
@@ -160,7 +147,7 @@ def _check_opcodes(content: bytes) -> None:
 
 
 def _array(value) -> np.ndarray:
-    """The array that a record describes. Raises `UnpicklingError` unless its bytes fill its shape exactly."""
+    """The array that a record describes, read-only. Raises an error unless its bytes fill its shape exactly."""
     name = value.name if isinstance(value, Record) else type(value).__name__
     if name == "_frombuffer":
         content, dtype, shape, order = value.arguments
@@ -169,34 +156,18 @@ def _array(value) -> np.ndarray:
         order = "F" if fortran else "C"
     else:
         raise UnpicklingError(f"holds {name} where an array should be")
-    content, dtype = _bytes(content), _dtype(dtype)
-    if not isinstance(shape, tuple) or len(shape) > 4:
-        raise UnpicklingError("has an array without a shape")
-    if not all(type(size) is int and 0 <= size <= LARGEST_SIZE for size in shape):
+    if not isinstance(shape, tuple) or len(shape) > 4 or not all(type(size) is int and size >= 0 for size in shape):
         raise UnpicklingError("has an array of an impossible shape")
-    if order not in ("C", "F") or math.prod(shape) * dtype.itemsize != len(content):
-        raise UnpicklingError(f"has an array of {len(content)} bytes, which do not fill its shape")
-    array = np.frombuffer(content, dtype).reshape(shape, order=order)
-    array.setflags(write=False)
-    return array
-
-
-def _bytes(value) -> bytes:
-    """The bytes of an array, which protocols 0 to 2 write as text."""
-    if isinstance(value, Record) and value.name == "encode" and value.arguments[1:] == ("latin1",):
-        (value, _) = value.arguments
-    if isinstance(value, str):  # as Python 2 wrote bytes
-        return value.encode("latin1")
-    if not isinstance(value, bytes | bytearray):
-        raise UnpicklingError("has an array without bytes")
-    return bytes(value)
+    if isinstance(content, Record) and content.name == "encode" and content.arguments[1:] == ("latin1",):
+        content = content.arguments[0]  # protocols 0 to 2 write bytes as text
+    if isinstance(content, str):  # as Python 2 wrote bytes
+        content = content.encode("latin1")
+    return np.frombuffer(memoryview(content).toreadonly(), _dtype(dtype)).reshape(shape, order=order)
 
 
 def _dtype(value) -> np.dtype:
     """The type of an array's numbers, with their byte order."""
-    if not isinstance(value, Record) or value.name != "dtype":
-        raise UnpicklingError("has an array without a type")
     code, order = value.arguments[0], value.state[1]
-    if not isinstance(code, str) or not NUMBER.fullmatch(code) or order not in ("<", ">", "|", "="):
+    if value.name != "dtype" or not NUMBER.fullmatch(code) or order not in ("<", ">", "|", "="):
         raise UnpicklingError("has an array of something other than numbers")
     return np.dtype(order.replace("|", "") + code)

@@ -30,15 +30,14 @@ FACE = 0.12  # distance of the nose from the middle of the head, in lengths of a
 SHORTEST = 1e-9  # lower bound of lengths, against division by zero
 
 
-def read(path: Path | str) -> tuple[np.ndarray, float]:
+def read(path: Path) -> tuple[np.ndarray, float]:
     """The motion in a BVH file as joints (T, 14, 3) in the order of `pose.JOINTS`, metres, y up, and its frame rate.
 
-    Joints are found by their names in Mixamo, CMU, Blender, Unreal, SMPL and d2m. The neck is the middle of the
+    Joints are recognised by their names in Mixamo, CMU, Blender, Unreal, SMPL and d2m. The neck is the middle of the
     shoulders; the nose is the file's, else in front of the middle of the head. The body is scaled to the length of
     d2m's legs; bones and floor stay the file's (`retarget.fit_body` changes them). Raises `PoseError` naming the file
     where it is missing, damaged, too large, or has no such body.
     """
-    path = Path(path)
     joints, values, fps = bvh.load(path)
     numbers = _named(joints, path)
     body, heads = np.zeros((len(values), len(pose.JOINTS), 3)), np.zeros((len(values), 3, 3))
@@ -51,9 +50,7 @@ def read(path: Path | str) -> tuple[np.ndarray, float]:
     body[:, pose.NECK] = (body[:, pose.R_SHOULDER] + body[:, pose.L_SHOULDER]) / 2
     legs = np.median(pose.bone_lengths(body)[:, 8:].sum(axis=1) / 2)
     if not legs > SHORTEST:
-        raise PoseError(
-            f"{path}: the legs of this body have no length", "a standing person", "check the names of the joints"
-        )
+        raise PoseError(f"{path}: the legs of this body have no length", "a standing person", "check the joint names")
     if (pose.pelvis(body)[:, 1] - body[:, (pose.R_ANKLE, pose.L_ANKLE), 1].mean(axis=1)).max() < 0.5 * legs:
         raise PoseError(f"{path}: the body never stands upright", "y to point up", "export it with y up")
     head = joints[numbers["nose"]]
@@ -72,24 +69,22 @@ def _forward(joints: list[Joint], values: np.ndarray, numbers: list[int]) -> tup
     for number in ancestry(joints, numbers):
         joint = joints[number]
         channels = values[:, columns[number] : columns[number + 1]]
-        offset = np.tile(np.array(joint.offset), (len(values), 1))
+        offsets[number] = np.tile(joint.offset, (len(values), 1))
+        rotations[number] = Rotation.identity(len(values))
         for column, channel in enumerate(joint.channels):
             if channel.endswith("position"):
-                offset[:, "XYZ".index(channel[0])] = channels[:, column]
+                offsets[number][:, "XYZ".index(channel[0])] = channels[:, column]
         turns = [column for column, channel in enumerate(joint.channels) if channel.endswith("rotation")]
-        order = "".join(joint.channels[column][0] for column in turns)
-        offsets[number] = offset
-        rotations[number] = (
-            Rotation.from_euler(order, channels[:, turns], degrees=True) if turns else Rotation.identity(len(values))
-        )
+        if turns:
+            order = "".join(joint.channels[column][0] for column in turns)
+            rotations[number] = Rotation.from_euler(order, channels[:, turns], degrees=True)
     return forward_kinematics(joints, offsets, rotations)
 
 
 def _named(joints: list[Joint], path: Path) -> dict[str, int]:
     """The number in a file of each of our joints but the neck; the nose may be the head."""
-    plain: dict[str, int] = {}
-    for number, joint in enumerate(joints):
-        plain.setdefault(_plain(joint.name), number)
+    # Reversed, so that of equal names the first counts.
+    plain = {_plain(joint.name): number for number, joint in reversed(list(enumerate(joints)))}
     spellings = {"nose": ["nose", "head", "skull"]}
     for side in ("right", "left"):
         for part, names in PARTS.items():
@@ -99,10 +94,9 @@ def _named(joints: list[Joint], path: Path) -> dict[str, int]:
     numbers = {ours: next((plain[name] for name in names if name in plain), -1) for ours, names in spellings.items()}
     missing = [ours for ours, number in numbers.items() if number < 0]
     if missing:
-        raise PoseError(
-            f"{path} has no joint known as {', '.join(missing)} (but {', '.join(joint.name for joint in joints[:30])})",
-            "names as in Mixamo, CMU or Blender (LeftUpLeg, LeftLeg, LeftFoot, ...)", "rename the joints",
-        )  # fmt: skip
+        present = ", ".join(joint.name for joint in joints[:30])
+        expected = "names as in Mixamo, CMU or Blender (LeftUpLeg, LeftLeg, LeftFoot, ...)"
+        raise PoseError(f"{path} has no {', '.join(missing)} (only {present})", expected, "rename the joints")
     return numbers
 
 

@@ -5,14 +5,16 @@ config.json      start_position, end_position: the danced part of the song, fram
 skeletons.json   length T, center (T, 3): the body's position in cm, y up; skeletons (T, 23, 3): markers relative to it
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from d2m.clock import frame_count
+from d2m.data import retarget
 from d2m.errors import CorpusError, PoseError
 from d2m.files import read_object
 from d2m.motion import pose
+from d2m.motion.dance import Clip
 
 FPS = 25.0
 SONG = "audio.mp3"
@@ -26,26 +28,16 @@ VALIDATION = ("DANCE_C_4", "DANCE_R_4")
 TEST = ("DANCE_C_6", "DANCE_C_7", "DANCE_R_2", "DANCE_R_7")
 
 
-@dataclass(frozen=True)
-class Pair:
-    """A song and a dance to it, as recorded."""
-
-    song: Path
-    style: str
-    start_s: float  # the danced span of the song
-    end_s: float
-    joints: np.ndarray  # (T, 14, 3) metres, y up, the first at start_s, the last at end_s
-    group: str
-    split: str
-
-
 def recognises(path: Path, head: bytes) -> bool:
     """Whether a file is part of a pair, by the names of the file and its folder."""
     return path.parent.name.startswith("DANCE_") and path.name in ("config.json", "skeletons.json")
 
 
-def read(folder: Path) -> Pair:
-    """One pair of Dance with Melody. Raises `CorpusError` or `PoseError` that names the file and the reason."""
+def read_pair(folder: Path) -> Clip:
+    """One pair of Dance with Melody: its motion stretched to the danced span, on the one body.
+
+    Raises `CorpusError` or `PoseError` that names the file and the reason.
+    """
     letter = folder.name.split("_")[1] if folder.name.count("_") == 2 else ""
     if letter not in STYLES:
         raise CorpusError(f"{folder.name} names no known style", f"DANCE_<{', '.join(STYLES)}>_<number>")
@@ -53,12 +45,32 @@ def read(folder: Path) -> Pair:
     if not song.is_file():
         raise CorpusError(f"{song} is missing", "the song of the pair")
     start_s, end_s = _span(folder / "config.json")
-    markers = _markers(motion, (end_s - start_s) * FPS)
-    joints = np.stack([markers[:, list(members)].mean(axis=1) for members in JOINTS], axis=1) / 100  # metres
+    joints, span_s = read_joints(motion), end_s - start_s
+    if abs(len(joints) - span_s * FPS) > max(2, 0.05 * span_s * FPS):
+        problem = f"{motion} has {len(joints)} frames"
+        raise PoseError(problem, f"{span_s * FPS:.0f}, as config.json says, within 5 %")
+    # Stretched, so that the steps keep the music's tempo: in the published data the frames are up to 2 % off the span.
+    poses = retarget.resample(joints, (len(joints) - 1) / span_s, frame_count(span_s), str(motion))
     style = STYLES[letter]
     split = "validation" if folder.name in VALIDATION else "test" if folder.name in TEST else "train"
     group = f"the {style} routine" if letter in "TW" else folder.name
-    return Pair(song, style, start_s, end_s, pose.fill(joints, source=str(motion)), group, split)
+    return Clip(folder.name, style, song, poses, start_s, group, split)
+
+
+def read_joints(path: Path) -> np.ndarray:
+    """Joints (T, 14, 3) of a skeletons.json, metres, y up, gaps filled. Raises `PoseError` or `CorpusError`."""
+    content = read_object(path)
+    try:
+        centre = np.asarray(content["center"], dtype=np.float64)
+        markers = np.asarray(content["skeletons"], dtype=np.float64)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise PoseError(f"{path} holds no motion", "arrays center (T, 3) and skeletons (T, 23, 3)") from error
+    if markers.ndim != 3 or len(markers) < 2 or markers.shape[1:] != (MARKERS, 3) or centre.shape != (len(markers), 3):
+        problem = f"{path} holds skeletons {markers.shape} and center {centre.shape}"
+        raise PoseError(problem, f"(T, {MARKERS}, 3) and (T, 3)")
+    markers = markers + centre[:, None]
+    joints = np.stack([markers[:, list(members)].mean(axis=1) for members in JOINTS], axis=1) / 100
+    return pose.fill(joints, source=str(path))
 
 
 def _span(path: Path) -> tuple[float, float]:
@@ -71,20 +83,3 @@ def _span(path: Path) -> tuple[float, float]:
     if not 0 <= start < end < 24 * 3600:
         raise CorpusError(f"{path} spans {start:g} s to {end:g} s of the song", "0 <= start < end")
     return start, end
-
-
-def _markers(path: Path, expected: float) -> np.ndarray:
-    """Markers (T, 23, 3) in the room, cm. Raises `PoseError` unless T is within 5 % of `expected`."""
-    content = read_object(path)
-    try:
-        centre = np.asarray(content["center"], dtype=np.float64)
-        markers = np.asarray(content["skeletons"], dtype=np.float64)
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise PoseError(f"{path} holds no motion", "arrays center (T, 3) and skeletons (T, 23, 3)") from error
-    if markers.ndim != 3 or len(markers) < 2 or markers.shape[1:] != (MARKERS, 3) or centre.shape != (len(markers), 3):
-        raise PoseError(
-            f"{path} holds skeletons {markers.shape} and center {centre.shape}", f"(T, {MARKERS}, 3) and (T, 3)"
-        )
-    if abs(len(markers) - expected) > max(2, 0.05 * expected):
-        raise PoseError(f"{path} has {len(markers)} frames", f"{expected:.0f}, as config.json says, within 5 %")
-    return markers + centre[:, None]

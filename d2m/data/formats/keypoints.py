@@ -128,9 +128,9 @@ def root_motion(ankles: np.ndarray) -> np.ndarray:
         step = - sum_i w_i (a_i(t + 1) - a_i(t)),    w = softmax(- height / SOFT_M)
 
     over both ankles a_i, `ankles` (T, 2 ankles, 3) relative to the hips, y up, NaN where missing (no step while both
-    are), then smoothed, since a trembling foot would shake the whole body. On Dance with Melody relative to its hips
-    (tests/data/formats/test_root_motion.py), feet slide by 0.52 m/s without root motion, by 0.22 with it, by 0.32 in
-    the original, and displacements over two seconds correlate with the true ones by 0.80. Leaps are lost.
+    are); smoothed, since a trembling foot would shake the whole body. On Dance with Melody (test_root_motion.py), feet
+    slide by 0.52 m/s without root motion, by 0.22 with it and by 0.32 in the original, and displacements over two
+    seconds correlate with the true ones by 0.80. Leaps are lost.
     """
     height = np.maximum(ankles[1:, :, 1], ankles[:-1, :, 1])
     steps = np.diff(ankles[..., ::2], axis=0)  # (T - 1, 2 ankles, 2)
@@ -172,10 +172,8 @@ def _follow(people: np.ndarray, last: np.ndarray | None) -> np.ndarray:
     """Joints (14, 2) of the person nearest to the `last` joints (14, 2); without any, of the most confident person."""
     if last is None:
         return people[np.nansum(people[..., 2], axis=1).argmax(), :, :2]
-    distances = np.linalg.norm(people[..., :2] - last, axis=-1)  # (people, 14)
-    present = np.isfinite(distances)
-    mean = np.where(present, distances, 0).sum(axis=1) / np.maximum(present.sum(axis=1), 1)
-    return people[np.where(present.any(axis=1), mean, np.inf).argmin(), :, :2]
+    distances = np.ma.masked_invalid(np.linalg.norm(people[..., :2] - last, axis=-1))  # (people, 14)
+    return people[distances.mean(axis=1).filled(np.inf).argmin(), :, :2]
 
 
 def _array(content: dict, name: str, path: Path) -> np.ndarray:

@@ -63,7 +63,7 @@ def test_real_dances_about_their_hips_find_most_of_their_way_again_and_feet_that
     """All pairs of Dance with Melody, whose root motion is recorded; relative to the hips their feet slide."""
     correlations, sliding = [], {"real": [], "on the spot": [], "root motion": []}
     for folder in sorted(real_corpus.glob("DANCE_*")):
-        joints = dance_with_melody.read(folder).joints
+        joints = dance_with_melody.read_joints(folder / "skeletons.json")
         spot = joints - pose.pelvis(joints)[:, None]
         spot[..., 1] -= spot[:, ANKLES, 1].min(axis=1)[:, None]
         moved = spot.copy()
