@@ -56,9 +56,7 @@ DAMAGED = {
     "an unlisted style": change(style="polka"),
     "a lacking field": lambda manifest: manifest | {"entries": [{"name": "clip"}]},
     "another format": lambda manifest: manifest | {"format": 99},
-    "format 1": lambda manifest: {
-        "format": 1, "entries": [{**entry, "digest": None} for entry in manifest["entries"]]
-    },
+    "format 1": lambda manifest: {"format": 1, "entries": [{**entry, "digest": None} for entry in manifest["entries"]]},
     "no entries": lambda manifest: manifest | {"entries": []},
     "null entries": lambda manifest: manifest | {"entries": None},
     "nothing but a format": lambda manifest: {"format": corpus.FORMAT},
@@ -91,25 +89,7 @@ def test_a_damaged_clip_is_refused_by_name(copied, damage):
     path = copied / f"{built.entries[0].name}.npz"
     left = damage(path.read_bytes())
     path.unlink() if left is None else path.write_bytes(left)
-    with pytest.raises(CorpusError, match=rf"{built.entries[0].name}\.npz cannot be read"):
-        built.load(built.entries[0])
-
-
-def test_where_a_clip_is_not_found_the_manifest_that_lists_it_is_named(copied):
-    path = copied / "corpus.json"
-    path.write_text(json.dumps(change(name="not there")(json.loads(path.read_text()))))
-    built = corpus.read(copied)
-    with pytest.raises(CorpusError, match=r"not there\.npz cannot be read .*an entry of corpus\.json"):
-        built.load(built.entries[0])
-
-
-@pytest.mark.parametrize("poses", [np.full((300, 14, 3), np.nan), np.zeros((300, 13, 3)), np.array([{}], dtype=object)])
-def test_a_clip_whose_arrays_are_no_dance_is_refused_by_name(copied, poses):
-    built = corpus.read(copied)
-    path = copied / f"{built.entries[0].name}.npz"
-    arrays = built.load(built.entries[0]) | {"poses": poses}
-    np.savez(path, **arrays)
-    with pytest.raises((CorpusError, PoseError), match=rf"{built.entries[0].name}\.npz"):
+    with pytest.raises(CorpusError, match=rf"{built.entries[0].name}\.npz cannot be read .*an entry of corpus\.json"):
         built.load(built.entries[0])
 
 
@@ -123,6 +103,9 @@ def test_a_clip_that_was_changed_after_its_corpus_was_built_is_refused_by_name(c
 
 
 WRONG = {
+    "poses that are no numbers": ("poses", lambda whole: whole * np.nan),
+    "13 joints": ("poses", lambda whole: whole[:, :13]),
+    "objects": ("poses", lambda whole: np.array([{}], dtype=object)),
     "backwards": ("music_beats_s", lambda whole: whole[::-1]),
     "twice": ("kinematic_beats_s", lambda whole: np.repeat(whole, 2)),
     "a beat that is not a number": ("known_beats_s", lambda whole: np.r_[whole[:-1], np.nan]),
@@ -144,17 +127,6 @@ def test_arrays_that_do_not_belong_together_are_refused_by_the_name_of_their_fil
     entry = built.entries[0]
     arrays = built.load(entry)
     np.savez(copied / f"{entry.name}.npz", **arrays | {name: spoil(arrays[name])})
-    with pytest.raises(
-        CorpusError, match=rf"{entry.name}\.npz has .*{name}|{entry.name}\.npz has fewer than two music"
-    ):
+    problem = "" if name == "poses" else f" has .*{name}"
+    with pytest.raises((CorpusError, PoseError), match=rf"{entry.name}\.npz{problem}"):
         built.load(entry)
-
-
-def test_arrays_in_fortran_order_are_as_good(copied):
-    built = corpus.read(copied)
-    entry = built.entries[0]
-    arrays = built.load(entry)
-    turned = {name: np.asfortranarray(values) for name, values in arrays.items()}
-    np.savez(copied / f"{entry.name}.npz", **turned)
-    for name, values in built.load(entry).items():
-        np.testing.assert_array_equal(values, arrays[name])

@@ -11,7 +11,7 @@ import torch
 from d2m.clock import FPS, frame_times
 from d2m.data import corpus, dataset
 from d2m.errors import CorpusError, OutputError
-from d2m.motion import pose
+from d2m.motion import pose, units
 
 FRAMES, BEAT_S = 300, 0.5
 # Kinematic beats; gaps of two and three music beats are divided, so anchors stand at 1.0, 1.5, ..., 18.0.
@@ -62,12 +62,8 @@ def test_a_unit_travels_and_turns_as_the_body_did_since_its_second_lead_pose(tur
         times_s = times_of(number + 1, 34)
         since_s, facing = times_s - times_s[1], 0.5 * times_s[1]
         # It walks along the room's x; seen by a body that faces `facing` from +z, that is (cos, sin) of it.
-        expected = [
-            0.3 * since_s * np.cos(facing),
-            0.3 * since_s * np.sin(facing),
-            np.cos(0.5 * since_s),
-            np.sin(0.5 * since_s),
-        ]
+        travel = [0.3 * since_s * np.cos(facing), 0.3 * since_s * np.sin(facing)]
+        expected = [*travel, np.cos(0.5 * since_s), np.sin(0.5 * since_s)]
         # A foot 0.2 m from the axis is 1e-5 m off its arc between frames; rows are kept in float32.
         np.testing.assert_allclose(unit[:, :4].T, expected, atol=1e-4)
 
@@ -200,3 +196,44 @@ def test_rows_of_100_mb_take_little_memory(own_cache):
         rows.append(np.ones((250, 1000)))
     assert sum(float(part.sum()) for part in rows.tensor().split(1000)) == 25e6
     assert taken_kb() - before_kb < 25_000
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_units_and_phrases_of_built_in_dances_are_the_poses_they_were_cut_from(small_corpus, dimensions):
+    dances = dataset.load(small_corpus, "test", dimensions, phrase=3)
+    expected_units, expected_phrases = [], []
+    for arrays in map(small_corpus.load, small_corpus.split("test")):
+        anchors = units.anchors(arrays["kinematic_beats_s"], arrays["music_beats_s"], arrays["kinematic_strength"])
+        poses = pose.front_view(arrays["poses"]) if dimensions == 2 else arrays["poses"]
+        in_beat_time = units.to_beat_time(poses, anchors.times_s)
+        count = len(anchors.times_s)
+        expected_units += [pose.to_features(in_beat_time[i : i + 34], 1) for i in units.cut(count)]
+        expected_phrases += [pose.to_features(in_beat_time[i : i + 98], 1) for i in units.cut(count, 3)]
+    phrases, _ = dances.phrases(torch.arange(len(dances.phrase_rows)))
+    np.testing.assert_allclose(all_units(dances), expected_units, atol=1e-4)  # float32
+    np.testing.assert_allclose(pose.rebase(phrases, 1), expected_phrases, atol=1e-4)
+
+
+def test_statistics_standardise_the_units(small_corpus):
+    dances = dataset.load(small_corpus, "train")
+    mean, deviation = dances.statistics()
+    everything = all_units(dances).flatten(0, 1)
+    standard = (everything - mean) / deviation
+    torch.testing.assert_close(standard.mean(0), torch.zeros(46), atol=1e-4, rtol=0)
+    # A feature that hardly moves is divided by the smallest deviation and stays below 1.
+    moving = everything.std(0) > dataset.SMALLEST_DEVIATION
+    torch.testing.assert_close(standard.std(0)[moving], torch.ones(int(moving.sum())), atol=1e-3, rtol=0)
+    assert (standard.std(0)[~moving] < 1).all() and moving.sum() > 30
+
+
+def test_balanced_draws_take_every_style_alike():
+    styles = torch.tensor([0] * 900 + [1] * 90 + [2] * 10)
+    drawn = styles[dataset.balanced(styles, 30_000, torch.Generator().manual_seed(0))]
+    # A third each; four standard deviations of sqrt(1/3 2/3 / 30,000) = 0.0027.
+    np.testing.assert_allclose(torch.bincount(drawn).numpy() / 30_000, 1 / 3, atol=0.011)
+
+
+def test_balanced_draws_repeat_with_their_generator():
+    styles = torch.tensor([0, 0, 0, 1])
+    first, again, other = (dataset.balanced(styles, 50, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
+    assert torch.equal(first, again) and not torch.equal(first, other)
