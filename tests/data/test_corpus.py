@@ -143,17 +143,13 @@ def test_clips_to_one_song_and_to_copies_of_it_are_one_group(tmp_path, small_cli
 
 @pytest.mark.parametrize("error", [CorpusError("no song"), MediaError("silent"), PoseError("lost")], ids=str)
 def test_a_clip_that_cannot_be_used_is_named_skipped_and_counted(tmp_path, small_clips, monkeypatch, error):
-    corpus.build("one bad", unreadable(monkeypatch, error, "bad") + small_clips[:1], tmp_path, jobs=1)
+    songless = replace(small_clips[1], song=tmp_path / "gone.mp3")
+    clips = [*unreadable(monkeypatch, error, "bad"), small_clips[0], songless]
+    corpus.build("two bad", clips, tmp_path, jobs=1)
     built = corpus.read(tmp_path)
-    assert built.refused == (("bad", str(error)),)
+    unread, (name, reason) = built.refused
+    assert unread == ("bad", str(error)) and name == songless.name and "gone.mp3" in reason
     assert [entry.name for entry in built.entries] == [small_clips[0].name]
-
-
-def test_a_song_that_cannot_be_heard_takes_its_clip_with_it(tmp_path, small_clips):
-    deaf = replace(small_clips[1], song=tmp_path / "gone.mp3")
-    corpus.build("deaf", [small_clips[0], deaf], tmp_path, jobs=1)
-    ((name, reason),) = corpus.read(tmp_path).refused
-    assert name == deaf.name and "gone.mp3" in reason
 
 
 def test_files_of_clips_are_read_and_refused_as_finished_clips_are(tmp_path, small_clips, write_pair, own_cache):

@@ -5,8 +5,6 @@ They run on small files that the tests write. What else it shows, listings of fo
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import bvhio
@@ -28,13 +26,6 @@ def code(containing: str) -> str:
     """The one block of Python that contains a text."""
     (block,) = (block for block in re.findall(r"```python\n(.*?)```", PAGE, re.S) if containing in block)
     return block
-
-
-def run(folder: Path, script: str, *arguments: str) -> str:
-    (folder / "script.py").write_text(script)
-    done = subprocess.run([sys.executable, "script.py", *arguments], cwd=folder, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 @pytest.fixture

@@ -44,9 +44,8 @@ def mixed(tmp_path, body_at, write_pair, song) -> Path:
     (root / "Salsa" / "fps.txt").write_text("15")
     motions.write_json(root / "zumba" / "a.json", fps=30, keypoints=motions.keypoints(body, "COCO"))
     song(root / "zumba" / "a.mp3")
-    motions.write_json(
-        root / "zumba" / "b.json", fps=15, keypoints=motions.keypoints(motions.in_picture(body[::2]), "COCO")
-    )
+    picture = motions.keypoints(motions.in_picture(body[::2]), "COCO")
+    motions.write_json(root / "zumba" / "b.json", fps=15, keypoints=picture)
     song(root / "zumba" / "b.mp3")
     dance_files.write_bvh(dance(poses=body[::2].astype(np.float32)), root / "Swing" / "bvh" / "c.bvh")
     song(root / "Swing" / "c.mp3")
@@ -104,9 +103,7 @@ def test_texts_that_begin_with_a_mark_of_utf_8_are_read_as_without(mixed):
 def test_a_keypoint_json_is_known_by_a_name_in_its_first_4_kb(tmp_path, before, is_one):
     file = motions.write_json(tmp_path / "a.json", about="x" * before, keypoints=[])
     clips, unknown = sources.find(tmp_path)
-    assert [path for clip in clips for path in clip.files] == ([file] if is_one else []) and unknown == (
-        [] if is_one else [file]
-    )
+    assert ([list(clip.files) for clip in clips], unknown) == (([[file]], []) if is_one else ([], [file]))
 
 
 def test_a_mixed_folder_becomes_a_corpus_of_which_every_part_is_counted(mixed, own_cache, capfd):
@@ -199,26 +196,10 @@ def test_links_to_folders_hidden_files_and_pipes_are_passed_by(tmp_path, body_at
     assert sources.find(root) == ([], [])
 
 
-def test_a_bvh_file_that_d2m_wrote_is_the_same_dance_again(tmp_path, song):
-    written = dance("a", "zumba")
-    dance_files.write_bvh(written, tmp_path / "zumba" / "take.bvh")
-    song(tmp_path / "zumba" / "take.mp3")
-    ((files,), unknown) = sources.find(tmp_path)
-    clip = sources.read(files)
-    assert (files.format, clip.style, unknown) == ("BVH", "zumba", [])
-    count = min(len(clip.poses), len(written.poses))
-    assert count > 0.9 * len(written.poses)
-    floor = clip.poses[:count, :, 1] - written.poses[:count, :, 1]  # it is put on the floor again
-    assert np.ptp(floor) < 2e-3 and abs(floor.mean()) < 0.05
-    np.testing.assert_allclose(clip.poses[:count, :, ::2], written.poses[:count, :, ::2], atol=2e-3)
-
-
 def test_a_format_is_known_by_what_it_is_and_not_by_what_it_is_called(tmp_path, body_at):
     body = body_at(frame_times(5))
     motions.write_aist(tmp_path, body).rename(tmp_path / "take.json")
-    motions.write_json(tmp_path / "b.json", fps=30, keypoints=motions.keypoints(body, "COCO")).rename(
-        tmp_path / "b.pkl"
-    )
+    motions.write_json(tmp_path / "b.pkl", fps=30, keypoints=motions.keypoints(body, "COCO"))
     (tmp_path / "c.json").write_text("{}")
     clips, unknown = sources.find(tmp_path)
     assert [(clip.path.name, clip.format) for clip in clips] == [("b", "keypoint JSON"), ("take", "AIST++")]

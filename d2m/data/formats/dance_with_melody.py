@@ -47,8 +47,7 @@ def read_pair(folder: Path) -> Clip:
     start_s, end_s = _span(folder / "config.json")
     joints, span_s = read_joints(motion), end_s - start_s
     if abs(len(joints) - span_s * FPS) > max(2, 0.05 * span_s * FPS):
-        problem = f"{motion} has {len(joints)} frames"
-        raise PoseError(problem, f"{span_s * FPS:.0f}, as config.json says, within 5 %")
+        raise PoseError(f"{motion} has {len(joints)} frames", f"{span_s * FPS:.0f} (config.json), within 5 %")
     # Stretched, so that the steps keep the music's tempo: in the published data the frames are up to 2 % off the span.
     poses = retarget.resample(joints, (len(joints) - 1) / span_s, frame_count(span_s), str(motion))
     style = STYLES[letter]

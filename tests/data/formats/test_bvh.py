@@ -119,8 +119,8 @@ def test_joints_are_found_whatever_they_are_called(tmp_path, poses, names):
 def test_a_collar_bone_is_no_shoulder_and_toes_are_no_ankle(tmp_path, poses):
     # As body models name them: the collar stands at the neck, where our LeftShoulder does; feet end in L_Foot.
     joints = renamed(("{S}_Shoulder", "{S}_Elbow", "{S}_Wrist", "{S}_Hip", "{S}_Knee", "{S}_Ankle"))
-    joints = [replace(joint, name=joint.name.replace("LeftShoulder", "L_Collar")) for joint in joints]
-    joints = [replace(joint, name=joint.name.replace("RightShoulder", "R_Collar")) for joint in joints]
+    collars = {"LeftShoulder": "L_Collar", "RightShoulder": "R_Collar"}
+    joints = [replace(joint, name=collars.get(joint.name, joint.name)) for joint in joints]
     values = motion(poses)
     for side in ("L", "R"):
         ankle = [joint.name for joint in joints].index(f"{side}_Ankle")
