@@ -16,7 +16,7 @@ from d2m.motion import pose, skeleton
 from d2m.motion.skeleton import Joint
 
 FPS = 30.0
-# What the same joints are called elsewhere; a collar bone, a head and a spine stay as they are where nothing is said.
+# Names of the same joints in other programs; those of collar bones, head and spine stay.
 PARTS = ("Arm", "ForeArm", "Hand", "UpLeg", "Leg", "Foot")
 NAMED = {
     "Mixamo": ("mixamorig:{side}Arm", "mixamorig:{side}ForeArm", "mixamorig:{side}Hand", "mixamorig:{side}UpLeg",
@@ -94,7 +94,7 @@ def test_forward_kinematics_of_any_tree_and_any_order_agrees_with_an_independent
     for number in range(1, 20):
         order = rng.permutation(["Xrotation", "Yrotation", "Zrotation"])[: rng.integers(1, 4)]
         joints.append(Joint(f"j{number}", int(rng.integers(0, number)), tuple(rng.normal(size=3)), tuple(order)))
-    # A file tells a tree depth first: so the joints are put into that order, which their numbers then follow.
+    # A file lists a tree depth first: writing and reading it puts the joints and their numbers into that order.
     path = written(tmp_path / "tree.bvh", joints, np.zeros((2, sum(len(joint.channels) for joint in joints))))
     joints, *_ = bvh_files.load(path)
     joints = [replace(joint, end=joint.end or (0.0, 0.1, 0.0)) for joint in joints]
@@ -265,13 +265,10 @@ def test_a_body_without_some_joints_is_refused_with_what_it_has(tmp_path, poses)
         bvh.read(written(tmp_path / "a.bvh", joints, motion(poses)))
 
 
-def test_a_body_that_lies_along_another_axis_is_refused(tmp_path, poses):
+def test_a_body_that_lies_along_another_axis_or_has_no_size_is_refused(tmp_path, poses):
     fallen = poses[..., [0, 2, 1]] * (1, -1, 1)  # z up
     with pytest.raises(PoseError, match=r"a\.bvh: the body never stands upright"):
         bvh.read(written(tmp_path / "a.bvh", skeleton.SKELETON, motion(fallen)))
-
-
-def test_a_body_of_no_size_is_refused(tmp_path, poses):
     joints = [replace(joint, offset=(0.0, 0.0, 0.0)) for joint in skeleton.SKELETON]
     with pytest.raises(PoseError, match=r"a\.bvh: the legs of this body have no length"):
         bvh.read(written(tmp_path / "a.bvh", joints, motion(poses)))

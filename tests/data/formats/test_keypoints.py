@@ -168,7 +168,7 @@ def test_the_same_person_is_followed_whatever_the_order_of_the_list(tmp_path, pi
     for path in files(folder)[::2]:
         content = json.loads(path.read_text())
         path.write_text(json.dumps(content | {"people": content["people"][::-1]}))
-    # Of two who are found as surely it is the one who is listed first, in frame 0 the dancer.
+    # Of two people of equal confidence the first in the list is taken: in frame 0 the dancer.
     joints, _ = keypoints.read_openpose(files(folder))
     np.testing.assert_allclose(joints, picture * (1, -1), atol=1e-9)
 
