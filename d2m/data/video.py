@@ -68,7 +68,7 @@ def estimate(video: Path) -> dict:
     # To 0.1 mm: further digits are noise and more than double the size of the file.
     frames = [None if np.isnan(row).any() else row.tolist() for row in rows.round(4)]
     if not any(frames):
-        raise PoseError(f"nobody is visible in {video}", "one person, visible from head to foot")
+        raise PoseError(f"nobody is found in {video}", "one person, visible from head to foot")
     world = [frame and [point[:3] for point in frame] for frame in frames]
     confidence = [frame and [round(point[3], 3) for point in frame] for frame in frames]
     return {"fps": fps, "frames": len(frames), "world_landmarks": world, "confidence": confidence}

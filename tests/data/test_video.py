@@ -189,9 +189,9 @@ def test_a_video_without_anybody_and_a_file_that_is_none_are_refused_and_nothing
     with pytest.raises(MediaError, match=r"text\.mp4 cannot be read as a video"):
         video.estimate(none)
     nobody = film(even(3, 30), 30.0, empty=range(3))
-    with pytest.raises(PoseError, match=r"nobody is visible in .*take1\.mp4"):
+    with pytest.raises(PoseError, match=r"nobody is found in .*take1\.mp4"):
         video.estimate(nobody)
-    assert video.main([str(nobody)]) == 1 and "nobody is visible" in capsys.readouterr().err
+    assert video.main([str(nobody)]) == 1 and "nobody is found" in capsys.readouterr().err
     assert sorted(path.name for path in nobody.parent.iterdir()) == ["take1.mp4", "text.mp4"]
 
 
