@@ -60,9 +60,9 @@ def keypoints(arguments: list[str]) -> None:
 
 
 def _parse(command: str, defaults: dict[str, str | int], arguments: list[str]) -> dict[str, str | int]:
-    """The values of a command's options; each option is a parameter of the notebooks.
+    """The values of a command's options, which are parameters of the notebooks.
 
-    `--run` is called `--run-folder` too, because torchrun takes `--run` for the beginning of an option of its own.
+    `--run` has the second name `--run-folder`, because torchrun reads `--run` as an abbreviation of its own options.
     """
     from d2m.notebook import parameters
 
@@ -79,10 +79,12 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {"train": train, "study": stu
 
 def main(arguments: list[str]) -> None:
     """Run the command named first in `arguments`; a `D2MError` is printed on stderr, and the exit status is 1."""
-    command, *rest = arguments or [""]
+    command, *rest = arguments or ["--help"]
+    if command in ("-h", "--help"):
+        print(__doc__.strip())
+        return
     if command not in COMMANDS:
-        print(__doc__.strip(), file=sys.stdout if command in ("", "-h", "--help") else sys.stderr)
-        sys.exit(0 if command in ("", "-h", "--help") else f"\nThere is no command {command!r}.")
+        sys.exit(f"{__doc__.strip()}\n\nThere is no command {command!r}.")
     try:
         COMMANDS[command](rest)
     except D2MError as error:

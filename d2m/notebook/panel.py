@@ -1,7 +1,4 @@
-"""What the dance panel of notebook 5 does: read requests, generate dances, draw and save them.
-
-Plain functions; the notebook and `widgets` call them.
-"""
+"""The functions of the dance panel of notebook 5: read requests, generate dances, draw and save them."""
 
 import hashlib
 import sys
@@ -32,7 +29,6 @@ GIF_S = 5.0  # the part of a dance that a GIF holds
 TEMPO_TOLERANCE = 0.05  # relative difference from the requested tempo that is not reported
 CANDIDATES = 8  # dances from which the calmest or liveliest are chosen
 FIRST_POSES = ("", "last", "file")  # a training pose, the last pose of the last dance, a pose in a file
-ONLY_3D = (".bvh",)  # formats that cannot hold 2D dances
 
 
 @dataclass(frozen=True)
@@ -60,14 +56,9 @@ class Request:
     @property
     def name(self) -> str:
         """The tempo, the file of beats and "posed" for a first pose, where requested: a part of file names."""
-        parts = []
-        if self.bpm:
-            parts.append(f"{self.bpm:g}bpm")
-        if self.beats:
-            parts.append(Path(self.beats).stem)
-        if self.first_pose is not None:
-            parts.append("posed")
-        return "_".join(parts)
+        tempo = f"{self.bpm:g}bpm" if self.bpm else ""
+        posed = "posed" if self.first_pose is not None else ""
+        return "_".join(filter(None, (tempo, Path(self.beats).stem, posed)))
 
     def another(self) -> "Request":
         """The same request with the next seeds."""
@@ -158,28 +149,25 @@ def excerpt(dance: Dance, length_s: float) -> tuple[float, float]:
 
 def shown_video(dance: Dance) -> bytes:
     """The first `SHOWN_S` of a dance as an mp4 with its song. Raises as `render.render_video`."""
+    span_s = (0.0, min(SHOWN_S, dance.duration_s))
+    label = f"rendering the dance with seed {dance.seed}"
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "dance.mp4"
-        span_s = (0.0, min(SHOWN_S, dance.duration_s))
-        render.render_video(dance, path, span_s=span_s, label=f"rendering the dance with seed {dance.seed}")
-        return path.read_bytes()
+        return render.render_video(dance, Path(folder) / "dance.mp4", span_s=span_s, label=label).read_bytes()
 
 
 def strip(dance: Dance) -> Figure:
     """Eight beats of a dance, a pose every half beat."""
     begin = min(4, max(0, len(dance.beats_s) - 9))
     beats_s = dance.beats_s[begin : begin + 9]
-    edges = (beats_s[0], beats_s[-1]) if len(beats_s) > 1 else (0.0, dance.duration_s)
-    last = len(dance.poses) - 1
-    frames = np.clip(np.round(np.linspace(*edges, 17) * dance.fps).astype(int), 0, last)
+    edges_s = (beats_s[0], beats_s[-1]) if len(beats_s) > 1 else (0.0, dance.duration_s)
+    frames = np.clip(np.round(np.linspace(*edges_s, 17) * dance.fps).astype(int), 0, len(dance.poses) - 1)
     title = f"{dance.style}: eight beats, a pose every half beat"
     return figures.pose_strip({title: dance.poses}, frames, labels=frames / dance.fps)
 
 
 def beat_ribbon(dance: Dance, span_s: tuple[float, float]) -> Figure:
     """The song's onset strength with its beats; below, the change of motion with the kinematic beats of the dance."""
-    onsets, _ = features.onset_strength(audio.load(dance.song)[0])
-    onsets = onsets[round(dance.start_s * music_beats.ONSET_FPS) :]
+    onsets = features.onset_strength(audio.load(dance.song)[0])[0][round(dance.start_s * music_beats.ONSET_FPS) :]
     strength = kinematics.beat_strength(dance.poses, dance.fps)
     kinematic_s = kinematics.kinematic_beats(dance.poses, dance.fps)[0]
     tracks = [
@@ -195,18 +183,10 @@ def hit_rate(dance: Dance) -> float:
     return float(hits.mean()) if len(hits) else float("nan")
 
 
-def _save_mp4(dance: Dance, path: Path) -> Path:
-    return render.render_video(dance, path, label=path.name)
-
-
-def _save_gif(dance: Dance, path: Path) -> Path:
-    return render.render_gif(dance, path, excerpt(dance, GIF_S))
-
-
 # Functions that save a dance, by the ending of the file.
 SAVERS: dict[str, Callable[[Dance, Path], Path]] = {
-    ".mp4": _save_mp4,
-    ".gif": _save_gif,
+    ".mp4": lambda dance, path: render.render_video(dance, path, label=path.name),
+    ".gif": lambda dance, path: render.render_gif(dance, path, excerpt(dance, GIF_S)),
     ".npz": dance_files.write_npz,
     ".json": dance_files.write_json,
     ".bvh": dance_files.write_bvh,
@@ -217,13 +197,13 @@ def save(dances: list[Dance], folder: Path, endings=tuple(SAVERS), request_name:
     """Save each dance in `folder` in each of the formats `endings`, keys of `SAVERS`; return the paths.
 
     A dance replaces an earlier one with the same name and beats. If the npz with its name holds other beats, a hash of
-    its beats is added to the name. A 2D dance is not saved in `ONLY_3D`. Raises `OutputError`, `MediaError`.
+    its beats is added to the name. A 2D dance is not saved as BVH. Raises `OutputError`, `MediaError`.
     """
     paths = []
     for dance in dances:
         stem = _file_stem(dance, folder, request_name)
         for ending in endings:
-            if dance.poses.shape[2] == 3 or ending not in ONLY_3D:
+            if dance.poses.shape[2] == 3 or ending != ".bvh":
                 paths.append(SAVERS[ending](dance, folder / f"{stem}{ending}"))
     return paths
 

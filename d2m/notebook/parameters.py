@@ -30,27 +30,30 @@ LARGEST_SEED = 2**31 - 1
 ENERGIES = ("", "calm", "lively")
 
 
-def _accept(value) -> None:
-    """Accept every value."""
-
-
 @dataclass(frozen=True)
 class Parameter:
-    """The type of a parameter, its meaning, and a check that raises `ParameterError` for a wrong value."""
+    """A parameter with its type, its meaning, its values if they can be listed, and its own check if it has one."""
 
+    name: str
     kind: type | UnionType
     meaning: str
-    check: Callable = _accept
+    values: range | tuple[str, ...] = ()
+    own_check: Callable | None = None
 
-
-def _within(name: str, least: int, most: int) -> Callable[[int], None]:
-    """A check that a parameter is from `least` to `most`."""
-
-    def check(value: int) -> None:
-        if not least <= value <= most:
-            raise ParameterError(f"{name} is {value}", f"a number from {least} to {most}")
-
-    return check
+    def check(self, value) -> None:
+        """Raise `ParameterError` for a value of the wrong type or that is not allowed."""
+        name = self.name
+        if not isinstance(value, self.kind) or isinstance(value, bool):
+            as_text = f"pass it as text: papermill -r {name} TEXT"
+            as_number = f"give a number: make {name.upper()}=NUMBER, or papermill -p {name} NUMBER"
+            remedy = as_text if self.kind is str else as_number
+            raise ParameterError(f"{name} is {value!r} ({type(value).__name__})", self.meaning, remedy)
+        if isinstance(self.values, range) and value not in self.values:
+            raise ParameterError(f"{name} is {value}", f"a number from {self.values[0]} to {self.values[-1]}")
+        if self.values and value not in self.values:
+            raise ParameterError(f"{name} is {value!r}", self.meaning)
+        if self.own_check:
+            self.own_check(value)
 
 
 def _check_corpus(corpus: str) -> None:
@@ -59,46 +62,36 @@ def _check_corpus(corpus: str) -> None:
 
 
 def _check_tempo(bpm: float) -> None:
-    if bpm and not music_beats.SLOWEST_BPM <= bpm <= music_beats.FASTEST_BPM:
-        raise ParameterError(
-            f"bpm is {bpm}",
-            f"a tempo from {music_beats.SLOWEST_BPM:g} to {music_beats.FASTEST_BPM:g}, or 0 for the detected one",
-        )
+    slowest, fastest = music_beats.SLOWEST_BPM, music_beats.FASTEST_BPM
+    if bpm and not slowest <= bpm <= fastest:
+        raise ParameterError(f"bpm is {bpm}", f"a tempo from {slowest:g} to {fastest:g}, or 0 for the detected one")
 
 
-def _check_precision(precision: str) -> None:
-    if precision not in PRECISIONS:
-        raise ParameterError(f"precision is {precision!r}", OWN["precision"].meaning)
+def _by_name(*parameters: Parameter) -> dict[str, Parameter]:
+    return {parameter.name: parameter for parameter in parameters}
 
 
-def _check_energy(energy: str) -> None:
-    if energy not in ENERGIES:
-        raise ParameterError(f"energy is {energy!r}", OWN["energy"].meaning)
-
-
-COMMON = {
-    "corpus": Parameter(str, '"builtin", or a folder of a corpus', _check_corpus),
-    "run": Parameter(str, 'the folder of the run, or ""'),
-    "preset": Parameter(str, '"demo", "full" or "paper"', preset),
-    "seed": Parameter(int, "a whole number", _within("seed", 0, LARGEST_SEED)),
-    "device": Parameter(str, '"auto", "cpu", "cuda" or "mps"', pick_device),
-}
-OWN = {
-    "steps": Parameter(int, "training steps, 0 for the preset's", _within("steps", 0, 10_000_000)),
-    "batch": Parameter(int, "units or phrases in a batch, 0 for the preset's", _within("batch", 0, 10_000_000)),
-    "accumulate": Parameter(
-        int, "pieces of a batch whose gradients are accumulated, 0 for the preset's", _within("accumulate", 0, 10_000)
-    ),
-    "precision": Parameter(str, '"bf16-mixed", "32-true", or "" for the default of the device', _check_precision),
-    "dances": Parameter(str, 'a folder of npz dances, or ""'),
-    "song": Parameter(str, 'an audio file, or ""'),
-    "style": Parameter(str, 'a style of the corpus, or ""'),
-    "n": Parameter(int, "a number of dances", _within("n", 1, MOST_DANCES)),
-    "bpm": Parameter(int | float, "about how many beats a minute, 0 for the detected tempo", _check_tempo),
-    "beats": Parameter(str, 'a text file of beat times in seconds, one a line, or ""'),
-    "energy": Parameter(str, '"calm", "lively", or "" for no choice by energy', _check_energy),
-    "start_pose": Parameter(str, 'a .npy file of one pose or a .npz dance, or ""'),
-}
+COMMON = _by_name(
+    Parameter("corpus", str, '"builtin", or a folder of a corpus', own_check=_check_corpus),
+    Parameter("run", str, 'the folder of the run, or ""'),
+    Parameter("preset", str, '"demo", "full" or "paper"', own_check=preset),
+    Parameter("seed", int, "a whole number", range(LARGEST_SEED + 1)),
+    Parameter("device", str, '"auto", "cpu", "cuda" or "mps"', own_check=pick_device),
+)
+OWN = _by_name(
+    Parameter("steps", int, "training steps, 0 for the preset's", range(10_000_001)),
+    Parameter("batch", int, "units or phrases in a batch, 0 for the preset's", range(10_000_001)),
+    Parameter("accumulate", int, "parts that each batch is computed in, 0 for the preset's", range(10_001)),
+    Parameter("precision", str, '"bf16-mixed", "32-true", or "" for the default of the device', PRECISIONS),
+    Parameter("dances", str, 'a folder of npz dances, or ""'),
+    Parameter("song", str, 'an audio file, or ""'),
+    Parameter("style", str, 'a style of the corpus, or ""'),
+    Parameter("n", int, "a number of dances", range(1, MOST_DANCES + 1)),
+    Parameter("bpm", int | float, "about how many beats a minute, 0 for the detected tempo", own_check=_check_tempo),
+    Parameter("beats", str, 'a text file of beat times in seconds, one a line, or ""'),
+    Parameter("energy", str, '"calm", "lively", or "" for no choice by energy', ENERGIES),
+    Parameter("start_pose", str, 'a .npy file of one pose or a .npz dance, or ""'),
+)
 
 
 def check(namespace: dict, *own: str) -> Experiment:
@@ -115,15 +108,13 @@ def check(namespace: dict, *own: str) -> Experiment:
     for name, parameter in allowed.items():
         if name not in namespace:
             raise ParameterError(f"the parameter {name} is missing", parameter.meaning, "restore the parameters cell")
-        _check_type(name, namespace[name], parameter)
         parameter.check(namespace[name])
-    values = {name: namespace[name] for name in allowed}
-    training = {name: values[name] for name in ("steps", "batch", "accumulate", "precision") if name in values}
-    experiment = Experiment(
-        values["corpus"], values["run"], values["preset"], values["seed"], values["device"], **training
-    )
+    fields = ("run", "seed", "device", "steps", "batch", "accumulate", "precision")
+    settings = {name: namespace[name] for name in fields if name in allowed}
+    experiment = Experiment(namespace["corpus"], preset_name=namespace["preset"], **settings)
     _check_writable(experiment.folder)
-    _check_dimensions(values.get("start_pose", ""), values["preset"])
+    if "start_pose" in allowed:
+        _check_dimensions(namespace["start_pose"], namespace["preset"])
     return experiment
 
 
@@ -174,7 +165,7 @@ def read_pose(start_pose: str) -> np.ndarray | None:
     if path.suffix == ".npz":
         return read_npz(path).poses[-1]
     array = read_array(path, ParameterError, f"as start_pose {OWN['start_pose'].meaning}")
-    return pose.validate(np.stack([array, array]), str(path))[0]  # it takes dances, of two poses at least
+    return pose.validate(np.stack([array, array]), str(path))[0]  # a dance has two poses at least
 
 
 def _check_writable(folder: Path) -> None:
@@ -196,22 +187,9 @@ def _check_dimensions(start_pose: str, name: str) -> None:
 
 def _check_names(cell: str, allowed: dict[str, Parameter]) -> None:
     """Raise `ParameterError` if a cell of parameters assigns a name that is not allowed."""
-    assigned = {
-        target.id
-        for node in ast.walk(ast.parse(cell))
-        if isinstance(node, ast.Assign | ast.AnnAssign)
-        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
-        if isinstance(target, ast.Name)
-    }
+    names = (node for node in ast.walk(ast.parse(cell)) if isinstance(node, ast.Name))
+    assigned = {name.id for name in names if isinstance(name.ctx, ast.Store)}
     for name in sorted(assigned - allowed.keys()):
         near = difflib.get_close_matches(name, allowed, 1)
         hint = f"did you mean {near[0]}?" if near else "leave it out"
         raise ParameterError(f"this notebook has no parameter {name}", f"one of {', '.join(allowed)}", hint)
-
-
-def _check_type(name: str, value, parameter: Parameter) -> None:
-    if not isinstance(value, parameter.kind) or isinstance(value, bool):
-        as_text = f"pass it as text: papermill -r {name} TEXT"
-        as_number = f"give a number: make {name.upper()}=NUMBER, or papermill -p {name} NUMBER"
-        remedy = as_text if parameter.kind is str else as_number
-        raise ParameterError(f"{name} is {value!r} ({type(value).__name__})", parameter.meaning, remedy)

@@ -19,11 +19,24 @@ from d2m.motion.kinematics import KinematicBeatConfig
 from d2m.motion.units import FIRST_BEAT, LEAD, UNIT_BEATS, UNIT_POSES
 from d2m.visual import figures
 
+SHOWN = "validation"  # the split that is drawn: no model was trained on it
+# The losses of the MM-GAN; those of a group share an axis.
+GAN_LOSSES = {
+    "adv^m": ("adv^m discriminator", "adv^m"),
+    "adv^d": ("adv^d discriminator", "adv^d"),
+    "R1": ("adv^m discriminator R1", "adv^d discriminator R1"),
+    "recon^m": ("recon^m",),
+    "recon^p": ("recon^p",),
+    "recon^s": ("recon^s",),
+    "KL^d": ("KL^d", "KL^d of music"),
+    "total": ("total discriminator", "total generator"),
+}
+
 
 def side_by_side(measured: Measured) -> dict[str, dict[str, np.ndarray]]:
-    """A real dance and one of ours of each style, to the same song if possible.
+    """A real dance and one of ours, to the same song if possible: {style: {"real": (T, 14, D), "ours": (T, 14, D)}}.
 
-    Returns {style: {"real": poses, "ours": poses}}, poses (T, 14, D), without styles that have no real dance.
+    Styles without a real dance are left out.
     """
     pairs = {}
     for ours in measured.ours:
@@ -52,29 +65,14 @@ def feature_points(measured: Measured, space: str = "motion") -> tuple[dict[str,
     points, labels = {}, {}
     for name, samples in sets.items():
         points[name] = np.concatenate([standardised(sample, space, measured.reference.scale) for sample in samples])
-        labels[name] = np.concatenate(
-            [np.full(len(sample.features[space]), styles.index(sample.style)) for sample in samples]
-        )
+        sizes = [len(sample.features[space]) for sample in samples]
+        labels[name] = np.repeat([styles.index(sample.style) for sample in samples], sizes)
     return points, labels
 
 
 def figures_of(experiment: Experiment, dances: str = "") -> Path:
     """The folder for the figures of a run's own dances, or of the dances in the folder `dances`."""
     return experiment.folder / "figures" / (resolve(dances).name if dances else "")
-
-
-SHOWN = "validation"  # the split that is drawn: no model was trained on it
-# The losses of the MM-GAN; those of a group share an axis.
-GAN_LOSSES = {
-    "adv^m": ("adv^m discriminator", "adv^m"),
-    "adv^d": ("adv^d discriminator", "adv^d"),
-    "R1": ("adv^m discriminator R1", "adv^d discriminator R1"),
-    "recon^m": ("recon^m",),
-    "recon^p": ("recon^p",),
-    "recon^s": ("recon^s",),
-    "KL^d": ("KL^d", "KL^d of music"),
-    "total": ("total discriminator", "total generator"),
-}
 
 
 def strip(movements: dict[str, np.ndarray], title: str = "", every: int = 2, spacing: float = 1.1) -> figures.Picture:
@@ -123,23 +121,15 @@ def interpolated(experiment: Experiment, movement: float, initial: float) -> dic
     first and the last style. They are not settled to first poses, so that the effect of z_ini is visible.
     """
     data, vae, styles = experiment.units(SHOWN), experiment.train_vae(), experiment.corpus.styles
-    first, last = (
-        torch.nonzero(data.unit_styles == style)[:, 0] for style in (data.unit_styles.min(), data.unit_styles.max())
-    )
+    first_style, last_style = data.unit_styles.min(), data.unit_styles.max()
+    first, last = (torch.nonzero(data.unit_styles == style)[:, 0] for style in (first_style, last_style))
     units = data.units(torch.stack([first[len(first) // 3], last[2 * len(last) // 3]]))
-    z_ini, z_mov = vae.encode_initial(units[:, :LEAD])[0], vae.encode_movement(units)[0]
-    decoded = vae.rigid(vae.generate(_insert_middle(z_ini, initial), _insert_middle(z_mov, movement)))
-    first_style, last_style = (styles[int(data.unit_styles[rows[0]])] for rows in (first, last))
-    names = [
-        f"one movement ({first_style})", f"{movement:.2f} of the way in z_mov, {initial:.2f} in z_ini",
-        f"another ({last_style})",
-    ]  # fmt: skip
-    return dict(zip(names, _to_poses(decoded), strict=True))
-
-
-def _insert_middle(z: torch.Tensor, weight: float) -> torch.Tensor:
-    """Two latents z (2, size), and between them their interpolation: (3, size)."""
-    return torch.stack([z[0], torch.lerp(z[0], z[1], weight), z[1]])
+    latents = vae.encode_initial(units[:, :LEAD])[0], vae.encode_movement(units)[0]  # z_ini and z_mov, (2, size) each
+    pairs = zip(latents, (initial, movement), strict=True)
+    latents = [torch.stack([z[0], torch.lerp(*z, weight), z[1]]) for z, weight in pairs]
+    between = f"{movement:.2f} of the way in z_mov, {initial:.2f} in z_ini"
+    names = (f"one movement ({styles[first_style]})", between, f"another ({styles[last_style]})")
+    return dict(zip(names, _to_poses(vae.rigid(vae.generate(*latents))), strict=True))
 
 
 def detected_beats(
@@ -164,10 +154,7 @@ def detected_beats(
 
 
 def chained(experiment: Experiment, count: int = 12) -> tuple[np.ndarray, np.ndarray]:
-    """Mean joint speed (T,) in m/s of `count` unseen movements that are chained, and the times of their seams in s.
-
-    Played at 112.5 beats a minute: 8 poses a beat, 15 poses a second.
-    """
+    """Mean joint speed (T,) in m/s of chained unseen movements, and their seams in s, at 112.5 beats a minute."""
     data, vae = experiment.units(SHOWN), experiment.train_vae()
     units = data.units(balanced(data.unit_styles, count, _generator(experiment)))
     with torch.no_grad():
@@ -178,10 +165,7 @@ def chained(experiment: Experiment, count: int = 12) -> tuple[np.ndarray, np.nda
 
 
 def style_confusion(experiment: Experiment, view: str, split: str) -> np.ndarray:
-    """The confusion matrix (styles, styles) of a split's windows.
-
-    Rows are true styles, columns predicted ones. Each row sums to 1; a style without windows has a row of nan.
-    """
+    """The confusion matrix of a split's windows: rows are true styles and sum to 1 (or nan), columns predicted ones."""
     windows, labels = experiment.style_windows(view, split)
     classifier = experiment.train_style(view)
     predicted = torch.cat([classifier.probabilities(batch).argmax(dim=1) for batch in windows.split(1024)])
@@ -197,10 +181,7 @@ def accuracy(confusion: np.ndarray) -> float:
 
 @torch.no_grad()
 def dance_space(experiment: Experiment, count: int = 600) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """z_dan (count, dance_size) of `count` training phrases and as many drawn for their music, and the style of each.
-
-    Both are samples, from E_dan and E_mus; for a dance, D_mov then chooses among several draws of E_mus.
-    """
+    """Samples of z_dan (count, dance_size) of training phrases (E_dan) and of their music (E_mus), and their styles."""
     torch.manual_seed(experiment.seed)
     data, mmgan = experiment.units("train"), experiment.train_mmgan()
     index = balanced(data.phrase_styles, count, _generator(experiment))
@@ -223,7 +204,7 @@ def composed(experiment: Experiment, style: str) -> np.ndarray:
     generator = torch.Generator().manual_seed(experiment.seed + number)  # other draws for each style
     lead = generate.first_leads(dancer, s[0], [generator])
     config = dancer.mmgan.config
-    audio = torch.zeros(UNIT_BEATS * config.phrase, config.audio_size)  # unused: a first phrase is not chosen by it
+    audio = torch.zeros(UNIT_BEATS * config.phrase, config.audio_size)  # a first phrase does not depend on it
     codes = dancer.composer.compose(s, beat_s, audio, [generator])
     return generate.chain(dancer.mmgan.vae, lead, codes)[0]
 

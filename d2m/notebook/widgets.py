@@ -1,7 +1,6 @@
 """The controls of the notebooks as ipywidgets: the dance panel, the beat laboratory, the walk through the latents.
 
-They call the plain functions of `panel` and `showcase` and show the results as HTML, with an alternative text for each
-picture.
+They call `panel` and `showcase` and show the results as HTML, with an alternative text for each picture.
 """
 
 import base64
@@ -38,7 +37,7 @@ SLIDERS = {
 class DancePanel(ipywidgets.VBox):
     """The dance panel: *Dance* generates and shows dances, *Another* takes the next seeds, *Save* saves what is shown.
 
-    The message of a `D2MError` appears under the buttons, and the dances shown before stay.
+    The message of a `D2MError` appears under the buttons; the dances shown before stay.
     """
 
     def __init__(self, experiment: Experiment, song: Path):
@@ -53,7 +52,7 @@ class DancePanel(ipywidgets.VBox):
         self.message, self.below = ipywidgets.HTML(), ipywidgets.HTML()
         self.upload.observe(lambda change: self._do(lambda: self._upload(change["new"])), "value")
         self.song.observe(lambda _: setattr(self.path, "value", ""), "value")  # the last choice counts
-        self.dance.on_click(lambda _: self._do(self._dance))
+        self.dance.on_click(lambda _: self._do(lambda: self._show(self.read_request())))
         self.another.on_click(lambda _: self._do(self._another))
         self.save.on_click(lambda _: self._do(self._save))
         left = ipywidgets.VBox([self.song, self.path, self.upload, self.dance_style, self.energy])
@@ -84,9 +83,9 @@ class DancePanel(ipywidgets.VBox):
 
     def read_request(self) -> Request:
         """The request that the controls describe. Raises `D2MError`."""
-        song = parameters.find_song(self.path.value.strip()) if self.path.value.strip() else self.song.value
+        path = self.path.value.strip()
         return Request(
-            song=song,
+            song=parameters.find_song(path) if path else self.song.value,
             style=self.dance_style.value,
             seed=self.seed.value,
             count=self.count.value,
@@ -120,9 +119,6 @@ class DancePanel(ipywidgets.VBox):
         self.message.value = html.escape(f"{label} ...") if share < 1 else ""
         self.bar.value = share
 
-    def _dance(self) -> None:
-        self._show(self.read_request())
-
     def _another(self) -> None:
         another = replace(self.read_request(), seed=self.request.another().seed)
         self.seed.value = another.seed
@@ -142,8 +138,7 @@ class DancePanel(ipywidgets.VBox):
     def _upload(self, files) -> None:
         """Save uploaded songs in the run, and choose the last one."""
         for file in files:
-            folder = self.experiment.folder / "songs"
-            path = panel.save_upload(file["name"], bytes(file["content"]), folder)
+            path = panel.save_upload(file["name"], bytes(file["content"]), self.experiment.folder / "songs")
             self.song.options = [(path.name, path), *(pair for pair in self.song.options if pair[1] != path)]
             self.song.value, self.path.value = path, ""
 
@@ -166,9 +161,9 @@ def as_html(dance: Dance) -> str:
 
 
 def picture(figure: Figure, alt: str) -> str:
-    """A figure as an HTML image with the alternative text `alt`; WebP takes a third of the space of PNG."""
+    """A figure as an HTML image with the alternative text `alt`."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="webp")
+    figure.savefig(buffer, format="webp")  # a third of the size of PNG
     webp = base64.b64encode(buffer.getvalue()).decode()
     return f'<img style="max-width: 100%" alt="{html.escape(alt)}" src="data:image/webp;base64,{webp}">'
 
@@ -189,15 +184,14 @@ def beat_laboratory(poses: np.ndarray, music_beats_s: np.ndarray, span_s: tuple[
 
 def latent_walk(experiment: Experiment) -> ipywidgets.VBox:
     """Two sliders that interpolate in z_mov and in z_ini between two unseen movements, and the interpolated poses."""
-    names = {"movement": "z_mov", "initial": "z_ini"}
     sliders = {
-        name: ipywidgets.FloatSlider(0.5, min=0, max=1, step=0.05, description=label) for name, label in names.items()
+        name: ipywidgets.FloatSlider(0.5, min=0, max=1, step=0.05, description=label)
+        for name, label in (("movement", "z_mov"), ("initial", "z_ini"))
     }
 
     def draw(movement: float, initial: float) -> Figure:
-        return showcase.strip(
-            showcase.interpolated(experiment, movement, initial), "from one movement to another", every=4
-        )
+        rows = showcase.interpolated(experiment, movement, initial)
+        return showcase.strip(rows, "from one movement to another", every=4)
 
     return _following(sliders, draw, "poses of two movements, and of one interpolated between them")
 

@@ -1,4 +1,4 @@
-"""What the notebooks show of a run: shapes, splits, and that each picture is of what it says."""
+"""The results of a run that the notebooks draw: shapes, splits, contents."""
 
 import numpy as np
 import pytest
@@ -31,15 +31,13 @@ def test_a_rebuilt_unit_stands_beside_an_unseen_real_one_of_its_style(tiny_run, 
 def test_a_strip_names_the_poses_that_stand_on_beats(body_at, every):
     times_s = np.arange(0, 12, 1 / 15)
     poses = body_at(0 * times_s)
-    poses[..., 1] += 0.3 * np.cos(2 * np.pi * times_s)[:, None]  # highest on each beat, of which there is one a second
+    poses[..., 1] += 0.3 * np.cos(2 * np.pi * times_s)[:, None]  # highest on each beat, one a second
     anchors_s = np.arange(12.0)
     unit = units.windows(units.to_beat_time(poses, anchors_s), units.cut(len(anchors_s))[2:3])[0]
     (axis,) = showcase.strip({"a unit": unit}, "", every).axes
     heights = np.array([line.get_ydata()[0] for line in axis.lines if line.get_marker() == "o"])
-    named = [label.get_text() for label in axis.get_xticklabels()]
-    assert named.count("beat") == 4 and len(named) == len(heights)
-    highest = np.flatnonzero(heights > heights.max() - 0.02)
-    assert [number for number, name in enumerate(named) if name == "beat"] == list(highest)
+    on_beat = [label.get_text() == "beat" for label in axis.get_xticklabels()]
+    assert sum(on_beat) == 4 and on_beat == list(heights > heights.max() - 0.02)
 
 
 def test_a_style_that_no_unseen_dance_has_shows_nothing(tiny_run, monkeypatch):
@@ -67,14 +65,14 @@ def test_the_walk_ends_at_two_unseen_units_and_moves_in_each_latent(tiny_run):
     np.testing.assert_allclose(list(showcase.interpolated(tiny_run, 1.0, 1.0).values())[1], last, atol=1e-5)
     moved, elsewhere = (list(showcase.interpolated(tiny_run, *way).values())[1] for way in ((1.0, 0.0), (0.0, 1.0)))
     assert min(np.abs(unit - end).max() for unit in (moved, elsewhere) for end in (first, last)) > 1e-3
-    with torch.no_grad():  # what stands first is a unit of the first style, as G_uni makes it from its own latents
-        of_style = data.units(torch.nonzero(data.unit_styles == 0)[:, 0])
-        made = vae.rigid(vae.generate(vae.encode_initial(of_style[:, :LEAD])[0], vae.encode_movement(of_style)[0]))
-    poses = [pose.from_features(unit) for unit in made.double().numpy()]
+    with torch.no_grad():  # the first row is a unit of the first style, decoded by G_uni from its own latents
+        units = data.units(torch.nonzero(data.unit_styles == 0)[:, 0])
+        decoded = vae.rigid(vae.generate(vae.encode_initial(units[:, :LEAD])[0], vae.encode_movement(units)[0]))
+    poses = [pose.from_features(unit) for unit in decoded.double().numpy()]
     assert any(np.allclose(unit, first, atol=1e-5) for unit in poses)
 
 
-def test_beats_found_are_marked_and_counted_and_fewer_with_a_higher_threshold(body_at):
+def test_detected_beats_are_marked_and_counted_and_fewer_with_a_higher_threshold(body_at):
     swinging = body_at(np.sin(np.arange(300) / 5))
     counts = []
     for threshold in (0.1, 5.0):
@@ -99,17 +97,15 @@ def test_a_confusion_is_of_shares_of_the_windows_of_a_split(tiny_run, view):
     assert table.shape == (3, 3)
     np.testing.assert_allclose(table.sum(axis=1), 1)
     windows, labels = tiny_run.style_windows(view, "validation")
-    said = tiny_run.train_style(view).probabilities(windows).argmax(1)
-    assert table[1, 2] == pytest.approx(float((said[labels == 1] == 2).double().mean()))
+    predicted = tiny_run.train_style(view).probabilities(windows).argmax(1)
+    assert table[1, 2] == pytest.approx(float((predicted[labels == 1] == 2).double().mean()))
 
 
 def test_accuracy_is_the_mean_over_the_styles_that_are_there():
-    table = np.array([[0.5, 0.5, 0], [0, 1.0, 0], [np.nan] * 3])
-    assert showcase.accuracy(table) == pytest.approx(0.75)
-    assert showcase.accuracy(np.eye(3)) == 1.0
+    assert showcase.accuracy(np.array([[0.5, 0.5, 0], [0, 1.0, 0], [np.nan] * 3])) == pytest.approx(0.75)
 
 
-def test_the_space_of_dances_holds_real_runs_and_music_with_the_same_labels(tiny_run):
+def test_the_space_of_dances_holds_real_phrases_and_music_with_the_same_labels(tiny_run):
     points, labels = showcase.dance_space(tiny_run, 30)
     assert list(points) == list(labels) == ["real phrases: E_dan", "from music: E_mus"]
     for group, rows in points.items():
@@ -118,13 +114,13 @@ def test_the_space_of_dances_holds_real_runs_and_music_with_the_same_labels(tiny
     assert all(np.array_equal(again[group], points[group]) for group in points)
 
 
-def test_a_composed_run_is_three_movements_from_a_pose_of_its_style(tiny_run, monkeypatch):
-    asked, first_leads = [], generate.first_leads
-    monkeypatch.setattr(generate, "first_leads", lambda *given: asked.append(given[1]) or first_leads(*given))
+def test_a_composed_phrase_is_three_movements_from_a_pose_of_its_style(tiny_run, monkeypatch):
+    styles, first_leads = [], generate.first_leads
+    monkeypatch.setattr(generate, "first_leads", lambda *values: styles.append(values[1]) or first_leads(*values))
     for number, style in enumerate(STYLES):
         poses = showcase.composed(tiny_run, style)
         assert poses.shape == (LEAD + 96, 14, 3) and np.isfinite(poses).all()
-        assert asked[-1].tolist() == np.eye(3)[number].tolist()
+        assert styles[-1].tolist() == np.eye(3)[number].tolist()
         np.testing.assert_array_equal(showcase.composed(tiny_run, style), poses)
 
 
