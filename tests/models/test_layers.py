@@ -40,7 +40,7 @@ def test_a_gaussian_head_neither_vanishes_nor_overflows(size):
     mean, log_variance = layers.Gaussian(4, 3)(torch.full((2, 4), size))
     assert mean.shape == log_variance.shape == (2, 3)
     assert log_variance.min() >= -10 and log_variance.max() <= 4
-    assert torch.isfinite(losses.kl_to_standard_normal((mean, log_variance)))
+    assert torch.isfinite(losses.kl_d((mean, log_variance)))
 
 
 LENGTH, INPUTS, HIDDEN, OUTPUTS = 12, 5, 16, 7
