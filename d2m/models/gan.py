@@ -62,7 +62,7 @@ class GANConfig:
 
     def __post_init__(self):
         if self.phrase < 2:
-            raise ParameterError(f"a phrase has {self.phrase} unit", "two at least: D_mov learns how they follow")
+            raise ParameterError(f"a phrase has {self.phrase} unit", "two at least: D_mov learns their transitions")
         if self.repertoire and self.dance_adversarial_weight:
             raise ParameterError("L_adv^d has a weight with a repertoire", "0: with a repertoire z~_dan are z_dan")
 
