@@ -79,15 +79,6 @@ def music_of(beats_s: np.ndarray, duration_s: float) -> analysis.Music:
 
 
 @dataclass(frozen=True)
-class Config:
-    """A configuration, as a checkpoint keeps it."""
-
-    size: int = 3
-    rate: float = 2e-4
-    styles: tuple[str, ...] = ("ballet", "zumba")
-
-
-@dataclass(frozen=True)
 class ToyConfig:
     size: int = 3
 

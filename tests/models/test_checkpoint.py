@@ -1,5 +1,6 @@
 """checkpoint: what is saved comes back, what cannot be used is refused by name, and a failed save harms nothing."""
 
+import dataclasses
 import errno
 import os
 from dataclasses import replace
@@ -7,11 +8,11 @@ from dataclasses import replace
 import pytest
 import torch
 from safetensors.torch import save_file
-from toys import Config
 
 import d2m
 from d2m.errors import CheckpointError, OutputError
 from d2m.models import checkpoint
+from d2m.models.style import MusicStyleConfig
 
 TENSORS = {
     "weight": torch.arange(6.0).reshape(2, 3).T,  # not contiguous
@@ -20,6 +21,7 @@ TENSORS = {
     "none": torch.empty(0, 4),
     "trained": torch.ones(2, requires_grad=True),
 }
+CONFIG = MusicStyleConfig(("ballet", "zumba"), inputs=3, window=70)
 DISK_FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
@@ -28,7 +30,7 @@ def path(tmp_path, monkeypatch):
     """A checkpoint of kind "vae" in a folder of its own."""
     monkeypatch.setattr(checkpoint, "commit", lambda: "abc123+")
     path = tmp_path / "vae" / "model.safetensors"
-    checkpoint.save(path, "vae", TENSORS, Config(), {"corpus": "f00d", "seed": 4})
+    checkpoint.save(path, "vae", TENSORS, CONFIG, {"corpus": "f00d", "seed": 4})
     return path
 
 
@@ -38,7 +40,7 @@ def test_tensors_come_back_bit_by_bit_with_the_configuration_and_the_provenance(
     for name, tensor in TENSORS.items():
         assert tensors[name].dtype == tensor.dtype and torch.equal(tensors[name], tensor)
         assert not tensors[name].requires_grad
-    assert config == {"size": 3, "rate": 2e-4, "styles": ["ballet", "zumba"]}
+    assert config == dataclasses.asdict(CONFIG) | {"styles": ["ballet", "zumba"], "penalties": [0.2, 0.06]}
     assert provenance == {"d2m": d2m.__version__, "commit": "abc123+", "corpus": "f00d", "seed": 4}
     assert checkpoint.provenance(path, "vae") == provenance
 
@@ -80,14 +82,14 @@ def test_another_kind_is_refused(path, header, content):
 
 def test_the_same_config_passes_and_another_is_refused_by_the_name_that_differs(path):
     _, config, _ = checkpoint.read(path, "vae")
-    checkpoint.check_config(path, config, Config())
-    with pytest.raises(CheckpointError, match=r"model\.safetensors was made with size = 3; expected 4;"):
-        checkpoint.check_config(path, config, Config(size=4))
-    with pytest.raises(CheckpointError, match=r"rate = 0.0002; expected 0.1 \(and 1 more differ\)"):
-        checkpoint.check_config(path, config, replace(Config(), rate=0.1, styles=("zumba", "ballet")))
-    for of_another_version in ({"size": 3, "rate": 2e-4}, config | {"added": 1}, {}):
+    checkpoint.check_config(path, config, CONFIG)
+    with pytest.raises(CheckpointError, match=r"model\.safetensors was made with inputs = 3; expected 4;"):
+        checkpoint.check_config(path, config, replace(CONFIG, inputs=4))
+    with pytest.raises(CheckpointError, match=r"sharpness = 3.0; expected 0.1 \(and 1 more differ\)"):
+        checkpoint.check_config(path, config, replace(CONFIG, sharpness=0.1, styles=("zumba", "ballet")))
+    for of_another_version in ({"inputs": 3, "window": 70}, config | {"added": 1}, {}):
         with pytest.raises(CheckpointError, match="was made with"):
-            checkpoint.check_config(path, of_another_version, Config())
+            checkpoint.check_config(path, of_another_version, CONFIG)
 
 
 def test_weights_go_into_the_network_they_fit_and_no_other(path):
@@ -109,7 +111,7 @@ def test_a_save_that_fails_leaves_the_old_file_and_no_other(path, monkeypatch, b
 
     monkeypatch.setattr(broken, fail)
     with pytest.raises(OutputError, match=r"model\.safetensors cannot be written .*No space left"):
-        checkpoint.save(path, "vae", {"weight": torch.zeros(1)}, Config(), {})
+        checkpoint.save(path, "vae", {"weight": torch.zeros(1)}, CONFIG, {})
     assert path.read_bytes() == before
     assert list(path.parent.iterdir()) == [path]
 

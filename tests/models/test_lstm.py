@@ -61,8 +61,7 @@ def test_it_dances_as_long_as_the_music_with_bones_of_one_length(dimensions):
     model = new_lstm(replace(TINY, dimensions=dimensions))
     danced = model.dance(np.random.default_rng(0).normal(size=(90, 28)).astype(np.float32))
     assert danced.shape == (90, 14, dimensions) and danced.dtype == np.float32 and np.isfinite(danced).all()
-    if dimensions == 3:
-        # float32, a few metres from where it began: rounded to 1e-6.
+    if dimensions == 3:  # float32, a few metres from the origin: rounded to 1e-6
         np.testing.assert_allclose(pose.bone_lengths(danced.astype(float)) - pose.BONE_LENGTHS, 0, atol=1e-5)
 
 
