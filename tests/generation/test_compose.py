@@ -113,8 +113,7 @@ def test_the_discriminator_sees_what_is_decoded_from_the_repertoire():
     assert len(seen) == 2 and all((codes > 999).all() for codes in seen)
 
 
-# Of four phrases, equally likely in the first phrase: number 3 has a logit of ln 3 among many draws of each, 3 of 6, or
-# is chosen wherever one of five draws is 3. Five deviations of 0.031.
+# Number 3 of four phrases has a logit of ln 3 (3 of 6), or wins wherever a draw is 3. Five deviations of 0.029.
 @pytest.mark.parametrize(("candidates", "logit", "share"), [(40, 1.0986, 0.5), (5, 50.0, 1 - 0.75**5)])
 def test_the_discriminator_gives_the_chances_of_all_phrases_but_the_first(candidates, logit, share):
     model = remembering(candidates=candidates)

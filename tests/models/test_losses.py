@@ -30,9 +30,8 @@ def test_velocity_is_the_l1_of_differences_between_poses():
 @pytest.mark.parametrize(("settled", "smoothness"), [(0, 0.0), (0, 2.0), (10, 2.0)])
 def test_swap_is_the_l1_of_settled_poses_and_of_all_second_differences(settled, smoothness):
     unit, zigzag = torch.randn(4, 34, 7), 0.1 * (-1.0) ** torch.arange(34)[:, None]
-    # 0.1 off everywhere, and second differences of 0.4.
-    expected = 0.1 + smoothness * 0.4
-    torch.testing.assert_close(losses.swap(unit + zigzag, unit, settled, smoothness), torch.tensor(expected))
+    expected = torch.tensor(0.1 + smoothness * 0.4)  # 0.1 off everywhere, and second differences of 0.4
+    torch.testing.assert_close(losses.swap(unit + zigzag, unit, settled, smoothness), expected)
     zigzag[:settled] = 0.0
     assert losses.swap(unit + zigzag, unit, settled, 0.0) == pytest.approx(0.1, rel=1e-5)
 

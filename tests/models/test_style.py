@@ -97,9 +97,8 @@ def test_a_view_has_a_row_a_frame(body_at, view, dimensions, width):
 
 def test_the_view_of_music_is_the_differences_of_its_features():
     features = np.random.default_rng(0).normal(size=(50, 28))
-    np.testing.assert_array_equal(
-        dataset.view_of("music", np.zeros((50, 14, 3)), features), features[:, 14:].astype(np.float32)
-    )
+    view = dataset.view_of("music", np.zeros((50, 14, 3)), features)
+    np.testing.assert_array_equal(view, features[:, 14:].astype(np.float32))
 
 
 @pytest.mark.parametrize("view", ["dance", "speed"])
