@@ -1,7 +1,8 @@
-"""Networks small enough to be trained within a test, and what they are trained on."""
+"""Networks small enough to be trained within a test, and batches for them."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from unittest.mock import DEFAULT, Mock
 
 import numpy as np
 import torch
@@ -25,23 +26,15 @@ PAPER_VAE = VAEConfig(
     swap_weight=0.0, settle_poses=0, lead_noise=0.0,
 )  # fmt: skip
 GAN = GANConfig(movement_size=8, dance_size=6, noise_size=4, hidden=32, leads=5, repertoire=12, candidates=7)
-# E_mus makes z~_dan from noise, and both games are played.
-INVENTING_GAN = replace(
-    GAN,
-    repertoire=0,
-    adversarial_weight=0.02,
-    dance_adversarial_weight=0.02,
-    music_kl_weight=2e-3,
-)
+# E_mus generates z~_dan from noise, and both adversarial losses have a weight.
+INVENTING_GAN = replace(GAN, repertoire=0, adversarial_weight=0.02, dance_adversarial_weight=0.02, music_kl_weight=2e-3)
 PAPER_GAN = replace(
     INVENTING_GAN, recurrent=True, principal=False, audio_per_beat=False, real_is_reconstruction=True,
     adversarial_weight=1.0, dance_adversarial_weight=1.0, gradient_penalty=0.0, kl_weight=1e-2, music_kl_weight=0.0,
     pose_weight=10.0,
 )  # fmt: skip
-# A state is kept at every step, so that a stop at any of them can be gone on from.
+# A state is stored at every step, so that training can resume from each.
 OFTEN = TrainConfig(steps=8, batch=6, log_every=1, save_every_s=0.0)
-
-
 STYLES = ("ballet", "hip-hop", "zumba")
 
 
@@ -51,8 +44,7 @@ def new_vae(config: VAEConfig = VAE) -> DUVAE:
 
 
 def new_mmgan(config: GANConfig = GAN, of_vae: VAEConfig = VAE) -> MMGAN:
-    vae = new_vae(of_vae)
-    return compose.new_mmgan(config, vae)
+    return compose.new_mmgan(config, new_vae(of_vae))
 
 
 def in_2d(units: Tensor) -> Tensor:
@@ -65,9 +57,8 @@ def new_dancer(
     body: np.ndarray, dimensions: int = 3, warp: str = "cubic", of_vae: VAEConfig = VAE, of_gan: GANConfig = GAN
 ) -> Dancer:
     """Tiny untrained networks that dance about the poses of `body` (n, 14, 3)."""
-    torch.manual_seed(0)
     body = pose.front_view(body) if dimensions == 2 else body
-    vae = DUVAE(replace(of_vae, dimensions=dimensions))
+    vae = new_vae(replace(of_vae, dimensions=dimensions))
     features = torch.tensor(pose.to_features(body, LEAD - 1), dtype=torch.float32)
     vae.feature_mean.copy_(features.mean(0))
     vae.feature_deviation.fill_(0.1)
@@ -77,23 +68,14 @@ def new_dancer(
     torch.nn.init.normal_(mmgan.style[-1].weight)  # a style for each phrase of the repertoire
     mmgan.leads.copy_(features[:12].unflatten(0, (6, LEAD)))
     mmgan.lead_styles.copy_(torch.arange(6) % 3)
-    hears = MusicStyleClassifier(MusicStyleConfig(STYLES, inputs=14, window=180))
-    return Dancer(mmgan.eval(), hears.eval(), warp)
+    music_style = MusicStyleClassifier(MusicStyleConfig(STYLES, inputs=14, window=180))
+    return Dancer(mmgan.eval(), music_style.eval(), warp)
 
 
 def music_of(beats_s: np.ndarray, duration_s: float) -> analysis.Music:
-    """Music of known beats whose features are noise."""
+    """Music with these beats, and noise for features."""
     features = np.random.default_rng(0).normal(size=(frame_count(duration_s), 28)).astype(np.float32)
     return analysis.Music(duration_s, beats.tempo(beats_s), beats_s, np.empty(0), features)
-
-
-@dataclass(frozen=True)
-class Config:
-    """A configuration, as a checkpoint keeps it."""
-
-    size: int = 3
-    rate: float = 2e-4
-    styles: tuple[str, ...] = ("ballet", "zumba")
 
 
 @dataclass(frozen=True)
@@ -102,7 +84,7 @@ class ToyConfig:
 
 
 class Toy(nn.Module):
-    """Two players whose losses hold noise; "seen" is a statistic that is kept with the weights."""
+    """Two players whose losses hold noise; the buffer "seen" is stored with the weights."""
 
     def __init__(self, config: ToyConfig | None = None):
         super().__init__()
@@ -139,20 +121,14 @@ def draw_units(count: int, generator: torch.Generator) -> dict[str, Tensor]:
 
 
 def draw_phrases(count: int, generator: torch.Generator) -> dict[str, Tensor]:
-    noise = lambda *shape: torch.randn(count, *shape, generator=generator)  # noqa: E731
-    return {"phrase": noise(98, 46), "codes": noise(3, 8), "audio": noise(12, 28), "style": noise(3).softmax(-1)}
+    shapes = {"phrase": (98, 46), "codes": (3, 8), "audio": (12, 28), "style": (3,)}
+    batch = {name: torch.randn(count, *shape, generator=generator) for name, shape in shapes.items()}
+    return batch | {"style": batch["style"].softmax(-1)}
 
 
 def stopping(draw, at: int):
-    """`draw`, by which the user stops the training at its `at`-th batch."""
-    left = iter(range(at))
-
-    def drawn(count: int, generator: torch.Generator) -> dict[str, Tensor]:
-        if next(left, None) is None:
-            raise KeyboardInterrupt
-        return draw(count, generator)
-
-    return drawn
+    """`draw`, interrupted by the user at its `at`-th batch."""
+    return Mock(side_effect=[*[DEFAULT] * at, KeyboardInterrupt], wraps=draw)
 
 
 def fit(model, draw, folder: Path, seed: int = 0, config: TrainConfig = OFTEN) -> train.History:
@@ -160,16 +136,16 @@ def fit(model, draw, folder: Path, seed: int = 0, config: TrainConfig = OFTEN) -
 
 
 def kept(folder: Path) -> list[Path]:
-    """What a training has left, but for the log that TensorBoard shows."""
+    """The files that a training left, without TensorBoard's log."""
     return [path for path in folder.iterdir() if path.name != "tensorboard"]
 
 
 def equal(first: nn.Module, second: nn.Module) -> bool:
     """Whether two models hold the same weights and statistics, bit for bit."""
-    pairs = zip(first.state_dict().items(), second.state_dict().items(), strict=True)
-    return all(a == b and torch.equal(x, y) for (a, x), (b, y) in pairs)
+    one, other = first.state_dict(), second.state_dict()
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
 def accuracy(model: Classifier, windows: Tensor, kinds: Tensor) -> float:
-    """The share of windows whose class is told rightly."""
+    """The share of windows that are classified correctly."""
     return float((model.probabilities(windows).argmax(dim=-1) == kinds).double().mean())

@@ -1,15 +1,15 @@
-"""Composing: which movements a song is danced with, phrase after phrase (paper, section 3.3).
+"""Composing: the movements for a song, phrase after phrase (paper, section 3.3).
 
 As published, z~_dan = E_mus(s, noise) for each phrase, and {z~_mov} = G_dan(z~_dan) (`Composer`). With a repertoire, an
-exemplar prior of remembered training phrases (Norouzi et al. 2020; README has the measures), phrases are drawn by
+exemplar prior of stored training phrases (Norouzi et al. 2020; README has the measures), phrases are drawn from
 
     p(phrase | s, beat) = p(style of the phrase | s) p(phrase | s, its style, beat),    l = || E_sty(z_dan) - s ||_1,
     p(style | s)              its phrases' share of exp(-l / STYLE_SCALE),
     p(phrase | s, style, beat) ~ exp(-l / STYLE_SCALE - | log(beat / beat of the phrase) | / TEMPO_SCALE).
 
-Of several draws one is kept with probability ~ exp(logit): the mean logit of D_mov for the windows across the seam with
-the phrase before, beside their music (discriminator resampling: Azadi et al. 2019). D_mov sees what G_dan decodes from
-the mean of E_dan(phrase); the kept phrase is danced from a sample, z~_dan ~ E_dan(phrase).
+One of several draws is kept with probability ~ exp(mean logit of D_mov for the windows across the seam with the phrase
+before, beside their music) (discriminator resampling: Azadi et al. 2019). D_mov sees G_dan(mean of E_dan(phrase)); the
+dance has G_dan(z~_dan) with a sample z~_dan ~ E_dan(phrase).
 """
 
 from collections.abc import Sequence
@@ -23,9 +23,8 @@ from d2m.models.layers import PRINCIPAL_ROWS, reparameterise
 from d2m.models.vae import DUVAE
 from d2m.motion.units import LEAD, UNIT_BEATS
 
-STYLE_SCALE = 0.1  # a phrase is e times less likely for each such L1 between its class probabilities and s
-TEMPO_SCALE = 0.1  # and for each such difference between the logarithms of its beat and the music's
-UNITS_AT_ONCE, PHRASES_AT_ONCE = 1536, 512  # in memory while the training dances are encoded
+STYLE_SCALE = 0.1  # L1 between a phrase's class probabilities and s that makes it e times less likely
+TEMPO_SCALE = 0.1  # difference between the logarithms of its beat and the music's that does so, too
 
 Generators = Sequence[torch.Generator | None]  # one for each dance
 
@@ -33,8 +32,8 @@ Generators = Sequence[torch.Generator | None]  # one for each dance
 class RepertoireMMGAN(MMGAN):
     """The MM-GAN that draws z~_dan from a repertoire: stored phrases from the middle of training dances.
 
-    No network generates z~_dan: the generator's side of L_adv^m is to choose between draws (`RepertoireComposer`), and
-    there is no L_adv^d, since z~_dan are z_dan. D_mov learns to tell real phrases from recombined ones.
+    No network generates z~_dan. D_mov learns to discriminate real phrases from recombined ones, and later chooses
+    between draws (`RepertoireComposer`). There is no L_adv^d, since z~_dan are z_dan.
     """
 
     def __init__(self, config: GANConfig, vae: DUVAE):
@@ -52,10 +51,10 @@ class RepertoireMMGAN(MMGAN):
         return self.movement_discriminator_terms(real, recombined, batch["audio"])
 
     def recombine(self, codes: Tensor, style: Tensor) -> Tensor:
-        """Continue phrases (B, phrase, movement_size), after one movement or more, with the start of another phrase.
+        """Replace the end of phrases (B, phrase, movement_size), at least a movement, with the start of another phrase.
 
-        The other phrase is drawn from the batch, of nearly the same style (B, styles), as phrases meet in a dance when
-        they are drawn from the repertoire.
+        The other phrase is drawn from the batch, of nearly the same style (B, styles): so are successive phrases of a
+        dance drawn from the repertoire.
         """
         distance = torch.cdist(style, style, p=1) + torch.diag(torch.full_like(style[:, 0], 1e6))  # not itself
         other = torch.multinomial(torch.softmax(-distance / STYLE_SCALE, dim=1), 1)[:, 0]
@@ -66,12 +65,12 @@ class RepertoireMMGAN(MMGAN):
 
 
 def new_mmgan(config: GANConfig, vae: DUVAE) -> MMGAN:
-    """An untrained MM-GAN of the form that the configuration says: with a repertoire, or as published."""
+    """An untrained MM-GAN: with a repertoire where the configuration has one, or else as published."""
     return RepertoireMMGAN(config, vae) if config.repertoire else PaperMMGAN(config, vae)
 
 
 class Composer:
-    """Composes with a trained MM-GAN as published. A dance depends on its own generator alone, not on the others'."""
+    """Composes with a trained MM-GAN as published. A dance depends on its own generator alone."""
 
     def __init__(self, mmgan: MMGAN):
         self.mmgan = mmgan
@@ -98,7 +97,7 @@ class Composer:
 
 
 class RepertoireComposer(Composer):
-    """Composes by drawing from the repertoire, which is encoded once, and decoded once where D_mov chooses."""
+    """Composes by drawing from the repertoire, encoded once, and decoded once where D_mov chooses."""
 
     @torch.no_grad()
     def __init__(self, mmgan: RepertoireMMGAN):
@@ -110,13 +109,13 @@ class RepertoireComposer(Composer):
             self.decoded = mmgan.decode_dance(self.mean)
 
     def dance_latents(self, s: Tensor, beat_s: Tensor, audio: Tensor, generators: Generators) -> Tensor:
-        """z~_dan of each phrase of each dance: (dances, phrases, dance_size); arguments as in `compose`."""
+        """As in `Composer`."""
         candidates = self._candidates(s, beat_s, self.candidates, generators)
         return self._sample(self._choose(candidates, audio, generators), generators)
 
     @torch.no_grad()
     def draw(self, style: Tensor, beat_s: Tensor, count: int, generators: Generators = (None,)) -> Tensor:
-        """Samples of z~_dan for a style (styles,) and beats of `beat_s` () seconds: (generators, count, dance_size)."""
+        """As in `Composer`."""
         return self._sample(self._candidates(style[None], beat_s[None], count, generators)[:, 0], generators)
 
     def _probabilities(self, s: Tensor, beat_s: Tensor) -> Tensor:
@@ -143,23 +142,19 @@ class RepertoireComposer(Composer):
         return torch.stack([reparameterise((mean, log_variance), each) for mean, log_variance, each in rows])
 
     def _choose(self, candidates: Tensor, audio: Tensor, generators: Generators) -> Tensor:
-        """The stored phrase that each phrase of each dance takes of its candidates: (dances, phrases)."""
+        """Of the candidates (dances, phrases, draws), the index of the stored phrase to dance: (dances, phrases)."""
+        if self.candidates == 1:
+            return candidates[..., 0]
         chosen = [candidates[:, 0, 0]]  # no phrase comes before the first
-        for number in range(1, candidates.shape[1]):
-            drawn = candidates[:, number]
-            if self.candidates > 1:
-                chances = torch.softmax(self._continuation_logits(chosen[-1], drawn, audio, number), dim=1)
-                pairs = zip(chances, generators, strict=True)
-                kept = torch.stack([torch.multinomial(chance, 1, generator=generator) for chance, generator in pairs])
-                drawn = drawn.gather(1, kept)
-            chosen.append(drawn[:, 0])
+        for number, drawn in enumerate(candidates.unbind(dim=1)[1:], 1):
+            chances = torch.softmax(self._continuation_logits(chosen[-1], drawn, audio, number), dim=1)
+            pairs = zip(chances, generators, strict=True)
+            kept = torch.stack([torch.multinomial(chance, 1, generator=generator) for chance, generator in pairs])
+            chosen.append(drawn.gather(1, kept)[:, 0])
         return torch.stack(chosen, dim=1)
 
     def _continuation_logits(self, previous: Tensor, drawn: Tensor, audio: Tensor, number: int) -> Tensor:
-        """D_mov's mean logit (dances, draws) for phrase `number` of a song after the phrases `previous` (dances,).
-
-        The mean is over the windows of a phrase's length that hold movements of both phrases.
-        """
+        """D_mov's mean logit (dances, draws) of the windows across the seam of `previous` (dances,) and `drawn`."""
         phrase = self.mmgan.config.phrase
         before = self.decoded[previous][:, None].expand(-1, drawn.shape[1], -1, -1)
         codes = torch.cat([before, self.decoded[drawn]], dim=2)  # (dances, draws, 2 * phrase, movement_size)
@@ -181,11 +176,15 @@ def composer_for(mmgan: MMGAN) -> Composer:
 def remember(model: MMGAN, data: UnitData, seed: int) -> Tensor:
     """Fill an untrained model's buffers from the training dances; return z_mov of all units (N, movement_size).
 
-    These are the scale of z_mov, the principal components, the repertoire, and lead poses that dances start from.
+    The buffers are the scale of z_mov, which scales each direction by how much it moves a body, the principal
+    components, the repertoire, and the lead poses that dances start from. The result is on disk (`DiskRows`).
     """
-    generator = torch.Generator().manual_seed(seed)
-    codes = _codes(model, data)
-    _set_scale(model, data, codes)
+    rows, generator = DiskRows(), torch.Generator().manual_seed(seed)
+    for index in torch.arange(len(data.unit_rows)).split(1536):
+        rows.append(model.vae.encode_movement(data.units(index))[0])
+    codes, importance = rows.tensor(), model.vae.importance()
+    _, deviation = moments((codes[index] * importance).flatten(0, 1) for index in data.phrase_units.split(512))
+    model.code_scale.copy_(importance / deviation.square().mean().sqrt())
     if model.config.principal:
         phrases = codes[data.phrase_units[balanced(data.phrase_styles, PRINCIPAL_ROWS, generator)]]
         model.linear.fit((phrases * model.code_scale).flatten(1))
@@ -198,20 +197,3 @@ def remember(model: MMGAN, data: UnitData, seed: int) -> Tensor:
     model.leads.copy_(data.units(first_units)[:, :LEAD])
     model.lead_styles.copy_(data.unit_styles[first_units])
     return codes
-
-
-def _codes(model: MMGAN, data: UnitData) -> Tensor:
-    """z_mov of all units, on disk."""
-    rows = DiskRows()
-    for index in torch.arange(len(data.unit_rows)).split(UNITS_AT_ONCE):
-        rows.append(model.vae.encode_movement(data.units(index))[0])
-    return rows.tensor()
-
-
-def _set_scale(model: MMGAN, data: UnitData, codes: Tensor) -> None:
-    """Scale each direction of z_mov by how much it moves a body, and all together to unit size."""
-    importance = model.vae.importance()
-    _, deviation = moments(
-        (codes[index] * importance).flatten(0, 1) for index in data.phrase_units.split(PHRASES_AT_ONCE)
-    )
-    model.code_scale.copy_(importance / deviation.square().mean().sqrt())

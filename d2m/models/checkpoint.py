@@ -1,10 +1,10 @@
-"""Weights and training states on disk: a safetensors file each, which names its contents.
+"""Weights and training states on disk, each a safetensors file.
 
-The header holds the kind of model, its configuration, and its provenance (corpus, seed, d2m version, commit), so that a
-reader can refuse a file of something else. Files are written whole or not at all.
+Its header holds the kind of model, the configuration and the provenance (corpus, seed, d2m version, commit), by which a
+reader refuses a file that does not fit. Files are written whole or not at all.
 
-A training state is what a stopped training is resumed from: weights, optimiser moments, losses and the next step. Only
-a training of the same model, seed, data and configuration may resume it.
+A stopped training resumes from its state: weights, optimiser moments, losses and the next step. Only a training of the
+same model, seed, data and configuration may resume it.
 """
 
 import dataclasses
@@ -24,6 +24,7 @@ import d2m
 from d2m.errors import CheckpointError
 from d2m.files import ROOT, replacing
 
+NEW_RUN = "choose another run folder, or delete this one to train again"
 History = dict[str, tuple[list[int], list[float]]]  # name of a loss -> steps and values
 
 
@@ -48,33 +49,26 @@ def save(path: Path, kind: str, tensors: dict[str, Tensor], config, provenance: 
         temporary.write_bytes(content)
 
 
-def read(path: Path, kind: str) -> tuple[dict[str, Tensor], dict, dict]:
-    """Tensors, configuration and provenance of the file. Raises `CheckpointError` naming it."""
-    return _read(Path(path), kind, True)
-
-
 def provenance(path: Path, kind: str) -> dict:
     """The provenance alone: no weights are loaded. Raises `CheckpointError` naming the file."""
-    return _read(Path(path), kind, False)[2]
+    return read(path, kind, weights=False)[2]
 
 
-def _read(path: Path, kind: str, whole: bool) -> tuple[dict[str, Tensor], dict, dict]:
+def read(path: Path, kind: str, weights: bool = True) -> tuple[dict[str, Tensor], dict, dict]:
+    """Tensors (none without `weights`), configuration and provenance. Raises `CheckpointError` naming the file."""
     if not os.path.isfile(path):  # `Path.is_file` would raise for a name that is too long
-        raise CheckpointError(
-            f"there are no weights at {path}", "a file that the training notebooks write", "train first"
-        )
+        expected = "a file that the training notebooks write"
+        raise CheckpointError(f"there are no weights at {path}", expected, "train first")
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in (file.keys() if whole else ())}
+            tensors = {name: file.get_tensor(name) for name in (file.keys() if weights else ())}
         content = header.get("kind", "nothing that it names")
         config, provenance = (json.loads(header.get(part, "{}")) for part in ("config", "provenance"))
         if not isinstance(config, dict) or not isinstance(provenance, dict):
             raise ValueError("its header holds no configuration")
     except Exception as error:  # the parsers of damaged bytes raise almost anything
-        raise CheckpointError(
-            f"{path} is damaged ({error})", "a whole safetensors file", "delete it and train again"
-        ) from error
+        raise _damage(path, error, "a whole safetensors file") from error
     if content != kind:
         raise CheckpointError(f"{path} holds {content}", f"weights of kind {kind}", "delete it or choose another run")
     return tensors, config, provenance
@@ -85,12 +79,9 @@ def check_config(path: Path, config: dict, expected_config) -> None:
     expected = json.loads(json.dumps(dataclasses.asdict(expected_config)))
     differing = sorted(name for name in config.keys() | expected.keys() if config.get(name) != expected.get(name))
     if differing:
-        name = differing[0]
-        raise CheckpointError(
-            f"{path} was made with {name} = {config.get(name)!r}",
-            f"{expected.get(name)!r}" + (f" (and {len(differing) - 1} more differ)" if differing[1:] else ""),
-            "choose another run folder, or delete this one to train again",
-        )
+        name, others = differing[0], f" (and {len(differing) - 1} more differ)" if differing[1:] else ""
+        problem = f"{path} was made with {name} = {config.get(name)!r}"
+        raise CheckpointError(problem, f"{expected.get(name)!r}{others}", NEW_RUN)
 
 
 def load_weights(module: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
@@ -101,11 +92,8 @@ def load_weights(module: nn.Module, tensors: dict[str, Tensor], path: Path) -> N
             raise CheckpointError(f"{path} is damaged ({damaged[0]} is not finite)", "finite numbers", "train again")
         module.load_state_dict(tensors)
     except RuntimeError as error:
-        raise CheckpointError(
-            f"the weights in {path} do not fit the network",
-            "those of this version",
-            "choose another run folder, or delete this one to train again",
-        ) from error
+        problem = f"the weights in {path} do not fit the network"
+        raise CheckpointError(problem, "those of this version", NEW_RUN) from error
 
 
 @dataclass(frozen=True)
@@ -132,9 +120,9 @@ def save_state(
 def load_state(
     path: Path, model: nn.Module, optimisers: dict[str, Optimizer], history: History, config: StateConfig
 ) -> int:
-    """Fill model, optimisers and history from a training state and return the next step (0 without a file).
+    """Fill model, optimisers and history from a training state; return the next step (0 without a file).
 
-    Raises `CheckpointError` where the file is damaged, or the state is another training's.
+    Raises `CheckpointError` where the file is damaged, or is the state of another training.
     """
     if not path.exists():
         return 0
@@ -152,10 +140,12 @@ def load_state(
         if not finite(history):
             raise ValueError("losses that are not finite")
     except (LookupError, ValueError, TypeError, AttributeError, RuntimeError) as error:
-        raise CheckpointError(
-            f"{path} is damaged ({error})", "a whole training state", "delete it and train again"
-        ) from error
+        raise _damage(path, error, "a whole training state") from error
     return step
+
+
+def _damage(path: Path, error: Exception, expected: str) -> CheckpointError:
+    return CheckpointError(f"{path} is damaged ({error})", expected, "delete it and train again")
 
 
 def _moments(tensors: dict[str, Tensor], player: str, optimiser: Optimizer) -> dict:

@@ -1,15 +1,15 @@
-"""The MM-GAN: which phrase of movements a piece of music is danced to (paper, section 3.2).
+"""The MM-GAN: phrases of movements for music (paper, section 3.2).
 
 A phrase is three movements in a row. E_dan encodes a phrase {z_mov} as z_dan, G_dan decodes it, E_sty estimates its
-style, and the discriminator D_mov tells real from generated phrases beside the music's audio rows a. As published
-(`PaperMMGAN`) E_mus generates z~_dan from the music's style s and noise, and D_dan tells z~_dan from z_dan. The presets
-`demo` and `full` draw z~_dan from a repertoire of training phrases instead (`compose.RepertoireMMGAN`).
+style, and D_mov discriminates real from generated phrases beside the music's audio rows a. As published (`PaperMMGAN`)
+E_mus generates z~_dan from the music's style s and noise, and D_dan discriminates z_dan from z~_dan. The presets `demo`
+and `full` draw z~_dan from a repertoire, stored training phrases, instead (`compose.RepertoireMMGAN`).
 
 Other departures from the paper, off in the `paper` preset but for the last two (README has the measures):
-- The KL of z~_dan may count (the reference computes and drops it); R1 keeps discriminators from winning outright.
-- The real side of L_adv^m is {z_mov}, not {z^_mov}: else D_mov learns what reconstructions look like.
-- E_dan, G_dan and D_mov take a phrase whole, without GRUs; E_dan and G_dan start from principal components.
-- A direction of z_mov counts by how much it moves a body; audio rows are relative to their song.
+- The KL of z~_dan may have a weight (the authors' code drops it); R1 keeps discriminators from winning outright.
+- The real side of L_adv^m is {z_mov}, not {z^_mov}, so that D_mov does not learn what reconstructions look like.
+- E_dan, G_dan and D_mov process a phrase at once, without GRUs; E_dan and G_dan start from principal components.
+- Each direction of z_mov is scaled by how much it moves a body; audio rows are relative to their song.
 - The DU-VAE stays fixed; the paper fine-tunes its decoder at a tenth of the rate.
 """
 
@@ -21,21 +21,13 @@ import torch
 from torch import Tensor, nn
 
 from d2m.errors import ParameterError
-from d2m.models import losses
-from d2m.models.layers import (
-    Gaussian,
-    PrincipalComponents,
-    mlp,
-    reparameterise,
-    sequence_decoder,
-    sequence_encoder,
-    start_at_zero,
-)
+from d2m.models import layers, losses
+from d2m.models.layers import reparameterise, sequence_encoder
 from d2m.models.vae import DUVAE
 from d2m.motion.pose import rebase
 from d2m.motion.units import LEAD, UNIT_BEATS, UNIT_POSES, WINDOW
 
-# A discriminator wins outright when its loss stays below this for so many logged steps: 99 % sure, and right each time.
+# A discriminator wins outright when its loss stays below this for as many logged steps: it is right, and 99 % sure.
 WINNING_LOSS, WINNING_LOGS = 0.02, 5
 DISCRIMINATORS = ("movement_discriminator", "movement_logit", "dance_discriminator")  # D_mov and D_dan
 
@@ -70,19 +62,16 @@ class GANConfig:
 
     def __post_init__(self):
         if self.phrase < 2:
-            raise ParameterError(
-                f"a phrase has {self.phrase} unit", "two at least: D_mov learns which movements follow each other"
-            )
+            raise ParameterError(f"a phrase has {self.phrase} unit", "two at least: D_mov learns their transitions")
         if self.repertoire and self.dance_adversarial_weight:
-            raise ParameterError(
-                "L_adv^d has a weight with a repertoire", "0: z~_dan are z_dan, D_dan cannot tell them apart"
-            )
+            raise ParameterError("L_adv^d has a weight with a repertoire", "0: with a repertoire z~_dan are z_dan")
 
 
 class MMGAN(nn.Module):
     """What both forms of the MM-GAN share: E_dan, G_dan, E_sty and D_mov, over a trained DU-VAE that stays fixed.
 
-    A subclass says where z~_dan comes from. Codes are the movements of phrases, {z_mov}: (B, phrase, movement_size).
+    A subclass adds the source of z~_dan, and `discriminator_terms`: the losses of the discriminators by name, without
+    weights. Codes are the movements of phrases, {z_mov}: (B, phrase, movement_size).
     """
 
     def __init__(self, config: GANConfig, vae: DUVAE):
@@ -92,14 +81,14 @@ class MMGAN(nn.Module):
         movement, hidden, dance, phrase = config.movement_size, config.hidden, config.dance_size, config.phrase
         audio = config.audio_size * (UNIT_BEATS if config.audio_per_beat else 1)  # beside each movement
         self.dance_encoder = sequence_encoder(config.recurrent, movement, hidden, phrase)  # E_dan
-        self.dance_decoder = sequence_decoder(config.recurrent, dance, hidden, movement, phrase)  # G_dan
+        self.dance_decoder = layers.sequence_decoder(config.recurrent, dance, hidden, movement, phrase)  # G_dan
         self.movement_discriminator = sequence_encoder(config.recurrent, movement + audio, hidden, phrase)  # D_mov
-        self.dance_head = Gaussian(self.dance_encoder.size, dance)
+        self.dance_head = layers.Gaussian(self.dance_encoder.size, dance)
         if config.principal:
-            self.linear = PrincipalComponents(phrase * movement, dance)
-            start_at_zero(self.dance_head, self.dance_decoder)
+            self.linear = layers.PrincipalComponents(phrase * movement, dance)
+            layers.start_at_zero(self.dance_head, self.dance_decoder)
         self.movement_logit = nn.Linear(self.movement_discriminator.size, 1)
-        self.style = mlp(dance, hidden, config.styles)  # E_sty
+        self.style = layers.mlp(dance, hidden, config.styles)  # E_sty
         # From the training split (see `compose.remember`): the scale of codes, and poses for dances to start from.
         self.register_buffer("code_scale", torch.ones(movement))
         self.register_buffer("leads", torch.zeros(config.leads, LEAD, len(vae.feature_mean)))
@@ -107,7 +96,7 @@ class MMGAN(nn.Module):
 
     @property
     def adversarial(self) -> bool:
-        """Whether any adversarial loss has a weight, so that a discriminator is trained."""
+        """Whether an adversarial loss has a weight, so that a discriminator is trained."""
         return bool(self.config.adversarial_weight or self.config.dance_adversarial_weight)
 
     def players(self) -> dict[str, list[nn.Parameter]]:
@@ -124,10 +113,8 @@ class MMGAN(nn.Module):
         for discriminator, name in (("D_mov", "adv^m discriminator"), ("D_dan", "adv^d discriminator")):
             latest = history.get(name, ([], []))[1][-WINNING_LOGS:]
             if len(latest) == WINNING_LOGS and max(latest) < WINNING_LOSS:
-                return (
-                    f"{discriminator} wins outright: its loss is below {WINNING_LOSS:g} {WINNING_LOGS} times in a row, "
-                    "where 1.39 is chance; the generator cannot learn from it"
-                )
+                times = f"its loss is below {WINNING_LOSS:g} {WINNING_LOGS} times in a row, where 1.39 is chance"
+                return f"{discriminator} wins outright: {times}; the generator cannot learn from it"
         return ""
 
     def encode_dance(self, codes: Tensor) -> tuple[Tensor, Tensor]:
@@ -189,21 +176,16 @@ class MMGAN(nn.Module):
         }  # fmt: skip
         return terms | {"total": sum(weights[name] * value for name, value in terms.items())}
 
-    def discriminator_terms(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The losses of the discriminators by name, without weights."""
-        raise NotImplementedError("a subclass says which phrases D_mov must tell from real ones")
-
     def movement_discriminator_terms(self, real: Tensor, generated: Tensor, audio: Tensor) -> dict[str, Tensor]:
         """The discriminator's side of L_adv^m for real and generated {z_mov}, and its R1."""
         logit = partial(self._logit, audio=audio)
-        return self._discriminator_terms("adv^m", logit, real * self.code_scale, generated * self.code_scale)
+        scaled = real * self.code_scale, generated * self.code_scale
+        return self._discriminate("adv^m", losses.adv_m_discriminator, logit, *scaled)
 
-    def _discriminator_terms(
-        self, name: str, discriminator: Callable[[Tensor], Tensor], real: Tensor, generated: Tensor
-    ) -> dict[str, Tensor]:
+    def _discriminate(self, name: str, loss: Callable, network: Callable, real: Tensor, generated: Tensor) -> dict:
         real = real.detach().requires_grad_(self.config.gradient_penalty > 0)
-        logit = discriminator(real)
-        terms = {f"{name} discriminator": losses.adversarial_discriminator(logit, discriminator(generated))}
+        logit = network(real)
+        terms = {f"{name} discriminator": loss(logit, network(generated))}
         if self.config.gradient_penalty:
             terms[f"{name} discriminator R1"] = losses.gradient_penalty(real, logit)
         return terms
@@ -220,7 +202,7 @@ class MMGAN(nn.Module):
             "KL^d": losses.kl_d(dance),
         }
         if config.pose_weight:
-            number = step % config.phrase  # one movement a step: all would cost as much as everything else
+            number = step % config.phrase  # one movement a step: three would double the cost of a step
             unit = rebase(batch["phrase"][:, UNIT_POSES * number :][:, :WINDOW], LEAD - 1)
             decoded = self.vae.move(unit[:, :LEAD], rebuilt[:, number])
             terms["recon^p"] = losses.recon_p(self.vae.standardise(decoded), self.vae.standardise(unit))
@@ -228,13 +210,13 @@ class MMGAN(nn.Module):
 
 
 class PaperMMGAN(MMGAN):
-    """The MM-GAN as published: E_mus generates z~_dan from style and noise, and D_dan tells z~_dan from z_dan."""
+    """The MM-GAN as published, with E_mus, which generates z~_dan from style and noise, and D_dan."""
 
     def __init__(self, config: GANConfig, vae: DUVAE):
         super().__init__(config, vae)
-        self.music_encoder = mlp(config.styles + config.noise_size, config.hidden, config.hidden)  # E_mus
-        self.music_head = Gaussian(config.hidden, config.dance_size)
-        self.dance_discriminator = mlp(config.dance_size, config.hidden, 1)  # D_dan
+        self.music_encoder = layers.mlp(config.styles + config.noise_size, config.hidden, config.hidden)  # E_mus
+        self.music_head = layers.Gaussian(config.hidden, config.dance_size)
+        self.dance_discriminator = layers.mlp(config.dance_size, config.hidden, 1)  # D_dan
 
     def encode_music(self, style: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """E_mus: style of the music s (B, styles) and fresh noise -> Gaussian of z~_dan (B, dance_size)."""
@@ -252,7 +234,7 @@ class PaperMMGAN(MMGAN):
         if config.adversarial_weight:
             terms |= self.movement_discriminator_terms(real, generated, batch["audio"])
         if config.dance_adversarial_weight:
-            terms |= self._discriminator_terms("adv^d", self.dance_discriminator, z_dan, z_music)
+            terms |= self._discriminate("adv^d", losses.adv_d_discriminator, self.dance_discriminator, z_dan, z_music)
         return terms
 
     def generator_terms(self, batch: dict[str, Tensor], step: int) -> dict[str, Tensor]:
@@ -264,7 +246,7 @@ class PaperMMGAN(MMGAN):
         terms["KL^d of music"] = losses.kl_d(music)
         if self.config.adversarial_weight:
             logit = self.discriminate_movements(self.decode_dance(z_music), batch["audio"])
-            terms["adv^m"] = losses.adversarial_generator(logit)
+            terms["adv^m"] = losses.adv_m_generator(logit)
         if self.config.dance_adversarial_weight:
-            terms["adv^d"] = losses.adversarial_generator(self.dance_discriminator(z_music))
+            terms["adv^d"] = losses.adv_d_generator(self.dance_discriminator(z_music))
         return terms

@@ -1,7 +1,7 @@
-"""The parts of the networks: MLP, sequence encoders and decoders, Gaussian head, reparameterisation, a linear part.
+"""The parts of the networks: MLP, Gaussian head, principal components, encoders and decoders of sequences.
 
-As in the paper's supplement, MLPs have LayerNorm and LeakyReLU 0.2, and recurrent networks are GRUs. A sequence of
-fixed length (a dance unit, a phrase) can instead be taken whole, which is faster: `WindowEncoder`, `WindowDecoder`.
+As in the paper's supplement, MLPs have LayerNorm and LeakyReLU 0.2, and recurrent networks are GRUs. `WindowEncoder`
+and `WindowDecoder` process a sequence of fixed length (a dance unit, a phrase) at once, which is faster.
 """
 
 import torch
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 PRINCIPAL_ROWS = 8192  # units or phrases, balanced over styles, whose principal components training starts from
-INITIAL_LOG_VARIANCE = -4.0  # of a latent that starts from principal components: small, since these fit already
+INITIAL_LOG_VARIANCE = -4.0  # of a latent that starts from principal components, which fit without training
 
 
 def mlp(inputs: int, hidden: int, outputs: int, depth: int = 2) -> nn.Sequential:
@@ -70,23 +70,21 @@ class PrincipalComponents(nn.Module):
         self.decoder.bias.copy_(mean)
 
 
-def start_at_zero(gaussian: Gaussian, decoder: "SequenceDecoder | WindowDecoder") -> None:
-    """Let networks that add to `PrincipalComponents` start with no output: mean 0, small variance, decoded 0."""
+def start_at_zero(gaussian: Gaussian, decoder: nn.Module) -> None:
+    """Make the first outputs of networks that add to `PrincipalComponents` zero: mean 0, small variance, decoded 0."""
     for layer in (gaussian.linear, decoder.layers[-1]):
         nn.init.zeros_(layer.weight)
         nn.init.zeros_(layer.bias)
     nn.init.constant_(gaussian.linear.bias[gaussian.linear.out_features // 2 :], INITIAL_LOG_VARIANCE)
 
 
-def sequence_encoder(recurrent: bool, inputs: int, hidden: int, length: int) -> "SequenceEncoder | WindowEncoder":
-    """A network (B, length, inputs) -> (B, its `size`): a GRU, as published, or one that takes the sequence whole."""
+def sequence_encoder(recurrent: bool, inputs: int, hidden: int, length: int) -> nn.Module:
+    """A network (B, length, inputs) -> (B, its `size`): a GRU, as published, or a `WindowEncoder`."""
     return SequenceEncoder(inputs, hidden) if recurrent else WindowEncoder(inputs, hidden, length)
 
 
-def sequence_decoder(
-    recurrent: bool, inputs: int, hidden: int, outputs: int, length: int
-) -> "SequenceDecoder | WindowDecoder":
-    """A network (B, inputs) -> (B, length, outputs): a GRU, as published, or one that gives the sequence at once."""
+def sequence_decoder(recurrent: bool, inputs: int, hidden: int, outputs: int, length: int) -> nn.Module:
+    """A network (B, inputs) -> (B, length, outputs): a GRU, as published, or a `WindowDecoder`."""
     return (SequenceDecoder if recurrent else WindowDecoder)(inputs, hidden, outputs, length)
 
 
@@ -99,8 +97,8 @@ class SequenceEncoder(nn.Module):
         self.size = 2 * hidden
 
     def forward(self, sequence: Tensor) -> Tensor:
-        _, last = self.gru(sequence)  # (2, B, hidden)
-        return torch.cat([last[0], last[1]], dim=-1)
+        _, (forwards, backwards) = self.gru(sequence)
+        return torch.cat([forwards, backwards], dim=-1)
 
 
 class SequenceDecoder(nn.Module):
@@ -140,10 +138,10 @@ class Residual(nn.Module):
 class WindowEncoder(nn.Module):
     """Residual layers that encode a sequence of fixed length at once: (B, length, inputs) -> (B, hidden)."""
 
-    def __init__(self, inputs: int, hidden: int, length: int, depth: int = 2):
+    def __init__(self, inputs: int, hidden: int, length: int):
         super().__init__()
-        layers = [Residual(hidden) for _ in range(depth)]
-        self.layers = nn.Sequential(nn.Linear(inputs * length, hidden), *layers, nn.LayerNorm(hidden))
+        residual = Residual(hidden), Residual(hidden)
+        self.layers = nn.Sequential(nn.Linear(inputs * length, hidden), *residual, nn.LayerNorm(hidden))
         self.size = hidden
 
     def forward(self, sequence: Tensor) -> Tensor:
@@ -151,15 +149,13 @@ class WindowEncoder(nn.Module):
 
 
 class WindowDecoder(nn.Module):
-    """Residual layers that give a sequence of fixed length at once: (B, inputs) -> (B, length, outputs), or a part."""
+    """Residual layers that decode a sequence of fixed length at once: (B, inputs) -> (B, length, outputs) or a part."""
 
-    def __init__(self, inputs: int, hidden: int, outputs: int, length: int, depth: int = 2):
+    def __init__(self, inputs: int, hidden: int, outputs: int, length: int):
         super().__init__()
-        layers = [Residual(hidden) for _ in range(depth)]
-        self.layers = nn.Sequential(
-            nn.Linear(inputs, hidden), *layers, nn.LayerNorm(hidden), nn.Linear(hidden, outputs * length)
-        )
         self.length = length
+        residual = Residual(hidden), Residual(hidden), nn.LayerNorm(hidden)
+        self.layers = nn.Sequential(nn.Linear(inputs, hidden), *residual, nn.Linear(hidden, outputs * length))
 
     def forward(self, code: Tensor, part: slice = slice(None)) -> Tensor:
         return linear_part(self.layers[-1], self.layers[:-1](code), self.length, part).float()

@@ -25,12 +25,12 @@ class LSTMConfig:
 
 
 class MusicToPoses(nn.Module):
-    """Music features (B, T, 28) -> steps (B, T, `steps_size`)."""
+    """Music features (B, T, 28) -> steps (B, T, 45), or (B, T, 29) in 2D."""
 
     def __init__(self, config: LSTMConfig):
         super().__init__()
         self.config = config
-        size = steps_size(config.dimensions)
+        size = pose.feature_size(config.dimensions) - (1 if config.dimensions == 3 else 0)  # of a step
         self.register_buffer("music_mean", torch.zeros(config.inputs))
         self.register_buffer("music_deviation", torch.ones(config.inputs))
         self.register_buffer("mean", torch.zeros(size))
@@ -43,21 +43,21 @@ class MusicToPoses(nn.Module):
         return {"lstm": list(self.parameters())}
 
     def set_statistics(self, music: Tensor, steps: Tensor) -> None:
-        """Store the mean and deviation of the training split's features (n, 28) and steps (n, size)."""
-        for values, mean, deviation in ((music, self.music_mean, self.music_deviation),
-                                        (steps, self.mean, self.deviation)):  # fmt: skip
-            mean.copy_(values.mean(0))
-            deviation.copy_(values.std(0).clamp(min=1e-3))
+        """Store the mean and deviation, at least 1e-3, of the training split's features (n, 28) and steps (n, size)."""
+        self.music_mean.copy_(music.mean(0))
+        self.music_deviation.copy_(music.std(0).clamp(min=1e-3))
+        self.mean.copy_(steps.mean(0))
+        self.deviation.copy_(steps.std(0).clamp(min=1e-3))
 
     def windows(self, clips: list[tuple[Tensor, Tensor]], generator: torch.Generator) -> dict[str, Tensor]:
-        """A batch: a window of each clip (features, steps) from a random frame; short clips repeat their last."""
-        music, steps = [], []
-        for clip_features, clip_steps in clips:
-            start = int(torch.randint(max(1, len(clip_steps) - self.config.window + 1), (), generator=generator))
-            index = torch.arange(start, start + self.config.window).clamp(max=len(clip_steps) - 1)
-            music.append(clip_features[index])
-            steps.append(clip_steps[index])
-        return {"music": torch.stack(music), "steps": torch.stack(steps)}
+        """A batch: a window of each clip (features, steps) from a random frame; short clips repeat their last frame."""
+        windows = []
+        for music, steps in clips:
+            start = int(torch.randint(max(1, len(steps) - self.config.window + 1), (), generator=generator))
+            index = torch.arange(start, start + self.config.window).clamp(max=len(steps) - 1)
+            windows.append((music[index], steps[index]))
+        music, steps = map(torch.stack, zip(*windows, strict=True))
+        return {"music": music, "steps": steps}
 
     def forward(self, batch: dict[str, Tensor], step: int, player: str = "lstm") -> dict[str, Tensor]:
         """The loss of a batch {"music": (B, T, 28), "steps": (B, T, size)}: the mean L1 of standardised steps."""
@@ -66,7 +66,7 @@ class MusicToPoses(nn.Module):
 
     @torch.no_grad()
     def dance(self, music: np.ndarray) -> np.ndarray:
-        """Poses (T, 14, D) float32 to music features (T, 28), with bones of their right length in 3D."""
+        """Poses (T, 14, D) float32 to music features (T, 28), with bones of the right length in 3D."""
         steps = self._standard(torch.from_numpy(music).float()[None])[0] * self.deviation + self.mean
         poses = from_steps(steps.double().numpy(), self.config.dimensions)
         return (pose.fit_bones(poses) if self.config.dimensions == 3 else poses).astype(np.float32)
@@ -75,11 +75,6 @@ class MusicToPoses(nn.Module):
         """Standardised steps (B, T, size)."""
         hidden, _ = self.lstm((music - self.music_mean) / self.music_deviation)
         return self.out(hidden).float()
-
-
-def steps_size(dimensions: int) -> int:
-    """The width of steps."""
-    return pose.feature_size(dimensions) - (1 if dimensions == 3 else 0)
 
 
 def from_steps(steps: np.ndarray, dimensions: int) -> np.ndarray:

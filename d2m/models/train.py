@@ -1,12 +1,12 @@
 """Training: one loop for every model, on a CPU, a GPU, or several of either through Lightning Fabric.
 
-The loop knows no model. A model names its `players` (sets of parameters, an optimiser each: of a GAN the discriminator
-and the generator) and computes their losses in `forward(batch, step, player)`; the players take turns at each step.
-Step k draws its batch and its noise from (seed, k) alone, so a resumed training gives the same weights.
+A model names its `players`, sets of parameters with an optimiser each (of a GAN the discriminator and the generator),
+and computes their losses in `forward(batch, step, player)`; the players take turns at each step. The batch and the
+noise of step k depend on (seed, k) alone, so a resumed training gives the same weights.
 
-On several processes (torchrun) each draws the same batch and takes its share in `accumulate` pieces, one after another.
-Every piece has its own noise, and gradients and losses are means over the batch: four pieces give the same, up to
-rounding, on four processes, on two with two pieces each, and on one with four. Only the first process writes.
+With torchrun every process draws the same batch and computes its share in `accumulate` pieces, one after another. Each
+piece has its own noise, and gradients and losses are means over the batch, so only the total number of pieces changes
+results (beyond rounding), not the number of processes. Only the first process writes.
 """
 
 import json
@@ -32,8 +32,7 @@ from d2m.models.checkpoint import History
 from d2m.progress import progress
 
 PRECISIONS = ("", "32-true", "bf16-mixed")  # Fabric's names; float16 would need its losses scaled
-EXPLODED = 1e4  # times the first loss of a training (or 1): it does not recover from there
-FLUSH_S = 10  # between two writes of TensorBoard's log to disk
+EXPLODED = 1e4  # a training fails when its loss is this many times its first loss (or 1)
 
 Draw = Callable[[int, torch.Generator], dict[str, Tensor]]  # batch size and randomness -> a batch
 
@@ -55,44 +54,33 @@ class TrainConfig:
 
 def pick_device(name: str) -> str:
     """The accelerator for the parameter `device`; "auto" prefers a GPU. Raises `ParameterError`."""
-    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if name == "auto":
-        return next(kind for kind in ("cuda", "mps", "cpu") if available[kind])
-    if not available.get(name, False):
-        usable = ", ".join(["auto", *(kind for kind, here in available.items() if here)])
-        raise ParameterError(f"device {name!r} cannot be used here", f"one of {usable}")
-    return name
+    available = {"cpu": True, "mps": torch.backends.mps.is_available(), "cuda": torch.cuda.is_available()}
+    usable = [kind for kind, is_available in available.items() if is_available]  # the fastest last
+    if name not in ("auto", *usable):
+        raise ParameterError(f"device {name!r} cannot be used here", f"one of {', '.join(['auto', *usable])}")
+    return usable[-1] if name == "auto" else name
 
 
 def connect(device: str = "auto", precision: str = ""):
-    """The Fabric of this process, joined with the others that torchrun started. Raises `ParameterError`."""
-    from lightning_fabric import Fabric  # imported here: it takes seconds, and only training needs it
-    from lightning_fabric.strategies import DDPStrategy
+    """The Fabric of this process, connected to the others of torchrun. Raises `ParameterError`."""
+    from lightning_fabric import Fabric, strategies  # imported here: it takes seconds, and only training needs it
 
     if precision not in PRECISIONS:
         raise ParameterError(f"precision is {precision!r}", f"one of {', '.join(map(repr, PRECISIONS))}")
-    accelerator = pick_device(device)
+    kind = pick_device(device)
     processes, here = (int(os.environ.get(name, 1)) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
-    # At one player's turn the others' weights have no gradient; all processes have the same buffers.
-    several = DDPStrategy(find_unused_parameters=True, broadcast_buffers=False)
-    fabric = Fabric(
-        accelerator=accelerator,
-        devices=here,
-        num_nodes=processes // here,
-        strategy=several if processes > 1 else "auto",
-        precision=precision or ("bf16-mixed" if accelerator == "cuda" else "32-true"),
-    )
+    strategy = "auto"
+    if processes > 1:  # only the weights of one player have gradients at a time; all processes have the same buffers
+        strategy = strategies.DDPStrategy(find_unused_parameters=True, broadcast_buffers=False)
+    precision = precision or ("bf16-mixed" if kind == "cuda" else "32-true")
+    fabric = Fabric(accelerator=kind, strategy=strategy, devices=here, num_nodes=processes // here, precision=precision)
     fabric.launch()
     return fabric
 
 
 def seed_all(seed: int, step: int = 0) -> None:
     """Seed torch's generators for one step."""
-    torch.manual_seed(_step_seed(seed, step))
-
-
-def _step_seed(seed: int, step: int) -> int:
-    return seed * 1_000_003 + step
+    torch.manual_seed(seed * 1_000_003 + step)
 
 
 def fit(
@@ -106,12 +94,11 @@ def fit(
     and `TrainingError` when a loss is not finite; the last good state then stays.
     """
     fabric = connect(device, config.precision)
-    if config.batch < fabric.world_size * config.accumulate:
-        pieces = fabric.world_size * config.accumulate
+    pieces = fabric.world_size * config.accumulate
+    if config.batch < pieces:
         raise ParameterError(f"a batch of {config.batch} is cut into {pieces} pieces", "one sample a piece at least")
     players, path, history = model.players(), folder / "training.safetensors", {}
-    # Fused Adam takes a quarter less of a step's time on a CPU. On a GPU it does not accept a resumed state, whose step
-    # counts Fabric leaves on the CPU.
+    # Fused is a quarter faster on a CPU; on a GPU it rejects a resumed state, whose step counts stay on the CPU.
     adam = partial(torch.optim.Adam, lr=config.learning_rate, fused=fabric.device.type == "cpu")
     optimisers = {name: adam(weights) for name, weights in players.items()}
     state = checkpoint.StateConfig(config, seed, model.config, origin)
@@ -119,15 +106,14 @@ def fit(
     writes = fabric.global_rank == 0
     logger = _open_log(folder, history) if writes else None
     _check_shared(fabric, first, path)
-    wrapped, *fabric_optimisers = fabric.setup(model, *optimisers.values())
-    loop = _Loop(
-        fabric, wrapped, dict(zip(players, fabric_optimisers, strict=True)), config, seed, history, path, logger
-    )
+    wrapped, *adams = fabric.setup(model, *optimisers.values())
+    loop = _Loop(fabric, wrapped, dict(zip(players, adams, strict=True)), config, seed, history, path, logger)
     model.train()
     saved_at, warning = time.monotonic(), ""
     steps = range(first, config.steps)
     for step in progress(steps, label, config.steps, first) if writes else steps:
-        batch = draw(config.batch, torch.Generator().manual_seed(_step_seed(seed, step)))
+        seed_all(seed, step)
+        batch = draw(config.batch, torch.default_generator)
         logs = step % config.log_every == 0 or step == config.steps - 1
         saves = writes and time.monotonic() - saved_at > config.save_every_s
         loop.take_step(step, batch, logs, saves)
@@ -139,7 +125,7 @@ def fit(
     if logger:
         with _writing(logger):
             logger.finalize("success")
-    model.cpu().eval()  # what uses a trained model is on the CPU
+    model.cpu().eval()  # trained models are used on the CPU
     return history
 
 
@@ -164,10 +150,10 @@ class _Loop:
                 group["lr"] = config.learning_rate * _schedule(step / config.steps, config.final_rate)
             optimiser.zero_grad(set_to_none=True)
             losses = self._backward(pieces, step, turn, player)
-            weights = [weight for group in optimiser.param_groups for weight in group["params"]]
-            norm = nn.utils.clip_grad_norm_(weights, config.clip)
-            if logs:
-                losses = self._mean_over_processes(losses)
+            norm = self.fabric.clip_gradients(self.model, optimiser, max_norm=config.clip, error_if_nonfinite=False)
+            if logs:  # a mean over all processes, so that all of them stop where one is not finite
+                values = torch.stack([value.float() for value in losses.values()])
+                losses = dict(zip(losses, self.fabric.all_reduce(values, reduce_op="mean"), strict=True))
             if logs or saves:
                 self._check(step, player, {**losses, "gradient norm": norm})
             if logs:
@@ -200,25 +186,18 @@ class _Loop:
             means = {name: means.get(name, 0) + value.detach() * weight for name, value in losses.items()}
         return means
 
-    def _mean_over_processes(self, losses: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The mean of each loss over all processes, so that all of them stop where one is not finite."""
-        mean = self.fabric.all_reduce(torch.stack([value.float() for value in losses.values()]), reduce_op="mean")
-        return dict(zip(losses, mean, strict=True))
-
     def _check(self, step: int, player: str, values: dict[str, Tensor]) -> None:
         """Raise `TrainingError` where a value is not finite or a total explodes."""
         first_total = self.history.get(f"total {player}", ([], [0.0]))[1][0]
-        remedy = (
-            f"the last good state is in {self.state_path}" if self.state_path.exists() else "no state is stored yet"
-        )
+        state = f"the last good state is in {self.state_path}" if self.state_path.exists() else "no state is stored yet"
+        remedy = f"lower the learning rate; {state}"
         for name, value in values.items():
             number = float(value)
             problem = f"at step {step} the {name} of the {player} is {number:g}"
             if not math.isfinite(number):
-                raise TrainingError(problem, "a finite number", f"lower the learning rate; {remedy}")
+                raise TrainingError(problem, "a finite number", remedy)
             if name == "total" and abs(number) > EXPLODED * max(1.0, abs(first_total)):
-                expected = f"less than {EXPLODED:g} times as much"
-                raise TrainingError(f"{problem}, from {first_total:g}", expected, f"lower the learning rate; {remedy}")
+                raise TrainingError(f"{problem}, from {first_total:g}", f"less than {EXPLODED:g} times as much", remedy)
 
 
 def _schedule(progress: float, final: float) -> float:
@@ -231,17 +210,12 @@ def _check_shared(fabric, first: int, path: Path) -> None:
     """Raise `TrainingError` where processes resume at different steps: they would wait for each other forever."""
     steps = fabric.all_gather(torch.tensor(first, device=fabric.device)).flatten().tolist()
     if len(set(steps)) > 1:
-        raise TrainingError(
-            f"{path} is at step {min(steps)} for one process and at {max(steps)} for another",
-            "a run folder that all machines share",
-        )
+        problem = f"{path} is at step {min(steps)} for one process and at {max(steps)} for another"
+        raise TrainingError(problem, "a run folder that all machines share")
 
 
 def finish(model: nn.Module, kind: str, folder: Path, history: History, provenance: dict) -> None:
-    """Write the trained weights (`folder`/model.safetensors) and losses (losses.json); remove the training state.
-
-    Only the first of several processes does.
-    """
+    """Write trained weights (`folder`/model.safetensors) and losses (losses.json), remove the state; in one process."""
     if torch.distributed.is_available() and torch.distributed.is_initialized() and torch.distributed.get_rank():
         return
     with replacing(folder / "losses.json") as temporary:
@@ -256,16 +230,15 @@ def read_losses(path: Path) -> History:
     content = read_json(path, CheckpointError, expected, "train again")
     try:
         losses = {name: (steps, values) for name, (steps, values) in content.items()}
-        valid = checkpoint.finite(losses) and all(len(steps) == len(values) for steps, values in losses.values())
+        if checkpoint.finite(losses) and all(len(steps) == len(values) for steps, values in losses.values()):
+            return losses
     except (AttributeError, TypeError, ValueError):
-        valid = False
-    if not valid:
-        raise CheckpointError(f"{path} holds something else", expected, "train again")
-    return losses
+        pass
+    raise CheckpointError(f"{path} holds something else", expected, "train again")
 
 
 def _warn(model: nn.Module, history: History, label: str, last: str) -> str:
-    """Print the model's warning about its losses (`warning`, where it has one) on stderr, unless it is `last`."""
+    """Print the warning of the model (where it has one) about its losses on stderr, unless it is `last`; return it."""
     warning = model.warning(history) if hasattr(model, "warning") else ""
     if warning and warning != last:
         print(f"{label}: {warning}", file=sys.stderr, flush=True)
@@ -273,7 +246,7 @@ def _warn(model: nn.Module, history: History, label: str, last: str) -> str:
 
 
 def _log(history: History, logger, step: int, player: str, losses: dict[str, Tensor]) -> None:
-    numbers = {name if name != "total" else f"total {player}": float(loss.detach()) for name, loss in losses.items()}
+    numbers = {name if name != "total" else f"total {player}": float(loss) for name, loss in losses.items()}
     for name, number in numbers.items():
         steps, values = history.setdefault(name, ([], []))
         steps.append(step)
@@ -286,12 +259,12 @@ def _log(history: History, logger, step: int, player: str, losses: dict[str, Ten
 def _open_log(folder: Path, history: History):
     """Fabric's logger for TensorBoard in `folder`/tensorboard; None where TensorBoard is not installed.
 
-    The log starts anew with `history`, so that a resumed training has no step twice.
+    An existing log is replaced by `history`, so that a resumed training logs no step twice.
     """
     from lightning_fabric.loggers import TensorBoardLogger  # imported here, as Fabric is
 
     try:
-        logger = TensorBoardLogger(folder, "", "tensorboard", flush_secs=FLUSH_S)
+        logger = TensorBoardLogger(folder, "", "tensorboard", flush_secs=10)
     except ModuleNotFoundError:
         return None
     shutil.rmtree(folder / "tensorboard", ignore_errors=True)
@@ -309,8 +282,6 @@ def _writing(logger):
         yield
     except (OSError, ValueError) as error:  # Fabric turns the system's error into a `ValueError`
         cause = error.__cause__ or error
-        raise OutputError(
-            f"the log {logger.log_dir} cannot be written ({getattr(cause, 'strerror', None) or cause})",
-            "room on a disk that can be written",
-            "free some space or choose another folder",
-        ) from error
+        problem = f"the log {logger.log_dir} cannot be written ({getattr(cause, 'strerror', None) or cause})"
+        remedy = "free some space or choose another folder"
+        raise OutputError(problem, "free space on a writable disk", remedy) from error

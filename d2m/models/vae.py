@@ -4,11 +4,11 @@ E_ini encodes the unit's first poses, its lead, as z_ini; E_mov encodes the whol
 the unit. A unit is (LEAD + 32, F) features relative to its last lead pose (see `units` and `pose`).
 
 Departures from the paper, all off in the `paper` preset but the lead of two poses (README has the measures):
-- A movement is settled: corrected to leave exactly from the given lead (`DUVAE.settle`), so that dances have no jumps.
+- A movement is settled: corrected to start exactly at the given lead (`DUVAE.settle`), so that dances have no jumps.
 - E_mov and G_uni start from the principal components of the training units (3.5 cm of error on unseen units, not 6.0).
 - L_swap and L_velocity (see `losses`).
-- E_mov and G_uni take a unit whole instead of stepping through it with GRUs: seven times as many steps a minute.
-- In 3D the decoder gives bones their lengths (`pose.fit_bones`).
+- E_mov and G_uni process a unit at once, without GRUs: seven times as many training steps a minute.
+- In 3D the decoder corrects the length of bones (`pose.fit_bones`).
 """
 
 from dataclasses import dataclass
@@ -16,17 +16,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from d2m.models import losses
-from d2m.models.layers import (
-    Gaussian,
-    PrincipalComponents,
-    linear_part,
-    mlp,
-    reparameterise,
-    sequence_decoder,
-    sequence_encoder,
-    start_at_zero,
-)
+from d2m.models import layers, losses
+from d2m.models.layers import reparameterise
 from d2m.motion import pose
 from d2m.motion.units import LEAD, UNIT_POSES, WINDOW
 
@@ -58,28 +49,24 @@ class DUVAE(nn.Module):
         self.config = config
         size = pose.feature_size(config.dimensions)
         latent = config.initial_size + config.movement_size
-        # Statistics of each feature in the training split.
-        self.register_buffer("feature_mean", torch.zeros(size))
+        self.register_buffer("feature_mean", torch.zeros(size))  # of the training split
         self.register_buffer("feature_deviation", torch.ones(size))
         self.register_buffer("fade", _fade(config.settle_poses), persistent=False)
-        self.initial = mlp(LEAD * size, config.hidden, config.hidden, depth=1)
-        self.initial_head = Gaussian(config.hidden, config.initial_size)
-        self.movement = sequence_encoder(config.recurrent, size, config.hidden, WINDOW)
-        self.decoder = sequence_decoder(config.recurrent, latent, config.hidden, size, WINDOW)
-        self.movement_head = Gaussian(self.movement.size, config.movement_size)
+        self.initial = layers.mlp(LEAD * size, config.hidden, config.hidden, depth=1)
+        self.initial_head = layers.Gaussian(config.hidden, config.initial_size)
+        self.movement = layers.sequence_encoder(config.recurrent, size, config.hidden, WINDOW)
+        self.decoder = layers.sequence_decoder(config.recurrent, latent, config.hidden, size, WINDOW)
+        self.movement_head = layers.Gaussian(self.movement.size, config.movement_size)
         if config.principal:
-            self.linear = PrincipalComponents(WINDOW * size, config.movement_size)
-            start_at_zero(self.movement_head, self.decoder)
+            self.linear = layers.PrincipalComponents(WINDOW * size, config.movement_size)
+            layers.start_at_zero(self.movement_head, self.decoder)
 
     def start_from_principal_components(self, units: Tensor) -> None:
-        """Set the linear part of E_mov and G_uni to the principal components of training units (N, LEAD + 32, F).
-
-        The mean and deviation of the features must be set already.
-        """
+        """Fit the linear part of E_mov and G_uni to units (N, LEAD + 32, F), after `feature_mean` and `_deviation`."""
         self.linear.fit(self.standardise(units).flatten(1))
 
     def importance(self) -> Tensor:
-        """How much each direction of z_mov moves a unit (movement_size,), of mean square 1."""
+        """The size of the change in a unit by each direction of z_mov (movement_size,), of mean square 1."""
         if not self.config.principal:
             return torch.ones(self.config.movement_size)
         effect = self.linear.decoder.weight.detach().norm(dim=0)
@@ -109,14 +96,14 @@ class DUVAE(nn.Module):
         """G_uni: latents -> a unit (B, LEAD + 32, F) in metres, or a part of its poses; neither settled nor rigid."""
         unit = self.decoder(torch.cat([z_ini, z_mov], dim=-1), part)
         if self.config.principal:
-            unit = unit + linear_part(self.linear.decoder, z_mov, WINDOW, part)
+            unit = unit + layers.linear_part(self.linear.decoder, z_mov, WINDOW, part)
         return unit * self.feature_deviation + self.feature_mean
 
     def settle(self, unit: Tensor, lead: Tensor) -> Tensor:
-        """Correct a generated unit (B, LEAD + 32, F) to leave from `lead` (B, LEAD, F), with the same last velocity.
+        """Replace the lead of a generated unit (B, LEAD + 32, F) by `lead` (B, LEAD, F), without a jump after it.
 
-        What the generated lead lacks of the given one is added to the poses after it, and fades out over the first of
-        them by a cubic (`_fade`). So a movement in a dance leaves from where, and as fast as, the one before ended.
+        The difference between the leads is added to the poses after them, and fades out by a cubic (`_fade`). So a
+        movement in a dance starts at the position and velocity at which the one before it ended.
         """
         missing = lead - unit[:, :LEAD]
         position, velocity = missing[:, -1:], missing[:, -1:] - missing[:, -2:-1]
@@ -124,7 +111,7 @@ class DUVAE(nn.Module):
         return self.rigid(torch.cat([lead, poses], dim=1))
 
     def rigid(self, unit: Tensor) -> Tensor:
-        """A unit with bones of their right length; unchanged in 2D, where lengths vary with the view."""
+        """A unit with bones of the right length; unchanged in 2D, where lengths vary with the view."""
         if self.config.dimensions == 2:
             return unit
         joints = unit[..., 4:].unflatten(-1, (len(pose.JOINTS), 3))
@@ -138,7 +125,7 @@ class DUVAE(nn.Module):
         """The last LEAD poses (B, LEAD, F) of `move`: the lead of the next movement."""
         if self.fade[-LEAD:].any():
             return self.move(lead, z_mov)[:, -LEAD:]
-        # The correction has faded out before, so these poses alone are decoded.
+        # The correction is zero in the last poses, so these alone are decoded.
         return self.rigid(self.generate(self.encode_initial(lead)[0], z_mov, slice(-LEAD, None)))
 
     def forward(self, batch: dict[str, Tensor], step: int, player: str = "vae") -> dict[str, Tensor]:
@@ -146,23 +133,18 @@ class DUVAE(nn.Module):
         config, unit = self.config, batch["unit"]
         lead = unit[:, :LEAD]
         if config.lead_noise:
-            # The same noise on all lead poses: on each alone it would be far too much for the velocity.
+            # The same noise on all lead poses, so that their velocity keeps its size.
             lead = lead + torch.randn_like(lead[:, :1]) * self.feature_deviation * config.lead_noise
         initial, movement = self.encode_initial(lead), self.encode_movement(unit)
         z_ini, z_mov = reparameterise(initial), reparameterise(movement)
-        rebuilt = self.standardise(self.rigid(self.generate(z_ini, z_mov)))
-        real = self.standardise(unit)
+        rebuilt, real = self.standardise(self.rigid(self.generate(z_ini, z_mov))), self.standardise(unit)
         terms = {
             "recon^u": losses.recon_u(rebuilt, real),
             "velocity": losses.velocity(rebuilt, real),
             "KL^u": losses.kl_u(initial, movement),
         }
-        weights = {
-            "recon^u": 1.0,
-            "velocity": config.velocity_weight,
-            "KL^u": config.kl_weight * losses.kl_annealing(step, config.kl_anneal_steps),
-            "swap": config.swap_weight,
-        }
+        kl_weight = config.kl_weight * losses.kl_annealing(step, config.kl_anneal_steps)
+        weights = {"recon^u": 1.0, "velocity": config.velocity_weight, "KL^u": kl_weight, "swap": config.swap_weight}
         if config.swap_weight:
             # The lead of each unit with the movement of the one before it in the batch.
             swapped = self.standardise(self.settle(self.generate(z_ini, z_mov.roll(1, dims=0)), lead))
@@ -172,14 +154,8 @@ class DUVAE(nn.Module):
 
 
 def _fade(poses: int) -> Tensor:
-    """(32, 2): cubic Hermite weights of the missing position and velocity after the lead; 0 from pose `poses` on.
-
-    A unit plus its correction has the given pose and velocity at the last lead pose.
-    """
-    after = torch.arange(1, UNIT_POSES + 1, dtype=torch.float32)  # poses since the last lead pose
+    """(32, 2): cubic Hermite weights of the missing position and velocity after the lead; 0 from pose `poses` on."""
     if not poses:
         return torch.zeros(UNIT_POSES, 2)
-    place = (after / poses).clamp(max=1)
-    position = 2 * place**3 - 3 * place**2 + 1
-    velocity = (place**3 - 2 * place**2 + place) * poses
-    return torch.stack([position, velocity], dim=1)
+    place = (torch.arange(1, UNIT_POSES + 1) / poses).clamp(max=1)  # 0 at the last lead pose, 1 from pose `poses` on
+    return torch.stack([2 * place**3 - 3 * place**2 + 1, (place**3 - 2 * place**2 + place) * poses], dim=1)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.figure import Figure
-from toys import Config, Toy, draw_toy, fit, stopping
+from toys import Toy, ToyConfig, draw_toy, fit, stopping
 
 from d2m.data import corpus
 from d2m.data.builtin import clips, songs
@@ -51,7 +51,7 @@ def writers(dance, small_clips, monkeypatch, tmp_path):
         analysis.analyse(small_clips[0].song)
 
     return {
-        "weights": ("a.safetensors", lambda path: checkpoint.save(path, "a", {"w": torch.zeros(9)}, Config(), {})),
+        "weights": ("a.safetensors", lambda path: checkpoint.save(path, "a", {"w": torch.zeros(9)}, ToyConfig(), {})),
         "npz": ("a.npz", lambda path: dance_files.write_npz(dance, path)),
         "json": ("a.json", lambda path: dance_files.write_json(dance, path)),
         "bvh": ("a.bvh", lambda path: dance_files.write_bvh(dance, path)),

@@ -1,5 +1,6 @@
 """checkpoint: what is saved comes back, what cannot be used is refused by name, and a failed save harms nothing."""
 
+import dataclasses
 import errno
 import os
 from dataclasses import replace
@@ -7,18 +8,20 @@ from dataclasses import replace
 import pytest
 import torch
 from safetensors.torch import save_file
-from toys import Config
 
 import d2m
 from d2m.errors import CheckpointError, OutputError
 from d2m.models import checkpoint
+from d2m.models.style import MusicStyleConfig
 
 TENSORS = {
     "weight": torch.arange(6.0).reshape(2, 3).T,  # not contiguous
     "half": torch.tensor([1.5, -2.0], dtype=torch.bfloat16),
     "count": torch.tensor(7),
     "none": torch.empty(0, 4),
+    "trained": torch.ones(2, requires_grad=True),
 }
+CONFIG = MusicStyleConfig(("ballet", "zumba"), inputs=3, window=70)
 DISK_FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
@@ -27,28 +30,19 @@ def path(tmp_path, monkeypatch):
     """A checkpoint of kind "vae" in a folder of its own."""
     monkeypatch.setattr(checkpoint, "commit", lambda: "abc123+")
     path = tmp_path / "vae" / "model.safetensors"
-    checkpoint.save(path, "vae", TENSORS, Config(), {"corpus": "f00d", "seed": 4})
+    checkpoint.save(path, "vae", TENSORS, CONFIG, {"corpus": "f00d", "seed": 4})
     return path
 
 
-def test_tensors_come_back_bit_by_bit(path):
-    tensors, _, _ = checkpoint.read(path, "vae")
+def test_tensors_come_back_bit_by_bit_with_the_configuration_and_the_provenance(path):
+    tensors, config, provenance = checkpoint.read(path, "vae")
     assert tensors.keys() == TENSORS.keys()
     for name, tensor in TENSORS.items():
         assert tensors[name].dtype == tensor.dtype and torch.equal(tensors[name], tensor)
-
-
-def test_a_file_names_its_configuration_and_provenance(path):
-    _, config, provenance = checkpoint.read(path, "vae")
-    assert config == {"size": 3, "rate": 2e-4, "styles": ["ballet", "zumba"]}
+        assert not tensors[name].requires_grad
+    assert config == dataclasses.asdict(CONFIG) | {"styles": ["ballet", "zumba"], "penalties": [0.2, 0.06]}
     assert provenance == {"d2m": d2m.__version__, "commit": "abc123+", "corpus": "f00d", "seed": 4}
-
-
-def test_tensors_that_are_trained_can_be_saved(tmp_path):
-    layer = torch.nn.Linear(3, 2)
-    checkpoint.save(tmp_path / "a", "vae", dict(layer.named_parameters()), Config(), {})
-    tensors, _, _ = checkpoint.read(tmp_path / "a", "vae")
-    assert torch.equal(tensors["weight"], layer.weight) and not tensors["weight"].requires_grad
+    assert checkpoint.provenance(path, "vae") == provenance
 
 
 def test_no_file_is_refused_with_what_to_do(tmp_path):
@@ -81,23 +75,21 @@ def test_a_damaged_file_is_refused(path, part):
 @pytest.mark.parametrize(("header", "content"), [({"kind": "mmgan"}, "mmgan"), (None, "nothing that it names")])
 def test_another_kind_is_refused(path, header, content):
     save_file({"weight": torch.ones(1)}, path, header)
-    with pytest.raises(CheckpointError, match=rf"model\.safetensors holds {content}; expected weights of kind vae"):
-        checkpoint.read(path, "vae")
+    for read in (checkpoint.read, checkpoint.provenance):
+        with pytest.raises(CheckpointError, match=rf"model\.safetensors holds {content}; expected weights of kind vae"):
+            read(path, "vae")
 
 
 def test_the_same_config_passes_and_another_is_refused_by_the_name_that_differs(path):
     _, config, _ = checkpoint.read(path, "vae")
-    checkpoint.check_config(path, config, Config())
-    with pytest.raises(CheckpointError, match=r"model\.safetensors was made with size = 3; expected 4;"):
-        checkpoint.check_config(path, config, Config(size=4))
-    with pytest.raises(CheckpointError, match=r"rate = 0.0002; expected 0.1 \(and 1 more differ\)"):
-        checkpoint.check_config(path, config, replace(Config(), rate=0.1, styles=("zumba", "ballet")))
-
-
-@pytest.mark.parametrize("config", [{"size": 3, "rate": 2e-4}, Config().__dict__ | {"added": 1}, {}])
-def test_a_config_of_another_version_is_refused(path, config):
-    with pytest.raises(CheckpointError, match="was made with"):
-        checkpoint.check_config(path, config, Config(styles=["ballet", "zumba"]))
+    checkpoint.check_config(path, config, CONFIG)
+    with pytest.raises(CheckpointError, match=r"model\.safetensors was made with inputs = 3; expected 4;"):
+        checkpoint.check_config(path, config, replace(CONFIG, inputs=4))
+    with pytest.raises(CheckpointError, match=r"sharpness = 3.0; expected 0.1 \(and 1 more differ\)"):
+        checkpoint.check_config(path, config, replace(CONFIG, sharpness=0.1, styles=("zumba", "ballet")))
+    for of_another_version in ({"inputs": 3, "window": 70}, config | {"added": 1}, {}):
+        with pytest.raises(CheckpointError, match="was made with"):
+            checkpoint.check_config(path, of_another_version, CONFIG)
 
 
 def test_weights_go_into_the_network_they_fit_and_no_other(path):
@@ -119,15 +111,9 @@ def test_a_save_that_fails_leaves_the_old_file_and_no_other(path, monkeypatch, b
 
     monkeypatch.setattr(broken, fail)
     with pytest.raises(OutputError, match=r"model\.safetensors cannot be written .*No space left"):
-        checkpoint.save(path, "vae", {"weight": torch.zeros(1)}, Config(), {})
+        checkpoint.save(path, "vae", {"weight": torch.zeros(1)}, CONFIG, {})
     assert path.read_bytes() == before
     assert list(path.parent.iterdir()) == [path]
-
-
-def test_provenance_is_read_without_weights(path):
-    assert checkpoint.provenance(path, "vae") == checkpoint.read(path, "vae")[2]
-    with pytest.raises(CheckpointError, match=r"model\.safetensors holds vae; expected weights of kind mmgan"):
-        checkpoint.provenance(path, "mmgan")
 
 
 def test_outside_a_repository_and_without_git_there_is_no_commit(tmp_path, monkeypatch):

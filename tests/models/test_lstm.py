@@ -1,4 +1,4 @@
-"""The baseline LSTM: its steps are a dance told from nowhere, and it can learn one."""
+"""The baseline LSTM: steps give the dance back from the origin, and it can learn a dance."""
 
 from dataclasses import replace
 
@@ -39,31 +39,30 @@ def test_steps_are_undone_up_to_where_the_dance_begins_and_faces(body_at, dimens
     poses = body_at(3.0 + 0.4 * TIMES_S**2)  # begins elsewhere, and turned
     poses = pose.front_view(poses) if dimensions == 2 else poses
     steps = dataset.view_of("dance", poses)
-    assert steps.shape == (60, lstm.steps_size(dimensions)) == (60, {3: 45, 2: 29}[dimensions])
-    made = lstm.from_steps(steps.astype(np.float64), dimensions)
+    assert steps.shape == (60, {3: 45, 2: 29}[dimensions])
+    restored = lstm.from_steps(steps.astype(np.float64), dimensions)
     expected = pose.from_features(pose.to_features(poses, 0))  # the same dance, from the origin with yaw 0
     # Steps are float32: each of 60 is rounded to 1e-8 of a metre or so.
-    np.testing.assert_allclose(made, expected, atol=1e-5)
-    assert np.abs(pose.pelvis(made)[-1] - pose.pelvis(made)[0]).max() > 0.5  # metres: it did travel
+    np.testing.assert_allclose(restored, expected, atol=1e-5)
+    assert np.abs(pose.pelvis(restored)[-1] - pose.pelvis(restored)[0]).max() > 0.5  # metres: it did travel
 
 
 def test_a_body_that_only_turns_turns_as_far(body_at):
     steps = np.zeros((5, 45))
     steps[:, 3:] = pose.to_features(body_at(np.zeros(5)), 0)[:, 4:]
     steps[1:, 2], steps[1:, 1] = np.pi / 2, 1.0  # a quarter turn to the left, then a metre ahead of the new facing
-    made = lstm.from_steps(steps, 3)
-    np.testing.assert_allclose(pose.yaw(made), np.arange(5) * np.pi / 2, atol=1e-9)
-    np.testing.assert_allclose(pose.pelvis(made)[:, ::2], [(0, 0), (1, 0), (1, -1), (0, -1), (0, 0)], atol=1e-9)
+    restored = lstm.from_steps(steps, 3)
+    np.testing.assert_allclose(pose.yaw(restored), np.arange(5) * np.pi / 2, atol=1e-9)
+    np.testing.assert_allclose(pose.pelvis(restored)[:, ::2], [(0, 0), (1, 0), (1, -1), (0, -1), (0, 0)], atol=1e-9)
 
 
 @pytest.mark.parametrize("dimensions", [3, 2])
 def test_it_dances_as_long_as_the_music_with_bones_of_one_length(dimensions):
     model = new_lstm(replace(TINY, dimensions=dimensions))
-    made = model.dance(np.random.default_rng(0).normal(size=(90, 28)).astype(np.float32))
-    assert made.shape == (90, 14, dimensions) and made.dtype == np.float32 and np.isfinite(made).all()
-    if dimensions == 3:
-        # float32, a few metres from where it began: rounded to 1e-6.
-        np.testing.assert_allclose(pose.bone_lengths(made.astype(float)) - pose.BONE_LENGTHS, 0, atol=1e-5)
+    danced = model.dance(np.random.default_rng(0).normal(size=(90, 28)).astype(np.float32))
+    assert danced.shape == (90, 14, dimensions) and danced.dtype == np.float32 and np.isfinite(danced).all()
+    if dimensions == 3:  # float32, a few metres from the origin: rounded to 1e-6
+        np.testing.assert_allclose(pose.bone_lengths(danced.astype(float)) - pose.BONE_LENGTHS, 0, atol=1e-5)
 
 
 def test_it_learns_a_dance_by_heart(clip, tmp_path):
@@ -75,9 +74,11 @@ def test_it_learns_a_dance_by_heart(clip, tmp_path):
     fit(model, draw, tmp_path, config=TrainConfig(steps=150, batch=4, learning_rate=1e-2))
     # Measured: 0.226 before, 0.014 after.
     assert before > 0.2 and float(model(whole, 0)["total"].detach()) < 0.05
-    made = model.dance(features.numpy())
+    danced = model.dance(features.numpy())
     expected = lstm.from_steps(steps.double().numpy(), 3)
-    joints = np.linalg.norm((made - pose.pelvis(made)[:, None]) - (expected - pose.pelvis(expected)[:, None]), axis=-1)
+    joints = np.linalg.norm(
+        (danced - pose.pelvis(danced)[:, None]) - (expected - pose.pelvis(expected)[:, None]), axis=-1
+    )
     assert joints.mean() < 0.06  # metres, about the hips: 0.03 measured, 0.125 for the first pose, held
 
 
@@ -120,5 +121,5 @@ def test_it_hears_only_what_has_been(clip):
     model, (features, _) = new_lstm(), clip
     later = features.clone()
     later[30:] += 5
-    made, other = model.dance(features.numpy()), model.dance(later.numpy())
-    assert np.array_equal(made[:30], other[:30]) and np.abs(made[30:] - other[30:]).max() > 1e-3
+    danced, other = model.dance(features.numpy()), model.dance(later.numpy())
+    assert np.array_equal(danced[:30], other[:30]) and np.abs(danced[30:] - other[30:]).max() > 1e-3

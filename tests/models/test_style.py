@@ -1,4 +1,4 @@
-"""`d2m.models.style`: a classifier that learns what can be learnt, views that hide what they should, windows."""
+"""`d2m.models.style`: classifiers of dance and of music that learn what can be learnt; views and their windows."""
 
 import numpy as np
 import pytest
@@ -9,9 +9,11 @@ from d2m.clock import frame_times
 from d2m.data import dataset
 from d2m.errors import ParameterError
 from d2m.models import style
+from d2m.models.style import LAGS, MusicStyleClassifier, MusicStyleConfig, rhythm
 from d2m.motion import pose
 
 STYLES = ("slow", "medium", "fast")
+PERIODS = (8, 11, 17)  # frames between onsets
 CONFIG = style.StyleConfig("speed", STYLES, inputs=3, window=30, hidden=16, embedding=8)
 
 
@@ -26,35 +28,34 @@ def toy(count: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
     return waves + 0.2 * torch.randn(count, 30, 3, generator=generator), kinds
 
 
+def learn(model: style.Classifier, batches: list[tuple[torch.Tensor, torch.Tensor]]) -> style.Classifier:
+    """The classifier after a step on each batch of windows and classes."""
+    (weights,) = model.players().values()
+    optimiser = torch.optim.Adam(weights, lr=5e-3)
+    for step, (windows, kinds) in enumerate(batches):
+        optimiser.zero_grad()
+        model({"windows": windows, "style": kinds}, step)["total"].backward()
+        optimiser.step()
+    return model.eval()
+
+
 @pytest.fixture(scope="module")
 def trained() -> style.StyleClassifier:
     """A classifier after 80 steps on the toy."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # for networks this small, threads that wait for one another cost more than they do
     torch.manual_seed(0)
-    model = style.StyleClassifier(CONFIG)
-    (weights,) = model.players().values()
-    optimiser = torch.optim.Adam(weights, lr=5e-3)
-    for step in range(80):
-        windows, kinds = toy(64, step)
-        loss = model({"windows": windows, "style": kinds}, step)["total"]
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
+    model = learn(style.StyleClassifier(CONFIG), [toy(64, step) for step in range(80)])
     torch.set_num_threads(threads)
-    return model.eval()
+    return model
 
 
-def test_what_can_be_told_apart_is_learnt(trained):
+def test_what_differs_is_learnt_and_labels_that_mean_nothing_are_not_predicted(trained):
     torch.manual_seed(0)
     untrained = style.StyleClassifier(CONFIG).eval()
     windows, kinds = toy(600, seed=1000)  # not seen in training
     assert accuracy(trained, windows, kinds) > 0.9
     assert accuracy(untrained, windows, kinds) < 0.6  # so the toy must be learnt
-
-
-def test_labels_that_mean_nothing_are_not_predicted(trained):
-    windows, kinds = toy(600, seed=1000)
     shuffled = kinds[torch.randperm(600, generator=torch.Generator().manual_seed(0))]
     assert accuracy(trained, windows, shuffled) == pytest.approx(1 / 3, abs=0.08)  # four standard deviations
 
@@ -96,9 +97,8 @@ def test_a_view_has_a_row_a_frame(body_at, view, dimensions, width):
 
 def test_the_view_of_music_is_the_differences_of_its_features():
     features = np.random.default_rng(0).normal(size=(50, 28))
-    np.testing.assert_array_equal(
-        dataset.view_of("music", np.zeros((50, 14, 3)), features), features[:, 14:].astype(np.float32)
-    )
+    view = dataset.view_of("music", np.zeros((50, 14, 3)), features)
+    np.testing.assert_array_equal(view, features[:, 14:].astype(np.float32))
 
 
 @pytest.mark.parametrize("view", ["dance", "speed"])
@@ -123,14 +123,14 @@ def test_how_the_body_travels_turns_and_moves_is_seen(body_at):
     ("second", "first"), [(-1.0, 0), (0.0, 0), (0.2, 0), (4 / 15, 1), (2.0, 27), (56 / 15, 53), (59 / 15, 54), (9, 54)]
 )
 def test_windows_at_stand_about_their_centres_or_as_near_as_they_lie_inside(second, first):
-    view = np.arange(60.0)[:, None]
-    windows = dataset.windows_at(view, [second, 2.0], 6)
+    windows = dataset.windows_at(np.arange(60.0)[:, None], [second, 2.0], 6)
     np.testing.assert_array_equal(windows[..., 0], [np.arange(first, first + 6), np.arange(27, 33)])
 
 
-def test_a_view_that_is_shorter_than_a_window_is_repeated():
+def test_a_view_that_is_shorter_than_a_window_is_repeated_and_no_centres_give_no_windows():
     windows = dataset.windows_at(np.arange(4.0)[:, None], [0.0, 0.2, 9.0], 10)
     np.testing.assert_array_equal(windows[..., 0], [[0, 1, 2, 3, 0, 1, 2, 3, 0, 1]] * 3)
+    assert dataset.windows_at(np.zeros((20, 5)), [], 8).shape == (0, 8, 5)
 
 
 @pytest.mark.parametrize(
@@ -144,15 +144,103 @@ def test_windows_every_hop_lie_inside_the_view_or_repeat_it(frames, firsts):
     np.testing.assert_array_equal(windows, np.stack([expected, -expected], axis=2))
 
 
-def test_no_centres_give_no_windows():
-    assert dataset.windows_at(np.zeros((20, 5)), [], 8).shape == (0, 8, 5)
-
-
-def test_a_style_that_is_asked_for_is_one_hot():
-    torch.testing.assert_close(style.style_vector(STYLES, "medium"), torch.tensor([0.0, 1.0, 0.0]))
-
-
 @pytest.mark.parametrize("unknown", ["polka", "", "Slow", "slow "])
-def test_an_unknown_style_is_refused_with_those_that_are_known(unknown):
+def test_a_requested_style_is_one_hot_and_an_unknown_one_is_refused_with_the_others(unknown):
+    torch.testing.assert_close(style.style_vector(STYLES, "medium"), torch.tensor([0.0, 1.0, 0.0]))
     with pytest.raises(ParameterError, match=f"{unknown!r} is unknown; expected one of slow, medium, fast"):
         style.style_vector(STYLES, unknown)
+
+
+def drums(count: int, seed: int, window: int = 200) -> tuple[torch.Tensor, torch.Tensor]:
+    """Noisy onset trains (count, window, 14) of three periods, of any phase and timbre, and the class of each."""
+    generator = torch.Generator().manual_seed(seed)
+    kinds = torch.randint(3, (count,), generator=generator)
+    period = torch.tensor(PERIODS)[kinds][:, None]
+    phase = (torch.rand(count, 1, generator=generator) * period).long()
+    hit = (torch.arange(window) + phase) % period
+    onsets = (hit == 0).float() - 0.5 * (hit == 1).float()  # a rise, and a fall to either half
+    timbre = torch.rand(count, 1, 14, generator=generator)
+    return onsets[..., None] * timbre + 0.1 * torch.randn(count, window, 14, generator=generator), kinds
+
+
+def new_music_style(**changed) -> MusicStyleClassifier:
+    torch.manual_seed(0)
+    return MusicStyleClassifier(MusicStyleConfig(STYLES, inputs=14, window=200, **changed))
+
+
+def trained_on_drums(**changed) -> MusicStyleClassifier:
+    """A music classifier after 150 steps on `drums`."""
+    model, (windows, kinds) = new_music_style(**changed), drums(150, seed=0)
+    model.set_statistics(windows)
+    return learn(model, [(windows, kinds)] * 150)
+
+
+@pytest.mark.parametrize("period", [2, 5, 8, 15, 40, 59])
+def test_onsets_repeat_most_after_their_period(period):
+    differences = torch.zeros(1, 450, 3)
+    differences[0, 1::period] = torch.tensor([1.0, 0.5, 0.2])
+    repeats = rhythm(differences)[0, :LAGS]
+    assert int(repeats.argmax()) + 2 == period
+    # Of n onsets n - 1 are followed by another one within the window, and less their mean nothing else is as large.
+    assert float(repeats.max()) == pytest.approx(1 - period / 450, abs=0.03)
+
+
+def test_falls_are_no_onsets_and_loudness_changes_neither_repeats_nor_shares():
+    differences, _ = drums(4, seed=0)
+    quiet, loud = rhythm(differences), rhythm(30 * differences)
+    torch.testing.assert_close(quiet[:, :LAGS], rhythm(differences.clamp(min=0))[:, :LAGS])
+    assert quiet.shape == (4, LAGS + 2 * 14)
+    torch.testing.assert_close(loud[:, :-14], quiet[:, :-14], atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(loud[:, -14:], 30 * quiet[:, -14:])
+
+
+def test_shares_are_deviations_over_that_of_all():
+    differences = torch.randn(1, 450, 2, generator=torch.Generator().manual_seed(0)) * torch.tensor([1.0, 3.0])
+    shares = rhythm(differences)[0, LAGS : LAGS + 2]
+    # The variance of both together is their mean, (1 + 9) / 2; a deviation of 450 draws is known to 3 %.
+    np.testing.assert_allclose(shares, np.array([1.0, 3.0]) / np.sqrt(5), rtol=0.1)
+
+
+def test_silence_has_a_rhythm_of_finite_numbers():
+    assert torch.equal(rhythm(torch.zeros(2, 200, 14)), torch.zeros(2, LAGS + 28))
+    model = new_music_style()
+    model.set_statistics(torch.zeros(3, 200, 14))
+    assert torch.isfinite(model.probabilities(torch.zeros(2, 200, 14))).all()
+
+
+def test_rhythms_are_told_apart_whatever_their_timbre():
+    windows, kinds = drums(200, seed=1000)  # unseen in training
+    assert accuracy(trained_on_drums(), windows, kinds) > 0.95
+    assert accuracy(new_music_style(), windows, kinds) < 0.7  # so they must be learnt
+
+
+def test_a_strong_penalty_keeps_weights_small():
+    penalties = (20.0, 5.0)
+    strong, weak = trained_on_drums(penalties=penalties), trained_on_drums(penalties=(0.0, 0.0))
+    for head, loose, penalty in zip(strong.heads, weak.heads, penalties, strict=True):
+        # At rest 2 * penalty * weight is the slope of the cross entropy, the mean of an error of at most 1 times an
+        # input of deviation 1: at most 1. A tenth more is for a descent that is not quite at its end.
+        assert head.weight.abs().max() < 1.1 / (2 * penalty) < loose.weight.abs().max()
+
+
+def test_both_linear_functions_of_the_music_learn_apart_and_predict_style_together():
+    model, (windows, kinds) = new_music_style(penalties=(0.5, 0.25)), drums(16, seed=0)
+    head_logits = model.head_logits(windows)
+    torch.testing.assert_close(model.logits(windows), model.config.sharpness * (head_logits[0] + head_logits[1]))
+    torch.testing.assert_close(model.probabilities(windows), model.logits(windows).softmax(dim=-1).detach())
+    apart = sum(torch.nn.functional.cross_entropy(logit, kinds) for logit in head_logits)
+    penalty = 0.5 * model.heads[0].weight.square().sum() + 0.25 * model.heads[1].weight.square().sum()
+    torch.testing.assert_close(model({"windows": windows, "style": kinds}, 0)["total"], apart + penalty)
+    (weights,) = model.players().values()
+    assert len(weights) == 4 and {id(weight) for weight in weights} == {id(weight) for weight in model.parameters()}
+
+
+def test_the_rhythm_is_standardised_by_that_of_the_training_windows():
+    model, (windows, _) = new_music_style(), drums(600, 0)
+    model.set_statistics(windows)  # which takes them in parts
+    standardised = model.embed(windows)
+    torch.testing.assert_close(standardised.mean(dim=0), torch.zeros(standardised.shape[1]), atol=1e-4, rtol=0)
+    # What hardly varies is not made loud: deviations below 1e-3 count as that.
+    varies = rhythm(windows).std(dim=0) > 1e-3
+    torch.testing.assert_close(standardised.std(dim=0)[varies], torch.ones(int(varies.sum())), atol=1e-3, rtol=0)
+    assert varies.sum() > LAGS + 14
