@@ -91,9 +91,8 @@ def validate(poses, source: str = "the poses") -> np.ndarray:
         )  # fmt: skip
     if not np.isfinite(poses).all():
         frame = int(np.argwhere(~np.isfinite(poses))[0, 0])
-        raise PoseError(
-            f"{source} hold a value that is not finite in frame {frame}", "numbers", "see d2m.motion.pose.fill"
-        )
+        problem = f"{source} hold a value that is not finite in frame {frame}"
+        raise PoseError(problem, "numbers", "see d2m.motion.pose.fill")
     return poses
 
 
