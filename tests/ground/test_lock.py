@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+
 from d2m import files
 from d2m.errors import OutputError
 from d2m.files import ROOT

@@ -10,7 +10,7 @@ import pytest
 
 from d2m.data.builtin import dancers
 from d2m.data.formats import bvh
-from d2m.errors import OutputError, PoseError
+from d2m.errors import PoseError
 from d2m.motion import dance as dance_files
 from d2m.motion import pose, skeleton
 from d2m.motion.dance import Dance

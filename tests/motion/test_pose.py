@@ -126,11 +126,12 @@ NOT_FINITE = [np.pad([[[value]]], ((3, 1), (2, 11), (1, 1))) for value in (np.na
 
 
 @pytest.mark.parametrize(("poses", "rule"), [
-    *((np.zeros(shape), "have shape") for shape in SHAPES), *((poses, "not finite in frame 3") for poses in NOT_FINITE),
-    *((poses, "numbers") for poses in ("poses", [[1, 2], [3]], None, {"a": 1}, np.ones((5, 14, 3), complex))),
+    (None, "have shape"), *((np.zeros(shape), "have shape") for shape in SHAPES),
+    *((poses, "are not an array of numbers") for poses in ("a", [[1, 2], [3]], {"a": 1}, np.ones((5, 14, 3), complex))),
+    *((poses, "not finite in frame 3") for poses in NOT_FINITE),
 ])  # fmt: skip
 def test_validate_refuses_what_is_not_poses(poses, rule):
-    with pytest.raises(PoseError, match=rf"clip\.npz .*({rule}|have shape \(\))"):
+    with pytest.raises(PoseError, match=rf"clip\.npz .*{rule}"):
         pose.validate(poses, "clip.npz")
 
 

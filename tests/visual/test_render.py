@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import av
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageSequence
 
 from d2m.errors import MediaError, ParameterError
 from d2m.motion.dance import Dance
@@ -81,9 +81,7 @@ def test_a_video_is_h264_and_aac_of_the_size_and_rate_that_is_said(dance, tmp_pa
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize(
-    ("span_s", "start_s"), [((0, 6), 0.0), ((0.9, 3.5), 0.0), ((0.7, 2.3), 0.5), ((1.0, 99.0), 1.0)]
-)
+@pytest.mark.parametrize(("span_s", "start_s"), [((0, 6), 0.0), ((0.7, 2.3), 0.5), ((1.0, 99.0), 1.0)])
 def test_a_dance_or_a_part_of_it_lasts_as_long_as_its_sound_and_is_in_step_with_it(dance, tmp_path, span_s, start_s):
     # The dance begins `start_s` into the song, so its beats come so much earlier.
     later = replace(dance, start_s=start_s, beats_s=BEATS_S - start_s, poses=dance.poses[: 90 - round(15 * start_s)])
@@ -166,10 +164,7 @@ def test_a_gif_repeats_and_has_a_picture_for_each_moment(dance, tmp_path, fps):
     path = render.render_gif(dance, tmp_path / "dance.gif", (1.0, 3.0), SIZE, fps)
     with Image.open(path) as gif:
         assert gif.format == "GIF" and gif.size == (SIZE, SIZE) and gif.info["loop"] == 0
-        durations_ms = []
-        for number in range(gif.n_frames):
-            gif.seek(number)
-            durations_ms.append(gif.info["duration"])
+        durations_ms = [picture.info["duration"] for picture in ImageSequence.Iterator(gif)]
         assert gif.n_frames == 2 * fps and durations_ms == [1000 / fps] * gif.n_frames
     assert list(tmp_path.iterdir()) == [path]
 
