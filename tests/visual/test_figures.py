@@ -66,8 +66,8 @@ SCORES = ("speed, m/s", "Frechet distance (style)", "diversity (motion)", "beat 
           "nearest training movement, cm", "Frechet distance (motion), hip-hop", "foot contact, m²/s²",
           "kernel distance (style)")  # fmt: skip
 LABEL = re.compile(
-    r".*\((s|m|cm|m/s|beats|nats)\)|step|loss|density|change|classified as|true style|.* principal component|direction \(bin\)"
-    r"|(m/s|cm|m²/s²|share|ratio|(squared )?feature units|squared MMD) \(lower is better\)"
+    r".*\((s|m|cm|m/s|beats|nats)\)|step|loss|density|change|classified as|true style|.* principal component"
+    r"|direction \(bin\)|(m/s|cm|m²/s²|share|ratio|(squared )?feature units|squared MMD) \(lower is better\)"
 )
 
 
