@@ -24,8 +24,8 @@ class D2MError(Exception):
         return type(self), (self.problem, self.expected, self.remedy)
 
     def _render_traceback_(self) -> list[str]:
-        # IPython calls this to show an error in a notebook: the lines of the cells (their code is in no file), then the
-        # message. `traceback.print_exception(sys.last_value)` still shows the frames inside d2m.
+        # IPython shows these lines in a notebook: those of the cells (whose code is in no file), then the message.
+        # `traceback.print_exception(sys.last_value)` still shows the frames inside d2m.
         frames = traceback.extract_tb(self.__traceback__)
         cells = [frame for frame in frames if frame.line and not os.path.exists(frame.filename)]
         return [*(f"line {frame.lineno}: {frame.line}" for frame in cells), f"{type(self).__name__}: {self}"]

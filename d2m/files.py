@@ -2,8 +2,8 @@
 
 Writing: a file takes its name only when it is complete (`replacing`), and one process at a time works in a folder
 (`alone_in`).
-Reading: files may come from anybody. A parser of damaged bytes may raise almost anything, and a small file can demand
-all memory. So sizes are checked before a file is parsed, and every failure becomes one `D2MError` that names the file.
+Reading: files may be damaged or hostile. A parser may raise almost anything, and a small file can demand all memory.
+So sizes are checked before a file is parsed, and every failure becomes one `D2MError` that names the file.
 """
 
 import json
@@ -28,8 +28,8 @@ LOCK_NAME = ".lock"  # names the last process in a folder; the system's lock on 
 HEAD = 4096  # bytes that show which kind of file it is
 LARGEST_JSON = 64 * 2**20  # bytes: half an hour of keypoints at 31 pictures a second, as `data.video` writes them
 LARGEST_PARSED = 768 * 2**20  # bytes of memory: that half hour takes 550 MB, but brackets take 45 times their size
-# Upper bounds of the memory, in bytes, for each mark of JSON: a list and its first places, an object, a member and its
-# place, a value and its place, half a text (a text has two quotes) without its letters.
+# Upper bounds of the memory, in bytes, for each mark of JSON: a list, an object, a member, a value, half a string (it
+# has two quotes) without its letters.
 MARKS = {"[": 128, "{": 64, ":": 152, ",": 44, '"': 32}
 LARGEST_ARRAYS = 256 * 2**20  # bytes of all arrays in a file, unpacked: a dance of 10 hours with its music takes 160 MB
 
@@ -41,8 +41,7 @@ class TooLarge(ValueError):
 def resolve(path, name: str = "") -> Path:
     """An absolute path: absolute paths and `~` stay, relative ones are below the repository's root.
 
-    Raises `ParameterError`, naming the parameter `name`, for a path that no file can have or that this user may not
-    access.
+    Raises `ParameterError`, naming the parameter `name`, for an impossible path or one that this user may not access.
     """
     try:
         absolute = (ROOT / Path(path).expanduser()).absolute()
@@ -57,21 +56,16 @@ def resolve(path, name: str = "") -> Path:
 
 def cache_folder(name: str) -> Path:
     """The folder `name` of the cache, created when missing (the environment variable `D2M_CACHE` moves the cache)."""
-    folder = resolve(os.environ.get("D2M_CACHE", ".cache"), "D2M_CACHE") / name
-    make_folder(folder)
-    return folder
+    return make_folder(resolve(os.environ.get("D2M_CACHE", ".cache"), "D2M_CACHE") / name)
 
 
-def make_folder(folder: Path) -> None:
-    """Create `folder` and its parents. Raises `OutputError` where that fails."""
+def make_folder(folder: Path) -> Path:
+    """Create `folder` and its parents where missing, and return it. Raises `OutputError`."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(
-            f"the folder {folder} cannot be created ({error.strerror})",
-            "a place that can be written",
-            "choose another one",
-        ) from error
+        raise _not_writable(folder, error) from error
+    return folder
 
 
 @contextmanager
@@ -82,8 +76,7 @@ def replacing(path: Path):
     process is removed by the next process that writes there. Raises `OutputError` where the disk is full or read-only.
     """
     path = Path(path)
-    make_folder(path.parent)
-    _remove_abandoned(path.parent)
+    _remove_abandoned(make_folder(path.parent))
     descriptor = temporary = None
     try:
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=PARTIAL, suffix=path.suffix)
@@ -94,11 +87,7 @@ def replacing(path: Path):
         os.chmod(temporary, 0o644)  # mkstemp creates files that only their owner may read
         os.replace(temporary, path)
     except OSError as error:
-        raise OutputError(
-            f"{path} cannot be written ({error.strerror or error})",
-            "free space on a disk that can be written",
-            "free some space or choose another folder",
-        ) from error
+        raise _not_writable(path, error) from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
@@ -114,29 +103,21 @@ def alone_in(folder: Path, purpose: str, wait: bool = True):
     process that dies is released. Raises `OutputError` where the folder cannot be written, and without `wait` where
     another process is in it.
     """
-    path = Path(folder) / LOCK_NAME
-    make_folder(path.parent)
+    path = make_folder(Path(folder)) / LOCK_NAME
     lock = FileLock(path)
     try:
         try:
             lock.acquire(timeout=0)
         except Timeout as held:
             if not wait:
-                raise OutputError(
-                    f"{purpose}: process {_holder(path)} works in {folder}",
-                    "a folder that no other process works in",
-                    "wait until it has ended, or choose another one",
-                ) from held
+                problem = f"{purpose}: process {_holder(path)} works in {folder}"
+                raise OutputError(problem, "a free folder", "wait until it has ended, or choose another one") from held
             print(f"{purpose} waits: process {_holder(path)} works in {folder}", file=sys.stderr, flush=True)
             lock.acquire()
         path.write_text(f"{os.getpid()} on {platform.node()}")
     except OSError as error:
         lock.release()
-        raise OutputError(
-            f"{folder} cannot be written ({error.strerror or error})",
-            "a folder that can be written",
-            "choose another one",
-        ) from error
+        raise _not_writable(folder, error) from error
     try:
         yield
     finally:
@@ -160,11 +141,8 @@ def head(path: Path, count: int = HEAD) -> bytes:
 
 def read_bytes(path: Path, largest: int, error: type[D2MError], expected: str) -> bytes:
     """All of a file of at most `largest` bytes. Raises as `read_json`."""
-    try:
-        _check_size(path, largest)
+    with _reading(path, largest, error, expected):
         return Path(path).read_bytes()
-    except Exception as reason:
-        raise error(f"{path} cannot be read ({_message(reason)})", expected) from reason
 
 
 def read_json(path: Path, error: type[D2MError], expected: str, remedy: str = "", if_large: str = ""):
@@ -172,15 +150,11 @@ def read_json(path: Path, error: type[D2MError], expected: str, remedy: str = ""
 
     `if_large` is the remedy for a file that is too large, where it differs.
     """
-    try:
-        _check_size(path, LARGEST_JSON)
+    with _reading(path, LARGEST_JSON, error, expected, remedy, if_large):
         text = Path(path).read_text(encoding="utf-8-sig")
         if (memory := json_memory(text)) > LARGEST_PARSED:
             raise TooLarge(f"it may take {memory / 2**20:.0f} MB of memory, of {LARGEST_PARSED / 2**20:.0f} at most")
         return json.loads(text)
-    except Exception as reason:
-        advice = (if_large or remedy) if isinstance(reason, TooLarge) else remedy
-        raise error(f"{path} cannot be read ({_message(reason)})", expected, advice) from reason
 
 
 def json_memory(text: str) -> int:
@@ -201,11 +175,11 @@ def read_arrays(
     path: Path, names: tuple[str, ...], error: type[D2MError], expected: str, remedy: str = ""
 ) -> dict[str, np.ndarray]:
     """The arrays `names` of an npz file; nothing is unpickled. Raises as `read_json`."""
-    try:
-        _check_size(path, LARGEST_ARRAYS)
-        with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise ValueError("it is not an npz")
+    with _reading(path, LARGEST_ARRAYS, error, expected, remedy):
+        file = np.load(path, allow_pickle=False)
+        if not isinstance(file, np.lib.npyio.NpzFile):
+            raise ValueError("it is not an npz")
+        with file:
             # The sizes in the directory can be trusted: zipfile stops at them, and a wrong one fails the checksum.
             unpacked = sum(member.file_size for member in file.zip.infolist())
             if unpacked > LARGEST_ARRAYS:
@@ -215,20 +189,15 @@ def read_arrays(
             if not isinstance(values, np.ndarray):
                 raise ValueError(f"{name} is not an array")
         return arrays
-    except Exception as reason:
-        raise error(f"{path} cannot be read ({_message(reason)})", expected, remedy) from reason
 
 
 def read_array(path: Path, error: type[D2MError], expected: str) -> np.ndarray:
     """The array of an npy file; nothing is unpickled. Raises as `read_json`."""
-    try:
-        _check_size(path, LARGEST_ARRAYS)
+    with _reading(path, LARGEST_ARRAYS, error, expected):
         values = np.load(path, allow_pickle=False)
         if not isinstance(values, np.ndarray):
             raise ValueError("it is not an npy")
         return values
-    except Exception as reason:
-        raise error(f"{path} cannot be read ({_message(reason)})", expected) from reason
 
 
 @cache  # once per process and folder: a corpus writes thousands of files into one
@@ -256,16 +225,25 @@ def _holder(path: Path) -> str:
         return "unknown"
 
 
-def _check_size(path: Path, largest: int) -> None:
-    """Raise `ValueError` for what is not a file, `TooLarge` for a file of more than `largest` bytes."""
-    if not Path(path).is_file():  # reading a device or a pipe might never end
-        raise ValueError("it is not a file" if Path(path).exists() else "there is no such file")
-    size = Path(path).stat().st_size
-    if size > largest:
-        raise TooLarge(f"it has {size / 2**20:.0f} MB, of {largest / 2**20:.0f} at most")
+def _not_writable(path: Path, error: OSError) -> OutputError:
+    """The error for a file or a folder that the system refuses to write."""
+    problem = f"{path} cannot be written ({error.strerror or error})"
+    return OutputError(problem, "free space on a disk that can be written", "free some space or choose another folder")
 
 
-def _message(reason: Exception) -> str:
-    """The text of an error, without NumPy's advice to allow pickles, which would run a stranger's code."""
-    text = str(reason) or type(reason).__name__
-    return "it holds no plain numbers" if "allow_pickle" in text else text
+@contextmanager
+def _reading(path: Path, largest: int, error: type[D2MError], expected: str, remedy: str = "", if_large: str = ""):
+    """Check that `path` is a file of at most `largest` bytes; any failure here or in the block becomes an `error`."""
+    try:
+        if not Path(path).is_file():  # reading a device or a pipe might never end
+            raise ValueError("it is not a file" if Path(path).exists() else "there is no such file")
+        size = Path(path).stat().st_size
+        if size > largest:
+            raise TooLarge(f"it has {size / 2**20:.0f} MB, of {largest / 2**20:.0f} at most")
+        yield
+    except Exception as reason:
+        text = str(reason) or type(reason).__name__
+        if "allow_pickle" in text:  # NumPy advises to allow pickles, which would run a stranger's code
+            text = "it holds no plain numbers"
+        advice = (if_large or remedy) if isinstance(reason, TooLarge) else remedy
+        raise error(f"{path} cannot be read ({text})", expected, advice) from reason

@@ -36,33 +36,26 @@ def report_to(callback: Callback):
 def progress(work: Iterable, label: str, total: int, initial: int = 0, unit: str = "step") -> Iterator:
     """The items of `work`, numbers `initial` + 1 to `total`; progress is shown on stderr, never in a result."""
     if callback := _CALLBACK.get():
-        yield from _reported(work, label, total, initial, callback)
+        callback(label, initial / max(1, total))
+        yield from _reported(work, total, initial, REPORTS, lambda done: callback(label, done / total))
     elif os.environ.get("D2M_PROGRESS") == "none":
         yield from work
     elif sys.stderr.isatty() or "JPY_SESSION_NAME" in os.environ:  # set by Jupyter's server, not by papermill or nbval
         yield from tqdm(work, label, total, initial=initial, unit=unit, ncols=WIDTH)
     else:
-        yield from _logged(work, label, total, initial, unit)
+        begin_s = time.monotonic()
 
-
-def _reported(work: Iterable, label: str, total: int, initial: int, callback: Callback) -> Iterator:
-    callback(label, initial / max(1, total))
-    for done, item in enumerate(work, initial + 1):
-        yield item
-        if _reaches_next_part(done, total, REPORTS):
-            callback(label, done / total)
-
-
-def _logged(work: Iterable, label: str, total: int, initial: int, unit: str) -> Iterator:
-    started = time.monotonic()
-    for done, item in enumerate(work, initial + 1):
-        yield item
-        if _reaches_next_part(done, total, LOG_LINES):
-            elapsed = time.monotonic() - started
-            line = tqdm.format_meter(done, total, elapsed, ncols=WIDTH, prefix=label, unit=unit, initial=initial)
+        def log(done: int) -> None:
+            elapsed_s = time.monotonic() - begin_s
+            line = tqdm.format_meter(done, total, elapsed_s, ncols=WIDTH, prefix=label, unit=unit, initial=initial)
             print(line, file=sys.stderr, flush=True)
 
+        yield from _reported(work, total, initial, LOG_LINES, log)
 
-def _reaches_next_part(done: int, total: int, parts: int) -> bool:
-    """Whether item number `done` of `total` completes one more of `parts` equal parts."""
-    return done * parts // total > (done - 1) * parts // total
+
+def _reported(work: Iterable, total: int, initial: int, parts: int, report: Callable[[int], None]) -> Iterator:
+    """The items of `work`; after each of `parts` equal parts of it, `report` receives the number of items done."""
+    for done, item in enumerate(work, initial + 1):
+        yield item
+        if done * parts // total > (done - 1) * parts // total:
+            report(done)

@@ -4,12 +4,14 @@ HIERARCHY  ROOT <name> { OFFSET x y z  CHANNELS n <channel> ...  JOINT <name> { 
 MOTION     Frames: <n>  Frame Time: <s>  one line a frame: the values of all channels, angles in degrees
 """
 
+import io
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from d2m.errors import PoseError
+from d2m.files import read_bytes
 from d2m.motion.skeleton import Joint
 
 LARGEST_FILE = 128 * 2**20  # bytes: an hour of 60 joints at 30 frames a second
@@ -26,23 +28,16 @@ def load(path: Path) -> tuple[list[Joint], np.ndarray, float]:
 
     Raises `PoseError` naming the file and the line.
     """
-    path = Path(path)
-    size = _size(path)
-    try:
-        with path.open(encoding="utf-8", errors="replace") as file:
-            lines = _Lines(path, file)
-            joints = _hierarchy(lines)
-            frames, fps = _motion_head(lines)
-            width = sum(len(joint.channels) for joint in joints)
-            # A number takes at least two bytes, so memory is reserved only for as many as the file can hold.
-            if not 0 < frames * width <= min(MOST_VALUES, size) or frames > MOST_FRAMES:
-                raise lines.wrong(
-                    f"promises {frames} frames of {width} numbers",
-                    f"a complete file of at most {MOST_FRAMES} frames, with channels",
-                )
-            return joints, _values(lines, frames, width), fps
-    except OSError as error:
-        raise PoseError(f"{path} cannot be read ({error.strerror or error})", "a BVH file") from error
+    content = read_bytes(path, LARGEST_FILE, PoseError, "a BVH file")
+    lines = _Lines(path, io.TextIOWrapper(io.BytesIO(content), "utf-8", "replace"))
+    joints = _hierarchy(lines)
+    frames, fps = _motion_head(lines)
+    width = sum(len(joint.channels) for joint in joints)
+    # A number takes at least two bytes, so memory is reserved only for as many as the file can hold.
+    if not 0 < frames * width <= min(MOST_VALUES, len(content)) or frames > MOST_FRAMES:
+        expected = f"a complete file of at most {MOST_FRAMES} frames, with channels"
+        raise lines.wrong(f"promises {frames} frames of {width} numbers", expected)
+    return joints, _values(lines, frames, width), fps
 
 
 def as_text(joints: list[Joint], values: np.ndarray, fps: float) -> str:
@@ -50,20 +45,6 @@ def as_text(joints: list[Joint], values: np.ndarray, fps: float) -> str:
     rows = [f"Frames: {len(values)}", f"Frame Time: {1 / fps:.8f}"]
     rows += [" ".join(f"{value:.5f}" for value in row) for row in values.tolist()]
     return "\n".join(["HIERARCHY", *_branch(joints, 0, ""), "MOTION", *rows, ""])
-
-
-def _size(path: Path) -> int:
-    """Size of a file in bytes. Raises `PoseError` where it is missing, not a file, or too large."""
-    try:
-        size = path.stat().st_size
-    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
-        reason = getattr(error, "strerror", None) or error
-        raise PoseError(f"{path} cannot be read ({reason})", "a BVH file") from error
-    if not path.is_file():  # reading a pipe might never end
-        raise PoseError(f"{path} cannot be read (it is not a file)", "a BVH file")
-    if size > LARGEST_FILE:
-        raise PoseError(f"{path} has {size / 2**20:.0f} MB", f"{LARGEST_FILE / 2**20:.0f} at most", "cut it")
-    return size
 
 
 def _branch(joints: list[Joint], number: int, indent: str) -> list[str]:
@@ -88,7 +69,7 @@ def _triple(values) -> str:
 class _Lines:
     """The lines of a file without blank ones, each brace on a line of its own."""
 
-    def __init__(self, path: Path, file):
+    def __init__(self, path: Path, file: io.TextIOBase):
         self.path, self.number, self._file = path, 0, file
         self._waiting: list[str] = []
 

@@ -3,10 +3,8 @@
 A `Clip` is a recorded dance with its song: readers of data give clips. A `Dance` is poses with a song's beats:
 `generate` gives dances; `render`, `metrics` and the writers here take them.
 
-Files are npz for numbers, JSON for other programs and BVH for animation (video is in `render`). npz and JSON hold
-`poses` (T, 14, D) in metres, y up, at `fps`; `beats_s`, the song's beats, and `units_s`, the times at which movements
-begin, in seconds from pose 0; `style`, `seed`; and `start_s`, the time of pose 0 in the song. BVH holds a 3D dance as
-the rotations of a skeleton (see `skeleton`).
+Files are npz for numbers, JSON for other programs, and BVH, rotations of a skeleton, for animation (video is in
+`render`). npz and JSON hold a `Dance` without the song and its name.
 """
 
 import json
@@ -33,7 +31,7 @@ class Clip:
     start_s: float = 0.0  # the time of pose 0 in the song
     group: str = ""  # clips of one group are on one side of a split; "": the clips to the same song are a group
     split: str = ""  # "train", "validation" or "test" where the source fixes it; "": the corpus splits by group
-    beats_s: np.ndarray = field(default_factory=lambda: np.empty(0))  # known kinematic beats, from pose 0; else empty
+    beats_s: np.ndarray = field(default_factory=lambda: np.empty(0))  # reference kinematic beats, where there are any
 
 
 @dataclass(frozen=True)
@@ -57,6 +55,7 @@ class Dance:
 
 
 FORMAT = "d2m dance 1"
+ARRAYS = ("poses", "fps", "beats_s", "units_s", "style", "seed", "start_s")  # of an npz
 LONGEST_STEM = 240  # bytes: file systems allow 255, including the suffix
 LARGEST_BVH_ERROR_M = 0.01  # of a joint: rotations cannot fit bones of other lengths
 
@@ -85,10 +84,8 @@ def _clean(text: str) -> str:
 def write_npz(dance: Dance, path: Path) -> Path:
     """Write a dance as npz and return the path. Raises `OutputError`."""
     with replacing(path) as temporary, temporary.open("wb") as file:  # given a path, NumPy would append .npz
-        np.savez_compressed(
-            file, poses=dance.poses.astype(np.float32), fps=dance.fps, beats_s=dance.beats_s,
-            units_s=dance.units_s, style=dance.style, seed=dance.seed, start_s=dance.start_s,
-        )  # fmt: skip
+        arrays = {name: getattr(dance, name) for name in ARRAYS}
+        np.savez_compressed(file, **arrays | {"poses": dance.poses.astype(np.float32)})
     return path
 
 
@@ -97,9 +94,8 @@ def read_npz(path: Path) -> Dance:
 
     Raises `PoseError` that names the file and the rule that it breaks.
     """
-    path, names = Path(path), ("poses", "fps", "beats_s", "units_s", "style", "seed", "start_s")
-    expected = f"a dance: an npz with {', '.join(names)}"
-    arrays = read_arrays(path, names, PoseError, expected)
+    path, expected = Path(path), f"a dance: an npz with {', '.join(ARRAYS)}"
+    arrays = read_arrays(path, ARRAYS, PoseError, expected)
     try:
         if any(map(np.iscomplexobj, arrays.values())):  # NumPy would drop the imaginary parts with a mere warning
             raise TypeError("it holds complex numbers")
@@ -118,37 +114,25 @@ def read_npz(path: Path) -> Dance:
     if not all(map(are_times, times)):
         raise PoseError(f"{path} has beats_s or units_s that do not increase", "lists of seconds in order")
     name = path.stem.removesuffix(stem_ending(style, seed))
-    return Dance(poses, *times, style=style, seed=seed, song=None, start_s=start_s, fps=fps, name=name)
+    return Dance(poses, *times, style, seed, song=None, start_s=start_s, fps=fps, name=name)
 
 
 def write_json(dance: Dance, path: Path) -> Path:
-    """Write a dance as a JSON object and return the path. Its members, for T frames of D = 2 or 3 dimensions:
+    """Write a dance as a JSON object and return the path. Raises `OutputError`.
 
-    format    "d2m dance 1"; incompatible changes get a new number
-    joints    the 14 names of the joints, in the order of the poses: "nose", "neck", "right shoulder", ...
-    limbs     14 pairs [i, j] of joints, the lines of a stick figure
-    fps       poses a second: pose k is k / fps seconds after pose 0
-    style     the style of the dance, "zumba"; seed, the whole number of its random draw
-    start_s   seconds from the beginning of the song to pose 0
-    beats_s   the song's beats, increasing seconds from pose 0, to 0.1 ms
-    units_s   when each movement but the first begins, likewise
-    poses     T lists of 14 lists of D numbers, metres to 0.1 mm: x to the left of a body that faces along +z, y up from
-              the floor, z; in 2D x to the right of the picture, y up
-
-    Neither the song nor its name is in it, but the file's name has the latter. Raises `OutputError`.
+    format            "d2m dance 1"; incompatible changes get a new number
+    joints, limbs     the 14 names of the joints, in the order of the poses; 14 pairs [i, j] of joints, to draw lines
+    fps               poses a second: pose k is k / fps seconds after pose 0
+    style, seed       the style of the dance, "zumba"; the whole number of its random draw
+    start_s           seconds from the beginning of the song to pose 0
+    beats_s, units_s  the song's beats; the begins of all movements but the first: seconds from pose 0, to 0.1 ms
+    poses             T lists of 14 lists of 2 or 3 numbers, metres to 0.1 mm: x to the left of a body that faces along
+                      +z, y up from the floor, z; in 2D x to the right of the picture, y up
     """
-    content = {
-        "format": FORMAT,
-        "joints": pose.JOINTS,
-        "limbs": pose.LIMBS,
-        "fps": dance.fps,
-        "style": dance.style,
-        "seed": dance.seed,
-        "start_s": dance.start_s,
-        "beats_s": np.round(dance.beats_s, 4).tolist(),
-        "units_s": np.round(dance.units_s, 4).tolist(),
-        "poses": np.round(dance.poses.astype(np.float64), 4).tolist(),
-    }
+    content = {"format": FORMAT, "joints": pose.JOINTS, "limbs": pose.LIMBS}
+    content |= {name: getattr(dance, name) for name in ("fps", "style", "seed", "start_s")}
+    for name in ("beats_s", "units_s", "poses"):
+        content[name] = np.round(np.asarray(getattr(dance, name), dtype=np.float64), 4).tolist()
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(content))
     return path
@@ -168,10 +152,8 @@ def write_bvh(dance: Dance, path: Path) -> Path:
     errors = np.linalg.norm(skeleton.from_angles(root, angles) - poses, axis=-1)  # (T, 14)
     if errors.max() > LARGEST_BVH_ERROR_M:
         joint = pose.JOINTS[int(errors.max(axis=0).argmax())]
-        raise PoseError(
-            f"the {joint} of this dance would be {errors.max():.2f} m off in BVH",
-            "a body with d2m's bones", "bring the poses to it with d2m.data.retarget.fit_body",
-        )  # fmt: skip
+        problem = f"the {joint} of this dance would be {errors.max():.2f} m off in BVH"
+        raise PoseError(problem, "a body with d2m's bones", "bring the poses to it with d2m.data.retarget.fit_body")
     values = np.concatenate([root, angles.reshape(len(poses), -1)], axis=1)
     with replacing(path) as temporary:
         temporary.write_text(bvh.as_text(skeleton.SKELETON, values, dance.fps))

@@ -32,6 +32,9 @@ class KinematicBeatConfig:
     closest_s: float = 0.20  # lower bound of the time between two beats
 
 
+DEFAULT = KinematicBeatConfig()
+
+
 def joint_motion(poses: np.ndarray, fps: float = FPS, smoothing_s: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
     """Speed (T, 14) in m/s and direction (T, 14, D), of unit length or zero, of every joint of poses (T, 14, D)."""
     poses = np.asarray(poses, dtype=np.float64)
@@ -62,9 +65,8 @@ def directogram(speed: np.ndarray, direction: np.ndarray) -> np.ndarray:
     return histogram
 
 
-def beat_strength(poses: np.ndarray, fps: float = FPS, config: KinematicBeatConfig | None = None) -> np.ndarray:
+def beat_strength(poses: np.ndarray, fps: float = FPS, config: KinematicBeatConfig = DEFAULT) -> np.ndarray:
     """Change of motion in each frame (T,): 0 in even motion, about 1 where all of it stops or turns."""
-    config = config or KinematicBeatConfig()
     speed, direction = joint_motion(poses, fps, config.smoothing_s)
     histogram, motion = directogram(speed, direction), speed.mean(axis=1)
     width = max(1, round(to_frames(config.window_s, fps)))
@@ -82,20 +84,15 @@ def beat_strength(poses: np.ndarray, fps: float = FPS, config: KinematicBeatConf
 
 
 def kinematic_beats(
-    poses: np.ndarray, fps: float = FPS, config: KinematicBeatConfig | None = None
+    poses: np.ndarray, fps: float = FPS, config: KinematicBeatConfig = DEFAULT
 ) -> tuple[np.ndarray, np.ndarray]:
     """Kinematic beats of poses (T, 14, D): times in seconds (k,), finer than frames, and strengths (k,).
 
     Raises `PoseError` for an array that does not hold poses.
     """
-    config = config or KinematicBeatConfig()
     strength = beat_strength(pose.validate(poses), fps, config)
-    peaks, _ = find_peaks(
-        strength,
-        height=config.threshold,
-        prominence=config.prominence,
-        distance=max(1, round(to_frames(config.closest_s, fps))),
-    )
+    closest = max(1, round(to_frames(config.closest_s, fps)))
+    peaks, _ = find_peaks(strength, height=config.threshold, prominence=config.prominence, distance=closest)
     return to_seconds(_between_frames(strength, peaks), fps), strength[peaks]
 
 

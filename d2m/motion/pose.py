@@ -59,16 +59,11 @@ def _bone_matrix() -> np.ndarray:
 
 def _chain_matrix() -> np.ndarray:
     """(14, 12): its product with bone vectors is the joints relative to the pelvis."""
-    chain = np.zeros((len(JOINTS), len(BONES)))
-    chain[R_HIP, 0], chain[L_HIP, 0] = -0.5, 0.5
-    chain[NECK, 1] = 1
-    chain[R_SHOULDER], chain[L_SHOULDER] = chain[NECK], chain[NECK]
-    chain[R_SHOULDER, 2], chain[L_SHOULDER, 2] = -0.5, 0.5
-    for bone in range(3, len(BONES)):  # all but hips, trunk and shoulders join one joint to another
-        (start,), (end,), _ = BONES[bone]
-        chain[end] = chain[start]
-        chain[end, bone] = 1
-    return chain
+    origin, neck = np.zeros((2, len(JOINTS)))
+    origin[list(PELVIS)] = 0.5  # the pelvis is at the origin
+    neck[[R_SHOULDER, L_SHOULDER, NECK]] = 0.5, 0.5, -1  # the neck is in the middle of the shoulders
+    inverse = np.linalg.inv(np.vstack([_bone_matrix(), origin, neck]))
+    return inverse[:, : len(BONES)].round(1) + 0.0  # exactly 0, 0.5, -0.5 or 1
 
 
 BONE_MATRIX, CHAIN_MATRIX = _bone_matrix(), _chain_matrix()
@@ -96,9 +91,8 @@ def validate(poses, source: str = "the poses") -> np.ndarray:
         )  # fmt: skip
     if not np.isfinite(poses).all():
         frame = int(np.argwhere(~np.isfinite(poses))[0, 0])
-        raise PoseError(
-            f"{source} hold a value that is not finite in frame {frame}", "numbers", "see d2m.motion.pose.fill"
-        )
+        problem = f"{source} hold a value that is not finite in frame {frame}"
+        raise PoseError(problem, "numbers", "see d2m.motion.pose.fill")
     return poses
 
 
@@ -158,20 +152,16 @@ def turn(points: np.ndarray, angle: np.ndarray) -> np.ndarray:
 
 def to_features(poses: np.ndarray, origin: int) -> np.ndarray:
     """Features (T, F) of poses (T, 14, D), relative to position (and in 3D yaw) of the body in frame `origin`."""
-    root = pelvis(poses)
-    ground = np.zeros_like(root)
-    ground[:, 0] = root[:, 0]
+    ground = pelvis(poses)
+    ground[:, 1] = 0
     if poses.shape[2] == 2:
         joints = poses - ground[:, None]  # (T, 14, 2)
-        return np.concatenate([ground[:, :1] - ground[origin, 0], joints.reshape(len(poses), -1)], axis=1)
-    ground[:, 2] = root[:, 2]
+        return np.column_stack([ground[:, 0] - ground[origin, 0], joints.reshape(len(poses), -1)])
     angle = yaw(poses)
     joints = turn(poses - ground[:, None], -angle[:, None])  # (T, 14, 3)
     travel = turn(ground - ground[origin], -angle[origin])
     angle = angle - angle[origin]
-    return np.concatenate(
-        [travel[:, ::2], np.cos(angle)[:, None], np.sin(angle)[:, None], joints.reshape(len(poses), -1)], axis=1
-    )
+    return np.column_stack([travel[:, ::2], np.cos(angle), np.sin(angle), joints.reshape(len(poses), -1)])
 
 
 def from_features(features: np.ndarray, position=(0.0, 0.0), facing: float = 0.0) -> np.ndarray:
@@ -194,8 +184,7 @@ def from_features(features: np.ndarray, position=(0.0, 0.0), facing: float = 0.0
 
 def body_frame(poses: np.ndarray) -> np.ndarray:
     """Poses (T, 14, D) without root motion: origin on the floor below the hips, in 3D turned to face +z (T, 14, D)."""
-    root_size = feature_size(poses.shape[2]) - len(JOINTS) * poses.shape[2]
-    return to_features(poses, 0)[:, root_size:].reshape(poses.shape)
+    return to_features(poses, 0)[:, -poses[0].size :].reshape(poses.shape)
 
 
 def rebase(features, origin: int):

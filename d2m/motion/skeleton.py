@@ -27,7 +27,7 @@ POSE_JOINTS = (
 HIPS, TORSO, SHOULDERS, HEAD, UPPER_ARM, FOREARM, *_, THIGH, CALF = (float(length) for length in pose.BONE_LENGTHS)
 NOSE = np.array([0.0, 0.85, 0.5]) / np.hypot(0.85, 0.5)  # direction from the neck to the nose of an upright head
 X, Y, Z = np.eye(3)
-BENT = 0.5  # sine of the bend from which on an elbow or knee alone decides how its limb is turned about itself
+BENT = 0.5  # sine of the bend above which an elbow or knee alone decides how its limb is turned about itself
 SMALL = 1e-9  # lower bound of a length that is divided by
 
 
@@ -81,12 +81,11 @@ def to_angles(poses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Angles are in degrees in the order of `ORDER`, of each joint of `SKELETON` against its parent, unwrapped over time.
     """
     frames = _frames(np.asarray(poses, dtype=np.float64))
-    local = []
-    for joint in SKELETON:
-        own = frames[joint.name]
-        local.append(own if joint.parent < 0 else np.swapaxes(frames[SKELETON[joint.parent].name], 1, 2) @ own)
+    local = [frames["Hips"]]
+    for joint in SKELETON[1:]:
+        local.append(np.swapaxes(frames[SKELETON[joint.parent].name], 1, 2) @ frames[joint.name])
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # SciPy warns of gimbal lock, where any of the equivalent angles will do
+        warnings.simplefilter("ignore")  # SciPy warns of gimbal lock, where any equivalent angles will do
         angles = np.stack([Rotation.from_matrix(matrices).as_euler(ORDER, degrees=True) for matrices in local], axis=1)
     return pose.pelvis(poses), unwrap(angles)
 
@@ -150,8 +149,8 @@ def forward_kinematics(
 def _frames(poses: np.ndarray) -> dict[str, np.ndarray]:
     """The frame in the world (T, 3, 3) of every joint of `SKELETON`; its columns are the directions of its axes."""
     bones = np.moveaxis(_unit(pose.BONE_MATRIX @ poses), 1, 0)  # (12, T, 3)
-    hips, torso, shoulders, nose, *limbs = bones
-    right_upper_arm, right_forearm, left_upper_arm, left_forearm, right_thigh, right_calf, left_thigh, left_calf = limbs
+    hips, torso, shoulders, nose = bones[:4]
+    arms, legs = bones[4:].reshape(2, 2, 2, -1, 3)  # each right and left, upper and lower bone
     frames = {
         "Hips": _frame(X, hips, Y, torso),
         "Spine": _frame(Y, torso, X, shoulders),
@@ -160,10 +159,7 @@ def _frames(poses: np.ndarray) -> dict[str, np.ndarray]:
     frames["RightShoulder"] = frames["LeftShoulder"]
     frames["Neck"] = _limb(frames["Spine"], NOSE, X, nose)
     frames["Nose"] = frames["Head"] = frames["Neck"]
-    for side, x, upper_arm, forearm, thigh, calf in (
-        ("Right", -1, right_upper_arm, right_forearm, right_thigh, right_calf),
-        ("Left", 1, left_upper_arm, left_forearm, left_thigh, left_calf),
-    ):
+    for side, x, (upper_arm, forearm), (thigh, calf) in zip(("Right", "Left"), (-1, 1), arms, legs, strict=True):
         # The elbow of a spread arm bends forward, about a vertical axis; a knee bends back, about the axis to the left.
         frames[f"{side}Arm"] = _limb(frames[f"{side}Shoulder"], x * X, -x * Y, upper_arm, forearm)
         frames[f"{side}ForeArm"] = _limb(frames[f"{side}Arm"], x * X, -x * Y, forearm)

@@ -20,12 +20,9 @@ def time_map(source, target, kind: str = "cubic") -> Callable[[np.ndarray], np.n
     line with the mean slope of the first or last segment. Raises `D2MError` for other anchors.
     """
     source, target = np.asarray(source, dtype=np.float64), np.asarray(target, dtype=np.float64)
-    same_length = len(source) == len(target) >= 2
-    if not same_length or not (np.diff(source) > 0).all() or not (np.diff(target) > 0).all():
-        raise D2MError(
-            f"{len(source)} and {len(target)} anchors do not define a time map",
-            "two strictly increasing lists of one length",
-        )
+    if not (len(source) == len(target) >= 2 and (np.diff(source) > 0).all() and (np.diff(target) > 0).all()):
+        problem = f"{len(source)} and {len(target)} anchors do not define a time map"
+        raise D2MError(problem, "two strictly increasing lists of one length")
     # One more anchor at each end, on the line through the two nearest, so that the cubic map is straight beyond.
     step = np.array([source[1] - source[0], source[-1] - source[-2]])
     rise = np.array([target[1] - target[0], target[-1] - target[-2]])

@@ -12,22 +12,19 @@ from matplotlib.figure import Figure
 from d2m.visual.figures import CHANCE, CYCLE, GENERATED, KINEMATIC, REAL, TRUNK, figure
 
 MARKERS = ("o", "^", "s", "v", "D")  # 5 markers and 7 colours have no common divisor: 35 classes look different
-LOG_RATIO = 100  # of the largest control to ours, from which on the axis of a score is logarithmic
+LOG_RATIO = 100  # the axis of a score is logarithmic where its largest control is more than this times ours
 
 
 def beat_distances(distances: dict[str, np.ndarray], title: str = "") -> Figure:
     """Distances of kinematic beats to the nearest music beat, in beats (-0.5 to 0.5); chance is flat."""
-    picture, axes = figure(
-        4.2 * len(distances), 2.8, 1, len(distances), "a histogram each, chance as a dashed line",
-        squeeze=False, sharey=True,
-    )  # fmt: skip
-    for axis, (name, values) in zip(axes[0], distances.items(), strict=True):
+    description = "a histogram each, chance as a dashed line"
+    picture, axes = _grid(len(distances), len(distances), 4.2, 2.5, description, title, sharey=True)
+    for axis, (name, values) in zip(axes, distances.items(), strict=True):
         axis.hist(values, bins=np.linspace(-0.5, 0.5, 21), density=True, color=KINEMATIC, label="kinematic beats")
         axis.axhline(1, color=CHANCE, linestyle="--", label="chance")
         axis.set(xlabel="distance to the nearest music beat (beats)", title=name.replace("_", " "))
-    axes[0, 0].set_ylabel("density")
-    axes[0, 0].legend()
-    picture.suptitle(title)
+    axes[0].set_ylabel("density")
+    axes[0].legend()
     return picture
 
 
@@ -49,36 +46,33 @@ def losses(history: dict, title: str = "", groups: dict[str, tuple[str, ...]] | 
     `history` holds the steps and the values of each loss; losses of `groups` that it lacks are left out.
     """
     groups = groups or {name: (name,) for name in history}
-    groups = {name: [loss for loss in group if loss in history] for name, group in groups.items()}
-    groups = {name: group for name, group in groups.items() if group}
-    picture, panels = _grid(len(groups), 4, 3.1, 2.2, "curves of losses over steps")
+    logged = {name: [loss for loss in group if loss in history] for name, group in groups.items()}
+    groups = {name: group for name, group in logged.items() if group}
+    picture, panels = _grid(len(groups), 4, 3.1, 2.2, "curves of losses over steps", title)
     for axis, (name, group) in zip(panels, groups.items(), strict=True):
         for loss in group:
             axis.plot(*history[loss], label=_formula(loss), linewidth=1.2)
         axis.set(title=_formula(name), xlabel="step", ylabel="loss (nats)" if name.startswith("KL") else "loss")
         if len(group) > 1:
             axis.legend()
-    picture.suptitle(title)
     return picture
 
 
 def confusion(matrices: dict[str, np.ndarray], names, title: str = "") -> Figure:
     """Confusion matrices (each row sums to 1), one panel each: true styles by row, predicted styles by column."""
-    picture, axes = figure(
-        (1.0 * len(names) + 1.0) * len(matrices) + 0.8, 0.8 * len(names) + 1.4, 1, len(matrices),
-        "tables of shares, darker where larger", squeeze=False,
-    )  # fmt: skip
-    for axis, (name, matrix) in zip(axes[0], matrices.items(), strict=True):
+    width, count = len(names) + 1 + 0.8 / len(matrices), len(matrices)  # each matrix, and labels at the left
+    description = "tables of shares, darker where larger"
+    picture, axes = _grid(count, count, width, 0.8 * len(names) + 1.1, description, title)
+    for axis, (name, matrix) in zip(axes, matrices.items(), strict=True):
         axis.imshow(matrix, cmap="Blues", vmin=0, vmax=1)
         for row, column in np.argwhere(np.isfinite(matrix)):
             shade = "white" if matrix[row, column] > 0.6 else "black"
             axis.text(column, row, f"{matrix[row, column]:.2f}", ha="center", va="center", color=shade)
         axis.set_xticks(range(len(names)), names, rotation=20)
-        axis.set_yticks(range(len(names)), names if axis is axes[0, 0] else [])
+        axis.set_yticks(range(len(names)), names if axis is axes[0] else [])
         axis.set(xlabel="classified as", title=name)
         axis.grid(False)
-    axes[0, 0].set_ylabel("true style")
-    picture.suptitle(title)
+    axes[0].set_ylabel("true style")
     return picture
 
 
@@ -89,20 +83,17 @@ def projection(groups: dict[str, np.ndarray], labels: dict[str, np.ndarray], nam
     """
     first = next(iter(groups.values()))
     components = np.linalg.svd(first - first.mean(axis=0), full_matrices=False)[2][:2]
-    picture, axes = figure(
-        4.3 * len(groups), 3.8, 1, len(groups), "clouds of points, a colour and a shape a style",
-        squeeze=False, sharex=True, sharey=True,
-    )  # fmt: skip
-    for axis, (group, points) in zip(axes[0], groups.items(), strict=True):
+    description = "clouds of points, a colour and a shape for each style"
+    picture, axes = _grid(len(groups), len(groups), 4.3, 3.5, description, title, sharex=True, sharey=True)
+    for axis, (group, points) in zip(axes, groups.items(), strict=True):
         projected = (points - first.mean(axis=0)) @ components.T
         for index, name in enumerate(names):
             of_class = projected[np.asarray(labels[group]) == index]
             colour, marker = CYCLE[index % len(CYCLE)], MARKERS[index % len(MARKERS)]
             axis.scatter(*of_class.T, s=10, alpha=0.5, label=name, color=colour, marker=marker)
         axis.set(title=group, xlabel="first principal component")
-    axes[0, 0].set_ylabel("second principal component")
-    axes[0, 0].legend()
-    picture.suptitle(title)
+    axes[0].set_ylabel("second principal component")
+    axes[0].legend()
     return picture
 
 
@@ -111,7 +102,7 @@ def scores(table: dict, names, title: str = "", controls=None) -> Figure:
 
     `table` is that of `metrics.evaluate`; `controls` are the names of the controls shown (None: all).
     """
-    picture, panels = _grid(len(names), 3, 4.2, 2.7, "bars with intervals, ours first, then controls")
+    picture, panels = _grid(len(names), 3, 4.2, 2.7, "bars with intervals, ours first, then controls", title)
     for axis, name in zip(panels, names, strict=True):
         row = table[name]
         bars = {"ours": row}
@@ -128,15 +119,14 @@ def scores(table: dict, names, title: str = "", controls=None) -> Figure:
         axis.set(title=name.removesuffix(f", {row['unit']}"), xlabel=f"{row['unit']} ({direction})")
         if values.min() > 0 and values.max() > LOG_RATIO * values[0]:
             axis.set_xscale("log")
-    picture.suptitle(title)
     return picture
 
 
-def _grid(count: int, widest: int, width: float, height: float, description: str) -> tuple[Figure, list]:
+def _grid(count: int, widest: int, width: float, height: float, *texts: str, **options) -> tuple[Figure, list]:
     """A figure of `count` panels, at most `widest` in a row, each `width` by `height` inches; and the panels."""
     columns = min(widest, count)
     rows = math.ceil(count / columns)
-    picture, axes = figure(width * columns, height * rows + 0.3, rows, columns, description, squeeze=False)
+    picture, axes = figure(width * columns, height * rows + 0.3, rows, columns, *texts, squeeze=False, **options)
     for axis in axes.flat[count:]:
         axis.set_visible(False)
     return picture, list(axes.flat[:count])

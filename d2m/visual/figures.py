@@ -24,15 +24,7 @@ STYLE = {
     "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.25, "font.size": 10,
     "axes.titlesize": 11, "axes.titleweight": "bold", "legend.frameon": False, "figure.dpi": 100,
 }  # fmt: skip
-
-
-def _limb_colour(begin: int, end: int) -> str:
-    """The colour of the limb between two joints: that of its side, or of the trunk."""
-    sides = {pose.JOINTS[joint].split()[0] for joint in (begin, end)} & {"right", "left"}
-    return {"right": RIGHT, "left": LEFT}[sides.pop()] if len(sides) == 1 else TRUNK
-
-
-LIMB_COLOURS = tuple(_limb_colour(*limb) for limb in pose.LIMBS)
+LIMB_COLOURS = (TRUNK, *[RIGHT] * 3, *[LEFT] * 3, RIGHT, LEFT, TRUNK, RIGHT, RIGHT, LEFT, LEFT)  # of pose.LIMBS
 
 
 class Picture(Figure):
@@ -63,7 +55,7 @@ class Track:
     events_s: np.ndarray = ()  # dashed lines
 
 
-def figure(width: float = 9, height: float = 3, rows: int = 1, columns: int = 1, description: str = "", **options):
+def figure(width=9.0, height=3.0, rows: int = 1, columns: int = 1, description: str = "", title: str = "", **options):
     """A figure in d2m's style and its axes (one, or an array of them); sizes in inches, `description` of its marks."""
     from cycler import cycler
 
@@ -71,6 +63,8 @@ def figure(width: float = 9, height: float = 3, rows: int = 1, columns: int = 1,
         picture = Picture(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(picture)
         picture.description = description
+        if title:
+            picture.suptitle(title)
         return picture, picture.subplots(rows, columns, **options)
 
 
@@ -93,11 +87,6 @@ def alt_text(picture: Figure) -> str:
     return words.translate(str.maketrans("", "", "${}"))  # formulas without TeX's marks: L^u_recon
 
 
-def limbs(joints: np.ndarray) -> np.ndarray:
-    """Segments (14, 2, 2) of the limbs of one 2D pose (14, 2)."""
-    return joints[np.array(pose.LIMBS)]
-
-
 def pose_strip(
     dances: dict[str, np.ndarray], frames, labels, title: str = "", spacing: float = 1.1, view: float = 0.5
 ) -> Picture:
@@ -106,11 +95,13 @@ def pose_strip(
     `labels`, one for each frame, are text or times in seconds.
     """
     width, height = min(14, 0.75 * len(frames) + 1), 1.9 * len(dances) + 0.3
-    picture, axes = figure(width, height, len(dances), 1, f"{len(frames)} stick figures a row", squeeze=False)
+    picture, axes = figure(width, height, len(dances), 1, f"{len(frames)} stick figures a row", title, squeeze=False)
     for axis, (name, poses) in zip(axes[:, 0], dances.items(), strict=True):
         for place, frame in enumerate(frames):
             flat = _projected(np.asarray(poses[frame], dtype=np.float64), view) + np.array([place * spacing, 0])
-            axis.add_collection(LineCollection(limbs(flat), colors=LIMB_COLOURS, linewidths=2, capstyle="round"))
+            axis.add_collection(
+                LineCollection(flat[np.array(pose.LIMBS)], colors=LIMB_COLOURS, linewidths=2, capstyle="round")
+            )
             axis.plot(*flat[pose.NOSE], "o", color=TRUNK, markersize=5)
         axis.axhline(0, color=CHANCE, linewidth=0.8)
         axis.set(xlim=(-spacing, len(frames) * spacing), ylim=(-0.1, 2.15), aspect="equal", ylabel="height (m)")
@@ -121,15 +112,13 @@ def pose_strip(
     axes[-1, 0].set_xticks(np.arange(len(frames)) * spacing, texts)
     if not any(isinstance(label, str) for label in labels):
         axes[-1, 0].set_xlabel("time (s)")
-    if title:
-        picture.suptitle(title)
     return picture
 
 
 def timeline(tracks: list[Track], span_s: tuple[float, float], title: str = "") -> Figure:
     """Tracks one above the other on one time axis that shows the seconds `span_s`."""
     height, description = 1.6 * len(tracks) + 0.6, "curves over time, events dashed"
-    picture, axes = figure(11, height, len(tracks), 1, description, sharex=True, squeeze=False)
+    picture, axes = figure(11, height, len(tracks), 1, description, title, sharex=True, squeeze=False)
     for axis, track in zip(axes[:, 0], tracks, strict=True):
         times_s = np.arange(len(track.values)) / track.fps
         near = (times_s >= span_s[0] - 1) & (times_s <= span_s[1] + 1)  # the span and a second on either side
@@ -139,7 +128,6 @@ def timeline(tracks: list[Track], span_s: tuple[float, float], title: str = "") 
         axis.set_title(track.title, loc="left")
         axis.set_ylabel(track.unit)
     axes[-1, 0].set(xlabel="time (s)", xlim=span_s)
-    picture.suptitle(title)
     return picture
 
 

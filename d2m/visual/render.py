@@ -111,30 +111,21 @@ def render_gif(
 
     begin, end = _span(dance, span_s)
     if end - begin > LONGEST_GIF_S:
-        raise ParameterError(
-            f"a GIF of {end - begin:.0f} s is too long",
-            f"at most {LONGEST_GIF_S:.0f} s",
-            "give span_s, or use render_video",
-        )
+        problem = f"a GIF of {end - begin:.0f} s is too long"
+        raise ParameterError(problem, f"at most {LONGEST_GIF_S:.0f} s", "give span_s, or use render_video")
     scene = Scene(dance, size)
-    first, *times_s = (begin + n / fps for n in range(max(1, int((end - begin) * fps))))
-    picture = Image.fromarray(scene.picture(first))
     # One palette for all frames, so that they compress well and do not flicker.
-    palette = picture.quantize(48)
+    palette = Image.fromarray(scene.picture(begin)).quantize(48)
 
-    def indexed(time_s: float) -> Image.Image:
-        return Image.fromarray(scene.picture(time_s)).quantize(palette=palette, dither=Image.Dither.NONE)
+    def indexed(number: int) -> Image.Image:
+        picture = Image.fromarray(scene.picture(begin + number / fps))
+        return picture.quantize(palette=palette, dither=Image.Dither.NONE)
 
+    first, *others = range(max(1, int((end - begin) * fps)))
+    images = map(indexed, others)  # drawn while they are written, one byte a pixel
+    timing = {"duration": round(1000 / fps), "loop": 0}
     with replacing(path) as temporary:
-        picture.quantize(palette=palette, dither=Image.Dither.NONE).save(
-            temporary,
-            format="GIF",
-            save_all=True,
-            append_images=map(indexed, times_s),  # drawn while they are written, one byte a pixel
-            duration=round(1000 / fps),
-            loop=0,
-            optimize=True,
-        )
+        indexed(first).save(temporary, "GIF", save_all=True, append_images=images, optimize=True, **timing)
     return path
 
 
@@ -211,10 +202,7 @@ class Scene:
         begun = beats_s[beats_s <= time_s + 1e-6]
         flashes = len(begun) > 0 and time_s - begun[-1] + 1e-6 < FLASH_S
         self.room.disc((1.32, 2.2), MUSIC, 22 * self.size / 512, 1.0 if flashes else 0.08)
-        for times_s, (low, high), colour, width in (
-            (beats_s, (0.3, 0.95), MUSIC, 2),
-            (units_s, (0, 0.25), MOVEMENT, 5),
-        ):
+        for times_s, low, high, colour, width in ((beats_s, 0.3, 0.95, MUSIC, 2), (units_s, 0, 0.25, MOVEMENT, 5)):
             shown = times_s[(times_s > time_s - PAST_S) & (times_s < time_s + RIBBON_S)] - time_s
             self.ribbon.lines(np.array([((x, low), (x, high)) for x in shown]), colour, width)
 
@@ -303,13 +291,12 @@ def _encode(before: Future | None, container, video, track, image, sound) -> Non
 
     if before is not None:
         before.result()
-    number = image.pts
+    second, part = divmod(image.pts, VIDEO_FPS)
     container.mux(video.encode(image))
-    if track is None or number % VIDEO_FPS:
+    if track is None or part:
         return
-    start = number // VIDEO_FPS * audio.STEREO_RATE
-    piece = next(sound, None)
-    if piece is not None:  # the song has not ended
+    if (piece := next(sound, None)) is not None:  # the song has not ended
         samples = av.AudioFrame.from_ndarray(piece.reshape(1, -1), format="flt", layout="stereo")
-        samples.sample_rate, samples.pts, samples.time_base = audio.STEREO_RATE, start, Fraction(1, audio.STEREO_RATE)
+        samples.sample_rate, samples.pts = audio.STEREO_RATE, second * audio.STEREO_RATE
+        samples.time_base = Fraction(1, audio.STEREO_RATE)
         container.mux(track.encode(samples))

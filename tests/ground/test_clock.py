@@ -27,14 +27,7 @@ def test_frames_are_fractional_and_times_of_frames_are_exact():
 
 @pytest.mark.parametrize(
     ("duration_s", "fps", "count"),
-    [
-        (1.0, 15.0, 15),  # the frame at 1.0 s is no longer inside
-        (1.01, 15.0, 16),  # and now it is
-        (0.0, 15.0, 1),  # the frame at 0 is always there
-        (1 / 15, 15.0, 1),
-        (180.0, 15.0, 2700),
-        (4 / 3, 30.0, 40),
-    ],
+    [(1.0, 15.0, 15), (1.01, 15.0, 16), (0.0, 15.0, 1), (1 / 15, 15.0, 1), (180.0, 15.0, 2700), (4 / 3, 30.0, 40)],
 )
 def test_frame_count_is_of_the_times_below_the_duration(duration_s, fps, count):
     assert clock.frame_count(duration_s, fps) == count

@@ -13,12 +13,6 @@ from d2m.files import resolve
 KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and kind is not D2MError]
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_is_caught_as_a_d2m_error(kind):
-    with pytest.raises(D2MError, match="it broke"):
-        raise kind("it broke")
-
-
 @pytest.mark.parametrize(
     ("parts", "message"),
     [
@@ -34,7 +28,8 @@ def test_a_message_is_one_sentence_of_its_parts(parts, message):
 
 
 @pytest.mark.parametrize("kind", [D2MError, *KINDS])
-def test_an_error_survives_the_way_between_processes(kind):
+def test_every_kind_is_a_d2m_error_and_survives_the_way_between_processes(kind):
+    assert issubclass(kind, D2MError)
     error = pickle.loads(pickle.dumps(kind("song.mp3 is silent", "music", "choose another")))
     assert type(error) is kind
     assert (error.problem, error.expected, error.remedy) == ("song.mp3 is silent", "music", "choose another")

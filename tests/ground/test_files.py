@@ -7,6 +7,7 @@ import sys
 import tracemalloc
 import zipfile
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
@@ -25,19 +26,9 @@ from d2m.motion.dance import Dance
 from d2m.music import audio, beats
 from d2m.notebook import parameters
 
-NAMES = ("a", "b")
-
-
-def read_arrays(path):
-    return files.read_arrays(path, NAMES, PoseError, "arrays a and b")
-
-
-def read_array(path):
-    return files.read_array(path, PoseError, "an array")
-
-
-def read_json(path):
-    return files.read_json(path, CorpusError, "JSON")
+read_arrays = partial(files.read_arrays, names=("a", "b"), error=PoseError, expected="arrays a and b")
+read_array = partial(files.read_array, error=PoseError, expected="an array")
+read_json = partial(files.read_json, error=CorpusError, expected="JSON")
 
 
 @QUICK
@@ -105,13 +96,6 @@ def test_an_array_that_promises_more_than_its_file_holds_is_refused(tmp_path):
         parameters.read_pose(str(tmp_path / "huge.npy"))
 
 
-@pytest.mark.parametrize("content", [np.array([{}]), np.array(["text", None], dtype=object)])
-def test_objects_are_refused_and_never_unpickled(tmp_path, content):
-    np.savez(tmp_path / "a.npz", a=content, b=np.zeros(1))
-    with pytest.raises(PoseError, match=r"a\.npz .*no plain numbers"):
-        read_arrays(tmp_path / "a.npz")
-
-
 def test_a_member_that_is_no_array_is_refused(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.npz", "w") as packed:
         packed.writestr("a", b"no numpy")
@@ -130,13 +114,9 @@ def test_json_that_would_break_a_parser_is_refused(tmp_path, text, reason):
         read_json(tmp_path / "a.json")
 
 
-def test_a_file_that_is_too_large_is_refused_unread(tmp_path):
-    with (tmp_path / "a.json").open("wb") as file:
-        file.truncate(files.LARGEST_JSON + (1 << 20))  # a hole: it takes no room on the disk
-    with pytest.raises(CorpusError, match=r"a\.json .*65 MB, of 64"):
-        read_json(tmp_path / "a.json")
-    (tmp_path / "a.json").rename(tmp_path / "a.npz")
-    os.truncate(tmp_path / "a.npz", files.LARGEST_ARRAYS + 1)
+def test_arrays_that_are_too_large_are_refused_unread(tmp_path):
+    (tmp_path / "a.npz").touch()
+    os.truncate(tmp_path / "a.npz", files.LARGEST_ARRAYS + 1)  # a hole: it takes no room on the disk
     with pytest.raises(PoseError, match=r"a\.npz .*256 MB, of 256"):
         read_arrays(tmp_path / "a.npz")
 
@@ -241,7 +221,7 @@ def test_a_header_of_ten_hours_on_a_little_file_is_refused(tmp_path, write_sound
             audio.load(path)
 
 
-def test_many_channels_take_no_more_memory_than_one(tmp_path, write_sound, monkeypatch):
+def test_many_channels_are_averaged(tmp_path):
     import av
 
     with av.open(str(tmp_path / "8.wav"), "w") as container:

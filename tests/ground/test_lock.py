@@ -1,13 +1,11 @@
 """lock: one process at a time in a folder; the second waits and says for whom; the dead leave nothing locked."""
 
-import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 
 import pytest
-from filelock import FileLock
 
 from d2m import files
 from d2m.errors import OutputError
@@ -52,18 +50,9 @@ def test_a_folder_is_free_after_the_block_even_when_that_failed(tmp_path):
         with pytest.raises(KeyError), files.alone_in(tmp_path, "this"):
             raise KeyError
     with files.alone_in(tmp_path, "this"):
-        held = multiprocessing.get_context("fork").Process(target=_try, args=(tmp_path,))
-        held.start()
-        held.join()
-        assert held.exitcode == 7
-        assert (tmp_path / files.LOCK_NAME).read_text().startswith(f"{os.getpid()} on ")
-
-
-def _try(folder) -> None:
-    try:
-        FileLock(folder / files.LOCK_NAME).acquire(timeout=0)
-    except TimeoutError:
-        os._exit(7)
+        second = begin(tmp_path, HOLD)
+        assert second.stderr.readline().startswith(f"holding waits: process {os.getpid()} on ")
+    assert second.communicate(timeout=120) == ("in\n", "")
 
 
 def test_a_folder_that_cannot_be_is_refused_by_name(tmp_path):

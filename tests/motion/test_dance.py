@@ -10,7 +10,7 @@ import pytest
 
 from d2m.data.builtin import dancers
 from d2m.data.formats import bvh
-from d2m.errors import OutputError, PoseError
+from d2m.errors import PoseError
 from d2m.motion import dance as dance_files
 from d2m.motion import pose, skeleton
 from d2m.motion.dance import Dance
@@ -22,48 +22,31 @@ def dance(dimensions: int = 3) -> Dance:
     return Dance(poses, beats_s, units_s, style="hip-hop", seed=7, song=Path("a.mp3"), start_s=1.25, fps=30.0)
 
 
-@pytest.mark.parametrize("dimensions", [2, 3])
-def test_npz_comes_back_bit_by_bit(tmp_path, dimensions):
-    written = dance(dimensions)
-    path = dance_files.write_npz(written, tmp_path / "new" / "a.npz")
-    read = dance_files.read_npz(path)
-    for name in ("poses", "beats_s", "units_s"):
-        np.testing.assert_array_equal(getattr(read, name), getattr(written, name))
-    assert (read.style, read.seed, read.start_s, read.fps) == ("hip-hop", 7, 1.25, 30.0)
-    assert (read.name, read.song) == ("a", None)  # the file's
-    assert read.poses.dtype == np.float32 and read.duration_s == pytest.approx(20 / 30)
-
-
 @pytest.mark.parametrize("name", ["poses", "fps", "beats_s", "seed"])
 def test_complex_numbers_are_refused_and_not_halved(tmp_path, name):
     with np.load(dance_files.write_npz(dance(), tmp_path / "a.npz")) as file:
-        held = dict(file)
-    np.savez(tmp_path / "a.npz", **held | {name: held[name] + 1j})
+        real = dict(file)
+    np.savez(tmp_path / "a.npz", **real | {name: real[name] + 1j})
     with pytest.raises(PoseError, match=r"a\.npz is no dance \(it holds complex numbers\)"):
         dance_files.read_npz(tmp_path / "a.npz")
 
 
-def test_npz_holds_the_promised_arrays_and_nothing_pickled(tmp_path):
-    with np.load(dance_files.write_npz(dance(), tmp_path / "a.npz"), allow_pickle=False) as file:
+def test_npz_holds_the_promised_arrays_and_gives_the_dance_its_files_name(tmp_path):
+    read = dance_files.read_npz(dance_files.write_npz(dance(), tmp_path / "new" / "a.npz"))
+    assert (read.name, read.song, read.poses.dtype) == ("a", None, np.float32)
+    assert read.duration_s == pytest.approx(20 / 30)
+    with np.load(tmp_path / "new" / "a.npz", allow_pickle=False) as file:
         assert {name: file[name].shape for name in file} == {
             "poses": (20, 14, 3), "fps": (), "beats_s": (3,), "units_s": (1,), "style": (), "seed": (), "start_s": (),
         }  # fmt: skip
-
-
-def test_a_dance_without_movements_comes_back(tmp_path):
-    real = replace(dance(), units_s=np.empty(0), beats_s=np.empty(0))
-    read = dance_files.read_npz(dance_files.write_npz(real, tmp_path / "a.npz"))
-    assert len(read.units_s) == len(read.beats_s) == 0
 
 
 @pytest.mark.parametrize("dimensions", [2, 3])
 def test_json_comes_back_to_a_tenth_of_a_millimetre(tmp_path, dimensions):
     written = dance(dimensions)
     read = json.loads(dance_files.write_json(written, tmp_path / "a.json").read_text())
-    for name in ("poses", "beats_s", "units_s"):
-        np.testing.assert_allclose(
-            read.pop(name), getattr(written, name), atol=0.5e-4 + 1e-12
-        )  # half of the last place
+    for name in ("poses", "beats_s", "units_s"):  # to half of the last place
+        np.testing.assert_allclose(read.pop(name), getattr(written, name), atol=0.5e-4 + 1e-12)
     assert [tuple(limb) for limb in read.pop("limbs")] == list(pose.LIMBS)
     assert tuple(read.pop("joints")) == pose.JOINTS
     assert read == {"format": dance_files.FORMAT, "fps": 30.0, "style": "hip-hop", "seed": 7, "start_s": 1.25}
@@ -71,8 +54,8 @@ def test_json_comes_back_to_a_tenth_of_a_millimetre(tmp_path, dimensions):
 
 def danced() -> Dance:
     """Four seconds of a built-in dancer."""
-    poses, known = dancers.dance("ballet", np.arange(0.3, 4, 0.5), 4, 4.0)
-    return Dance(poses, known, np.array([1.0]), style="ballet", seed=7, song=None)
+    poses, beats_s = dancers.dance("ballet", np.arange(0.3, 4, 0.5), 4, 4.0)
+    return Dance(poses, beats_s, np.array([1.0]), style="ballet", seed=7, song=None)
 
 
 def test_bvh_comes_back_to_a_millimetre_and_to_a_reader_that_is_not_ours(tmp_path):
@@ -95,14 +78,6 @@ def test_a_2d_dance_and_a_body_with_other_bones_have_no_bvh(tmp_path):
         dance_files.write_bvh(tall, tmp_path / "a.bvh")
     dance_files.write_bvh(replace(danced(), poses=danced().poses * 1.005), tmp_path / "b.bvh")
     assert [path.name for path in tmp_path.iterdir()] == ["b.bvh"]
-
-
-@pytest.mark.parametrize("write", [dance_files.write_npz, dance_files.write_json])
-def test_a_file_that_cannot_be_written_is_refused_by_name(tmp_path, write):
-    (tmp_path / "taken.npz").mkdir()
-    with pytest.raises(OutputError, match=r"taken\.npz"):
-        write(dance(), tmp_path / "taken.npz")
-    assert [entry.name for entry in tmp_path.iterdir()] == ["taken.npz"]
 
 
 @pytest.mark.parametrize("name", ["dance", "dance.1", ".dance"])
@@ -146,30 +121,15 @@ def test_an_npz_that_is_no_dance_is_refused_with_its_name_and_the_rule(tmp_path,
         dance_files.read_npz(tmp_path / "song.npz")
 
 
-@pytest.mark.parametrize("content", [b"", b"PK", b"PK\x03\x04" + bytes(100), b"not a dance", b"\x80\x04N."])
+NPY = b"\x93NUMPY\x01\0v\0" + b"{'descr': '<f8', 'fortran_order': False, 'shape': (1,)}".ljust(117) + b"\n" + bytes(8)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK", b"PK\x03\x04" + bytes(100), b"not a dance", b"\x80\x04N.", NPY])
 def test_a_file_of_another_format_is_refused(tmp_path, content):
     (tmp_path / "song.npz").write_bytes(content)
     with pytest.raises(PoseError, match=r"song\.npz cannot be read") as refused:
         dance_files.read_npz(tmp_path / "song.npz")
     assert "pickle" not in str(refused.value)  # NumPy's advice to load what it takes for one is none of ours
-
-
-def test_a_single_array_a_folder_and_no_file_at_all_are_refused(tmp_path):
-    with open(tmp_path / "one.npz", "wb") as file:
-        np.save(file, dance().poses)
-    (tmp_path / "folder.npz").mkdir()
-    for name in ("one", "folder", "missing"):
-        with pytest.raises(PoseError, match=rf"{name}\.npz cannot be read"):
-            dance_files.read_npz(tmp_path / f"{name}.npz")
-
-
-def test_a_truncated_file_is_refused_wherever_it_ends(tmp_path):
-    path = dance_files.write_npz(dance(), tmp_path / "song.npz")
-    whole = path.read_bytes()
-    for size in range(0, len(whole), 97):
-        path.write_bytes(whole[:size])
-        with pytest.raises(PoseError, match=r"song\.npz cannot be read"):
-            dance_files.read_npz(path)
 
 
 @pytest.mark.parametrize("seed", range(4))

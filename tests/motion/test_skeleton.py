@@ -41,15 +41,8 @@ def with_bone(rest: np.ndarray, start: int, end: int, direction) -> np.ndarray:
     return moved
 
 
-@pytest.mark.parametrize("style", moves.STYLES)
-def test_forward_kinematics_gives_a_dance_back(style):
-    poses = danced(style)
-    np.testing.assert_allclose(there_and_back(poses), poses, atol=1e-5)
-
-
-def test_poses_that_nobody_can_take_come_back_too():
-    rng = np.random.default_rng(0)
-    poses = pose.fit_bones(rng.normal(size=(500, 14, 3)))
+def test_forward_kinematics_gives_any_poses_back():
+    poses = pose.fit_bones(np.random.default_rng(0).normal(size=(500, 14, 3)))
     np.testing.assert_allclose(there_and_back(poses), poses, atol=1e-6)
 
 

@@ -92,35 +92,6 @@ def test_poses_of_single_precision_are_read_in_double():
     np.testing.assert_array_equal(resampled, warp.resample(poses.astype(np.float64), positions))
 
 
-def test_resample_is_exact_for_even_acceleration():
-    # Central differences of a parabola are its slopes, and a cubic through them is the parabola; the two frames at
-    # either end have one-sided differences.
-    frames = np.arange(12.0)
-    positions = np.linspace(1, 10, 91)
-    resampled = warp.resample((3 - 2 * frames + 0.5 * frames**2)[:, None], positions)
-    np.testing.assert_allclose(resampled[:, 0], 3 - 2 * positions + 0.5 * positions**2, atol=1e-12)
-
-
-@pytest.mark.parametrize("period", [6, 10, 20])
-def test_resample_of_a_swing_is_within_the_error_of_its_differences(period):
-    w = 2 * np.pi / period  # radians a frame
-    positions = np.linspace(2, 50, 4801)
-    resampled = warp.resample(np.sin(w * np.arange(60))[:, None], positions)[:, 0]
-    # Cubic with exact slopes: w^4 / 384; slopes from central differences are off by w^3 / 6, of which a cubic lets
-    # through a quarter at most.
-    assert np.abs(resampled - np.sin(w * positions)).max() <= w**4 / 384 + w**3 / 24
-
-
-def test_no_pose_depends_on_frames_more_than_two_away():
-    poses = np.random.default_rng(2).normal(size=(20, 14, 3))
-    changed = poses.copy()
-    changed[10] += 1
-    positions = np.linspace(0, 19, 191)
-    moved = np.abs(warp.resample(changed, positions) - warp.resample(poses, positions)).max(axis=(1, 2)) > 1e-12
-    assert moved[np.abs(positions - 10) < 0.95].all()
-    assert not moved[np.abs(positions - 10) >= 2].any()
-
-
 @pytest.mark.parametrize("count", [2, 3, 40])
 def test_poses_are_read_by_a_cubic_hermite_spline_of_central_differences(count):
     poses = np.random.default_rng(0).normal(size=(count, 14, 3))

@@ -36,14 +36,12 @@ def test_losses_are_drawn_a_panel_a_group(groups, titles, lines):
 
 
 def test_losses_are_named_as_the_formulas_of_the_paper_and_read_aloud_without_their_marks():
-    picture = charts.losses(
-        {name: ([0, 1], [2.0, 1.0]) for name in ("recon^u", "KL^u", "adv^m discriminator", "R1", "swap")}
-    )
+    names = ("recon^u", "KL^u", "adv^m discriminator", "R1", "swap")
+    picture = charts.losses({name: ([0, 1], [2.0, 1.0]) for name in names})
     shown = [axis.get_title() for axis in picture.axes if axis.get_visible()]
     assert shown == ["$L^u_{recon}$", "$L^u_{KL}$", "$L^m_{adv}$ discriminator", "R1", "swap"]
-    assert "L^u_recon: loss over step; L^u_KL: loss (nats) over step; L^m_adv discriminator: loss" in figures.alt_text(
-        picture
-    )
+    text = "L^u_recon: loss over step; L^u_KL: loss (nats) over step; L^m_adv discriminator: loss"
+    assert text in figures.alt_text(picture)
 
 
 def test_confusions_write_their_shares_and_leave_empty_rows_empty():
