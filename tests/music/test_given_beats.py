@@ -41,12 +41,10 @@ def test_what_are_no_beats_is_refused_by_file_and_rule(tmp_path, content, proble
         beats.read_beats(tmp_path / "beats.txt")
 
 
-def test_a_folder_and_a_file_too_large_are_refused(tmp_path, monkeypatch):
-    with pytest.raises(ParameterError, match="is no file"):
-        beats.read_beats(tmp_path)
+def test_a_file_too_large_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(beats, "LARGEST_BEATS_FILE", 3)
     (tmp_path / "beats.txt").write_text("1\n2\n3\n4\n")
-    with pytest.raises(ParameterError, match=r"beats\.txt has 0 MB"):
+    with pytest.raises(ParameterError, match=r"beats\.txt .*has 0 MB"):
         beats.read_beats(tmp_path / "beats.txt")
 
 
@@ -83,7 +81,7 @@ def test_given_beats_replace_the_tracked_ones(song):
 
 def test_a_song_without_a_beat_is_refused_by_name_unless_beats_are_given(tmp_path, own_cache, write_sound):
     drone = write_sound(tmp_path / "drone.wav", np.full(6 * 22050, 0.5), 22050)
-    with pytest.raises(MediaError, match=r"drone\.wav: no beat is heard"):
+    with pytest.raises(MediaError, match=r"drone\.wav: no beat is detected"):
         analysis.analyse(drone)
     np.testing.assert_array_equal(analysis.analyse(drone, beats_s=BEATS).beats_s, BEATS)
 
