@@ -178,7 +178,7 @@ def _check_length(path: Path, duration_s: float) -> None:
 
 
 def _check_complete(path: Path, samples: int, decoded_s: float, stated_s: float) -> None:
-    """Raise `MediaError` for a file without samples, or one whose sound and video both end before its stated length."""
+    """Raise `MediaError` for a file without samples, or where sound and video both end before the stated length."""
     if not samples:
         raise MediaError(f"{path} holds no samples", "a song", "copy or download it again")
     if decoded_s < 0.9 * stated_s - 1:  # headers round

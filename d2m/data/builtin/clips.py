@@ -12,7 +12,7 @@ from d2m.motion.dance import Clip
 SONGS_PER_STYLE = 20
 DURATION_S = 42.0  # of a song; 60 songs last 42 minutes
 HELD_OUT = 3  # of the 20 songs of a style for validation, as many for testing; the others are for training
-EXAMPLE_SEED = 2019  # a song outside the corpus, whose songs have the seeds seed * 10,000 + number
+EXAMPLE_SEED = 2019  # outside the corpus: its songs have the seeds seed * 10,000 + number
 
 
 def make(folder: Path, seed=0, songs_per_style=SONGS_PER_STYLE, duration_s=DURATION_S, jobs=-1) -> list[Clip]:
