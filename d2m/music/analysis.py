@@ -12,7 +12,7 @@ import numpy as np
 from filelock import FileLock
 
 from d2m.clock import SAMPLE_RATE
-from d2m.errors import D2MError, MediaError, OutputError, ParameterError
+from d2m.errors import D2MError, OutputError, ParameterError
 from d2m.files import cache_folder, content_hash, make_folder, replacing
 from d2m.music.audio import load
 from d2m.music.beats import FASTEST_BPM, ONSET_FPS, SLOWEST_BPM, check_beats, tempo, track_beats
@@ -47,24 +47,28 @@ def analyse(path, bpm: float | None = None, beats_s: np.ndarray | None = None) -
         raise ParameterError(f"bpm is {bpm}", f"a tempo from {SLOWEST_BPM:g} to {FASTEST_BPM:g}, or none")
     if bpm is not None and beats_s is not None:
         raise ParameterError("bpm and beats are both given", "one of them", "leave bpm out: beats have their own tempo")
-    path = Path(path)
-    beats_key = bpm or "heard"
+    beats_key = bpm or "tracked"
     if beats_s is not None:
         beats_s = check_beats(beats_s)
         beats_key = hashlib.sha256(beats_s.tobytes()).hexdigest()[:24]
-    cached = cache_folder("music") / f"{_digest(path)}-{VERSION}-{beats_key}.npz"
-    with suppress(Exception):  # missing, or damaged in any way
-        return _read(cached)
+    if not os.path.isfile(path):
+        load(path)  # raises the error that says why it cannot be read
+    cached = cache_folder("music") / f"{content_hash(path)}-{VERSION}-{beats_key}.npz"
+    # The cached file may be missing, or damaged in any way.
+    with suppress(Exception), np.load(cached, allow_pickle=False) as file:
+        return Music(**{name: values.item() if values.ndim == 0 else values for name, values in file.items()})
     music = _analyse(path, bpm, beats_s)
-    _write(music, cached)
+    with replacing(cached) as temporary:
+        np.savez(temporary, **vars(music))
     return music
 
 
 @cache
 def warm() -> None:
-    """Compile librosa's functions with numba, some 20 s once on a machine, before a user waits for them.
+    """Compile librosa's functions with numba, some 20 s once on a machine.
 
     One process at a time: two that compile into one cache corrupt it, and its readers crash (numba issue 10128).
+    Raises `OutputError` where the compiled code cannot be written.
     """
     done = Path(os.environ["NUMBA_CACHE_DIR"]) / f"{_compiled_for()}.done"
     if done.exists():
@@ -76,10 +80,8 @@ def warm() -> None:
                 compile_librosa()
                 done.touch()
     except OSError as error:
-        raise OutputError(
-            f"{done.parent} cannot be written ({error.strerror or error})", "a folder for numba's compiled code",
-            "name another one in NUMBA_CACHE_DIR",
-        ) from error  # fmt: skip
+        problem = f"{done.parent} cannot be written ({error.strerror or error})"
+        raise OutputError(problem, "a folder for numba's code", "name another one in NUMBA_CACHE_DIR") from error
 
 
 def compile_librosa() -> None:
@@ -91,7 +93,7 @@ def compile_librosa() -> None:
         track_beats(strength, drums, bpm=120.0)
 
 
-def _analyse(path: Path, bpm: float | None, beats_s: np.ndarray | None) -> Music:
+def _analyse(path, bpm: float | None, beats_s: np.ndarray | None) -> Music:
     """`analyse` without its cache."""
     from threadpoolctl import threadpool_limits
 
@@ -100,27 +102,11 @@ def _analyse(path: Path, bpm: float | None, beats_s: np.ndarray | None) -> Music
     duration_s = len(samples) / rate
     with threadpool_limits(1):  # rounding depends on the number of threads, and so would the beats
         strength, drums = onset_strength(samples)
-        if beats_s is not None:
-            check_beats(beats_s, duration_s, f"the beats given for {path}")
+        if beats_s is None:
+            beats_s = track_beats(strength, drums, bpm, str(path))
         else:
-            try:
-                beats_s = track_beats(strength, drums, bpm)
-            except MediaError as error:
-                raise MediaError(f"{path}: {error.problem}", error.expected, error.remedy) from error
+            check_beats(beats_s, duration_s, f"the beats given for {path}")
         return Music(duration_s, tempo(beats_s), beats_s, strength, features(samples))
-
-
-def _read(path: Path) -> Music:
-    with np.load(path, allow_pickle=False) as file:
-        return Music(float(file["duration_s"]), float(file["tempo"]), file["beats_s"], file["onset"], file["features"])
-
-
-def _write(music: Music, path: Path) -> None:
-    with replacing(path) as temporary:
-        np.savez(
-            temporary, duration_s=music.duration_s, tempo=music.tempo, beats_s=music.beats_s,
-            onset=music.onset_strength, features=music.features,
-        )  # fmt: skip
 
 
 def _compiled_for() -> str:
@@ -129,14 +115,7 @@ def _compiled_for() -> str:
     import llvmlite.binding
     import numba
 
-    processor = llvmlite.binding.get_host_cpu_name(), str(llvmlite.binding.get_host_cpu_features())
-    installed = [(path, os.stat(path).st_mtime_ns) for path in (librosa.__file__, numba.__file__)]
-    machine = (*processor, sys.version, numba.__version__, librosa.__version__, *installed)
+    machine = [sys.version, llvmlite.binding.get_host_cpu_name(), str(llvmlite.binding.get_host_cpu_features())]
+    for library in (librosa, numba):
+        machine += [library.__version__, library.__file__, os.stat(library.__file__).st_mtime_ns]
     return hashlib.sha256(repr(machine).encode()).hexdigest()[:24]
-
-
-def _digest(path: Path) -> str:
-    """A hash of the content of a file; `load` explains why a missing one cannot be read."""
-    if not os.path.isfile(path):
-        load(path)
-    return content_hash(path)

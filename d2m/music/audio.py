@@ -12,6 +12,7 @@ import numpy as np
 
 from d2m.clock import SAMPLE_RATE
 from d2m.errors import MediaError
+from d2m.files import head
 
 MIN_SONG_S = 5.0  # two units of four beats take 4 s at 120 BPM
 MAX_SONG_S = 3 * 3600.0  # bounds the memory: 0.9 GB of mono samples
@@ -41,9 +42,8 @@ def load(path) -> tuple[np.ndarray, int]:
 def stream_stereo(path, first: int, count: int) -> Iterator[np.ndarray]:
     """Samples [first, first + count) of a file as stereo float32 at `STEREO_RATE`, one second (44100, 2) at a time.
 
-    Decodes lazily, so memory holds one second however long the song is. The last piece may be shorter; a song that ends
-    early yields less. Raises `MediaError` for a file without sound and, on reaching it, for damage; later damage is not
-    noticed.
+    Memory holds one second however long the song is. The last piece may be shorter; a song that ends early yields less.
+    Raises `MediaError` for a file without sound, and for damage before the end of these samples.
     """
     position, buffer = 0, np.empty((0, 2), dtype=np.float32)
     with closing(_pieces(path, STEREO_RATE, 2)) as pieces:
@@ -75,8 +75,7 @@ def frame_rate(path) -> float | None:
 
 def _decode(path, rate: int, channels: int) -> np.ndarray:
     """All samples (n, channels) of the first audio stream of a file, see `_pieces`."""
-    # One growing buffer: concatenating the pieces at the end would double the memory.
-    decoded = bytearray()
+    decoded = bytearray()  # one growing buffer: concatenating the pieces at the end would double the memory
     for piece in _pieces(path, rate, channels):
         decoded.extend(piece.tobytes())
     return np.frombuffer(decoded, dtype=np.float32).reshape(-1, channels)
@@ -103,7 +102,8 @@ def _pieces(path, rate: int, channels: int) -> Iterator[np.ndarray]:
                 if delay is None and frame is not None:
                     delay = round(_delay_s(frame, video) * rate)
                     _check_length(path, delay / rate)
-                    yield from _silence(delay, rate, channels)
+                    for left in range(delay, 0, -rate):  # at most a second at a time
+                        yield np.zeros((min(left, rate), channels), dtype=np.float32)
                 for piece in resampler.resample(frame):
                     samples = _mix(piece.to_ndarray().reshape(-1, len(piece.layout.channels)), channels)
                     yield samples[max(0, -delay - count) :]
@@ -116,9 +116,8 @@ def _pieces(path, rate: int, channels: int) -> Iterator[np.ndarray]:
     except MediaError:
         raise
     except Exception as error:  # PyAV raises almost any type on damaged bytes
-        raise MediaError(
-            f"{path} cannot be decoded ({error})", "an undamaged audio or video file", "convert or copy it again"
-        ) from error
+        problem = f"{path} cannot be decoded ({error})"
+        raise MediaError(problem, "an undamaged audio or video file", "convert or copy it again") from error
     _check_complete(path, count, decoded_s, stated_s)
 
 
@@ -148,12 +147,6 @@ def _delay_s(frame, video: list) -> float:
     return frame.time - float(video[0].start_time * video[0].time_base)
 
 
-def _silence(count: int, rate: int, channels: int) -> Iterator[np.ndarray]:
-    """`count` samples of silence, a second at a time."""
-    for begin in range(0, count, rate):
-        yield np.zeros((min(rate, count - begin), channels), dtype=np.float32)
-
-
 def _mix(samples: np.ndarray, channels: int) -> np.ndarray:
     """Samples (n, any) as (n, channels): unchanged, or every channel the mean of all."""
     if samples.shape[1] == channels:
@@ -166,20 +159,13 @@ def _check_file(path: Path) -> None:
     if not os.path.isfile(path):  # unlike `Path.is_file`, False for a name that is too long
         kind = "is a folder" if os.path.isdir(path) else "is no file"
         raise MediaError(f"{path} {kind}" if os.path.exists(path) else f"there is no file {path}", "an audio file")
-    if path.stat().st_size == 0:
+    size = path.stat().st_size
+    if size == 0:
         raise MediaError(f"{path} is empty", "an audio file", "copy or download it again")
-    _check_riff(path)
-
-
-def _check_riff(path: Path) -> None:
-    """Raise `MediaError` for a WAV shorter than its header states: FFmpeg would decode half a file without an error."""
-    with path.open("rb") as file:
-        header = file.read(12)
-    if header[:4] != b"RIFF" or len(header) < 12:
-        return
-    stated, size = int.from_bytes(header[4:8], "little") + 8, path.stat().st_size
-    # A program that writes into a pipe does not know the size and states a huge one.
-    if size + 1 < stated < 0x7FFFF000:
+    # FFmpeg decodes half a WAV without an error. One that was written into a pipe states a huge size.
+    header = head(path, 8)
+    stated = int.from_bytes(header[4:], "little") + 8
+    if header.startswith(b"RIFF") and size + 1 < stated < 0x7FFFF000:
         raise MediaError(f"{path} has {size} bytes of {stated}", "a complete file", "copy or download it again")
 
 
@@ -192,13 +178,12 @@ def _check_length(path: Path, duration_s: float) -> None:
 
 
 def _check_complete(path: Path, samples: int, decoded_s: float, stated_s: float) -> None:
-    """Raise `MediaError` for a file without samples, or one whose sound and video both end before its stated length."""
+    """Raise `MediaError` for a file without samples, or where sound and video both end before the stated length."""
     if not samples:
         raise MediaError(f"{path} holds no samples", "a song", "copy or download it again")
     if decoded_s < 0.9 * stated_s - 1:  # headers round
-        raise MediaError(
-            f"{path} ends after {decoded_s:.1f} s of {stated_s:.1f}", "a complete file", "copy or download it again"
-        )
+        problem = f"{path} ends after {decoded_s:.1f} s of {stated_s:.1f}"
+        raise MediaError(problem, "a complete file", "copy or download it again")
 
 
 def _states_length(path: Path) -> bool:

@@ -1,11 +1,11 @@
 """Beats of a song: tracked in its onset strength, or read from a text file, and what is computed from them.
 
-librosa's dynamic programming (Ellis 2007) is right when it is given the tempo; without it, it is often wrong by an
-octave or by 3:2. So it runs at each tempo that the onsets suggest, and `_score` keeps the candidate whose beats are
-struck more than the places between them. Its beats come 25 ms late; that is subtracted.
+librosa's dynamic programming (Ellis 2007) is right at the right tempo, but its own tempo is often wrong by an octave or
+by 3:2. So it runs at each tempo that the onsets suggest, and the beats with the best `_score` are kept. They come 25 ms
+late; that is subtracted.
 
-A text file has one beat a line, in seconds; the rest of the line is ignored, so that Audacity's labels and the .beats
-files of the field can be read too:
+A text file has one beat a line, in seconds; the rest of the line is ignored, so that Audacity's labels and .beats files
+can be read too:
 
     # beats of song.mp3
     0.52
@@ -22,6 +22,7 @@ from scipy.ndimage import maximum_filter1d
 
 from d2m.clock import SAMPLE_RATE
 from d2m.errors import MediaError, ParameterError
+from d2m.files import read_bytes
 
 ONSET_HOP = 256  # samples: 86 onset frames a second, 12 ms each
 ONSET_FPS = SAMPLE_RATE / ONSET_HOP
@@ -41,34 +42,34 @@ class BeatConfig:
     slowest: float = 55.0  # BPM
     fastest: float = 215.0  # BPM
     likeliest: float = 112.0  # BPM, the middle of a log-normal prior
-    spread: float = 0.7  # octaves, its deviation
+    spread: float = 0.7  # octaves, standard deviation of that prior
     drums_below: float = 1000.0  # Hz: kick and snare sound below it, hi-hats above
-    latency_s: float = 0.025  # by which librosa's beats are late
-    overlap_s: float = 10.0  # by which the pieces of a long song overlap either side
-    piece_s: float = 150.0  # shortest piece of a long song, whose tempo may change
+    latency_s: float = 0.025  # delay of librosa's beats
+    overlap_s: float = 10.0  # of neighbouring pieces of a long song, at either side
+    piece_s: float = 150.0  # shortest piece of a long song; the tempo may differ between pieces
 
 
-def track_beats(
-    strength: np.ndarray, drums: np.ndarray, bpm: float | None = None, config: BeatConfig | None = None
-) -> np.ndarray:
+CONFIG = BeatConfig()
+
+
+def track_beats(strength: np.ndarray, drums: np.ndarray, bpm: float | None = None, source="the song") -> np.ndarray:
     """Beats in seconds (n,), n >= 4, from the two results of `features.onset_strength`; `bpm` is the tempo if known.
 
-    Raises `MediaError` where there is no steady beat.
+    Raises `MediaError` that names `source` where there is no steady beat.
     """
-    config = config or BeatConfig()
-    pieces = max(1, int(len(strength) / ONSET_FPS / config.piece_s))
+    pieces = max(1, int(len(strength) / ONSET_FPS / CONFIG.piece_s))
     edges = np.linspace(0, len(strength), pieces + 1).astype(int)
-    margin = int(config.overlap_s * ONSET_FPS)
+    margin = int(CONFIG.overlap_s * ONSET_FPS)
     times_of_pieces = []
     for start, end in itertools.pairwise(edges):
         # The tracker is least certain near the ends, so it runs past the edges; beats outside them are dropped.
         first, last = max(0, start - margin), end + margin
-        frames = first + _track(strength[first:last], drums[first:last], bpm, config)
-        times_of_pieces.append(frames[(frames >= start) & (frames < end)] / ONSET_FPS - config.latency_s)
+        frames = first + _track(strength[first:last], drums[first:last], bpm)
+        times_of_pieces.append(frames[(frames >= start) & (frames < end)] / ONSET_FPS - CONFIG.latency_s)
     times = np.concatenate(times_of_pieces)
     times = times[times >= 0]
     if len(times) < FEWEST_BEATS:
-        raise MediaError("no beat is heard", "music with a beat", "give its tempo with bpm=")
+        raise MediaError(f"{source}: no beat is detected", "music with a beat", "give its tempo with bpm=")
     # Two neighbouring pieces may both report the beat at their common edge.
     apart = np.diff(times, prepend=-np.inf) > 0.5 * np.median(np.diff(times))
     return times[apart]
@@ -79,18 +80,14 @@ def read_beats(path: Path) -> np.ndarray:
 
     Empty lines and text after a # are ignored. Raises `ParameterError` that names the file and the line.
     """
-    path = Path(path)
     expected = "a text file of seconds, one a line"
+    content = read_bytes(path, LARGEST_BEATS_FILE, ParameterError, expected)
     try:
-        if path.exists() and not path.is_file():  # reading a pipe might never end
-            raise ParameterError(f"{path} is no file", expected)
-        if path.stat().st_size > LARGEST_BEATS_FILE:
-            raise ParameterError(f"{path} has {path.stat().st_size / 2**20:.0f} MB", expected)
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, ValueError) as error:  # ValueError: no text, or an impossible file name
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
         raise ParameterError(f"{path} cannot be read ({error})", expected) from error
     beats_s = []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(text.splitlines(), 1):
         words = line.partition("#")[0].split()
         if not words:
             continue
@@ -123,7 +120,7 @@ def check_beats(beats_s, duration_s: float = np.inf, source: str = "the given be
     if len(wrong):
         raise ParameterError(
             f"{source}: after the beat at {beats_s[wrong[0]]:g} s comes one at {beats_s[wrong[0] + 1]:g} s",
-            f"beats in order, {CLOSEST_S:g} to {WIDEST_S:g} s apart", "go on counting where no beat is heard",
+            f"beats in order, {CLOSEST_S:g} to {WIDEST_S:g} s apart", "go on counting where the music has no beat",
         )  # fmt: skip
     return beats_s
 
@@ -155,12 +152,11 @@ def extend_beats(beats_s: np.ndarray, duration_s: float) -> np.ndarray:
     # The small number keeps rounding from adding a beat where one already stands at the end.
     before = math.ceil(max(0, beats_s[0]) / first_step - 1e-9)
     after = math.ceil(max(0, duration_s - beats_s[-1]) / last_step - 1e-9)
-    return np.r_[
-        beats_s[0] - first_step * np.arange(before, 0, -1), beats_s, beats_s[-1] + last_step * np.arange(1, after + 1)
-    ]
+    earlier, later = np.arange(before, 0, -1), np.arange(1, after + 1)
+    return np.r_[beats_s[0] - first_step * earlier, beats_s, beats_s[-1] + last_step * later]
 
 
-def _track(strength: np.ndarray, drums: np.ndarray, bpm: float | None, config: BeatConfig) -> np.ndarray:
+def _track(strength: np.ndarray, drums: np.ndarray, bpm: float | None) -> np.ndarray:
     """Beats of one piece of a song, in onset frames: the best of `_candidates` by `_score`."""
     import librosa
 
@@ -168,34 +164,34 @@ def _track(strength: np.ndarray, drums: np.ndarray, bpm: float | None, config: B
         return np.empty(0)
     strength = strength / strength.std() + drums / (drums.std() + 1e-9)
     best_score, best_frames = -np.inf, np.empty(0)
-    for candidate in [bpm] if bpm else _candidates(strength, config):
+    for candidate in [bpm] if bpm else _candidates(strength):
         _, frames = librosa.beat.beat_track(
             onset_envelope=strength, sr=SAMPLE_RATE, hop_length=ONSET_HOP, bpm=candidate, trim=False
         )
-        if len(frames) >= FEWEST_BEATS and (score := _score(drums, frames, candidate, config)) > best_score:
+        if len(frames) >= FEWEST_BEATS and (score := _score(drums, frames, candidate)) > best_score:
             best_score, best_frames = score, frames
     return best_frames
 
 
-def _candidates(strength: np.ndarray, config: BeatConfig) -> np.ndarray:
+def _candidates(strength: np.ndarray) -> np.ndarray:
     """Tempi (BPM) at which the onsets repeat: peaks of the autocorrelation, summed over one to four beats."""
     centred = strength - strength.mean()
     size = 1 << (2 * len(centred) - 1).bit_length()
     lags = np.fft.irfft(np.abs(np.fft.rfft(centred, size)) ** 2)[: int(6 * ONSET_FPS)]
-    bpm = np.exp(np.arange(np.log(config.slowest), np.log(config.fastest), 0.01))  # steps of 1 %
+    bpm = np.exp(np.arange(np.log(CONFIG.slowest), np.log(CONFIG.fastest), 0.01))  # steps of 1 %
     repeats = sum(
         weight * np.interp(beats * 60 * ONSET_FPS / bpm, np.arange(len(lags)), lags)
         for beats, weight in ((1, 1.0), (2, 0.7), (3, 0.4), (4, 0.6))
     )
     peaks = np.flatnonzero((repeats[1:-1] >= repeats[:-2]) & (repeats[1:-1] >= repeats[2:])) + 1
-    return bpm[peaks[np.argsort(-repeats[peaks])][: config.candidates]]
+    return bpm[peaks[np.argsort(-repeats[peaks])][: CONFIG.candidates]]
 
 
-def _score(drums: np.ndarray, frames: np.ndarray, bpm: float, config: BeatConfig) -> float:
+def _score(drums: np.ndarray, frames: np.ndarray, bpm: float) -> float:
     """How well beats at `frames` (n,) fit the drums (m,): the higher, the better.
 
-    Drums should strike on the beats, odd and even ones (else the tempo is an octave too fast), not half-way between
-    them (an octave too slow) nor at thirds. Beats should be even, at a tempo to which people dance.
+    Drums should strike on odd and even beats (otherwise the tempo is an octave too fast), not half-way between them (an
+    octave too slow) nor at thirds. Beats should be even, at a tempo to which people dance.
     """
     near = maximum_filter1d(drums, 7)  # 40 ms either way
     struck = near[frames]
@@ -207,5 +203,5 @@ def _score(drums: np.ndarray, frames: np.ndarray, bpm: float, config: BeatConfig
     off_tempo = 60 * ONSET_FPS / median / bpm - 1
     uneven = np.abs(intervals - median).mean() / median
     evenness = np.exp(-((off_tempo / 0.04) ** 2) - (uneven / 0.08) ** 2)
-    prior = np.exp(-0.5 * (np.log2(bpm / config.likeliest) / config.spread) ** 2)
+    prior = np.exp(-0.5 * (np.log2(bpm / CONFIG.likeliest) / CONFIG.spread) ** 2)
     return float((on_beat - 0.6 * half - 0.3 * thirds) * prior * evenness)

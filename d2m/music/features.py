@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 from d2m.clock import FPS, SAMPLE_RATE, frame_count, samples_per_frame, to_frames
-from d2m.music.beats import ONSET_HOP, BeatConfig
+from d2m.music.beats import CONFIG, ONSET_HOP
 
 FEATURES = 28  # 13 MFCC, log energy, and the first differences of both (paper, section 4.1)
 SMALLEST_DEVIATION = 1e-3  # of a feature in a song; lower bound, so that constant features are not amplified
@@ -70,22 +70,15 @@ def mel_power(samples: np.ndarray, hop: int, bands: int) -> np.ndarray:
     """Power (bands, 1 + n // hop) in mel bands of samples (n,), float32."""
     import librosa
 
-    def power(block: np.ndarray) -> np.ndarray:
-        return librosa.feature.melspectrogram(
-            y=block, sr=SAMPLE_RATE, hop_length=hop, n_fft=SPECTRUM_WINDOW, n_mels=bands, center=False
-        )
-
-    return _in_blocks(samples, hop, power)
+    measure = librosa.feature.melspectrogram
+    return _in_blocks(measure, samples, hop, sr=SAMPLE_RATE, n_fft=SPECTRUM_WINDOW, n_mels=bands)
 
 
 def mean_square(samples: np.ndarray, hop: int) -> np.ndarray:
     """Mean square (1, 1 + n // hop) of samples (n,)."""
     import librosa
 
-    def root_mean_square(block: np.ndarray) -> np.ndarray:
-        return librosa.feature.rms(y=block, frame_length=SPECTRUM_WINDOW, hop_length=hop, center=False)
-
-    return _in_blocks(samples, hop, root_mean_square) ** 2
+    return _in_blocks(librosa.feature.rms, samples, hop, frame_length=SPECTRUM_WINDOW) ** 2
 
 
 def _drum_strength(decibels: np.ndarray) -> np.ndarray:
@@ -93,26 +86,27 @@ def _drum_strength(decibels: np.ndarray) -> np.ndarray:
     import librosa
 
     centres = librosa.mel_frequencies(ONSET_BANDS, fmax=SAMPLE_RATE / 2)
-    low_bands = centres < BeatConfig.drums_below
+    low_bands = centres < CONFIG.drums_below
     centres, decibels = centres[low_bands], decibels[low_bands]
     loudness = np.log1p(100 * np.sqrt(librosa.db_to_power(decibels)))
     rise = np.maximum(np.diff(loudness, axis=1, prepend=loudness[:, :1]), 0)
     drums = np.zeros(rise.shape[1])
-    for low, high in ((0, 200), (200, BeatConfig.drums_below)):
+    for low, high in ((0, 200), (200, CONFIG.drums_below)):
         band = rise[(centres >= low) & (centres < high)].mean(axis=0)
         drums += np.clip(band / (np.percentile(band, 98) + 1e-9), 0, 1.5)
     return np.tanh(0.6 * drums)
 
 
-def _in_blocks(samples: np.ndarray, hop: int, measure: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """`measure`, a function from samples to (rows, frames), applied to blocks of all frames: (rows, 1 + n // hop)."""
+def _in_blocks(measure: Callable[..., np.ndarray], samples: np.ndarray, hop: int, **settings) -> np.ndarray:
+    """`measure`, a function of librosa from samples to (rows, frames), block by block: (rows, 1 + n // hop)."""
     count, half_window = 1 + len(samples) // hop, SPECTRUM_WINDOW // 2
     measured = None
     for first in range(0, count, SPECTRUM_BLOCK):
         last = min(first + SPECTRUM_BLOCK, count) - 1
         begin, end = first * hop - half_window, last * hop + half_window
         silence = max(0, -begin), max(0, end - len(samples))
-        block = measure(np.pad(samples[max(0, begin) : end], silence))
+        padded = np.pad(samples[max(0, begin) : end], silence)
+        block = measure(y=padded, hop_length=hop, center=False, **settings)
         if measured is None:  # filled block by block: concatenating them at the end would double the memory
             measured = np.empty((len(block), count), dtype=block.dtype)
         measured[:, first : last + 1] = block

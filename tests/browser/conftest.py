@@ -8,9 +8,9 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import nbformat
@@ -21,12 +21,12 @@ from d2m.files import ROOT
 ARTEFACTS = ROOT / "runs" / "browser"  # screenshots and the server's log
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 STARTS_S = 120.0  # within which JupyterLab answers
-# A browser without a screen, a user or anything to look up; root cannot use Chromium's sandbox.
+# Root cannot use Chromium's sandbox; the rest keeps the browser from showing dialogs and using the network.
 OPTIONS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required",
 )  # fmt: skip
-# All cells are in the page, whatever part of it is seen; no news are fetched.
+# All cells are in the page, not only the visible ones; no news are fetched.
 SETTINGS = {
     "notebook-extension/tracker": {"windowingMode": "none"},
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
@@ -35,7 +35,7 @@ SETTINGS = {
 
 @pytest.fixture(scope="session")
 def artefacts() -> Path:
-    """A folder, ignored by git, for what a person may want to look at after the tests."""
+    """A folder, ignored by git, for screenshots and logs."""
     ARTEFACTS.mkdir(parents=True, exist_ok=True)
     return ARTEFACTS
 
@@ -74,7 +74,7 @@ def server(tmp_path_factory, artefacts) -> Iterator[tuple[str, str]]:
 
 @pytest.fixture
 def page(artefacts, tmp_path):
-    """A page of a Chromium with an empty profile; what it shows at the end is kept as a screenshot."""
+    """A page of a Chromium with an empty profile; a screenshot is taken at the end."""
     from playwright.sync_api import sync_playwright
 
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
@@ -85,16 +85,15 @@ def page(artefacts, tmp_path):
             str(tmp_path / "profile"), executable_path=browser, headless=True, args=list(OPTIONS),
             viewport={"width": 1400, "height": 1500},
         )  # fmt: skip
-        shown = context.pages[0]
         try:
-            yield shown
+            yield context.pages[0]
         finally:
-            shown.screenshot(path=artefacts / "last.png")
+            context.pages[0].screenshot(path=artefacts / "last.png")
             context.close()
 
 
 def _copy_without_outputs(path: Path, copy: Path) -> None:
-    """A notebook as if it had never run: widgets of a kept run would look like those of this one."""
+    """A notebook as if it had never run: saved widgets would look like those of this run."""
     notebook = nbformat.read(path, as_version=4)
     for cell in notebook.cells:
         if cell.cell_type == "code":
@@ -105,11 +104,8 @@ def _copy_without_outputs(path: Path, copy: Path) -> None:
 
 def _wait_for(address: str, process: subprocess.Popen, log: Path) -> None:
     ends = time.monotonic() + STARTS_S
-    while time.monotonic() < ends:
-        assert process.poll() is None, f"JupyterLab ended: {log.read_text()[-2000:]}"
-        try:
-            with urllib.request.urlopen(address, timeout=5):
-                return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.2)
-    raise AssertionError(f"JupyterLab did not answer within {STARTS_S} s: {log.read_text()[-2000:]}")
+    while process.poll() is None and time.monotonic() < ends:
+        with suppress(OSError), urllib.request.urlopen(address, timeout=5):
+            return
+        time.sleep(0.2)
+    raise AssertionError(f"JupyterLab ended, or did not answer within {STARTS_S} s: {log.read_text()[-2000:]}")

@@ -14,26 +14,19 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 TEMPO = 110
 
 
-def at_rate(samples: np.ndarray, rate: int) -> np.ndarray:
-    """Samples of 22050 Hz at another rate: linear, which keeps drums where they are."""
-    count = round(len(samples) / 22050 * rate)
-    return np.interp(np.arange(count) / rate, np.arange(len(samples)) / 22050, samples)
-
-
 @pytest.mark.parametrize(("name", "rate", "channels"), [
     ("telephone.wav", 8000, 1), ("studio.wav", 96000, 2), ("studio.flac", 96000, 1), ("phone.m4a", 44100, 2),
     ("message.opus", 48000, 1), ("free.ogg", 44100, 2), ("film.mp4", 48000, 2), ("old.mp3", 22050, 1),
 ])  # fmt: skip
 def test_a_song_of_any_kind_is_danced_to_on_its_beats(dancer, write_sound, tmp_path, own_cache, name, rate, channels):
     track = songs.drum_track(TEMPO, 10.0)
-    samples = at_rate(track.samples, rate)
-    path = write_sound(tmp_path / name, np.stack([samples] * channels, axis=1) if channels == 2 else samples, rate)
+    # Linear interpolation to another rate keeps drums where they are.
+    samples = np.interp(np.arange(10 * rate) / rate, np.arange(len(track.samples)) / 22050, track.samples)
+    path = write_sound(tmp_path / name, np.stack([samples] * channels, axis=1).squeeze(), rate)
     (dance,) = generate.dance(dancer, path)
     assert len(dance.poses) == pytest.approx(150, abs=1) and np.isfinite(dance.poses).all()
     off_s = np.abs(dance.beats_s[:, None] - track.beats_s).min(axis=1)
     assert np.mean(off_s[1:-1] < 0.07) > 0.9
-    seconds = audio.stream_stereo(path, 0, 10**9)  # as a video has it
-    assert sum(map(len, seconds)) / 44100 == pytest.approx(10, abs=0.1)
 
 
 def test_a_jingle_of_five_seconds_is_danced_to_at_a_given_tempo_or_beats_too(dancer, write_sound, tmp_path, own_cache):
@@ -47,15 +40,12 @@ def test_a_jingle_of_five_seconds_is_danced_to_at_a_given_tempo_or_beats_too(dan
 
 @pytest.mark.parametrize("hop", [256, 1470])
 def test_spectra_in_blocks_are_those_of_the_whole(monkeypatch, hop):
-    def spectra() -> tuple[np.ndarray, np.ndarray]:
-        return features.mel_power(samples, hop, 40), features.mean_square(samples, hop)
-
     samples = np.random.default_rng(0).normal(size=70_001).astype(np.float32)
-    whole = spectra()
+    whole = features.mel_power(samples, hop, 40), features.mean_square(samples, hop)
+    assert [spectrum.shape for spectrum in whole] == [(rows, 1 + 70_001 // hop) for rows in (40, 1)]
     monkeypatch.setattr(features, "SPECTRUM_BLOCK", 7)
-    for one, other, rows in zip(whole, spectra(), (40, 1), strict=True):
-        assert one.shape == other.shape == (rows, 1 + 70_001 // hop)
-        np.testing.assert_allclose(other, one, rtol=1e-4)
+    np.testing.assert_allclose(features.mel_power(samples, hop, 40), whole[0], rtol=1e-4)
+    np.testing.assert_allclose(features.mean_square(samples, hop), whole[1], rtol=1e-4)
 
 
 def test_a_longer_mix_takes_memory_in_proportion_and_not_much(write_sound, tmp_path):

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from av.stream import Disposition
 
-from d2m import clock
 from d2m.errors import MediaError
 from d2m.music import audio
 
@@ -92,15 +91,6 @@ def test_streaming_takes_the_same_memory_for_a_longer_song(tmp_path, write_sound
     assert max(peaks) < 4 * 2**20, peaks  # bytes; three minutes of samples are 64 MB
 
 
-def test_streaming_refuses_what_is_no_song_and_what_ends_too_early(tmp_path, write_sound):
-    with pytest.raises(MediaError, match=r"there is no file .*gone\.mp3"):
-        next(audio.stream_stereo(tmp_path / "gone.mp3", 0, 1))
-    path = write_sound(tmp_path / "half.m4a", tone(44100, 2, duration_s=12.0), 44100)
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(MediaError, match=r"half\.m4a"):
-        list(audio.stream_stereo(path, 0, 10**9))
-
-
 @pytest.mark.parametrize("suffix", ["mp3", "m4a", "opus"])
 def test_what_a_codec_overshoots_stays_within_full_scale(tmp_path, write_sound, suffix):
     square = np.sign(np.sin(2 * np.pi * 441 * np.arange(6 * 48000) / 48000))
@@ -116,9 +106,7 @@ def test_a_path_may_be_text_and_hold_signs_of_all_kinds(tmp_path, monkeypatch, w
         assert len(audio.load(name)[0]) == DURATION_S * 22050
 
 
-def test_a_song_lasts_at_least_five_seconds_and_one_that_is_too_long_is_refused_while_it_is_read(
-    tmp_path, monkeypatch, write_sound
-):
+def test_a_song_shorter_than_five_seconds_or_too_long_is_refused(tmp_path, monkeypatch, write_sound):
     noise = np.random.default_rng(0).uniform(-0.5, 0.5, 5 * 22050)
     assert len(audio.load(write_sound(tmp_path / "enough.wav", noise, 22050))[0]) == 5 * 22050
     with pytest.raises(MediaError, match=r"short\.wav lasts 4\.9 s"):
@@ -134,8 +122,9 @@ def test_a_half_written_file_is_refused(tmp_path, write_sound, suffix):
     # The half lasts 6 s, long enough. Not Ogg: its last page states its length, so half a file is a shorter song.
     path = write_sound(tmp_path / f"half.{suffix}", tone(44100, 2, duration_s=12.0), 44100)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(MediaError, match=rf"half\.{suffix}"):
-        audio.load(path)
+    for read in (audio.load, lambda path: list(audio.stream_stereo(path, 0, 10**9))):
+        with pytest.raises(MediaError, match=rf"half\.{suffix}"):
+            read(path)
 
 
 @pytest.mark.parametrize(("name", "reason"), [
@@ -212,7 +201,7 @@ def test_an_mp3_whose_length_is_only_guessed_is_taken_whole(tmp_path, monkeypatc
     both.write_bytes(b"".join(parts))
     with av.open(str(both)) as container:
         assert container.duration / av.time_base > 30
-    assert len(audio.load(both)[0]) / clock.SAMPLE_RATE == pytest.approx(12, abs=0.3)
+    assert len(audio.load(both)[0]) / 22050 == pytest.approx(12, abs=0.3)
 
 
 def test_a_wav_of_unknown_size_is_read_to_its_end(tmp_path, write_sound):
@@ -220,4 +209,4 @@ def test_a_wav_of_unknown_size_is_read_to_its_end(tmp_path, write_sound):
     content = bytearray(path.read_bytes())
     content[4:8] = b"\xff\xff\xff\xff"
     path.write_bytes(content)
-    assert len(audio.load(path)[0]) / clock.SAMPLE_RATE == pytest.approx(6, abs=0.1)
+    assert len(audio.load(path)[0]) / 22050 == pytest.approx(6, abs=0.1)

@@ -1,11 +1,10 @@
-"""Beats that a user gives: text files of seconds, errors with their line, and the analysis of a song with them."""
+"""Beats that a user gives: text files of seconds, and errors with their line."""
 
 import numpy as np
 import pytest
 
-from d2m.data.builtin import songs
-from d2m.errors import MediaError, ParameterError
-from d2m.music import analysis, beats
+from d2m.errors import ParameterError
+from d2m.music import beats
 
 BEATS = [0.5, 1.0, 1.52, 2.0]
 
@@ -41,12 +40,10 @@ def test_what_are_no_beats_is_refused_by_file_and_rule(tmp_path, content, proble
         beats.read_beats(tmp_path / "beats.txt")
 
 
-def test_a_folder_and_a_file_too_large_are_refused(tmp_path, monkeypatch):
-    with pytest.raises(ParameterError, match="is no file"):
-        beats.read_beats(tmp_path)
+def test_a_file_too_large_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(beats, "LARGEST_BEATS_FILE", 3)
     (tmp_path / "beats.txt").write_text("1\n2\n3\n4\n")
-    with pytest.raises(ParameterError, match=r"beats\.txt has 0 MB"):
+    with pytest.raises(ParameterError, match=r"beats\.txt .*has 0 MB"):
         beats.read_beats(tmp_path / "beats.txt")
 
 
@@ -60,37 +57,3 @@ def test_beats_must_lie_within_the_song():
     np.testing.assert_array_equal(beats.check_beats(BEATS, 2.01), BEATS)
     with pytest.raises(ParameterError, match=r"a beat at 2 s; expected seconds from 0 to 2\.00, where the song ends"):
         beats.check_beats(BEATS, 2.0)
-
-
-@pytest.fixture
-def song(tmp_path, own_cache, write_sound):
-    """A song at 120 BPM."""
-    return write_sound(tmp_path / "song.wav", songs.drum_track(120, 12.0).samples, 22050)
-
-
-def test_given_beats_replace_the_tracked_ones(song):
-    music = analysis.analyse(song)
-    beats_s = np.arange(0.25, 11, 0.75)
-    own = analysis.analyse(song, beats_s=beats_s)
-    assert own.tempo == pytest.approx(80) and music.tempo == pytest.approx(120, rel=0.02)
-    np.testing.assert_array_equal(own.features, music.features)
-    # Every list of beats has its own place in the cache.
-    np.testing.assert_array_equal(own.beats_s, beats_s)
-    np.testing.assert_array_equal(analysis.analyse(song, beats_s=beats_s[1:]).beats_s, beats_s[1:])
-    np.testing.assert_array_equal(analysis.analyse(song, beats_s=beats_s).beats_s, beats_s)
-    np.testing.assert_array_equal(analysis.analyse(song).beats_s, music.beats_s)
-
-
-def test_a_song_without_a_beat_is_refused_by_name_unless_beats_are_given(tmp_path, own_cache, write_sound):
-    drone = write_sound(tmp_path / "drone.wav", np.full(6 * 22050, 0.5), 22050)
-    with pytest.raises(MediaError, match=r"drone\.wav: no beat is heard"):
-        analysis.analyse(drone)
-    np.testing.assert_array_equal(analysis.analyse(drone, beats_s=BEATS).beats_s, BEATS)
-
-
-def test_beats_beyond_the_song_and_a_tempo_beside_beats_are_refused(song):
-    for _ in range(2):  # the second time the digest of the song is cached
-        with pytest.raises(ParameterError, match=r"the beats given for .*song\.wav: a beat at 12\.5 s; .* 0 to 12\.00"):
-            analysis.analyse(song, beats_s=[9.5, 10.5, 11.5, 12.5])
-    with pytest.raises(ParameterError, match="bpm and beats are both given; expected one of them"):
-        analysis.analyse(song, bpm=100, beats_s=BEATS)

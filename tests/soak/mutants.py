@@ -5,7 +5,6 @@ the tests killed, and shows the others. It fails if fewer than 80 % of a module'
 alone, and none that is decorated.
 """
 
-import ast
 import os
 import re
 import shutil
@@ -18,42 +17,26 @@ from pathlib import Path
 from d2m.files import ROOT
 
 LEAST = 0.8  # of a module's mutants
-KILLED = ("killed", "timeout")  # a test that never ends sees that something is wrong
-LINE = re.compile(r"^ *(d2m\.([\w.]+)\.x_?([^\s.]+)__mutmut_\d+): (.+)$", re.MULTILINE)
+KILLED = ("killed", "timeout")  # a mutant that makes a test endless is detected too
+LINE = re.compile(r"^ *(d2m\.([\w.]+)\.[^\s.]+__mutmut_\d+): (.+)$", re.MULTILINE)
 
 
-def mutmut(*arguments: str, shown: bool = False) -> str:
-    """The output of mutmut; with `shown` it is printed as it comes instead."""
-    own = {"OMP_NUM_THREADS": "1", "D2M_CACHE": os.environ.get("D2M_CACHE", str(ROOT / ".cache"))}
+def mutmut(*arguments: str, stdout=subprocess.PIPE) -> str:
+    """The output of mutmut; "" where it goes to another `stdout`."""
+    env = {"D2M_CACHE": str(ROOT / ".cache")} | os.environ | {"OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "mutmut", *arguments]
-    done = subprocess.run(
-        command, cwd=ROOT, env=os.environ | own, stdout=None if shown else subprocess.PIPE, text=True, check=True
-    )
-    return done.stdout or ""
-
-
-def describe(mutant: str, module: str, function: str, outcome: str) -> str:
-    """A mutant that lives: its file and line, and the lines that differ. `module` is such as "motion.units"."""
-    path = f"d2m/{module.replace('.', '/')}.py"
-    node = ast.parse((ROOT / path).read_text())
-    for name in function.strip("ǁ").split("ǁ"):  # of a method "ǁClassǁmethod"
-        node = next(inner for inner in node.body if getattr(inner, "name", "") == name)
-    hunk = mutmut("show", mutant).partition("@@ -")[2]
-    first, _, changed = hunk.partition("\n")
-    lines = changed.splitlines()
-    before = next(number for number, line in enumerate(lines) if line.startswith(("-", "+")))
-    number = node.lineno + int(first.split(",")[0]) - 1 + before
-    return "\n".join([f"{path}:{number} {outcome}", *(f"  {line}" for line in lines if line.startswith(("-", "+")))])
+    return subprocess.run(command, cwd=ROOT, env=env, stdout=stdout, text=True, check=True).stdout or ""
 
 
 def main() -> None:
     shutil.rmtree(ROOT / "mutants", ignore_errors=True)  # or mutmut would not try again what it has tried
-    mutmut("run", shown=True)
+    mutmut("run", stdout=None)
     mutants = [line.groups() for line in LINE.finditer(mutmut("results", "--all", "true"))]
-    counts = Counter(module for _, module, *_ in mutants)
-    killed = Counter(module for _, module, _, outcome in mutants if outcome in KILLED)
-    alive = [mutant for mutant in mutants if mutant[3] not in KILLED]
-    print("\n\n".join(["", *(describe(*mutant) for mutant in alive)]))
+    counts = Counter(module for _, module, _ in mutants)
+    killed = Counter(module for _, module, outcome in mutants if outcome in KILLED)
+    for mutant, _, outcome in mutants:
+        if outcome not in KILLED:
+            print(mutant, outcome, mutmut("show", mutant), sep="\n")
     print("\n| module | mutants | killed | survived |\n|---|---|---|---|")
     for module, count in counts.items():
         print(f"| {module} | {count} | {killed[module]} ({killed[module] / count:.0%}) | {count - killed[module]} |")

@@ -1,13 +1,15 @@
 """The README's commands, run in a fresh clone with small files at path/to.
 
-What takes hours is made smaller (`SMALLER`), or stopped once its training has kept a state (`HOURS`). What needs
-another program, or runs this file, is left out (`NOT_HERE`). tests/project/test_commands.py checks the options of all.
+Long commands are made smaller (`SMALLER`), or stopped once their training has kept a state (`HOURS`). Those that need
+another program, or run this file, are left out (`NOT_HERE`). tests/project/test_commands.py checks the options of all.
 """
 
 import os
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import motions
@@ -69,55 +71,45 @@ def clone(tmp_path_factory, write_sound) -> Path:
 
 
 @pytest.fixture(scope="module")
-def outside(tmp_path_factory) -> Path:
-    """A folder outside of the clone."""
-    return tmp_path_factory.mktemp("outside")
-
-
-@pytest.fixture(scope="module")
-def environment(clone, outside) -> dict[str, str]:
-    """As in a new terminal; a server may be root's."""
+def run(clone, tmp_path_factory) -> Callable[..., subprocess.CompletedProcess]:
+    """`run(command)`: run a command in the clone as in a new terminal; its stdout holds stderr too."""
+    outside = tmp_path_factory.mktemp("outside")
     settings = "c.ServerApp.allow_root = True\nc.ServerApp.open_browser = False\n"
     (outside / "jupyter_server_config.py").write_text(settings)
     ours = ("D2M_", "MAKE", "MFLAGS", "PYTEST", "VIRTUAL_ENV", "OMP_")
-    return {name: value for name, value in os.environ.items() if not name.startswith(ours)} | {
-        "CLONE": str(clone),
-        "OUTSIDE": str(outside),
-        "JUPYTER_CONFIG_DIR": str(outside),
-    }
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    environment |= {"CLONE": str(clone), "OUTSIDE": str(outside), "JUPYTER_CONFIG_DIR": str(outside)}
+    return partial(
+        subprocess.run, cwd=clone, env=environment, timeout=HANGS_S, text=True, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )  # fmt: skip
 
 
 def script(block: str) -> str:
     """A block of the README as a script that stops at the first error, without what is not for here."""
     lines = [BEGUN]
     for line in block.splitlines():
-        why = next((why for words, why in NOT_HERE.items() if re.search(words, line)), "")
-        if why:
-            lines.append(f"echo {line.split('  #')[0]!r} {why!r}")
+        if reasons := [reason for pattern, reason in NOT_HERE.items() if re.search(pattern, line)]:
+            lines.append(f"echo {line.split('  #')[0]!r} {reasons[0]!r}")
         elif any(f"{server} " in line for server in SERVERS):
             lines.append(f"timeout {SERVES_S} {line.split('  #')[0]} || [ $? = 124 ]")
         else:
-            for much, little in SMALLER.items():
-                line = line.replace(much, little)
+            for large, small in SMALLER.items():
+                line = line.replace(large, small)
             lines.append(f"begin {line}" if re.search(HOURS, line) else line)
-    if block.startswith("pip"):
-        lines.insert(
-            1, 'python3 -m venv "$OUTSIDE/own" && . "$OUTSIDE/own/bin/activate"'
-        )  # "an environment of your own"
+    if block.startswith("pip"):  # into "an environment of your own"
+        lines.insert(1, 'python3 -m venv "$OUTSIDE/own" && . "$OUTSIDE/own/bin/activate"')
     return "\n".join(lines)
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=[block.splitlines()[0][:50].strip() for block in BLOCKS])
-def test_commands_do_what_they_say(block, clone, environment, request):
+def test_commands_do_what_they_say(block, clone, run, request):
     if "data/melody" in block:
         shutil.copytree(request.getfixturevalue("real_corpus"), clone / "data/melody")  # in place of the git clone
     dances = clone / "runs/builtin-demo/dances"
     if "path/to/folder" in block:
         shutil.copytree(dances, clone / "path/to/folder", ignore=shutil.ignore_patterns("*.mp4", "*.json", "*.bvh"))
-    done = subprocess.run(
-        ["bash", "-e", "-x", "-c", script(block)], cwd=clone, env=environment, timeout=HANGS_S, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
+    done = run(["bash", "-e", "-x", "-c", script(block)])
     assert done.returncode == 0, done.stdout[-5000:]
     calls = [line for line in block.splitlines() if re.match(r"make dance(?!.*full)", line)]
     count = sum(int((re.search(r" N=(\d+)", line) or (0, "1"))[1]) for line in calls)
@@ -130,12 +122,9 @@ def test_commands_do_what_they_say(block, clone, environment, request):
         assert np.median(np.diff(danced)) > 1  # every second beat of the song
 
 
-def test_mediapipe_looks_at_a_film_and_finds_nobody_where_there_is_nobody(clone, environment, write_sound):
+def test_a_film_without_a_person_has_no_keypoints(clone, run, write_sound):
     film = write_sound(clone / "path/to/empty.mp4", np.zeros(3 * 22050, np.float32), 22050)
-    done = subprocess.run(
-        ["make", "keypoints", f"VIDEO={film.relative_to(clone)}"], cwd=clone, env=environment, timeout=HANGS_S,
-        text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
+    done = run(["make", "keypoints", f"VIDEO={film.relative_to(clone)}"])
     assert done.returncode != 0 and f"nobody is found in {film}" in done.stdout, done.stdout[-5000:]
-    assert "| 45/45 [" in done.stdout  # its pictures, each of which was looked at
+    assert "| 45/45 [" in done.stdout  # MediaPipe saw every picture
     assert not film.with_suffix(".json").exists()

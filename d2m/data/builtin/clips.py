@@ -11,13 +11,11 @@ from d2m.motion.dance import Clip
 
 SONGS_PER_STYLE = 20
 DURATION_S = 42.0  # of a song; 60 songs last 42 minutes
-VALIDATION, TEST = 3, 3  # of the 20 songs of a style; the others are for training
-EXAMPLE_SEED = 2019  # a song outside the corpus, whose songs have the seeds seed * 10,000 + number
+HELD_OUT = 3  # of the 20 songs of a style for validation, as many for testing; the others are for training
+EXAMPLE_SEED = 2019  # outside the corpus: its songs have the seeds seed * 10,000 + number
 
 
-def make(
-    folder: Path, seed: int = 0, songs_per_style: int = SONGS_PER_STYLE, duration_s: float = DURATION_S, jobs: int = -1
-) -> list[Clip]:
+def make(folder: Path, seed=0, songs_per_style=SONGS_PER_STYLE, duration_s=DURATION_S, jobs=-1) -> list[Clip]:
     """Compute all clips and write their songs to `folder` as FLAC files; the same seed gives the same bytes.
 
     `jobs` is the number of processes (-1: one a core).
@@ -32,10 +30,7 @@ def make(
     )
 
 
-def make_clip(
-    folder: Path, style: str, number: int, seed: int = 0, songs_per_style: int = SONGS_PER_STYLE,
-    duration_s: float = DURATION_S,
-) -> Clip:  # fmt: skip
+def make_clip(folder, style: str, number: int, seed=0, songs_per_style=SONGS_PER_STYLE, duration_s=DURATION_S) -> Clip:
     """Compute song `number` of a style and its dance, and write the song to `folder`."""
     song = songs.song(style, duration_s, seed * 10_000 + number)
     poses, beats_s = dancers.dance(style, song.beats_s, song.metre, duration_s, seed * 10_000 + number)
@@ -60,7 +55,7 @@ def write_flac(path: Path, samples: np.ndarray) -> None:
 
 
 def example_song() -> Path:
-    """A zumba song that is not in the corpus, as a FLAC file in the cache: what is danced to when no song is given."""
+    """A zumba song outside the corpus, as a FLAC file in the cache: the song where a user gives none."""
     path = cache_folder("songs") / "example.flac"
     write_flac(path, songs.song("zumba", DURATION_S, seed=EXAMPLE_SEED).samples)
     return path
@@ -68,8 +63,7 @@ def example_song() -> Path:
 
 def _split(number: int, songs_per_style: int) -> str:
     """The split of song `number` of a style: first train, then validation, last test, with at least one song each."""
-    tests = max(1, round(songs_per_style * TEST / SONGS_PER_STYLE))
-    validations = max(1, round(songs_per_style * VALIDATION / SONGS_PER_STYLE))
-    if number >= songs_per_style - tests:
+    held_out = max(1, round(songs_per_style * HELD_OUT / SONGS_PER_STYLE))
+    if number >= songs_per_style - held_out:
         return "test"
-    return "validation" if number >= songs_per_style - tests - validations else "train"
+    return "validation" if number >= songs_per_style - 2 * held_out else "train"

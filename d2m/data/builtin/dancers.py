@@ -12,13 +12,11 @@ from scipy.interpolate import CubicHermiteSpline
 
 from d2m.clock import FPS, frame_count, frame_times
 from d2m.data.builtin import moves
-from d2m.data.builtin.moves import ARMS, Key
 from d2m.motion import pose
 
-JITTER_S = 0.015  # standard deviation of a dancer's timing
-LARGEST_JITTER_S = 0.040
+JITTER_S, LARGEST_JITTER_S = 0.015, 0.040  # standard deviation of a dancer's timing, and its bound
 SKIPPED = 0.12  # share of the rests that a dancer leaves out
-VISIBLE = 0.05  # metres, mean over joints: a smaller movement into a rest makes no kinematic beat
+VISIBLE = 0.05  # metres, mean over joints: a smaller movement into a rest is no kinematic beat
 REACH = 0.838  # metres from hip to ankle of an almost straight leg
 STANDING = pose.ANKLE_HEIGHT + 0.825  # metres, height of the pelvis at rest
 PLANTED = 0.02  # metres above standing height: a higher foot carries no weight
@@ -35,9 +33,7 @@ class Choreography:
     feet: np.ndarray  # (K, 2, 3): right, left: x, z, height above standing
 
 
-def dance(
-    style: str, beats_s: np.ndarray, metre: int, duration_s: float, seed: int = 0
-) -> tuple[np.ndarray, np.ndarray]:
+def dance(style: str, beats_s: np.ndarray, metre: int, duration_s: float, seed=0) -> tuple[np.ndarray, np.ndarray]:
     """A dance in one of `moves.STYLES` to the beats of a song, from time 0 on.
 
     Returns poses (T, 14, 3) float32 at `clock.FPS`, and the kinematic beats in seconds.
@@ -55,8 +51,8 @@ def dance(
 def _choreograph(vocabulary: moves.Style, beats_s: np.ndarray, metre: int, rng: np.random.Generator) -> Choreography:
     """Keys in the dancer's own frame, placed in the world one after the other."""
     energy = rng.uniform(0.85, 1.15)  # of one dancer in one song
-    home, facing, feet = np.zeros(2), 0.0, None
-    times, stops, body, arms, feet_of_keys = [], [], [], [], []
+    home, facing, feet = np.zeros(2), 0.0, np.full((2, 3), np.inf)
+    rows = []  # of the fields of a `Choreography`
     for time, key in _timed_keys(vocabulary, beats_s, metre, rng):
         facing += key.turn
         home = home + _in_world(np.array(key.travel) * energy, facing)
@@ -64,24 +60,17 @@ def _choreograph(vocabulary: moves.Style, beats_s: np.ndarray, metre: int, rng: 
         targets = np.array(
             [[*(home + _in_world(np.array(foot[:2]), facing)), foot[2]] for foot in (key.right_foot, key.left_foot)]
         )
-        if feet is None:
-            feet = targets
         # A foot keeps its place unless the key moves it by more than 3 cm.
         feet = np.where(np.linalg.norm(targets - feet, axis=1, keepdims=True) > 0.03, targets, feet)
-        angles = np.array([key.twist, key.lean, key.bend]) * energy
         drop = key.drop * energy if key.drop > 0 else key.drop
-        times.append(time)
-        stops.append(key.stop)
-        body.append([*pelvis, STANDING - drop, facing + key.hips * energy, *angles])
-        arms.append(np.concatenate([*ARMS[key.right], *(np.array(part) * (-1, 1, 1) for part in ARMS[key.left])]))
-        feet_of_keys.append(feet)
-    return Choreography(*map(np.array, (times, stops, body, arms, feet_of_keys)))
+        angles = np.array([key.hips, key.twist, key.lean, key.bend]) * energy + (facing, 0, 0, 0)
+        arms = np.concatenate([*moves.ARMS[key.right], *(np.array(part) * (-1, 1, 1) for part in moves.ARMS[key.left])])
+        rows.append((time, key.stop, [*pelvis, STANDING - drop, *angles], arms, feet))
+    return Choreography(*map(np.array, zip(*rows, strict=True)))
 
 
-def _timed_keys(
-    vocabulary: moves.Style, beats_s: np.ndarray, metre: int, rng: np.random.Generator
-) -> list[tuple[float, Key]]:
-    """Keys with their times in seconds. In a metre of three a move leaves out its fourth beat."""
+def _timed_keys(vocabulary: moves.Style, beats_s: np.ndarray, metre: int, rng: np.random.Generator) -> list:
+    """Pairs (seconds, `Key`). In a metre of three a move leaves out its fourth beat."""
     length = min(metre, 4)
     index, timed = np.arange(len(beats_s)), [(0.0, vocabulary.stance), (beats_s[0], vocabulary.stance)]
     for number, move in enumerate(_sequences(vocabulary, len(beats_s) // length, rng)):
@@ -95,7 +84,7 @@ def _timed_keys(
     return timed
 
 
-def _sequences(vocabulary: moves.Style, count: int, rng: np.random.Generator) -> list[tuple[Key, ...]]:
+def _sequences(vocabulary: moves.Style, count: int, rng: np.random.Generator) -> list[tuple[moves.Key, ...]]:
     """At least `count` moves: sequences A A B A of two moves each, every other one mirrored."""
     names, chosen = sorted(vocabulary.moves), []
     while len(chosen) < count:
@@ -137,22 +126,21 @@ def _track(times, values, rests, at_s, hold_s: float) -> np.ndarray:
     values = values.reshape(len(times), -1)
     slopes = np.gradient(values, times, axis=0)
     slopes[rests] = 0
-    held = rests & (np.diff(times, append=np.inf) > 2.5 * hold_s) & (np.diff(times, prepend=-1) > 2.5 * hold_s)
-    begin = np.where(held, times - hold_s / 2, times)
-    held &= hold_s > 0
-    order = np.argsort(np.r_[begin, times[held] + hold_s / 2], kind="stable")
-    knots = np.r_[begin, times[held] + hold_s / 2][order]
-    spline = CubicHermiteSpline(knots, np.r_[values, values[held]][order], np.r_[slopes, slopes[held]][order])
-    return spline(np.clip(at_s, knots[0], knots[-1]))
+    # A held key has two knots: where the body comes to rest and where it leaves.
+    held = rests & (hold_s > 0)
+    held &= (np.diff(times, append=np.inf) > 2.5 * hold_s) & (np.diff(times, prepend=-1) > 2.5 * hold_s)
+    knots = np.r_[np.where(held, times - hold_s / 2, times), times[held] + hold_s / 2]
+    order = np.argsort(knots, kind="stable")
+    spline = CubicHermiteSpline(knots[order], np.r_[values, values[held]][order], np.r_[slopes, slopes[held]][order])
+    return spline(np.clip(at_s, knots.min(), knots.max()))
 
 
 def _forward_kinematics(body: np.ndarray, arms: np.ndarray, feet: np.ndarray) -> np.ndarray:
     """Poses (n, 14, 3) of body (n, 7), arms (n, 4, 3) and feet (n, 2, 3), see `Choreography`."""
     x, z, height, yaw, twist, lean, bend = body.T
     ankles = np.stack([feet[..., 0], feet[..., 2] + pose.ANKLE_HEIGHT, feet[..., 1]], axis=-1)  # (n, 2, 3)
-    hips_left = pose.turn(np.array([1.0, 0, 0]), yaw)
-    half = pose.BONE_LENGTHS[0] / 2
-    sides = np.stack([-half * hips_left, half * hips_left], axis=1)  # right, left
+    left_hip = pose.BONE_LENGTHS[0] / 2 * pose.turn(np.array([1.0, 0, 0]), yaw)
+    sides = np.stack([-left_hip, left_hip], axis=1)
     # The standing legs limit the height of the pelvis.
     flat = np.linalg.norm((np.stack([x, z], axis=1)[:, None] + sides[..., ::2]) - ankles[..., ::2], axis=-1)
     reach = np.sqrt(np.maximum(REACH**2 - flat**2, 0.04)) + ankles[..., 1]

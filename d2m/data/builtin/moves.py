@@ -5,7 +5,7 @@ are metres in the dancer's own frame (side: to the left, ahead: forward), angles
 differs from the stance of its style.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 # Positions of the right arm: directions of upper arm and forearm in the trunk's frame (left, up, ahead).
 ARMS = {
@@ -58,7 +58,7 @@ class Style:
     stance: Key
     hold: float  # beats for which a pose is held
     step_height: float  # metres, of a stepping foot
-    moves: dict[str, tuple[Key, ...]] = field(default_factory=dict)
+    moves: dict[str, tuple[Key, ...]]
 
 
 def mirrored(keys: tuple[Key, ...]) -> tuple[Key, ...]:
@@ -80,13 +80,12 @@ def _flipped(position: tuple[float, ...]) -> tuple[float, ...]:
 
 def _keys(stance: Key, *changes: dict) -> tuple[Key, ...]:
     """Keys on beats 1, 2, ... of a move, each the stance with its changes; a change may name its `beat`, or both `arms`."""
-    keys, beat = [], 0.0
-    for change in changes:
-        beat = change.get("beat", beat + 1)
-        fields = dict(change)
+    keys = []
+    for number, change in enumerate(changes, 1):
+        fields = {"beat": float(number)} | change
         if "arms" in fields:
             fields["right"] = fields["left"] = fields.pop("arms")
-        keys.append(replace(stance, **(fields | {"beat": beat})))
+        keys.append(replace(stance, **fields))
     return tuple(keys)
 
 
@@ -94,6 +93,8 @@ def _ballet() -> Style:
     stance = Key(0, right="low", left="low", right_foot=(-0.08, 0, 0), left_foot=(0.08, 0, 0))
     toes = {"right_foot": (-0.07, 0, 0.09), "left_foot": (0.07, 0, 0.09), "drop": -0.08}
     wide = {"right_foot": (-0.24, 0, 0), "left_foot": (0.24, 0, 0)}
+    one_leg = {"right_foot": (-0.02, 0.10, 0.42), "left_foot": (0.0, 0, 0.08), "drop": -0.07}
+    turning = {**one_leg, "right_foot": (-0.02, 0.10, 0.40), "turn": 1.5708, "arms": "first"}
     moves = {
         "plié": ({"drop": 0.22, "arms": "second"}, {"arms": "first"}, {**toes, "arms": "fifth"}, {}),
         "grand plié": ({**wide, "arms": "second"}, {**wide, "drop": 0.36, "arms": "low"}, {**wide, "arms": "second"}, {}),
@@ -105,25 +106,16 @@ def _ballet() -> Style:
             {"travel": (0.35, 0), "left_foot": (0.12, 0, 0), "side": 0.06, "drop": 0.12, "bend": 0.16, "right": "second", "left": "first"},
             {**toes, "arms": "first"}, {"travel": (-0.35, 0), "side": -0.06, "drop": 0.12, "bend": -0.16, "right": "first", "left": "second"}, {},
         ),
-        "port de bras": (
-            {"arms": "first"}, {"arms": "fifth"}, {"right": "second", "left": "fifth", "bend": -0.30, "twist": -0.2}, {"arms": "second"},
-        ),
+        "port de bras": ({"arms": "first"}, {"arms": "fifth"}, {"right": "second", "left": "fifth", "bend": -0.30, "twist": -0.2}, {"arms": "second"}),
         "arabesque": (
             {"drop": 0.10, "arms": "first"},
             {"right_foot": (-0.05, -0.62, 0.62), "side": 0.07, "ahead": 0.04, "lean": 0.45, "right": "second", "left": "ahead"},
             {"right_foot": (-0.05, -0.66, 0.72), "side": 0.07, "ahead": 0.05, "lean": 0.50, "right": "behind", "left": "up"}, {},
         ),
-        "passé": (
-            {"drop": 0.12, "right": "first", "left": "second"},
-            {"right_foot": (-0.02, 0.10, 0.42), "left_foot": (0.0, 0, 0.08), "drop": -0.07, "side": 0.0, "arms": "first"},
-            {"right_foot": (-0.02, 0.10, 0.42), "left_foot": (0.0, 0, 0.08), "drop": -0.07, "side": 0.0, "arms": "fifth"}, {},
-        ),
+        "passé": ({"drop": 0.12, "right": "first", "left": "second"}, {**one_leg, "arms": "first"}, {**one_leg, "arms": "fifth"}, {}),
         "pirouette": (
             {"drop": 0.16, "right": "first", "left": "second"},
-            *(
-                {"beat": 1 + quarter / 2, "stop": quarter == 4, "turn": 1.5708, "right_foot": (-0.02, 0.10, 0.40), "left_foot": (0, 0, 0.08),
-                 "drop": -0.07, "arms": "first"} for quarter in range(1, 5)
-            ),
+            *({**turning, "beat": 1 + quarter / 2, "stop": quarter == 4} for quarter in range(1, 5)),
             {"beat": 4, "arms": "second", "drop": 0.06},
         ),
         "grand battement": (
@@ -136,10 +128,7 @@ def _ballet() -> Style:
             {"travel": (0, 0.25), "right_foot": (-0.08, 0.22, 0), "ahead": 0.12, "drop": 0.08, "right": "fifth", "left": "second"}, {},
         ),
         "relevé": ({"drop": 0.12, "arms": "low"}, {**toes, "arms": "second"}, {**toes, "arms": "fifth"}, {"arms": "second"}),
-        "cambré": (
-            {"arms": "second"}, {"right": "fifth", "left": "low", "bend": 0.45}, {"right": "second", "left": "second"},
-            {"right": "low", "left": "fifth", "bend": -0.45},
-        ),
+        "cambré": ({"arms": "second"}, {"right": "fifth", "left": "low", "bend": 0.45}, {"arms": "second"}, {"right": "low", "left": "fifth", "bend": -0.45}),
         "glissade": (
             {"travel": (-0.40, 0), "right_foot": (-0.20, 0, 0), "drop": 0.16, "arms": "second", "bend": -0.1}, {**toes, "arms": "first"},
             {"travel": (-0.30, 0), "drop": 0.14, "right": "second", "left": "fifth", "bend": -0.15}, {},
@@ -232,10 +221,7 @@ def _hip_hop() -> Style:
             {"right": "wave up", "left": "wave down", "bend": 0.15, "side": 0.04}, {"right": "second", "left": "second"},
             {"right": "wave down", "left": "wave up", "bend": -0.15, "side": -0.04}, {"arms": "chest", "drop": 0.18},
         ),
-        "chest pop": (
-            {"lean": -0.18, "arms": "behind", "drop": 0.08}, {"lean": 0.28, "arms": "across", "drop": 0.16},
-            {"lean": -0.18, "arms": "behind", "drop": 0.08}, {"lean": 0.28, "arms": "across", "drop": 0.16},
-        ),
+        "chest pop": 2 * ({"lean": -0.18, "arms": "behind", "drop": 0.08}, {"lean": 0.28, "arms": "across", "drop": 0.16}),
         "stomp": (
             {"right_foot": (-0.20, 0.10, 0.28), "side": 0.08, "arms": "fist up"},
             {"right_foot": (-0.34, 0.05, 0), "drop": 0.24, "lean": 0.30, "arms": "low"},

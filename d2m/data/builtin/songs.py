@@ -26,11 +26,9 @@ class Song:
     """A synthesised song and its beats. Times are seconds from the first sample."""
 
     samples: np.ndarray  # (n,) float32, mono, at clock.SAMPLE_RATE
-    style: str
     tempo: float  # BPM
-    metre: int  # beats in a bar
+    metre: int  # beats in a bar; the first beat is the first of a bar
     beats_s: np.ndarray  # (n,)
-    downbeats_s: np.ndarray  # (m,), the first beat of every bar
 
 
 def song(style: str, duration_s: float = 42.0, seed: int = 0) -> Song:
@@ -43,14 +41,13 @@ def song(style: str, duration_s: float = 42.0, seed: int = 0) -> Song:
     chords = PROGRESSIONS[style][rng.integers(3)].split()
     key = int(rng.integers(45, 57))  # MIDI note of the bass
     play_bar = {"ballet": _ballet, "hip-hop": _hip_hop, "zumba": _zumba}[style]
-    step_s = beats_s[-1] - beats_s[-2]
-    grid_s = np.r_[beats_s, beats_s[-1] + step_s * np.arange(1, metre + 1)]  # the last bar may end after the song
+    grid_s = np.r_[beats_s, beats_s[-1] + np.diff(beats_s)[-1] * np.arange(1, metre + 1)]  # the last bar may be cut
     for number, first in enumerate(range(0, len(beats_s), metre)):
         chord = chords[number % len(chords)]
         third = 3 if chord.endswith("m") else 4
         chorus = (number // 8) % 2 == 1  # with more instruments than a verse
         play_bar(mixer, _Bar(grid_s[first : first + metre + 1], key + int(chord.rstrip("m")), third, chorus, number))
-    return Song(mixer.mix(), style, tempo, metre, beats_s, beats_s[::metre])
+    return Song(mixer.mix(), tempo, metre, beats_s)
 
 
 def drum_track(tempo: float, duration_s: float = 30.0, hi_hat: bool = True, seed: int = 0) -> Song:
@@ -61,18 +58,16 @@ def drum_track(tempo: float, duration_s: float = 30.0, hi_hat: bool = True, seed
     four_to_the_floor = rng.random() < 0.5
     for number, time in enumerate(beats_s):
         half = time + 30 / tempo
-        if four_to_the_floor:
+        if four_to_the_floor or number % 2 == 0:
             mixer.add(_kick(), time)
+        if not four_to_the_floor and number % 4 == 2:
+            mixer.add(_kick(), half, 0.7)
         if number % 2:
             mixer.add(_snare(rng), time, 0.8)
-        elif not four_to_the_floor:
-            mixer.add(_kick(), time)
-            if number % 4 == 2:
-                mixer.add(_kick(), half, 0.7)
         if hi_hat:
             mixer.add(_hat(rng), time, 0.5)
             mixer.add(_hat(rng), half, 0.4)
-    return Song(mixer.mix(), "drums", tempo, 4, beats_s, beats_s[::4])
+    return Song(mixer.mix(), tempo, 4, beats_s)
 
 
 def _beat_times(tempo: float, duration_s: float, rng: np.random.Generator) -> np.ndarray:
@@ -93,13 +88,9 @@ class _Bar:
     chorus: bool
     number: int
 
-    @property
-    def metre(self) -> int:
-        return len(self.times_s) - 1
-
-    def at(self, beat: float) -> float:
-        """The time in seconds of a position in the bar, in beats."""
-        return np.interp(beat, np.arange(len(self.times_s)), self.times_s)
+    def at(self, beats):
+        """The times in seconds of positions in the bar, in beats (number or sequence)."""
+        return np.interp(beats, np.arange(len(self.times_s)), self.times_s)
 
 
 class _Mixer:
@@ -109,10 +100,12 @@ class _Mixer:
         self.length, self.rng = int(duration_s * SAMPLE_RATE), rng
         self.buffer = np.zeros(self.length + 4 * SAMPLE_RATE)
 
-    def add(self, sound: np.ndarray, time_s: float, gain: float = 1.0) -> None:
-        start = max(0, int((time_s + self.rng.normal(0, PLAYER_S)) * SAMPLE_RATE))
-        if start < self.length:
-            self.buffer[start : start + len(sound)] += gain * sound
+    def add(self, sound: np.ndarray, times_s, gain: float = 1.0) -> None:
+        """Add a sound at one or several times, each a few milliseconds early or late."""
+        for time_s in np.atleast_1d(times_s):
+            start = max(0, int((time_s + self.rng.normal(0, PLAYER_S)) * SAMPLE_RATE))
+            if start < self.length:
+                self.buffer[start : start + len(sound)] += gain * sound
 
     def mix(self) -> np.ndarray:
         """The sum of all sounds, softly limited, with faint echoes and noise, faded out at the end."""
@@ -128,10 +121,10 @@ class _Mixer:
 
 def _ballet(mixer: _Mixer, bar: _Bar) -> None:
     """Bass on the first beat, a chord on the others (oom-pah-pah), strings, and a melody that floats above."""
-    length_s = bar.at(bar.metre) - bar.at(0)
+    metre, length_s = len(bar.times_s) - 1, bar.times_s[-1] - bar.times_s[0]
     mixer.add(_tone(bar.root - 12, 0.7, decay=3, harmonics=6), bar.at(0), 1.0)
     mixer.add(_thump(), bar.at(0), 0.8)
-    for beat in range(1, bar.metre):
+    for beat in range(1, metre):
         for step in (12, 12 + bar.third, 19):
             mixer.add(_tone(bar.root + step, 0.45, decay=7, harmonics=5), bar.at(beat), 0.28)
         mixer.add(_thump(), bar.at(beat), 0.35)
@@ -139,7 +132,7 @@ def _ballet(mixer: _Mixer, bar: _Bar) -> None:
     for step in (0, bar.third, 7):
         mixer.add(_tone(bar.root + 12 + step, length_s, attack=0.25, decay=0.4, harmonics=7), bar.at(0), gain)
     scale = (12, 12 + bar.third, 19, 24)
-    for beat in range(bar.metre):
+    for beat in range(metre):
         if bar.chorus or beat != 1:
             note = bar.root + 12 + scale[mixer.rng.integers(4)]
             mixer.add(_tone(note, 0.6, attack=0.03, decay=2.5, harmonics=3, vibrato=5.5), bar.at(beat), 0.32)
@@ -147,8 +140,7 @@ def _ballet(mixer: _Mixer, bar: _Bar) -> None:
 
 def _hip_hop(mixer: _Mixer, bar: _Bar) -> None:
     """Kick on one, with a syncopation, snare on two and four, swung hi-hats, a deep bass, and chords that ring."""
-    for position in (0, 2, 2.5) if bar.number % 2 else (0, 0.5, 2):
-        mixer.add(_kick(), bar.at(position), 1.0)
+    mixer.add(_kick(), bar.at((0, 2, 2.5) if bar.number % 2 else (0, 0.5, 2)))
     for position in (1, 3):
         mixer.add(_snare(mixer.rng), bar.at(position), 0.8)
     for eighth in range(8):
@@ -172,10 +164,9 @@ def _zumba(mixer: _Mixer, bar: _Bar) -> None:
             mixer.add(_hat(mixer.rng), bar.at(beat + quarter / 4), 0.22 if quarter % 2 else 0.12)
     for position in (1, 3):
         mixer.add(_snare(mixer.rng), bar.at(position), 0.45)
-    for position in (0, 1.5, 3):
-        mixer.add(_tone(bar.root - 12, 0.4, decay=5, harmonics=6), bar.at(position), 0.7)
-    for position in (0, 1.5, 3) if bar.number % 2 else (1, 2):
-        mixer.add(_tone(bar.root + 43, 0.08, decay=40, harmonics=2), bar.at(position), 0.4)
+    mixer.add(_tone(bar.root - 12, 0.4, decay=5, harmonics=6), bar.at((0, 1.5, 3)), 0.7)
+    clave = (0, 1.5, 3) if bar.number % 2 else (1, 2)
+    mixer.add(_tone(bar.root + 43, 0.08, decay=40, harmonics=2), bar.at(clave), 0.4)
     for position in (0.5, 1.5, 2.5, 3.5) if bar.chorus else (0, 2.5):
         for step in (0, bar.third, 7):
             mixer.add(_tone(bar.root + 12 + step, 0.22, attack=0.015, decay=6, harmonics=9), bar.at(position), 0.16)
@@ -185,15 +176,12 @@ def _seconds(length_s: float) -> np.ndarray:
     return np.arange(int(length_s * SAMPLE_RATE)) / SAMPLE_RATE
 
 
-def _tone(
-    note: float, length_s: float, attack: float = 0.004, decay: float = 4.0, harmonics: int = 5, vibrato: float = 0.0
-) -> np.ndarray:
+def _tone(note: float, length_s: float, decay: float, harmonics: int, attack=0.004, vibrato=0.0) -> np.ndarray:
     """A tone of MIDI pitch `note` with its harmonics; `attack` in seconds, `decay` in 1/s, `vibrato` in Hz."""
     time = _seconds(length_s)
     frequency = 440 * 2 ** ((note - 69) / 12)
-    phase = 2 * np.pi * frequency * time + (0.25 * np.sin(2 * np.pi * vibrato * time) if vibrato else 0)
-    audible = [n for n in range(1, harmonics + 1) if n * frequency < SAMPLE_RATE / 2]
-    wave = sum(np.sin(n * phase) / n**1.3 for n in audible)
+    phase = 2 * np.pi * frequency * time + 0.25 * np.sin(2 * np.pi * vibrato * time)
+    wave = sum(np.sin(n * phase) / n**1.3 for n in range(1, harmonics + 1) if n * frequency < SAMPLE_RATE / 2)
     envelope = np.minimum(time / attack, 1) * np.exp(-decay * time) * np.minimum((length_s - time) / 0.02, 1)
     return wave * envelope
 
