@@ -8,27 +8,6 @@ from d2m.errors import D2MError
 from d2m.metrics import controls
 from d2m.motion import pose
 
-BEATS = np.array([1.0, 2.0, 3.5])
-
-
-@pytest.mark.parametrize(
-    ("given", "duration_s", "expected"),
-    [
-        (BEATS, 3.5, [1, 2]),  # a beat at the end is past it
-        (BEATS, 3.6, [1, 2, 3.5]),
-        (BEATS, 7.0, [1, 2, 3.5, 4.75, 6.0]),  # the median of the intervals 1 and 1.5 is 1.25
-        (BEATS - 1.5, 2.5, [0.5, 2]),
-        (BEATS + 10, 4.6, [1.0, 2.25, 3.5]),  # backwards, in the tempo of its beginning
-        (list(BEATS), 2.5, [1, 2]),
-    ],
-)
-def test_beats_last_as_long_as_the_dance_cut_or_continued_in_their_tempo(given, duration_s, expected):
-    np.testing.assert_allclose(controls.cut_or_extend(given, duration_s), expected, atol=1e-9)
-
-
-def test_songs_are_counted_once_however_many_dance_to_them():
-    assert controls.song_count(dances("abab")) == 2 and controls.song_count([]) == 0
-
 
 def test_shuffled_every_song_has_the_beats_of_the_next_as_long_as_its_longest_dance_lasts():
     danced = [dance("c"), dance("a", seconds=4.0), dance("b"), dance("a", seconds=12.0)]
@@ -38,11 +17,22 @@ def test_shuffled_every_song_has_the_beats_of_the_next_as_long_as_its_longest_da
         np.testing.assert_allclose(found[song], beats(other)[beats(other) < seconds], atol=1e-9)
 
 
-def test_shuffled_beats_of_a_brief_song_are_continued_in_its_tempo():
-    songs = {"a": beats("a"), "b": np.array([0.3, 0.9, 1.5])}
-    found = controls.shuffled([dance("a"), dance("b", seconds=2.0)], songs)
-    np.testing.assert_allclose(found["a"], np.arange(0.3, 20, 0.6), atol=1e-9)
-    np.testing.assert_allclose(found["b"], beats("a")[beats("a") < 2], atol=1e-9)
+BEATS = np.array([1.0, 2.0, 3.6])
+
+
+@pytest.mark.parametrize(
+    ("next_song", "duration_s", "expected"),
+    [
+        (BEATS, 3.6, [1, 2]),  # a beat at the end is past it
+        (BEATS, 7.0, [1, 2, 3.6, 4.9, 6.2]),  # the median of the intervals 1 and 1.6 is 1.3
+        (list(BEATS - 1.6), 2.4, [0.4, 2.0]),
+        (BEATS + 10, 4.6, [0.6, 1.9, 3.2, 4.5]),  # backwards, in the tempo of its beginning
+    ],
+)
+def test_shuffled_beats_are_cut_or_continued_in_their_tempo_to_the_length_of_the_dance(next_song, duration_s, expected):
+    danced = [dance("a", seconds=duration_s), dance("b")]
+    shuffled = controls.shuffled(danced, {"a": beats("a"), "b": next_song})
+    np.testing.assert_allclose(shuffled["a"], expected, atol=1e-9)
 
 
 def test_one_song_cannot_be_shuffled():

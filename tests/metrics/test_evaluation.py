@@ -1,7 +1,7 @@
 """evaluation: anyone's dances against real ones, every score beside its controls and with its interval."""
 
 import json
-from dataclasses import FrozenInstanceError, fields, replace
+from dataclasses import fields, replace
 
 import dolls
 import numpy as np
@@ -106,10 +106,6 @@ def test_mean_pose_is_the_mean_body_of_the_reference_held_to_each_song(measured)
 def test_copy_is_a_real_training_dance_of_the_style_beside_our_song(measured):
     expected = controls.copies(OURS, REFERENCE, 5)
     assert same_samples(measured.others["copy"], measure(expected, SONGS))
-    for sample in measured.others["copy"]:
-        of_style = [some.poses for some in REFERENCE if some.style == sample.style]
-        assert any(np.array_equal(sample.poses, poses) for poses in of_style)
-        np.testing.assert_array_equal(sample.music_beats_s, beats(sample.song))
 
 
 def test_others_are_measured_as_ours_are_and_empty_sets_are_left_out(measured, table):
@@ -118,11 +114,6 @@ def test_others_are_measured_as_ours_are_and_empty_sets_are_left_out(measured, t
     for name, row in table.items():
         late = row["controls"]["late"]
         assert late == {key: row[key] for key in late}, name
-
-
-def test_what_was_measured_stays_as_it_is(measured):
-    with pytest.raises(FrozenInstanceError):
-        measured.ours = []
 
 
 def test_the_reference_set_holds_the_reference_with_its_own_beats(measured):
@@ -173,14 +164,6 @@ def test_copies_are_nearer_to_training_than_unseen_real_dances_and_a_held_pose_i
     assert memory["copy"]["value"] < memory["real"]["value"] / 2
 
 
-def test_the_reference_itself_is_at_no_distance_and_all_of_it_is_known():
-    found = evaluation.evaluate(REFERENCE, SONGS, REFERENCE)
-    assert found["nearest training movement, cm"]["value"] == pytest.approx(0, abs=1e-3)
-    for style in ("", ", ballet", ", zumba"):
-        # 65 features: roots of eigenvalues that should be 0 add up.
-        assert found[f"Frechet distance (motion){style}"]["value"] == pytest.approx(0, abs=1e-3)
-
-
 def test_without_real_dances_nothing_is_as_good_as_real_and_nothing_real_is_shown():
     found = evaluation.evaluate(OURS, SONGS, REFERENCE)
     for row in found.values():
@@ -208,37 +191,30 @@ def test_arrays_alone_are_enough_2d_ones_too_whose_3d_scores_have_none():
     assert found["beat F1"]["value"] > 0.6 > found["beat F1"]["controls"]["random"]["value"]
 
 
-def test_lists_of_numbers_are_taken_as_arrays_are(table):
+def test_lists_and_numbers_of_numpy_are_taken_as_arrays_and_numbers_are(table):
     plain = {name: list(map(float, beats_s)) for name, beats_s in SONGS.items()}
-    ours = [replace(some, poses=some.poses.tolist()) for some in OURS]
-    found = evaluation.evaluate(ours, plain, REFERENCE, seed=5)
+    kinds = (np.float32, np.int64, float, int)
+    ours = [replace(some, poses=some.poses.tolist(), fps=kind(15)) for some, kind in zip(OURS, kinds, strict=True)]
+    found = evaluation.evaluate(ours, plain, REFERENCE, seed=np.int64(5))
     for name, row in found.items():
         assert row["value"] == pytest.approx(table[name]["value"]), name
 
 
 def test_a_space_and_a_style_predictor_add_their_scores():
     mean = lambda poses: pose.body_frame(poses).mean(axis=0).reshape(1, -1)[:, :3]  # noqa: E731
-    found = evaluation.evaluate(OURS, SONGS, REFERENCE, spaces={"mine": mean}, predict_style=lambda poses: "zumba")
+    predicted = []
+    predict_style = lambda poses: predicted.append(poses) or "zumba"  # noqa: E731
+    found = evaluation.evaluate(OURS, SONGS, REFERENCE, spaces={"mine": mean}, predict_style=predict_style)
+    assert len(predicted) == 3 * 4  # ours, and a held pose and a copy to each song; none of the reference
     assert set(found) == set(DANCE_SCORES) | OF_SETS | {name.replace("motion", "mine") for name in OF_SETS}
     assert found["style consistency"]["value"] == 0.5  # two of four dances are zumbas
     assert found["Frechet distance (mine), zumba"]["value"] > 0
 
 
-def test_the_style_predictor_sees_the_scored_dances_and_no_reference():
-    predicted_style = []
-    predict_style = lambda poses: predicted_style.append(poses) or "zumba"  # noqa: E731
-    evaluation.compare(OURS[:3], SONGS, REFERENCE, {"real": REAL[:1]}, predict_style=predict_style)
-    assert len(predicted_style) == 3 + 1 + 2 * 3  # ours, real, and a held pose and a copy to each song
-
-
-def test_the_seed_is_0_where_none_is_given():
-    found = evaluation.compare(OURS, SONGS, REFERENCE)
-    assert same_samples(found.others["random"], with_random_beats(found.ours, 0))
-    assert evaluation.evaluate(OURS, SONGS, REFERENCE) == found.table() == found.table(0) != found.table(1)
-    assert evaluation.table(found.scores(), KINDS) == found.table(0)
-
-
 def test_the_same_seed_gives_the_same_table_and_another_one_other_chances(table):
+    measured = evaluation.compare(OURS, SONGS, REFERENCE)  # the seed is 0 where none is given
+    assert same_samples(measured.others["random"], with_random_beats(measured.ours, 0))
+    assert evaluation.evaluate(OURS, SONGS, REFERENCE) == measured.table() == measured.table(0) != measured.table(1)
     given = (OURS, SONGS, REFERENCE, {"late": OURS, "real": REAL})
     assert evaluation.evaluate(*given, seed=5) == table
     other = evaluation.evaluate(*given, seed=6)
@@ -458,11 +434,6 @@ def test_of_several_dances_of_an_unknown_style_the_first_is_named():
     ours = [dance("a"), *(replace(dance(song), style="polka") for song in "bc")]
     with pytest.raises(D2MError, match=r"^the dance to b has the style 'polka'"):
         evaluation.evaluate(ours, SONGS, REFERENCE)
-
-
-def test_numbers_of_numpy_are_numbers():
-    told = [replace(some, fps=kind(15)) for some, kind in zip(OURS, (np.float32, np.int64, float, int), strict=True)]
-    assert evaluation.evaluate(told, SONGS, REFERENCE, seed=np.int64(0)) == evaluation.evaluate(OURS, SONGS, REFERENCE)
 
 
 @pytest.mark.parametrize(

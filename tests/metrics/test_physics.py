@@ -132,27 +132,13 @@ def test_foot_contact_is_the_published_formula():
     assert physics.foot_contact(poses) == pytest.approx(wanted, rel=1e-9)
 
 
-@pytest.mark.parametrize("times", [0.01, 100.0])
-def test_foot_contact_takes_pushes_in_any_unit_and_feet_in_metres_a_second(times):
-    poses = restless()
-    harder = poses.copy()
-    harder[:, HIPS] *= times
-    wanted = physics.foot_contact(poses)
-    assert physics.foot_contact(harder) == pytest.approx(wanted, rel=1e-9)
-    assert physics.foot_contact(poses * times) == pytest.approx(wanted * times**2, rel=1e-9)
-
-
 @pytest.mark.parametrize("fps", [15.0, 30.0, 60.0])
 def test_foot_contact_and_joint_speed_are_the_same_at_every_frame_rate(fps):
     assert physics.foot_contact(speeding(fps=fps), fps) == pytest.approx(1, rel=1e-9)
     rate = stepping(np.full(20, 1 / fps))
     np.testing.assert_allclose(physics.joint_speed(rate, fps), 1, rtol=1e-9)
-
-
-def test_foot_contact_does_not_depend_on_where_the_dance_is_and_which_way_it_faces():
-    poses = restless()
-    moved = pose.turn(poses, np.array(2.1)) + np.array([4.0, 1.0, -3.0])
-    assert physics.foot_contact(moved) == pytest.approx(physics.foot_contact(poses), rel=1e-9)
+    rate[:, 1:] = 0  # one joint of 14 moves
+    np.testing.assert_allclose(physics.joint_speed(rate, fps), [1 / 14] * 20, rtol=1e-9)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
@@ -178,12 +164,6 @@ def test_freeze_share_takes_its_threshold_in_metres_a_second(threshold, share):
     assert physics.freeze_share(walk(), threshold, 2 * FPS) == float(threshold >= 2)
 
 
-def test_joint_speed_is_the_mean_over_joints():
-    poses = np.zeros((5, 14, 3))
-    poses[:, pose.NOSE, 1] = 7 * frame_times(5)
-    np.testing.assert_allclose(physics.joint_speed(poses), [0.5] * 4, rtol=1e-9)
-
-
 BEGINS = np.array([32, 64, 96])  # frames with the first pose of a movement
 
 
@@ -193,15 +173,6 @@ def test_a_jump_is_the_step_to_the_first_pose_of_a_movement_over_the_others(fact
     steps = np.full(127, 0.1)
     steps[BEGINS - 1] *= factor  # from the last pose of a movement to the first of the next
     assert physics.boundary_jump(stepping(steps), (BEGINS - before) / FPS) == pytest.approx(factor, abs=1e-9)
-
-
-@pytest.mark.parametrize("before", [0.0, 0.4])
-def test_a_jump_of_velocity_is_the_change_on_the_way_into_a_movement_over_the_others(before):
-    steps = 0.10 + 0.01 * (np.arange(127) % 2)  # accelerations of 0.01 everywhere
-    for begin in BEGINS:
-        steps[begin - 1 :] += 0.05  # and of 0.06 here
-    found = physics.boundary_jump(stepping(steps), (BEGINS - before) / FPS, order=2)
-    assert found == pytest.approx(6, rel=1e-9)
 
 
 @pytest.mark.parametrize("tempo", [84, 100, 112.5, 120, 138])
@@ -254,8 +225,8 @@ BODIES = [
 
 
 @pytest.mark.parametrize("measure", BODIES)
-def test_what_is_no_dance_is_refused(measure):
-    measure(walk(3))
+def test_the_fewest_poses_are_enough_and_what_is_no_dance_is_refused(measure):
+    assert np.all(np.isfinite(measure(walk(3 if measure is physics.foot_contact else 2))))
     hole = walk(3)
     hole[1, 4, 2] = np.nan
     with pytest.raises(PoseError, match="not finite in frame 1"):
@@ -263,11 +234,6 @@ def test_what_is_no_dance_is_refused(measure):
     for wrong in (walk(3)[:1], walk(3)[:, :13], walk(3)[0]):
         with pytest.raises(PoseError, match="have shape"):
             measure(wrong)
-
-
-@pytest.mark.parametrize("measure", BODIES)
-def test_the_fewest_poses_are_enough(measure):
-    assert np.all(np.isfinite(measure(walk(3 if measure is physics.foot_contact else 2))))
 
 
 def test_hips_that_speed_up_less_than_rounding_does_push_nobody():
