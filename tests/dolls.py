@@ -21,11 +21,11 @@ def beats(song: str) -> np.ndarray:
 
 def dance(song: str = "a", style: str = "zumba", seed: int = 0, seconds: float = SECONDS, **changed) -> Dance:
     """A built-in dancer on the beats of a song."""
-    given = {
+    fields = {
         "poses": _danced(song, style, seed, seconds), "beats_s": beats(song), "units_s": np.array([4.03, 8.03]),
         "style": style, "seed": seed, "song": None, "name": song,
     }  # fmt: skip
-    return Dance(**(given | changed))
+    return Dance(**(fields | changed))
 
 
 @cache
@@ -62,11 +62,11 @@ def swaying(seed: int, frames: int = 300) -> np.ndarray:
 def sample(song: str = "a", seed: int = 0, **changed) -> Sample:
     """A dance that hits every beat of its music, measured by hand: noise for features."""
     rng = np.random.default_rng(seed)
-    given = {
+    fields = {
         "style": "zumba", "poses": swaying(seed), "music_beats_s": MUSIC, "kinematic_beats_s": MUSIC,
         "units_s": SEAMS, "features": {"motion": rng.normal(size=(20, 4))}, "predicted_style": "zumba",
     }  # fmt: skip
-    return Sample(song, **(given | changed))
+    return Sample(song, **(fields | changed))
 
 
 def samples(songs: str = "abcd", **changed) -> list[Sample]:

@@ -16,8 +16,8 @@ MUSIC = 0.5 * np.arange(1, 40)  # seconds: 120 BPM
 def test_distances_are_those_of_every_pair(others):
     rng = np.random.default_rng(others)
     others, beats = np.sort(rng.uniform(1, 9, others)), rng.uniform(0, 10, 60)  # beats in any order
-    wanted = np.abs(beats[:, None] - others).min(axis=1)
-    np.testing.assert_array_equal(beat_scores.distances(beats, others), wanted)
+    expected = np.abs(beats[:, None] - others).min(axis=1)
+    np.testing.assert_array_equal(beat_scores.distances(beats, others), expected)
 
 
 def test_distances_to_nothing_are_infinite_and_of_nothing_none():
@@ -26,11 +26,11 @@ def test_distances_to_nothing_are_infinite_and_of_nothing_none():
     assert beat_scores.distances([1.0, 3.0], [2.0]).tolist() == [1, 1]
 
 
-@pytest.mark.parametrize(("shift_s", "found"), [(0.0, 1.0), (0.0699, 1.0), (-0.0699, 1.0), (0.0701, 0.0), (0.25, 0.0)])
-def test_beats_hit_within_the_tolerance_of_70_ms_and_not_beyond(shift_s, found):
-    assert beat_scores.hits(MUSIC, MUSIC + shift_s).tolist() == [bool(found)] * len(MUSIC)
-    assert beat_scores.precision_recall(MUSIC, MUSIC + shift_s) == (found, found)
-    assert beat_scores.beat_f1(MUSIC, MUSIC + shift_s) == found
+@pytest.mark.parametrize(("shift_s", "score"), [(0.0, 1.0), (0.0699, 1.0), (-0.0699, 1.0), (0.0701, 0.0), (0.25, 0.0)])
+def test_beats_hit_within_the_tolerance_of_70_ms_and_not_beyond(shift_s, score):
+    assert beat_scores.hits(MUSIC, MUSIC + shift_s).tolist() == [bool(score)] * len(MUSIC)
+    assert beat_scores.precision_recall(MUSIC, MUSIC + shift_s) == (score, score)
+    assert beat_scores.beat_f1(MUSIC, MUSIC + shift_s) == score
     late = MUSIC + 0.125  # with another tolerance
     assert beat_scores.hits(MUSIC, late, 0.125).all() and not beat_scores.hits(MUSIC, late, 0.124).any()
     assert beat_scores.beat_f1(MUSIC, late, 0.125) == 1 and beat_scores.beat_f1(MUSIC, late, 0.124) == 0
@@ -77,8 +77,8 @@ def test_beat_distances_are_in_beats_of_their_own_length_and_early_ones_negative
 def test_beats_of_any_kind_of_number_are_measured_as_doubles(kind):
     # Bytes would wrap around at 256 and below 0.
     music, kinematic = np.array([100, 180, 240], kind), np.array([90, 139, 141, 209, 211], kind)
-    found = beat_scores.distances(kinematic, music)
-    assert found.dtype == np.float64 and found.tolist() == [10, 39, 39, 29, 29]
+    distances = beat_scores.distances(kinematic, music)
+    assert distances.dtype == np.float64 and distances.tolist() == [10, 39, 39, 29, 29]
     assert beat_scores.at_seams([150], kinematic, music).tolist() == [False, False, True, True, False]
     assert beat_scores.precision_recall(music, kinematic, 29.0) == (0.6, 1)
 
@@ -99,8 +99,8 @@ def test_precision_recall_and_f1_are_those_of_the_best_pairing_and_of_mir_eval(m
     music, kinematic = np.sort(rng.uniform(1, 9, music)), np.sort(rng.uniform(0, 10, 60))
     near = np.abs(kinematic[:, None] - music) <= tolerance_s
     pairs = near[linear_sum_assignment(near, maximize=True)].sum()
-    wanted = (pairs / 60, pairs / len(music))
-    assert beat_scores.precision_recall(music, kinematic, tolerance_s) == wanted
+    expected = (pairs / 60, pairs / len(music))
+    assert beat_scores.precision_recall(music, kinematic, tolerance_s) == expected
     f1 = beat_scores.beat_f1(music, kinematic, tolerance_s)
     assert f1 == pytest.approx(2 * pairs / (60 + len(music)), rel=1e-12)
     by_mir_eval = mir_eval.beat.f_measure(music, kinematic, f_measure_threshold=tolerance_s)
@@ -124,8 +124,8 @@ def test_without_beats_precision_recall_f1_and_alignment_are_zero(music, kinemat
 @pytest.mark.parametrize("shift_s", [0.0, 0.02, -0.05, 0.1, 0.25])
 @pytest.mark.parametrize("sigma_s", [0.05, 0.1])
 def test_alignment_of_beats_moved_by_d_is_the_bell_at_d(shift_s, sigma_s):
-    wanted = np.exp(-(shift_s**2) / (2 * sigma_s**2))
-    assert beat_scores.beat_alignment(MUSIC + shift_s, MUSIC, sigma_s) == pytest.approx(wanted, rel=1e-9)
+    expected = np.exp(-(shift_s**2) / (2 * sigma_s**2))
+    assert beat_scores.beat_alignment(MUSIC + shift_s, MUSIC, sigma_s) == pytest.approx(expected, rel=1e-9)
 
 
 def test_alignment_over_motion_beats_and_over_music_beats_differ():

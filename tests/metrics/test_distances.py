@@ -56,25 +56,25 @@ def test_frechet_distance_of_a_set_to_itself_is_zero(count):
 def test_frechet_distance_of_independent_dimensions_has_its_closed_form(size):
     rng = np.random.default_rng(0)
     (m1, m2), (s1, s2) = rng.normal(size=(2, size)), rng.uniform(0.1, 3, size=(2, size))
-    wanted = np.square(m1 - m2).sum() + np.square(s1 - s2).sum()
-    found = frechet_distance((m1, np.diag(s1**2)), (m2, np.diag(s2**2)))
-    assert found == pytest.approx(wanted, rel=1e-7)  # the 1e-10 against variances of 0.01 and more
+    expected = np.square(m1 - m2).sum() + np.square(s1 - s2).sum()
+    distance = frechet_distance((m1, np.diag(s1**2)), (m2, np.diag(s2**2)))
+    assert distance == pytest.approx(expected, rel=1e-7)  # the 1e-10 against variances of 0.01 and more
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_frechet_distance_is_the_published_formula_either_way_round(seed):
     (m1, c1), (m2, c2) = (gaussian(cloud(100, 8, number)) for number in (seed, seed + 10))
-    wanted = np.square(m1 - m2).sum() + np.trace(c1 + c2 - 2 * np.real(sqrtm(c1 @ c2)))
-    assert frechet_distance((m1, c1), (m2, c2)) == pytest.approx(wanted, rel=1e-6)
-    assert frechet_distance((m2, c2), (m1, c1)) == pytest.approx(wanted, rel=1e-6)
+    expected = np.square(m1 - m2).sum() + np.trace(c1 + c2 - 2 * np.real(sqrtm(c1 @ c2)))
+    assert frechet_distance((m1, c1), (m2, c2)) == pytest.approx(expected, rel=1e-6)
+    assert frechet_distance((m2, c2), (m1, c1)) == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize("count", [3, 5])
 @pytest.mark.parametrize("seed", range(3))
 def test_frechet_distance_of_a_set_moved_as_a_whole_is_how_far_even_without_full_rank(count, seed):
     mean, covariance = gaussian(cloud(count, 12, seed))
-    found = frechet_distance((mean, covariance), (mean + 2, covariance))
-    assert found == pytest.approx(12 * 2**2, rel=1e-5)  # the 1e-10 and rounding, as above
+    distance = frechet_distance((mean, covariance), (mean + 2, covariance))
+    assert distance == pytest.approx(12 * 2**2, rel=1e-5)  # the 1e-10 and rounding, as above
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of what is multiplied with them
@@ -83,9 +83,9 @@ def test_frechet_distance_of_a_set_moved_as_a_whole_is_how_far_even_without_full
 def test_a_gaussian_that_is_no_numbers_is_at_no_distance(value, part):
     fine, broken = [np.zeros(2), np.eye(2)], [np.zeros(2), np.eye(2)]
     broken[part] = broken[part] + value
-    for given in ((fine, broken), (broken, fine)):
+    for pair in ((fine, broken), (broken, fine)):
         with pytest.raises(D2MError, match=r"^a value is not finite; expected numbers\.$"):
-            frechet_distance(*given)
+            frechet_distance(*pair)
 
 
 def test_kernel_distance_has_no_bias_for_few_vectors_of_one_law():
@@ -98,12 +98,12 @@ def test_kernel_distance_has_no_bias_for_few_vectors_of_one_law():
 
 @pytest.mark.parametrize("weights", DRAWS)
 def test_the_frechet_distance_of_a_draw_is_that_of_its_vectors_repeated(weights):
-    songs, given = Songs.of(SONGS, REAL), gaussian(repeated(weights)[0])
-    for found, wanted in zip(songs.gaussian(np.array(weights)), given, strict=True):
-        np.testing.assert_allclose(found, wanted, atol=1e-12)
-    wanted = frechet_distance(given, gaussian(np.concatenate(REAL)))
+    songs, fitted = Songs.of(SONGS, REAL), gaussian(repeated(weights)[0])
+    for actual, expected in zip(songs.gaussian(np.array(weights)), fitted, strict=True):
+        np.testing.assert_allclose(actual, expected, atol=1e-12)
+    expected = frechet_distance(fitted, gaussian(np.concatenate(REAL)))
     # Of a covariance without full rank the trace holds roots of rounding (1e-15), as above.
-    assert Reference.of(REAL).frechet_distance(songs, np.array(weights)) == pytest.approx(wanted, rel=1e-6)
+    assert Reference.of(REAL).frechet_distance(songs, np.array(weights)) == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize("weights", DRAWS)
@@ -113,11 +113,11 @@ def test_the_kernel_distance_of_a_draw_is_that_of_its_vectors_repeated_without_p
     pairs = [kernel(a, b) for i, a in zip(which, vectors, strict=True) for j, b in zip(which, vectors, strict=True)
              if i != j]  # fmt: skip
     among_real = [kernel(a, b) for i, a in enumerate(real) for j, b in enumerate(real) if i != j]
-    wanted = np.mean(pairs) + np.mean(among_real) - 2 * np.mean([kernel(a, b) for a in vectors for b in real])
+    expected = np.mean(pairs) + np.mean(among_real) - 2 * np.mean([kernel(a, b) for a in vectors for b in real])
     songs = Songs.of(SONGS, REAL)
     assert songs.kernel_within(np.array(weights)) == pytest.approx(np.mean(pairs), rel=1e-9)
     # Three means of up to 1e3 are added and taken away, each right to 1e-13 of itself.
-    assert Reference.of(REAL).kernel_distance(songs, np.array(weights)) == pytest.approx(wanted, rel=1e-9, abs=1e-9)
+    assert Reference.of(REAL).kernel_distance(songs, np.array(weights)) == pytest.approx(expected, rel=1e-9, abs=1e-9)
 
 
 @pytest.mark.parametrize("dealt", [([[1, 0], [3, 2]],), ([[1, 0]], [[3, 2]])])  # to one song, or to two
@@ -154,8 +154,8 @@ def test_a_draw_or_a_reference_of_one_vector_has_no_gaussian():
 
 
 def test_pairwise_distances_of_known_points():
-    wanted = [[0, 5, 1], [5, 0, 18**0.5], [1, 18**0.5, 0]]
-    np.testing.assert_allclose(distances.pairwise([[0, 0], [3, 4], [0, 1]]), wanted)
+    expected = [[0, 5, 1], [5, 0, 18**0.5], [1, 18**0.5, 0]]
+    np.testing.assert_allclose(distances.pairwise([[0, 0], [3, 4], [0, 1]]), expected)
     assert distances.pairwise(np.ones((1, 7))).tolist() == [[0.0]]
 
 
