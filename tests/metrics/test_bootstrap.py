@@ -67,7 +67,7 @@ def test_rows_of_the_same_groups_are_drawn_with_the_same_groups_and_songs(indepe
     )
     np.testing.assert_allclose(difference(other, one).draws, 10.0)  # 10 higher in every group and draw
     against = difference(turned, one)
-    assert against.value == 0 and against.draws.std() > 2  # what differs from group to group is told
+    assert against.value == 0 and against.draws.std() > 2  # groups differ, and the draws show it
 
 
 def test_a_difference_is_the_first_less_the_second_of_as_many_dances_as_both_have():

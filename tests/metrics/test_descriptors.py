@@ -211,7 +211,7 @@ def test_bobbing_is_upright_and_swaying_along_the_floor(axis, busy, idle):
 @pytest.mark.parametrize("direction", [(1, 0, 0), (0, -1, 0), (0, 0.6, 0.8)])
 def test_a_body_that_falls_accelerates_by_one_in_any_direction(direction):
     poses = BODY + 9.81 / 2 * frame_times(40)[:, None, None] ** 2 * np.array(direction)
-    # Two poses at either end are told from one side.
+    # The differences at the two poses of either end are one-sided.
     np.testing.assert_allclose(descriptors.kinetic(poses)[2:-2, ACCELERATION], 1, rtol=1e-9)
 
 

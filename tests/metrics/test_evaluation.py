@@ -367,10 +367,7 @@ def test_markdown_shows_values_intervals_controls_and_what_is_as_good_as_real(ta
     assert sliding == f"| foot sliding, m/s | lower | **{value}** | {low} to {high} | {real} | 0 | mean pose |"
     assert style == "| style consistency | higher | **–** | – | – | – |  |"
     everything = evaluation.as_markdown(table).split("\n")
-    without = (
-        "style consistency",
-        "multimodality (motion)",
-    )  # no predict_style, one dance a song: no row if not asked for
+    without = ("style consistency", "multimodality (motion)")  # without a value: no row by default
     assert [line.split(" | ")[0][2:] for line in everything[2:]] == [name for name in table if name not in without]
     assert {line.count("|") for line in everything} == {14}
 

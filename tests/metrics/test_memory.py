@@ -1,4 +1,4 @@
-"""memory: a movement danced before is found wherever it is cut, mirrored, faster or slower; an unseen one is far."""
+"""memory: a copied movement is near wherever it is cut, mirrored, faster or slower; an unseen one is far."""
 
 import numpy as np
 import pytest
@@ -105,7 +105,7 @@ def test_twice_the_speed_is_another_movement(training_memory):
 def test_joints_that_are_moved_by_5_cm_are_5_cm_away(joints, expected, dimensions):
     trained = walk(dimensions=dimensions)  # a rigid body: the nearest movement is the same all along it
     moved = trained.copy()
-    moved[:, list(joints), 1] += 0.05  # up, where the floor is and not the hips is what poses are told from
+    moved[:, list(joints), 1] += 0.05  # up: heights are relative to the floor, not to the hips
     np.testing.assert_allclose(Memory.of([trained]).distances(moved), expected, rtol=1e-4)  # float32: 1e-7 of 1 m
 
 

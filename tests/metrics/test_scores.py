@@ -80,10 +80,8 @@ def test_each_score_has_its_group_its_better_side_and_its_unit():
 
 
 def test_every_score_is_defined_in_a_sentence_and_nothing_else_is():
-    definitions = scores.definitions()
-    assert list(definitions) == [*DANCE_SCORES, *SET_SCORES] and all(
-        len(text.split()) > 2 for text in definitions.values()
-    )
+    texts = scores.definitions()
+    assert list(texts) == [*DANCE_SCORES, *SET_SCORES] and all(len(text.split()) > 2 for text in texts.values())
 
 
 def test_a_set_is_given_every_score_of_dances_and_of_each_space_and_style():
@@ -123,10 +121,8 @@ def test_hits_at_seams_are_told_from_those_elsewhere():
 def test_bodies_are_measured_in_metres_and_seconds():
     estimates = scored(samples(poses=walk(metres_a_second=2.0)))
     assert estimates["speed, m/s"].value == pytest.approx(2)
-    assert estimates["boundary jump"].value == pytest.approx(1) and estimates["bone variation"].value == pytest.approx(
-        0
-    )
-    assert estimates["freeze share"].value == 0
+    assert estimates["boundary jump"].value == pytest.approx(1)
+    assert estimates["bone variation"].value == pytest.approx(0) and estimates["freeze share"].value == 0
 
 
 def test_style_consistency_is_the_share_of_dances_that_are_predicted_to_be_of_their_style():
@@ -174,7 +170,7 @@ def test_a_score_that_has_no_meaning_is_none_and_says_why(changed, name, reason)
 
 def test_memory_is_the_median_over_movements_in_cm():
     higher, reference, name = walk(), samples(poses=walk()), "nearest training movement, cm"
-    higher[:200, :, 1] += 0.05  # two thirds of it 5 cm higher; heights are rule from the floor, not from the hips
+    higher[:200, :, 1] += 0.05  # two thirds of it 5 cm higher; heights are relative to the floor, not to the hips
     each = 100 * ReferenceSet.of(reference).memory.distances(higher)
     assert each.min() < 1e-3 < each.mean() < 4.9
     assert value([sample("a", poses=higher)], name, reference) == pytest.approx(5, rel=1e-4)
@@ -214,7 +210,7 @@ def test_the_reference_has_its_own_features_mean_and_deviation_floor_and_slowest
     reference = [replace(some, features={"motion": vectors}) for some in reference]
     reference_set = ReferenceSet.of(reference)
     mean, deviation = reference_set.scale["motion"]
-    assert mean.tolist() == [3, 3] and deviation.tolist() == [0.05, 2]  # what never varies is rule in 0.05
+    assert mean.tolist() == [3, 3] and deviation.tolist() == [0.05, 2]  # the lower bound, for a constant feature
     assert reference_set.freeze_speed == pytest.approx(0.5)  # half of all frames
     assert len(reference_set.memory.movements) == 2 * (300 - SPAN)  # from every frame of both
     assert list(reference_set.of_style) == [("motion", "zumba")]
@@ -312,7 +308,7 @@ def test_songs_that_differ_have_an_interval_about_the_value():
     for name in ("speed, m/s", "diversity (motion)", *DISTANCES):
         cell = estimates[name].cell()
         assert cell["low"] < cell["value"] < cell["high"], name
-    # The songs lie on a line: of 40, their mean distance is rule to a tenth or so.
+    # The songs lie on a line: of 40, their mean distance is known to a tenth or so.
     cell = estimates["diversity (motion)"].cell()
     assert 0.1 < (cell["high"] - cell["low"]) / cell["value"] < 0.6
 
