@@ -11,7 +11,6 @@ from d2m.motion.dance import Dance
 
 SECONDS = 20.0
 MUSIC = 0.5 * np.arange(1, 40)  # seconds: the beats of every sample made by hand
-SEAMS = np.array([4.0, 8.0]) - 0.5 * 3 / 8  # of movements whose first beats are those at 4 s and 8 s
 
 
 def beats(song: str) -> np.ndarray:
@@ -21,11 +20,9 @@ def beats(song: str) -> np.ndarray:
 
 def dance(song: str = "a", style: str = "zumba", seed: int = 0, seconds: float = SECONDS, **changed) -> Dance:
     """A built-in dancer on the beats of a song."""
-    given = {
-        "poses": _danced(song, style, seed, seconds), "beats_s": beats(song), "units_s": np.array([4.03, 8.03]),
-        "style": style, "seed": seed, "song": None, "name": song,
-    }  # fmt: skip
-    return Dance(**(given | changed))
+    fields = {"style": style, "seed": seed, "song": None, "name": song}
+    fields |= {"poses": _danced(song, style, seed, seconds), "beats_s": beats(song), "units_s": np.array([4.03, 8.03])}
+    return Dance(**(fields | changed))
 
 
 @cache
@@ -37,9 +34,7 @@ def _danced(song: str, style: str, seed: int, seconds: float) -> np.ndarray:
 
 def dances(songs: str = "abcd", seed: int = 0, styles: tuple[str, ...] = ("ballet", "zumba"), **changed) -> list[Dance]:
     """A dance to each song, the styles in turn; no two are alike, nor are those of another seed."""
-    return [
-        dance(song, styles[number % len(styles)], 10 * seed + number, **changed) for number, song in enumerate(songs)
-    ]
+    return [dance(song, styles[i % len(styles)], 10 * seed + i, **changed) for i, song in enumerate(songs)]
 
 
 def beats_of(*sets: list[Dance]) -> dict[str, np.ndarray]:
@@ -60,13 +55,13 @@ def swaying(seed: int, frames: int = 300) -> np.ndarray:
 
 
 def sample(song: str = "a", seed: int = 0, **changed) -> Sample:
-    """A dance that hits every beat of its music, measured by hand: noise for features."""
-    rng = np.random.default_rng(seed)
-    given = {
+    """A dance that hits every beat of its music, its movements from 4 s and 8 s on, noise for features."""
+    fields = {
         "style": "zumba", "poses": swaying(seed), "music_beats_s": MUSIC, "kinematic_beats_s": MUSIC,
-        "units_s": SEAMS, "features": {"motion": rng.normal(size=(20, 4))}, "predicted_style": "zumba",
+        "units_s": np.array([4.0, 8.0]) - 0.5 * 3 / 8, "predicted_style": "zumba",
+        "features": {"motion": np.random.default_rng(seed).normal(size=(20, 4))},
     }  # fmt: skip
-    return Sample(song, **(given | changed))
+    return Sample(song, **(fields | changed))
 
 
 def samples(songs: str = "abcd", **changed) -> list[Sample]:

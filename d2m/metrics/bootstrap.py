@@ -36,7 +36,7 @@ def recentred(value: float, draws: np.ndarray, n: int, least: float = -np.inf) -
 def mean_estimate(estimates: list[Estimate]) -> Estimate:
     """The mean of independent estimates, one at least, draw by draw."""
     value = float(np.mean([estimate.value for estimate in estimates]))
-    # One seed drew the songs of all: each list in an order of its own, so that they are independent.
+    # One seed drew the songs of all; each list is permuted, so that they are independent.
     draws = [np.random.default_rng(number).permutation(e.draws) for number, e in enumerate(estimates)]
     return Estimate(value, np.mean(draws, axis=0), sum(estimate.n for estimate in estimates))
 
@@ -44,11 +44,10 @@ def mean_estimate(estimates: list[Estimate]) -> Estimate:
 def over_groups(estimates: list[Estimate], independent: bool) -> Estimate:
     """The mean over groups (folds or seeds) that have a score; where none has, the first one's reason.
 
-    Each draw resamples the groups and takes one draw of each, so the interval holds what differs from one trained model
-    to the next, and groups of one song are no narrower for it. A 95 % interval covers about 80 % for four folds that
-    differ much, 70 % for three seeds, and more than 95 % for folds that do not differ (simulated). `independent` groups
-    are of different songs. The draws of two rows with scores for the same groups, styles and songs are paired: see
-    `difference`.
+    Each draw resamples the groups and takes one draw of each, so the interval includes how much trained models differ.
+    A 95 % interval covers about 80 % for four folds that differ much, 70 % for three seeds, and more than 95 % for
+    folds that do not differ (simulated). `independent` groups have different songs. The draws of two rows with scores
+    for the same groups, styles and songs are paired: see `difference`.
     """
     scored = [estimate for estimate in estimates if estimate.value is not None]
     if not scored:

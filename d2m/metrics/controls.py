@@ -17,19 +17,8 @@ from d2m.motion.dance import Dance
 from d2m.music import beats
 
 
-def cut_or_extend(beats_s: np.ndarray, duration_s: float) -> np.ndarray:
-    """Beats (m,), m >= 2, for `duration_s` seconds: cut, or continued in their tempo."""
-    beats_s = beats.extend_beats(beats_s, max(duration_s, beats_s[-1]))
-    return within(beats_s, 0.0, duration_s)
-
-
-def song_count(dances: list[Dance]) -> int:
-    """How many songs are danced to."""
-    return len({dance.name for dance in dances})
-
-
 def shuffled(dances: list[Dance], songs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """For each song of `dances` the beats of the next song, as long as its longest dance.
+    """For each song of `dances` the beats of the next song, as long as its longest dance: cut, or continued in tempo.
 
     A score of `dances` with these beats in place of `songs` is chance. Raises `D2MError` for one song.
     """
@@ -39,8 +28,10 @@ def shuffled(dances: list[Dance], songs: dict[str, np.ndarray]) -> dict[str, np.
     names = sorted(longest)
     if len(names) < 2:
         raise D2MError("one song cannot be shuffled", "dances to two songs at least")
-    following = dict(zip(names, names[1:] + names[:1], strict=True))
-    return {name: cut_or_extend(songs[following[name]], longest[name]) for name in names}
+    return {
+        name: within(beats.extend_beats(songs[following], longest[name]), 0.0, longest[name])
+        for name, following in zip(names, names[1:] + names[:1], strict=True)
+    }
 
 
 def mean_pose(dances: list[Dance], reference: list[Dance]) -> list[Dance]:

@@ -18,35 +18,35 @@ from d2m.errors import D2MError
 ROWS = 4096  # of the kernel matrix at a time, to bound memory
 
 
-def finite(values, fewest: int, what: str = "rows") -> np.ndarray:
-    """`values` as float64, checked: `fewest` rows at least and every number finite. Raises `D2MError`."""
-    values = np.asarray(values, dtype=np.float64)
-    if len(values) < fewest:
-        raise D2MError(f"there are {len(values)} {what}", f"{fewest} at least")
-    if not np.isfinite(values).all():
+def finite(vectors) -> np.ndarray:
+    """Vectors (n, C) as float64, n >= 1, every number finite. Raises `D2MError`."""
+    vectors = np.asarray(vectors, dtype=np.float64)
+    if len(vectors) == 0:
+        raise D2MError("there are 0 feature vectors", "1 at least")
+    if not np.isfinite(vectors).all():
         raise D2MError("a value is not finite", "numbers")
-    return values
+    return vectors
 
 
-def gaussian(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean (C,) and covariance (C, C) of feature vectors (n, C), n >= 2."""
-    features = finite(features, 2)
-    return features.mean(axis=0), np.cov(features, rowvar=False).reshape(features.shape[1], features.shape[1])
-
-
-def frechet_distance(first: tuple[np.ndarray, np.ndarray], second: tuple[np.ndarray, np.ndarray]) -> float:
+def frechet_distance(first: tuple[np.ndarray, np.ndarray], second: tuple[np.ndarray, np.ndarray], root) -> float:
     """Squared 2-Wasserstein distance of two Gaussians (mean, covariance): 0 for equal ones.
 
     |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^1/2), the trace of the root from the eigenvalues of C2^1/2 C1 C2^1/2, which
-    stay real where a covariance has no full rank. Raises `D2MError` where a number is not finite, or too large.
+    stay real where a covariance has no full rank; `root` is C2^1/2. Raises `D2MError` where a number is not finite, or
+    too large.
     """
-    return _frechet(first, second, _root(second[1]))
+    (mean1, cov1), (mean2, cov2) = first, second
+    values = np.linalg.eigvalsh(root @ cov1 @ root)
+    trace = np.trace(cov1) + np.trace(cov2) - 2 * np.sqrt(np.maximum(values, 0)).sum()
+    distance = float(np.square(mean1 - mean2).sum() + trace)
+    if not np.isfinite(distance):  # max(0.0, nan) would be 0.0
+        raise D2MError("a value is not finite", "numbers")
+    return max(0.0, distance)
 
 
-def kernel_distance(first: np.ndarray, second: np.ndarray) -> float:
-    """Unbiased squared maximum mean discrepancy of (n, C) and (m, C): 0 on average for equal laws, n and m >= 2."""
-    first, second = finite(first, 2), finite(second, 2)
-    return Reference.of([second]).kernel_distance(Songs.of([first], [second]), np.ones(1))
+def matrix_root(covariance: np.ndarray) -> np.ndarray:
+    """The real square root (C, C) of a covariance, 1e-10 added to its diagonal."""
+    return np.real(sqrtm(covariance + 1e-10 * np.eye(len(covariance))))
 
 
 @dataclass(frozen=True)
@@ -63,17 +63,14 @@ class Songs:
     @classmethod
     def of(cls, songs: list[np.ndarray], reference: list[np.ndarray]) -> "Songs":
         """The sums of `songs`, each (n, C), n >= 1, and with the vectors of `reference`. Raises `D2MError`."""
-        songs = [finite(features, 1) for features in songs]
-        vectors, others = np.concatenate(songs), finite(np.concatenate(reference), 1)
+        songs = [finite(features) for features in songs]
+        vectors, others = np.concatenate(songs), finite(np.concatenate(reference))
         counts = np.array([len(features) for features in songs])
         starts = np.r_[0, np.cumsum(counts)[:-1]]
-        within = np.zeros((len(vectors), len(songs)))
-        across, itself = np.zeros(len(vectors)), np.zeros(len(vectors))
-        for first in range(0, len(vectors), ROWS):
-            rows = slice(first, first + ROWS)
-            within[rows] = np.add.reduceat(_kernel(vectors[rows], vectors), starts, axis=1)
-            across[rows] = _kernel(vectors[rows], others).sum(axis=1)
-            itself[rows] = (np.square(vectors[rows]).sum(axis=1) / vectors.shape[1] + 1) ** 3
+        blocks = [vectors[first : first + ROWS] for first in range(0, len(vectors), ROWS)]
+        within = np.concatenate([np.add.reduceat(_kernel(block, vectors), starts, axis=1) for block in blocks])
+        across = np.concatenate([_kernel(block, others).sum(axis=1) for block in blocks])
+        itself = (np.square(vectors).sum(axis=1) / vectors.shape[1] + 1) ** 3
         sums, within, itself, across = (
             np.add.reduceat(values, starts, axis=0) for values in (vectors, within, itself, across)
         )
@@ -98,10 +95,10 @@ class Songs:
 
 @dataclass(frozen=True)
 class Reference:
-    """The feature vectors that others are compared with, as what is the same in every comparison."""
+    """The feature vectors that others are compared with: what every comparison needs of them, computed once."""
 
-    gaussian: tuple[np.ndarray, np.ndarray]
-    root: np.ndarray  # of its covariance
+    gaussian: tuple[np.ndarray, np.ndarray]  # mean (C,) and covariance (C, C)
+    root: np.ndarray  # of the covariance
     within: float  # mean kernel of its pairs
     count: int
 
@@ -110,11 +107,11 @@ class Reference:
         """The reference of the vectors (n, C) of some songs, two vectors at least. Raises `D2MError`."""
         sums, weights = Songs.of(songs, songs), np.ones(len(songs))
         fitted = sums.gaussian(weights)
-        return cls(fitted, _root(fitted[1]), sums.kernel_within(weights), int(sums.counts.sum()))
+        return cls(fitted, matrix_root(fitted[1]), sums.kernel_within(weights), int(sums.counts.sum()))
 
     def frechet_distance(self, songs: Songs, weights: np.ndarray) -> float:
         """Distance to the Gaussian of the songs by `weights` (S,)."""
-        return _frechet(songs.gaussian(weights), self.gaussian, self.root)
+        return frechet_distance(songs.gaussian(weights), self.gaussian, self.root)
 
     def kernel_distance(self, songs: Songs, weights: np.ndarray) -> float:
         """Distance to the songs by `weights` (S,); `songs` are summed with the vectors of this reference."""
@@ -124,24 +121,9 @@ class Reference:
 
 def pairwise(vectors: np.ndarray) -> np.ndarray:
     """Euclidean distances (n, n) between vectors (n, C)."""
-    vectors = finite(vectors, 1)
-    return cdist(vectors, vectors)
+    return cdist(finite(vectors), vectors)
 
 
 def _kernel(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     similarity = first @ second.T / first.shape[1] + 1
     return similarity * similarity * similarity  # twenty times as fast as a power
-
-
-def _root(covariance: np.ndarray) -> np.ndarray:
-    return np.real(sqrtm(covariance + 1e-10 * np.eye(len(covariance))))
-
-
-def _frechet(first: tuple, second: tuple, root: np.ndarray) -> float:
-    (mean1, cov1), (mean2, cov2) = first, second
-    values = np.linalg.eigvalsh(root @ cov1 @ root)
-    trace = np.trace(cov1) + np.trace(cov2) - 2 * np.sqrt(np.maximum(values, 0)).sum()
-    distance = float(np.square(mean1 - mean2).sum() + trace)
-    if not np.isfinite(distance):  # max(0.0, nan) would be 0.0
-        raise D2MError("a value is not finite", "numbers")
-    return max(0.0, distance)

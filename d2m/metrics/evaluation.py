@@ -24,19 +24,19 @@ from d2m.metrics.samples import (
     with_beats,
     with_random_beats,
 )
-from d2m.metrics.scores import BEATS, HIGHER, LOWER, Score, all_scores, score, score_beats
+from d2m.metrics.scores import BEATS, HIGHER, LOWER, Score, all_scores, score, score_dances
 from d2m.motion.dance import Dance
 
 RESERVED = {"ours", "dances", "reference", "shuffled", "random", "mean_pose", "copy", "real_shuffled", "real_random"}
-# Controls whose motion is not a real dance's; all but the first stand beside the dances of a run.
+# Controls without real motion; all but the first are scored with the dances of a run.
 SYNTHETIC = ("mean_pose", "untrained", "prior", "codes", "style_codes", "phrases", "pasted")
-# Sets that hold the dances of another set beside other beats: they share all scores but those of beats.
+# Sets that hold the dances of another set with other beats: only their scores of beats differ.
 SAME_DANCES = {"shuffled": "ours", "random": "ours", "real_shuffled": "real", "real_random": "real"}
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A set of dances, the other sets beside it, and the reference, all prepared for scoring."""
+    """A set of dances, the other sets and the reference, all prepared for scoring."""
 
     ours: list[Sample]
     others: dict[str, list[Sample]]
@@ -47,7 +47,7 @@ class Measured:
         estimates: dict[str, dict[str, Estimate]] = {}
         for name, samples in {"ours": self.ours, **self.others}.items():
             if name in SAME_DANCES:
-                estimates[name] = estimates[SAME_DANCES[name]] | score_beats(samples, self.reference, seed)
+                estimates[name] = estimates[SAME_DANCES[name]] | score_dances(samples, self.reference, seed, BEATS)
             else:
                 estimates[name] = score(samples, self.reference, seed)
         return estimates
@@ -69,14 +69,14 @@ def evaluate(
     """The table {score: {value, low, high, n, group, better, unit, controls, as good as real}}.
 
     `dances` are scored against `reference`, real training dances; `songs` holds the beats in seconds from pose 0 by
-    `Dance.name`. `others` are further sets to score in the same way, "real" among them: unseen real dances, which every
-    score is compared with. `controls` holds {set: {value, low, high, n}}; `as good as real` lists the controls that a
+    `Dance.name`. `others` are further sets to score in the same way; every score is compared with "real" among them,
+    unseen real dances. `controls` holds {set: {value, low, high, n}}; `as good as real` lists the controls that a
     score does not separate from real dances. `spaces` adds feature spaces to the "motion" descriptors; without a
     `predict_style` there is no style consistency.
 
     Raises `D2MError` that names the dance and the rule: too few dances, values that are no numbers, another frame rate
-    than `clock.FPS`, a body that is not in metres, a song without beats, a style that no dance of the reference has, or
-    whose dances are too short for a distance.
+    than `clock.FPS`, a body that is not in metres, a song without beats, a style that no dance of the reference has,
+    dances of a style too short for a distance.
     """
     return compare(dances, songs, reference, others, spaces, predict_style, seed).table(seed)
 
@@ -95,20 +95,13 @@ def compare(
     real_training = measure_each(reference, spaces)
     sets = {name: measure(some, songs, spaces, predict_style) for name, some in others.items() if some}
     if len({sample.is_3d for some in (ours, real_training, *sets.values()) for sample in some}) > 1:
-        raise D2MError(
-            "some dances are 2D and others 3D", "all of one kind", "take the front view (see d2m.motion.pose)"
-        )
+        raise D2MError("some dances are 2D and others 3D", "all of one kind", "take the front view (d2m.motion.pose)")
     _check_styles(ours, real_training)
-    mean_pose, copies = controls.mean_pose(dances, reference), controls.copies(dances, reference, seed)
+    mean_pose = measure(controls.mean_pose(dances, reference), songs, spaces, predict_style)
+    copies = measure(controls.copies(dances, reference, seed), songs, spaces, predict_style)
+    other_beats = _with_other_beats("", ours, dances, songs, seed)
     real = {"real": sets.pop("real")} if "real" in sets else {}
-    # The order of the columns of the table.
-    sets = {
-        **real,
-        **_with_other_beats("", ours, dances, songs, seed),
-        "mean_pose": measure(mean_pose, songs, spaces, predict_style),
-        "copy": measure(copies, songs, spaces, predict_style),
-        **sets,
-    }
+    sets = {**real, **other_beats, "mean_pose": mean_pose, "copy": copies, **sets}  # the columns of the table, in order
     if real:
         sets |= _with_other_beats("real_", real["real"], others["real"], songs, seed)
     return Measured(ours, sets, ReferenceSet.of(real_training))
@@ -119,7 +112,7 @@ def _with_other_beats(
 ) -> dict[str, list[Sample]]:
     """The same dances with the beats of another song, where there are two songs, and with random kinematic beats."""
     sets = {}
-    if controls.song_count(dances) > 1:
+    if len({dance.name for dance in dances}) > 1:
         sets[f"{prefix}shuffled"] = with_beats(samples, controls.shuffled(dances, songs))
     sets[f"{prefix}random"] = with_random_beats(samples, seed)
     return sets
@@ -144,22 +137,20 @@ def as_markdown(table: dict, names=None, columns=None, ours: str = "ours") -> st
     `names` are the scores (None: all that have a value in some set), `columns` the controls (None: all), and `ours` is
     the header of the dances' own column.
     """
-    names = list(names or [name for name, row in table.items() if _has_values(row)])
-    there = next(iter(table.values()))["controls"]
-    columns = [column for column in columns or there if column in there]
+    has_value = {
+        name: any(cell["value"] is not None for cell in (row, *row["controls"].values())) for name, row in table.items()
+    }
+    controls = next(iter(table.values()))["controls"]
+    columns = [column for column in columns or controls if column in controls]
     head = ["score", "better", ours, "95 %", *(column.replace("_", " ") for column in columns), "as good as real"]
     lines = [head, ["---"] * len(head)]
-    for name in names:
+    for name in names or [name for name in table if has_value[name]]:
         row = table[name]
         interval = "–" if row["value"] is None else f"{digits(row['low'])} to {digits(row['high'])}"
         cells = [digits(row["controls"].get(column, {"value": None})["value"]) for column in columns]
         as_good = ", ".join(row["as good as real"]).replace("_", " ")
         lines.append([name, row["better"], f"**{digits(row['value'])}**", interval, *cells, as_good])
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-
-
-def _has_values(row: dict) -> bool:
-    return any(cell["value"] is not None for cell in (row, *row["controls"].values()))
 
 
 def digits(value: float | None) -> str:
@@ -188,7 +179,7 @@ def _check_kinds(dances, songs, reference, others, seed) -> None:
 
 
 def _check_styles(ours: list[Sample], real: list[Sample]) -> None:
-    """Raise `D2MError` for a style without a real dance, or whose dances are too short for a distance."""
+    """Raise `D2MError` for a style without a real dance, and for dances of a style too short for a distance."""
     styles = sorted({sample.style for sample in real})
     for style in sorted({sample.style for sample in ours}, key=str):
         of_style = [sample for sample in ours if sample.style == style]

@@ -93,10 +93,8 @@ def _checked_poses(dance: Dance) -> np.ndarray:
     if not name:
         raise D2MError("a dance has no name", "the name of its song: dances to one song share it")
     poses = pose.validate(dance.poses, f"the poses of {name}")
-    if not isinstance(dance.fps, Real):
-        raise D2MError(f"the dance to {name} has {dance.fps!r} frames a second", f"{FPS:g}, a number")
-    if not abs(dance.fps - FPS) <= 1e-6:
-        raise D2MError(f"the dance to {name} has {dance.fps:g} frames a second", f"{FPS:g}", "resample it")
+    if not isinstance(dance.fps, Real) or not abs(dance.fps - FPS) <= 1e-6:
+        raise D2MError(f"the dance to {name} has {dance.fps!r} frames a second", f"the number {FPS:g}", "resample it")
     side = float(np.median(np.ptp(poses, axis=1).max(axis=-1)))
     if not SMALLEST_BODY_M < side < LARGEST_BODY_M:
         raise D2MError(f"the body of the dance to {name} measures {side:.3g} m", "a body in metres")
@@ -105,18 +103,13 @@ def _checked_poses(dance: Dance) -> np.ndarray:
 
 def _times(times_s, what: str) -> np.ndarray:
     """Times (n,) in seconds as float64. Raises `D2MError` where they are not numbers that increase."""
-    expected = "increasing numbers, in seconds"
     try:
         times = np.asarray(times_s, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise D2MError(f"{what} do not increase, or are no numbers", expected) from error
+    except (TypeError, ValueError):
+        times = np.array(np.nan)
     if times.ndim != 1 or not np.isfinite(times).all() or (np.diff(times) <= 0).any():
-        raise D2MError(f"{what} do not increase, or are no numbers", expected)
+        raise D2MError(f"{what} do not increase, or are no numbers", "increasing numbers, in seconds")
     return times
-
-
-def _within(times_s: np.ndarray, duration_s: float) -> np.ndarray:
-    return times_s[(times_s >= 0) & (times_s < duration_s)]
 
 
 def _features(features, space: str, name: str) -> np.ndarray:
@@ -135,9 +128,7 @@ def _features(features, space: str, name: str) -> np.ndarray:
 
 def with_beats(samples: list[Sample], songs: dict[str, np.ndarray]) -> list[Sample]:
     """The same dances with other beats of their songs."""
-    return [
-        replace(sample, music_beats_s=within(songs[sample.song], 0.0, len(sample.poses) / FPS)) for sample in samples
-    ]  # fmt: skip
+    return [replace(one, music_beats_s=within(songs[one.song], 0.0, len(one.poses) / FPS)) for one in samples]
 
 
 def with_random_beats(samples: list[Sample], seed: int) -> list[Sample]:
@@ -167,7 +158,7 @@ class ReferenceSet:
         for space in samples[0].features:
             vectors = np.concatenate([sample.features[space] for sample in samples])
             scale[space] = vectors.mean(axis=0), np.maximum(vectors.std(axis=0), SMALLEST_DEVIATION)
-            for style in _styles(samples):
+            for style in sorted({sample.style for sample in samples}):
                 members = [sample for sample in samples if sample.style == style]
                 if sum(len(sample.features[space]) for sample in members) < 2:
                     raise D2MError(
@@ -188,11 +179,7 @@ class ReferenceSet:
     @property
     def styles(self) -> list[str]:
         """The styles of the dances, sorted."""
-        return _styles(self.samples)
-
-
-def _styles(samples: list[Sample]) -> list[str]:
-    return sorted({sample.style for sample in samples})
+        return sorted({sample.style for sample in self.samples})
 
 
 def standardised(sample: Sample, space: str, scale: dict) -> np.ndarray:

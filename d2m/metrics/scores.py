@@ -1,16 +1,19 @@
 """Every score: its definition, group and unit, and its estimate for a set of dances.
 
 Scores of single dances (`DANCE_SCORES`) are averaged over songs; the measures are in `beats`, `physics` and `memory`.
-Scores of a set (`SET_SCORES`) are taken in every feature space: distances from the reference, diversity, multimodality.
+Scores of a set (`SET_SCORES`), distances from the reference, diversity and multimodality, are computed in every feature
+space.
 
-A distance is taken style by style, and its headline is the mean over the styles that are danced: a set of all styles
-together is near to real dances for its mix alone. It is taken of one dance a song, and of several dances a song the
-mean, since a larger set is nearer for its size alone. Features are standardised by the reference.
+A distance is computed style by style and averaged over the styles that are danced, since a mixed set is near to real
+dances by its mix alone. It is computed with one dance a song, and averaged over several dances a song, since a larger
+set is nearer by its size alone. Features are standardised by the reference.
 """
 
 import itertools
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -22,7 +25,7 @@ from d2m.metrics.samples import ReferenceSet, Sample, standardised
 
 HIGHER, LOWER, LIKE_REAL = "higher", "lower", "like real"  # which way a score is better
 SHARE, RATIO = "share", "ratio"  # units of scores that have no physical one
-# Groups of scores. Those of beats are the only ones that depend on the music's beats.
+# Groups of scores. Only those of beats depend on the music's or the kinematic beats.
 BEATS, BODY, STYLE, MEMORY = "beats", "body", "style", "memory"
 DISTANCES, DISTANCES_BY_STYLE, VARIETY = "distances", "distances by style", "variety"
 
@@ -42,35 +45,21 @@ class Score:
     style: str = ""  # the style of a distance; "" for the mean over styles
 
 
-# Measures of one dance, in the order of `DANCE_SCORES`, which says what they are.
+# Measures of one dance, in the order of `DANCE_SCORES`, which defines them.
 def _beat_coverage(sample: Sample, _) -> float:
     return beat_scores.beat_coverage(sample.music_beats_s, sample.kinematic_beats_s)
 
 
-def _beat_hit_rate(sample: Sample, _) -> float | None:
-    return _hit_rate(sample, sample.kinematic_beats_s)
-
-
-def _beat_hit_rate_at_seams(sample: Sample, _) -> float | None:
-    at_seams = _at_seams(sample)
-    return None if at_seams is None else _hit_rate(sample, sample.kinematic_beats_s[at_seams])
-
-
-def _beat_hit_rate_away_from_seams(sample: Sample, _) -> float | None:
-    at_seams = _at_seams(sample)
-    return None if at_seams is None else _hit_rate(sample, sample.kinematic_beats_s[~at_seams])
-
-
-def _hit_rate(sample: Sample, kinematic_beats_s: np.ndarray) -> float | None:
-    if len(kinematic_beats_s) == 0:
-        return None
-    return float(beat_scores.hits(sample.music_beats_s, kinematic_beats_s).mean())
-
-
-def _at_seams(sample: Sample) -> np.ndarray | None:
-    if len(sample.units_s) == 0:
-        return None
-    return beat_scores.at_seams(sample.units_s, sample.kinematic_beats_s, sample.music_beats_s)
+def _beat_hit_rate(sample: Sample, _, at_seams: bool | None = None) -> float | None:
+    """Of all kinematic beats (None), of those at seams (True) or of the others (False)."""
+    kinematic_beats_s = sample.kinematic_beats_s
+    if at_seams is not None:
+        if len(sample.units_s) == 0:
+            return None
+        is_at_seam = beat_scores.at_seams(sample.units_s, kinematic_beats_s, sample.music_beats_s)
+        kinematic_beats_s = kinematic_beats_s[is_at_seam == at_seams]
+    hits = beat_scores.hits(sample.music_beats_s, kinematic_beats_s)
+    return float(hits.mean()) if len(hits) else None
 
 
 def _beat_precision(sample: Sample, _) -> float:
@@ -97,31 +86,15 @@ def _style_consistency(sample: Sample, _) -> float | None:
     return float(sample.predicted_style == sample.style) if sample.predicted_style else None
 
 
-def _boundary_jump(sample: Sample, _) -> float | None:
-    return _jump(sample, order=1)
-
-
-def _boundary_velocity_jump(sample: Sample, _) -> float | None:
-    return _jump(sample, order=2)
-
-
-def _jump(sample: Sample, order: int) -> float | None:
+def _boundary_jump(sample: Sample, _, order: int = 1) -> float | None:
     try:
         return physics.boundary_jump(sample.poses, sample.units_s, order=order)
     except D2MError:  # no seam within the dance, or a median step of 0
         return None
 
 
-def _bone_variation(sample: Sample, _) -> float | None:
-    return physics.bone_variation(sample.poses) if sample.is_3d else None
-
-
-def _foot_sliding(sample: Sample, _) -> float | None:
-    return physics.foot_sliding(sample.poses) if sample.is_3d else None
-
-
-def _foot_contact(sample: Sample, _) -> float | None:
-    return physics.foot_contact(sample.poses) if sample.is_3d else None
+def _of_3d_body(measure: Callable[[np.ndarray], float], sample: Sample, _) -> float | None:
+    return measure(sample.poses) if sample.is_3d else None
 
 
 def _freeze_share(sample: Sample, reference: ReferenceSet) -> float:
@@ -143,21 +116,18 @@ def _by_name(*scores: Score) -> dict[str, Score]:
 
 # `tests/PROTOCOL.md` lists all scores with their ranges and sources.
 DANCE_SCORES = _by_name(
-    Score("beat coverage", BEATS, RATIO, LIKE_REAL, _beat_coverage,
-          "kinematic beats / music beats"),
+    Score("beat coverage", BEATS, RATIO, LIKE_REAL, _beat_coverage, "kinematic beats / music beats"),
     Score("beat hit rate", BEATS, SHARE, HIGHER, _beat_hit_rate,
           "share of kinematic beats within the tolerance of a music beat", "no kinematic beats"),
-    Score("beat hit rate at seams", BEATS, SHARE, HIGHER, _beat_hit_rate_at_seams,
+    Score("beat hit rate at seams", BEATS, SHARE, HIGHER, partial(_beat_hit_rate, at_seams=True),
           "the same of those whose nearest music beat is the first of a movement",
           "no seams, or no kinematic beats there"),
-    Score("beat hit rate away from seams", BEATS, SHARE, HIGHER, _beat_hit_rate_away_from_seams,
+    Score("beat hit rate away from seams", BEATS, SHARE, HIGHER, partial(_beat_hit_rate, at_seams=False),
           "the same of the others", "no seams, or no kinematic beats there"),
     Score("beat precision", BEATS, SHARE, HIGHER, _beat_precision,
           "pairs of one kinematic and one music beat within the tolerance / kinematic beats"),
-    Score("beat recall", BEATS, SHARE, HIGHER, _beat_recall,
-          "the same pairs / music beats"),
-    Score("beat F1", BEATS, SHARE, HIGHER, _beat_f1,
-          "harmonic mean of precision and recall"),
+    Score("beat recall", BEATS, SHARE, HIGHER, _beat_recall, "the same pairs / music beats"),
+    Score("beat F1", BEATS, SHARE, HIGHER, _beat_f1, "harmonic mean of precision and recall"),
     Score("beat alignment (motion beats)", BEATS, SHARE, HIGHER, _beat_alignment_of_motion,
           "mean over kinematic beats of exp(-d^2 / 2 sigma^2), d to the nearest music beat"),
     Score("beat alignment (music beats)", BEATS, SHARE, HIGHER, _beat_alignment_of_music,
@@ -166,40 +136,33 @@ DANCE_SCORES = _by_name(
           "share of dances in which the independent classifier predicts the song's style", "no style classifier"),
     Score("boundary jump", BODY, RATIO, LIKE_REAL, _boundary_jump,
           "mean joint step across the beginnings of movements / median step elsewhere", "no seams, or no motion"),
-    Score("boundary velocity jump", BODY, RATIO, LIKE_REAL, _boundary_velocity_jump,
+    Score("boundary velocity jump", BODY, RATIO, LIKE_REAL, partial(_boundary_jump, order=2),
           "the same of the change of steps", "no seams, or no motion"),
-    Score("bone variation", BODY, RATIO, LOWER, _bone_variation,
+    Score("bone variation", BODY, RATIO, LOWER, partial(_of_3d_body, physics.bone_variation),
           "standard deviation / mean of each bone's length, mean of the bones", "2D"),
-    Score("foot sliding, m/s", BODY, "m/s", LOWER, _foot_sliding,
+    Score("foot sliding, m/s", BODY, "m/s", LOWER, partial(_of_3d_body, physics.foot_sliding),
           "mean speed along the floor of ankles that stand", "2D"),
-    Score("foot contact, m²/s²", BODY, "m²/s²", LOWER, _foot_contact,
+    Score("foot contact, m²/s²", BODY, "m²/s²", LOWER, partial(_of_3d_body, physics.foot_contact),
           "mean of hip acceleration times both ankles' speeds / largest acceleration", "2D"),
     Score("freeze share", BODY, SHARE, LOWER, _freeze_share,
           "share of frames no faster than the slowest 1 % of training frames"),
-    Score("speed, m/s", BODY, "m/s", LIKE_REAL, _speed,
-          "mean joint speed"),
+    Score("speed, m/s", BODY, "m/s", LIKE_REAL, _speed, "mean joint speed"),
     Score("nearest training movement, cm", MEMORY, "cm", LIKE_REAL, _nearest_training_movement,
           "median distance of movements to the nearest one of training, its mirror image, or either faster or slower",
           "shorter than a movement"),
 )  # fmt: skip
-FRECHET = Score(
-    "Frechet distance", DISTANCES, "squared feature units", LOWER, None,
-    "of Gaussians fitted to windows of dances of a style and of the reference's; mean of styles",
+SET_SCORES = _by_name(
+    Score("Frechet distance", DISTANCES, "squared feature units", LOWER, None,
+          "of Gaussians fitted to windows of dances of a style and of the reference's; mean of styles"),
+    Score("kernel distance", DISTANCES, "squared MMD", LOWER, None,
+          "squared MMD of these windows, unbiased by their number, kernel (x.y / C + 1)^3; mean of styles"),
+    Score("diversity", VARIETY, "feature units", LIKE_REAL, None,
+          "mean distance between the mean features of dances to different songs"),
+    Score("multimodality", VARIETY, "feature units", LIKE_REAL, None,
+          "mean distance between the mean features of dances to one song"),
 )  # fmt: skip
-KERNEL = Score(
-    "kernel distance", DISTANCES, "squared MMD", LOWER, None,
-    "squared MMD of these windows, unbiased by their number, kernel (x.y / C + 1)^3; mean of styles",
-)  # fmt: skip
-DIVERSITY = Score(
-    "diversity", VARIETY, "feature units", LIKE_REAL, None,
-    "mean distance between the mean features of dances to different songs",
-)  # fmt: skip
-MULTIMODALITY = Score(
-    "multimodality", VARIETY, "feature units", LIKE_REAL, None,
-    "mean distance between the mean features of dances to one song",
-)  # fmt: skip
-SET_SCORES = _by_name(FRECHET, KERNEL, DIVERSITY, MULTIMODALITY)
-LEAST = {FRECHET.name: 0.0, KERNEL.name: -np.inf}  # the least value of each distance
+FRECHET, KERNEL, DIVERSITY, MULTIMODALITY = SET_SCORES.values()
+LEAST = {FRECHET.name: 0.0, KERNEL.name: -np.inf}  # lower bound of each distance
 
 
 def definitions() -> dict[str, str]:
@@ -210,11 +173,9 @@ def definitions() -> dict[str, str]:
 def all_scores(spaces: Iterable[str], styles: Iterable[str]) -> dict[str, Score]:
     """Every score that dances have in these feature spaces beside a reference of these styles, by name."""
     of_sets = []
-    for space in spaces:
-        for kind in SET_SCORES.values():
-            of_sets.append(in_space(kind, space))
-            if kind.group == DISTANCES:
-                of_sets += [in_space(kind, space, style) for style in styles]
+    for space, kind in itertools.product(spaces, SET_SCORES.values()):
+        parts = ["", *styles] if kind.group == DISTANCES else [""]
+        of_sets += [in_space(kind, space, style) for style in parts]
     return DANCE_SCORES | _by_name(*of_sets)
 
 
@@ -226,28 +187,22 @@ def in_space(kind: Score, space: str, style: str = "") -> Score:
 
 
 def score(samples: list[Sample], reference: ReferenceSet, seed: int = 0) -> dict[str, Estimate]:
-    """Every score of a set of dances, by name. A score without a meaning for the set has a reason and no value."""
+    """Every score of a set of dances, by name. A score that the set cannot have has a reason and no value."""
     estimates = score_dances(samples, reference, seed)
     for space in reference.spaces:
         estimates |= score_set(samples, reference, space, seed)
     return estimates
 
 
-def score_dances(
-    samples: list[Sample], reference: ReferenceSet, seed: int, scores: Iterable[Score] = DANCE_SCORES.values()
-) -> dict[str, Estimate]:
-    """Scores of single dances, averaged over songs."""
+def score_dances(samples: list[Sample], reference: ReferenceSet, seed: int, group: str = "") -> dict[str, Estimate]:
+    """Scores of single dances, averaged over songs; with a `group`, only those of the group."""
     estimates = {}
-    for kind in scores:
-        values = [(sample.song, kind.measure(sample, reference)) for sample in samples]
-        there = [(song, value) for song, value in values if value is not None]
-        estimates[kind.name] = mean_over_songs(there, kind.lacking, seed)
+    for kind in DANCE_SCORES.values():
+        if group in ("", kind.group):
+            values = [(sample.song, kind.measure(sample, reference)) for sample in samples]
+            values = [(song, value) for song, value in values if value is not None]
+            estimates[kind.name] = mean_over_songs(values, kind.lacking, seed)
     return estimates
-
-
-def score_beats(samples: list[Sample], reference: ReferenceSet, seed: int) -> dict[str, Estimate]:
-    """The scores of beats alone: the only ones that change with the music's or the kinematic beats."""
-    return score_dances(samples, reference, seed, [kind for kind in DANCE_SCORES.values() if kind.group == BEATS])
 
 
 def score_set(samples: list[Sample], reference: ReferenceSet, space: str, seed: int) -> dict[str, Estimate]:
@@ -283,15 +238,11 @@ def _distances(
 
 def _takes(samples: list[Sample]) -> list[list[Sample]]:
     """The first dance to every song, the second to every song that has two, and so on."""
-    takes: list[list[Sample]] = []
-    counts: dict[str, int] = {}
+    counts, takes = Counter(), defaultdict(list)
     for sample in samples:
-        number = counts.get(sample.song, 0)
-        counts[sample.song] = number + 1
-        if number == len(takes):
-            takes.append([])
-        takes[number].append(sample)
-    return takes
+        takes[counts[sample.song]].append(sample)
+        counts[sample.song] += 1
+    return list(takes.values())
 
 
 def _distances_of_take(
@@ -306,8 +257,8 @@ def _distances_of_take(
     measures = {FRECHET.name: real.frechet_distance, KERNEL.name: real.kernel_distance}
     results = {}
     for name, distance in measures.items():
-        draws = np.array([distance(songs, drawn) for drawn in weights])
-        results[name] = distance(songs, np.ones(len(vectors))), np.resize(draws, DRAWS)
+        draws = np.resize([distance(songs, drawn) for drawn in weights], DRAWS)
+        results[name] = distance(songs, np.ones(len(vectors))), draws
     return results
 
 
@@ -327,17 +278,15 @@ def _diversity(samples: list[Sample], reference: ReferenceSet, space: str, seed:
 
     drawn = draws_of_songs(songs, seed)
     drawn = drawn[(drawn > 0).sum(axis=1) > 1]  # a draw of one song alone has no pair of songs
-    draws = np.array([value(weights) for weights in drawn])
-    return Estimate(value(np.ones(len(names))), np.resize(draws, DRAWS), len(samples))
+    draws = np.resize([value(weights) for weights in drawn], DRAWS)
+    return Estimate(value(np.ones(len(names))), draws, len(samples))
 
 
 def _multimodality(samples: list[Sample], reference: ReferenceSet, space: str, seed: int) -> Estimate:
     """Mean distance between the mean feature vectors of dances to one song."""
     apart, songs = _pairwise_distances(samples, reference, space)
-    by_song: dict[str, list[int]] = {}
-    for number, song in enumerate(songs):
-        by_song.setdefault(song, []).append(number)
-    pairs = [(song, apart[pair]) for song, numbers in by_song.items() for pair in itertools.combinations(numbers, 2)]
+    pairs = itertools.combinations(range(len(songs)), 2)
+    pairs = [(songs[one], apart[one, other]) for one, other in pairs if songs[one] == songs[other]]
     return replace(mean_over_songs(pairs, "one dance a song", seed), n=len(samples) if pairs else 0)
 
 

@@ -8,41 +8,31 @@ from d2m.errors import D2MError
 from d2m.metrics import controls
 from d2m.motion import pose
 
-BEATS = np.array([1.0, 2.0, 3.5])
-
-
-@pytest.mark.parametrize(
-    ("given", "duration_s", "expected"),
-    [
-        (BEATS, 3.5, [1, 2]),  # a beat at the end is past it
-        (BEATS, 3.6, [1, 2, 3.5]),
-        (BEATS, 7.0, [1, 2, 3.5, 4.75, 6.0]),  # the median of the intervals 1 and 1.5 is 1.25
-        (BEATS - 1.5, 2.5, [0.5, 2]),
-        (BEATS + 10, 4.6, [1.0, 2.25, 3.5]),  # backwards, in the tempo of its beginning
-        (list(BEATS), 2.5, [1, 2]),
-    ],
-)
-def test_beats_last_as_long_as_the_dance_cut_or_continued_in_their_tempo(given, duration_s, expected):
-    np.testing.assert_allclose(controls.cut_or_extend(given, duration_s), expected, atol=1e-9)
-
-
-def test_songs_are_counted_once_however_many_dance_to_them():
-    assert controls.song_count(dances("abab")) == 2 and controls.song_count([]) == 0
-
 
 def test_shuffled_every_song_has_the_beats_of_the_next_as_long_as_its_longest_dance_lasts():
     danced = [dance("c"), dance("a", seconds=4.0), dance("b"), dance("a", seconds=12.0)]
-    found = controls.shuffled(danced, beats_of(danced))
-    assert list(found) == ["a", "b", "c"]
+    shuffled = controls.shuffled(danced, beats_of(danced))
+    assert list(shuffled) == ["a", "b", "c"]
     for song, other, seconds in (("a", "b", 12.0), ("b", "c", 20.0), ("c", "a", 20.0)):
-        np.testing.assert_allclose(found[song], beats(other)[beats(other) < seconds], atol=1e-9)
+        np.testing.assert_allclose(shuffled[song], beats(other)[beats(other) < seconds], atol=1e-9)
 
 
-def test_shuffled_beats_of_a_brief_song_are_continued_in_its_tempo():
-    songs = {"a": beats("a"), "b": np.array([0.3, 0.9, 1.5])}
-    found = controls.shuffled([dance("a"), dance("b", seconds=2.0)], songs)
-    np.testing.assert_allclose(found["a"], np.arange(0.3, 20, 0.6), atol=1e-9)
-    np.testing.assert_allclose(found["b"], beats("a")[beats("a") < 2], atol=1e-9)
+BEATS = np.array([1.0, 2.0, 3.6])
+
+
+@pytest.mark.parametrize(
+    ("next_song", "duration_s", "expected"),
+    [
+        (BEATS, 3.6, [1, 2]),  # a beat at the end is past it
+        (BEATS, 7.0, [1, 2, 3.6, 4.9, 6.2]),  # the median of the intervals 1 and 1.6 is 1.3
+        (list(BEATS - 1.6), 2.4, [0.4, 2.0]),
+        (BEATS + 10, 4.6, [0.6, 1.9, 3.2, 4.5]),  # backwards, in the tempo of its beginning
+    ],
+)
+def test_shuffled_beats_are_cut_or_continued_in_their_tempo_to_the_length_of_the_dance(next_song, duration_s, expected):
+    danced = [dance("a", seconds=duration_s), dance("b")]
+    shuffled = controls.shuffled(danced, {"a": beats("a"), "b": next_song})
+    np.testing.assert_allclose(shuffled["a"], expected, atol=1e-9)
 
 
 def test_one_song_cannot_be_shuffled():
@@ -52,9 +42,9 @@ def test_one_song_cannot_be_shuffled():
 
 def test_the_mean_pose_is_held_once_for_each_song_as_long_as_its_first_dance():
     ours = [dance("b"), dance("a", seconds=4.0), dance("b", seed=1, seconds=8.0)]
-    found = controls.mean_pose(ours, dances("xy", seed=5))
-    assert {held.name: len(held.poses) for held in found} == {"b": 300, "a": 60} and len(found) == 2
-    for held in found:
+    held_poses = controls.mean_pose(ours, dances("xy", seed=5))
+    assert {held.name: len(held.poses) for held in held_poses} == {"b": 300, "a": 60} and len(held_poses) == 2
+    for held in held_poses:
         of = ours[["b", "a"].index(held.name)]
         assert np.ptp(held.poses, axis=0).max() == 0
         assert held.beats_s is of.beats_s and held.units_s is of.units_s and held.style == of.style
@@ -66,9 +56,9 @@ def test_the_mean_body_of_two_is_half_way_between_wherever_they_stand_and_face_a
     facing = [pose.turn(some, -pose.yaw(some[None])[0]) for some in own]
     # One frame and one, though the second stands elsewhere and faces another way.
     turned = pose.turn(high, 2.0) + np.array([3.0, 0, -1])
-    found = controls.mean_body([low[None], turned[None]])
-    np.testing.assert_allclose(found, pose.fit_bones(np.mean(facing, axis=0)), atol=1e-9)
-    np.testing.assert_allclose(pose.bone_lengths(found), pose.BONE_LENGTHS, atol=1e-6)
+    mean = controls.mean_body([low[None], turned[None]])
+    np.testing.assert_allclose(mean, pose.fit_bones(np.mean(facing, axis=0)), atol=1e-9)
+    np.testing.assert_allclose(pose.bone_lengths(mean), pose.BONE_LENGTHS, atol=1e-6)
     assert 0.01 < np.abs(facing[0] - facing[1]).max()  # they are two poses
 
 
@@ -86,9 +76,9 @@ def test_the_mean_body_in_2d_is_the_mean_wherever_the_hips_stand():
 
 def test_a_copy_is_a_dance_of_the_reference_of_the_style_for_each_song_as_it_is():
     ours, reference = dances("abab"), dances("uvwxyz", seed=1)
-    found = controls.copies(ours, reference, seed=0)
-    assert sorted((copy.name, copy.style) for copy in found) == [("a", "ballet"), ("b", "zumba")]
-    for copy in found:
+    copies = controls.copies(ours, reference, seed=0)
+    assert sorted((copy.name, copy.style) for copy in copies) == [("a", "ballet"), ("b", "zumba")]
+    for copy in copies:
         assert any(np.array_equal(copy.poses, real.poses) for real in reference if real.style == copy.style)
         assert not any(np.array_equal(copy.poses, real.poses) for real in reference if real.style != copy.style)
 
@@ -109,8 +99,8 @@ def test_a_motion_put_in_place_of_another_lasts_as_long_as_both(theirs_s, ours_s
     source = dance("x", "ballet", 7, theirs_s, beats_s=np.empty(0))
     seams_s = np.array([0.5, 3.99, 4.0, 8.0])
     ours = dance("a", seconds=ours_s, units_s=seams_s, start_s=2.0)
-    found = controls.danced_to(source, ours)
-    np.testing.assert_array_equal(found.poses, source.poses[:frames])
-    assert found.units_s.tolist() == ([0.5, 3.99] if frames == 60 else list(seams_s))
-    assert (found.name, found.style, found.start_s, found.seed) == (ours.name, "zumba", 2.0, ours.seed)
-    assert found.beats_s is ours.beats_s
+    result = controls.danced_to(source, ours)
+    np.testing.assert_array_equal(result.poses, source.poses[:frames])
+    assert result.units_s.tolist() == ([0.5, 3.99] if frames == 60 else list(seams_s))
+    assert (result.name, result.style, result.start_s, result.seed) == (ours.name, "zumba", 2.0, ours.seed)
+    assert result.beats_s is ours.beats_s

@@ -171,9 +171,9 @@ def test_a_window_is_the_root_mean_square_of_speeds_and_the_mean_of_the_rest(fra
 
 @pytest.mark.parametrize("dimensions", [2, 3])
 def test_a_still_body_has_no_speed_and_no_acceleration(dimensions):
-    found = descriptors.describe(np.tile(BODY, (100, 1, 1))[..., :dimensions])
-    assert (found[:, :42] == 0).all()
-    assert {name for name, share in zip(SHAPES, found[0, 42:], strict=True) if share} == AWAY
+    rows = descriptors.describe(np.tile(BODY, (100, 1, 1))[..., :dimensions])
+    assert (rows[:, :42] == 0).all()
+    assert {name for name, share in zip(SHAPES, rows[0, 42:], strict=True) if share} == AWAY
 
 
 @pytest.mark.parametrize(
@@ -181,37 +181,37 @@ def test_a_still_body_has_no_speed_and_no_acceleration(dimensions):
     [((1.0, 0, 0), 1, 0), ((0.6, 0, -0.8), 1, 0), ((0, -1.0, 0), 0, 1), ((0.3, 0.5, 0.4), 0.5, 0.5)],
 )
 def test_a_body_that_goes_evenly_has_its_speed_in_every_joint(velocity, floor, upright):
-    found = descriptors.describe(moved(velocity))
+    rows = descriptors.describe(moved(velocity))
     # Speeds are differences of metres (1e-15, times 15); a root makes 1e-15 left beside a sum of 1 to 3e-8.
-    np.testing.assert_allclose(found[:, FLOOR], floor, atol=1e-6)
-    np.testing.assert_allclose(found[:, UPRIGHT], upright, atol=1e-6)
-    np.testing.assert_allclose(found[:, ACCELERATION], 0, atol=1e-9)
+    np.testing.assert_allclose(rows[:, FLOOR], floor, atol=1e-6)
+    np.testing.assert_allclose(rows[:, UPRIGHT], upright, atol=1e-6)
+    np.testing.assert_allclose(rows[:, ACCELERATION], 0, atol=1e-9)
 
 
 def test_in_two_dimensions_the_floor_is_a_line():
-    found = descriptors.describe(moved((0.6, 0.5, 0.8))[..., :2])
-    np.testing.assert_allclose(found[:, FLOOR], 0.6, atol=1e-6)
-    np.testing.assert_allclose(found[:, UPRIGHT], 0.5, atol=1e-6)
+    rows = descriptors.describe(moved((0.6, 0.5, 0.8))[..., :2])
+    np.testing.assert_allclose(rows[:, FLOOR], 0.6, atol=1e-6)
+    np.testing.assert_allclose(rows[:, UPRIGHT], 0.5, atol=1e-6)
 
 
 @pytest.mark.parametrize(("axis", "busy", "idle"), [(0, FLOOR, UPRIGHT), (1, UPRIGHT, FLOOR), (2, FLOOR, UPRIGHT)])
 def test_bobbing_is_upright_and_swaying_along_the_floor(axis, busy, idle):
     poses = np.tile(BODY, (92, 1, 1))
     poses[..., axis] += 0.1 * np.sin(2 * np.pi * np.arange(92) / 15)[:, None]  # 10 cm, once a second
-    found = descriptors.describe(poses)[1:-1]  # without the first and last poses, whose differences are one-sided
-    assert len(found) == 3
+    rows = descriptors.describe(poses)[1:-1]  # without the first and last poses, whose differences are one-sided
+    assert len(rows) == 3
     # A central difference of a sine is it a quarter ahead, times sin(step): four whole periods a window.
     step = np.sin(2 * np.pi / 15)
-    np.testing.assert_allclose(found[:, busy], 0.1 * FPS * step / 2**0.5, rtol=1e-9)
-    assert (found[:, idle] == 0).all()
-    wanted = 0.1 * (FPS * step) ** 2 / 9.81 * np.abs(np.sin(2 * np.pi * np.arange(15) / 15)).mean()
-    np.testing.assert_allclose(found[:, ACCELERATION], wanted, rtol=1e-9)
+    np.testing.assert_allclose(rows[:, busy], 0.1 * FPS * step / 2**0.5, rtol=1e-9)
+    assert (rows[:, idle] == 0).all()
+    expected = 0.1 * (FPS * step) ** 2 / 9.81 * np.abs(np.sin(2 * np.pi * np.arange(15) / 15)).mean()
+    np.testing.assert_allclose(rows[:, ACCELERATION], expected, rtol=1e-9)
 
 
 @pytest.mark.parametrize("direction", [(1, 0, 0), (0, -1, 0), (0, 0.6, 0.8)])
 def test_a_body_that_falls_accelerates_by_one_in_any_direction(direction):
     poses = BODY + 9.81 / 2 * frame_times(40)[:, None, None] ** 2 * np.array(direction)
-    # Two poses at either end are told from one side.
+    # The differences at the two poses of either end are one-sided.
     np.testing.assert_allclose(descriptors.kinetic(poses)[2:-2, ACCELERATION], 1, rtol=1e-9)
 
 
@@ -234,20 +234,20 @@ def test_twice_the_frame_rate_is_twice_the_speed_and_four_times_the_acceleration
 def test_descriptors_do_not_depend_on_where_the_dance_is_and_which_way_it_faces(angle):
     poses = dancer()
     elsewhere = pose.turn(poses, np.array(angle)) + np.array([-4.0, 1.5, 7.0])
-    found, wanted = descriptors.describe(elsewhere), descriptors.describe(poses)
-    np.testing.assert_allclose(found, wanted, atol=1e-9)
+    rows, expected = descriptors.describe(elsewhere), descriptors.describe(poses)
+    np.testing.assert_allclose(rows, expected, atol=1e-9)
     fallen = poses[..., [1, 0, 2]]  # and the vertical is no direction like the others
-    assert np.abs(descriptors.describe(fallen) - wanted).max() > 0.1
+    assert np.abs(descriptors.describe(fallen) - expected).max() > 0.1
 
 
 @pytest.mark.parametrize("dimensions", [2, 3])
 def test_a_mirror_image_swaps_the_columns_of_left_and_right(dimensions):
     poses = dancer(dimensions=dimensions)
-    found, wanted = descriptors.describe(pose.mirror(poses)), descriptors.describe(poses)
+    rows, expected = descriptors.describe(pose.mirror(poses)), descriptors.describe(poses)
     swapped = [14 * kind + joint for kind in range(3) for joint in pose.MIRROR]
     swapped += [42 + SHAPES.index(other_side(name)) for name in SHAPES]
-    np.testing.assert_allclose(found, wanted[:, swapped], atol=1e-9)
-    assert np.abs(found - wanted).max() > 0.1
+    np.testing.assert_allclose(rows, expected[:, swapped], atol=1e-9)
+    assert np.abs(rows - expected).max() > 0.1
 
 
 def test_what_is_no_dance_is_refused():

@@ -58,23 +58,23 @@ def test_one_bone_that_varies_weighs_as_one_of_twelve():
 
 
 @pytest.mark.parametrize(
-    ("heights_m", "speeds", "found"),
+    ("heights_m", "speeds", "expected"),
     [((0, 0), (0, 0), 0), ((0, 0), (0.6, 0), 0.3), ((0.1, 0), (0.6, 0.2), 0.2), ((0.1, 0.1), (1, 1), 0)],
 )
-def test_feet_slide_as_fast_as_those_that_stand_move(heights_m, speeds, found):
+def test_feet_slide_as_fast_as_those_that_stand_move(heights_m, speeds, expected):
     poses = np.zeros((60, 14, 3))
     for ankle, height, speed in zip(FEET, heights_m, speeds, strict=True):
         poses[:, ankle] = frame_times(60)[:, None] * speed * np.array([0.6, 0, 0.8])
         poses[:, ankle, 1] += pose.ANKLE_HEIGHT + height
-    assert physics.foot_sliding(poses) == pytest.approx(found, abs=1e-9)
+    assert physics.foot_sliding(poses) == pytest.approx(expected, abs=1e-9)
 
 
-@pytest.mark.parametrize(("height_m", "found"), [(0.029, 1.0), (0.031, 0.0)])
-def test_a_foot_stands_while_it_is_lower_than_3_cm_above_the_floor(height_m, found):
+@pytest.mark.parametrize(("height_m", "expected"), [(0.029, 1.0), (0.031, 0.0)])
+def test_a_foot_stands_while_it_is_lower_than_3_cm_above_the_floor(height_m, expected):
     poses = np.zeros((60, 14, 3))
     for ankle in FEET:
         poses[:, ankle, 0], poses[:, ankle, 1] = frame_times(60), pose.ANKLE_HEIGHT + height_m
-    assert physics.foot_sliding(poses) == pytest.approx(found, abs=1e-9)
+    assert physics.foot_sliding(poses) == pytest.approx(expected, abs=1e-9)
 
 
 def test_a_foot_that_stands_slides_along_the_floor_alone():
@@ -128,18 +128,8 @@ def test_foot_contact_is_the_published_formula():
         pushes.append((x**2 + max(y, 0) ** 2 + z**2) ** 0.5)
         right, left = (np.linalg.norm((poses[now + 1, foot] - poses[now, foot])[::2]) * FPS for foot in FEET)
         scores.append(pushes[-1] * right * left)
-    wanted = sum(scores) / (48 * max(pushes))
-    assert physics.foot_contact(poses) == pytest.approx(wanted, rel=1e-9)
-
-
-@pytest.mark.parametrize("times", [0.01, 100.0])
-def test_foot_contact_takes_pushes_in_any_unit_and_feet_in_metres_a_second(times):
-    poses = restless()
-    harder = poses.copy()
-    harder[:, HIPS] *= times
-    wanted = physics.foot_contact(poses)
-    assert physics.foot_contact(harder) == pytest.approx(wanted, rel=1e-9)
-    assert physics.foot_contact(poses * times) == pytest.approx(wanted * times**2, rel=1e-9)
+    expected = sum(scores) / (48 * max(pushes))
+    assert physics.foot_contact(poses) == pytest.approx(expected, rel=1e-9)
 
 
 @pytest.mark.parametrize("fps", [15.0, 30.0, 60.0])
@@ -147,12 +137,8 @@ def test_foot_contact_and_joint_speed_are_the_same_at_every_frame_rate(fps):
     assert physics.foot_contact(speeding(fps=fps), fps) == pytest.approx(1, rel=1e-9)
     rate = stepping(np.full(20, 1 / fps))
     np.testing.assert_allclose(physics.joint_speed(rate, fps), 1, rtol=1e-9)
-
-
-def test_foot_contact_does_not_depend_on_where_the_dance_is_and_which_way_it_faces():
-    poses = restless()
-    moved = pose.turn(poses, np.array(2.1)) + np.array([4.0, 1.0, -3.0])
-    assert physics.foot_contact(moved) == pytest.approx(physics.foot_contact(poses), rel=1e-9)
+    rate[:, 1:] = 0  # one joint of 14 moves
+    np.testing.assert_allclose(physics.joint_speed(rate, fps), [1 / 14] * 20, rtol=1e-9)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
@@ -178,12 +164,6 @@ def test_freeze_share_takes_its_threshold_in_metres_a_second(threshold, share):
     assert physics.freeze_share(walk(), threshold, 2 * FPS) == float(threshold >= 2)
 
 
-def test_joint_speed_is_the_mean_over_joints():
-    poses = np.zeros((5, 14, 3))
-    poses[:, pose.NOSE, 1] = 7 * frame_times(5)
-    np.testing.assert_allclose(physics.joint_speed(poses), [0.5] * 4, rtol=1e-9)
-
-
 BEGINS = np.array([32, 64, 96])  # frames with the first pose of a movement
 
 
@@ -195,26 +175,17 @@ def test_a_jump_is_the_step_to_the_first_pose_of_a_movement_over_the_others(fact
     assert physics.boundary_jump(stepping(steps), (BEGINS - before) / FPS) == pytest.approx(factor, abs=1e-9)
 
 
-@pytest.mark.parametrize("before", [0.0, 0.4])
-def test_a_jump_of_velocity_is_the_change_on_the_way_into_a_movement_over_the_others(before):
-    steps = 0.10 + 0.01 * (np.arange(127) % 2)  # accelerations of 0.01 everywhere
-    for begin in BEGINS:
-        steps[begin - 1 :] += 0.05  # and of 0.06 here
-    found = physics.boundary_jump(stepping(steps), (BEGINS - before) / FPS, order=2)
-    assert found == pytest.approx(6, rel=1e-9)
-
-
 @pytest.mark.parametrize("tempo", [84, 100, 112.5, 120, 138])
 def test_a_pose_shown_twice_is_seen_at_every_tempo(tempo):
     steps = np.where(np.arange(32 * 40 - 1) % 32 == 31, 0.0, 0.1)  # in beat time: no step from a movement to the next
-    found = []
+    jumps = []
     for phase in np.arange(8) / 8:  # of a frame
         beats_s = 0.3 + phase / FPS + 60 / tempo * np.arange(160)
         poses = units.from_beat_time(stepping(steps), beats_s, frame_times(int(beats_s[-4] * FPS)), first=3)
         begins_s = np.interp(np.arange(1, 38) * 4 - 3 / 8, np.arange(160), beats_s)
-        found.append(physics.boundary_jump(poses, begins_s))
+        jumps.append(physics.boundary_jump(poses, begins_s))
     # Frames and poses do not fall together, so the step at a seam is not quite 0; but it is nearer to 0 than to 1.
-    assert max(found) < 0.5
+    assert max(jumps) < 0.5
 
 
 @pytest.mark.parametrize("order", [1, 2])
@@ -224,10 +195,10 @@ def test_a_jump_is_the_mean_step_of_the_joints_at_seams_over_the_median_of_the_o
     change = lambda now: poses[now] - poses[now - 1] if order == 1 else poses[now] - 2 * poses[now - 1] + poses[now - 2]  # noqa: E731
     steps = {now: np.mean([np.linalg.norm(joint) for joint in change(now)]) for now in range(order, 50)}
     others = [step for now, step in steps.items() if now not in begins]
-    wanted = np.mean([steps[now] for now in begins]) / np.median(others)
+    expected = np.mean([steps[now] for now in begins]) / np.median(others)
     outside_s = (-2.0, 0.0, 50 / fps, 99.0)  # no step of the dance leads there
-    found = physics.boundary_jump(poses, (*(np.array(begins) / fps), *outside_s), fps, order)
-    assert found == pytest.approx(wanted, rel=1e-9)
+    jump = physics.boundary_jump(poses, (*(np.array(begins) / fps), *outside_s), fps, order)
+    assert jump == pytest.approx(expected, rel=1e-9)
     assert physics.boundary_jump(poses, [order / fps], fps, order) == pytest.approx(
         steps.pop(order) / np.median(list(steps.values())), rel=1e-9
     )
@@ -254,8 +225,8 @@ BODIES = [
 
 
 @pytest.mark.parametrize("measure", BODIES)
-def test_what_is_no_dance_is_refused(measure):
-    measure(walk(3))
+def test_the_fewest_poses_are_enough_and_what_is_no_dance_is_refused(measure):
+    assert np.all(np.isfinite(measure(walk(3 if measure is physics.foot_contact else 2))))
     hole = walk(3)
     hole[1, 4, 2] = np.nan
     with pytest.raises(PoseError, match="not finite in frame 1"):
@@ -263,11 +234,6 @@ def test_what_is_no_dance_is_refused(measure):
     for wrong in (walk(3)[:1], walk(3)[:, :13], walk(3)[0]):
         with pytest.raises(PoseError, match="have shape"):
             measure(wrong)
-
-
-@pytest.mark.parametrize("measure", BODIES)
-def test_the_fewest_poses_are_enough(measure):
-    assert np.all(np.isfinite(measure(walk(3 if measure is physics.foot_contact else 2))))
 
 
 def test_hips_that_speed_up_less_than_rounding_does_push_nobody():

@@ -25,51 +25,51 @@ def same_but(one: Sample, other: Sample, *changed: str) -> bool:
 
 def test_a_dance_is_measured_in_its_own_frames_beside_the_beats_given():
     danced = dance("c")
-    (found,) = measured(danced)
-    assert (found.song, found.style, found.predicted_style) == ("c", "zumba", "")
-    np.testing.assert_array_equal(found.poses, danced.poses)
-    np.testing.assert_array_equal(found.music_beats_s, beats("c"))
-    np.testing.assert_array_equal(found.kinematic_beats_s, kinematic_beats(danced.poses)[0])
-    np.testing.assert_array_equal(found.units_s, danced.units_s)
-    assert list(found.features) == ["motion"]
-    np.testing.assert_array_equal(found.features["motion"], descriptors.describe(danced.poses))
+    (one,) = measured(danced)
+    assert (one.song, one.style, one.predicted_style) == ("c", "zumba", "")
+    np.testing.assert_array_equal(one.poses, danced.poses)
+    np.testing.assert_array_equal(one.music_beats_s, beats("c"))
+    np.testing.assert_array_equal(one.kinematic_beats_s, kinematic_beats(danced.poses)[0])
+    np.testing.assert_array_equal(one.units_s, danced.units_s)
+    assert list(one.features) == ["motion"]
+    np.testing.assert_array_equal(one.features["motion"], descriptors.describe(danced.poses))
 
 
 def test_beats_are_those_given_for_the_song_and_not_those_the_dance_carries():
-    found = measure([dance("a", beats_s=np.array([1.0]))], {"a": [0.5, 1.5, 4.0]})[0]
-    assert found.music_beats_s.tolist() == [0.5, 1.5, 4.0]
+    one = measure([dance("a", beats_s=np.array([1.0]))], {"a": [0.5, 1.5, 4.0]})[0]
+    assert one.music_beats_s.tolist() == [0.5, 1.5, 4.0]
 
 
 def test_beats_before_the_dance_and_from_its_end_on_are_left_out():
-    found = measure([dance("a")], {"a": np.array([-1.0, -0.01, 0.0, 7.0, 19.99, 20.0, 21.0])})[0]
-    assert found.music_beats_s.tolist() == [0.0, 7.0, 19.99]  # a dance of 300 frames lasts 20 s
+    one = measure([dance("a")], {"a": np.array([-1.0, -0.01, 0.0, 7.0, 19.99, 20.0, 21.0])})[0]
+    assert one.music_beats_s.tolist() == [0.0, 7.0, 19.99]  # a dance of 300 frames lasts 20 s
 
 
 def test_two_dances_to_one_song_are_two_samples_in_the_order_given():
     first, second, third = dance("a", seed=1), dance("b", seed=2), dance("a", seed=3)
-    found = measured(first, second, third)
-    assert [some.song for some in found] == ["a", "b", "a"]
-    for some, danced in zip(found, (first, second, third), strict=True):
+    measured_samples = measured(first, second, third)
+    assert [some.song for some in measured_samples] == ["a", "b", "a"]
+    for some, danced in zip(measured_samples, (first, second, third), strict=True):
         np.testing.assert_array_equal(some.poses, danced.poses)
 
 
 def test_spaces_and_the_style_predictor_get_each_dance():
-    asked = []
-    found = measure(
+    lengths = []
+    measured_samples = measure(
         [dance("a"), dance("b")], beats_of([dance("a"), dance("b")]),
         {"mine": lambda poses: poses.mean(axis=(0, 1))[None]},
-        lambda poses: asked.append(len(poses)) or "tango",
+        lambda poses: lengths.append(len(poses)) or "tango",
     )  # fmt: skip
-    assert asked == [300, 300] and [some.predicted_style for some in found] == ["tango", "tango"]
-    for some in found:
+    assert lengths == [300, 300] and [some.predicted_style for some in measured_samples] == ["tango", "tango"]
+    for some in measured_samples:
         assert list(some.features) == ["mine", "motion"]
         np.testing.assert_array_equal(some.features["mine"][0], some.poses.mean(axis=(0, 1)))
 
 
 def test_a_2d_dance_is_measured_in_2d():
-    (found,) = measured(dance("a", poses=pose.front_view(dance("a").poses)))
-    assert found.poses.shape == (300, 14, 2) and len(found.features["motion"]) > 1
-    assert found.features["motion"].shape[1] == 65 and np.isfinite(found.features["motion"]).all()
+    (one,) = measured(dance("a", poses=pose.front_view(dance("a").poses)))
+    assert one.poses.shape == (300, 14, 2) and len(one.features["motion"]) > 1
+    assert one.features["motion"].shape[1] == 65 and np.isfinite(one.features["motion"]).all()
 
 
 def wrong(**changed):
@@ -90,9 +90,9 @@ SONGS = {"a": beats("a"), "b": beats("b")}
         (wrong(poses=NAN[:, :13]), SONGS, r"poses of a have shape \(300, 13, 3\)"),
         (wrong(poses=NAN[:1]), SONGS, "poses of a have shape .* two frames"),
         (wrong(poses="no dance"), SONGS, "poses of a are not an array of numbers"),
-        (wrong(fps=30.0), SONGS, "the dance to a has 30 frames a second; expected 15; resample it"),
+        (wrong(fps=30.0), SONGS, "the dance to a has 30.0 frames a second; expected the number 15; resample it"),
         (wrong(fps=np.nan), SONGS, "the dance to a has nan frames a second"),
-        (wrong(fps="15"), SONGS, "the dance to a has '15' frames a second; expected 15, a number"),
+        (wrong(fps="15"), SONGS, "the dance to a has '15' frames a second; expected the number 15"),
         (wrong(fps=None), SONGS, "the dance to a has None frames a second"),
         (wrong(poses=1000 * dance("a").poses), SONGS, r"body of the dance to a measures .* m; expected .* metres"),
         (wrong(poses=dance("a").poses / 1000), SONGS, "body of the dance to a measures 0.00"),
@@ -117,7 +117,7 @@ def test_what_cannot_be_measured_is_refused_by_its_song_and_the_rule(dances, son
 
 
 @pytest.mark.parametrize(
-    ("features", "told"),
+    ("features", "problem"),
     [
         (np.empty((0, 4)), r"an array \(0, 4\)"),
         (np.empty((3, 0)), r"an array \(3, 0\)"),
@@ -131,37 +131,37 @@ def test_what_cannot_be_measured_is_refused_by_its_song_and_the_rule(dances, son
     ],
     ids=range(9),
 )
-def test_a_space_that_gives_no_vectors_or_no_numbers_is_refused_by_its_name_and_the_dance(features, told):
+def test_a_space_that_gives_no_vectors_or_no_numbers_is_refused_by_its_name_and_the_dance(features, problem):
     first, second = dance("b"), dance("a")
     spaces = {"mine": lambda poses: np.zeros((2, 4)) if np.array_equal(poses, first.poses) else features}
     assert measure([first], SONGS, spaces)[0].features["mine"].shape == (2, 4)
-    told = f"the space 'mine' gives {told} for the dance to a; expected finite numbers \\(windows, features\\)"
-    with pytest.raises(D2MError, match=told):
+    problem = f"the space 'mine' gives {problem} for the dance to a; expected finite numbers \\(windows, features\\)"
+    with pytest.raises(D2MError, match=problem):
         measure([first, second], SONGS, spaces)
 
 
 def test_features_are_kept_as_float64_whatever_a_space_gives():
-    (found,) = measure([dance("a")], SONGS, {"mine": lambda poses: [[1, 2], [3, 4]]})
-    assert found.features["mine"].dtype == np.float64 and found.features["mine"].tolist() == [[1, 2], [3, 4]]
+    (one,) = measure([dance("a")], SONGS, {"mine": lambda poses: [[1, 2], [3, 4]]})
+    assert one.features["mine"].dtype == np.float64 and one.features["mine"].tolist() == [[1, 2], [3, 4]]
 
 
 def test_beside_other_beats_nothing_but_the_beats_changes_and_they_end_with_the_dance():
     whole, brief = sample("a"), sample("b", poses=dolls.walk(60))
     songs = {"a": np.array([-1.0, 0.0, 3.0, 20.0]), "b": np.array([1.0, 3.9, 4.0])}
-    found = with_beats([whole, brief], songs)
-    assert [other.music_beats_s.tolist() for other in found] == [[0.0, 3.0], [1.0, 3.9]]
-    assert same_but(whole, found[0], "music_beats_s") and same_but(brief, found[1], "music_beats_s")
+    changed = with_beats([whole, brief], songs)
+    assert [other.music_beats_s.tolist() for other in changed] == [[0.0, 3.0], [1.0, 3.9]]
+    assert same_but(whole, changed[0], "music_beats_s") and same_but(brief, changed[1], "music_beats_s")
 
 
 def test_at_random_as_many_kinematic_beats_lie_anywhere_in_the_dance():
-    given = [sample("a", kinematic_beats_s=np.arange(4000) / 200), sample("b", kinematic_beats_s=np.empty(0))]
-    one, none = with_random_beats(given, seed=3)
+    before = [sample("a", kinematic_beats_s=np.arange(4000) / 200), sample("b", kinematic_beats_s=np.empty(0))]
+    one, none = with_random_beats(before, seed=3)
     times = one.kinematic_beats_s
     assert len(times) == 4000 and len(none.kinematic_beats_s) == 0
     assert times.min() >= 0 and times.max() < 20 and (np.diff(times) >= 0).all()
     # 1000 of 4000 in each quarter, give or take 27; five of these.
     np.testing.assert_allclose(np.histogram(times, 4, (0, 20))[0], 1000, atol=137)
-    assert same_but(given[0], one, "kinematic_beats_s")
+    assert same_but(before[0], one, "kinematic_beats_s")
 
 
 def test_random_beats_are_those_of_the_seed_and_no_two_dances_have_the_same():
