@@ -44,9 +44,8 @@ def whole(small_corpus, tiny_presets, tmp_path_factory) -> Experiment:
 
 def narrow(patch: pytest.MonkeyPatch, folds: tuple, rows: dict = ROWS) -> None:
     """Limit the study to these folds and rows."""
-    for module in (report, study):
-        patch.setattr(module, "fold_numbers", lambda source: folds)
-        patch.setattr(module, "ROWS", rows)
+    patch.setattr(report, "fold_numbers", lambda source: folds)
+    patch.setattr(report, "ROWS", rows)
 
 
 def run_study(run: Experiment, folds: tuple, rows: dict) -> list[str]:

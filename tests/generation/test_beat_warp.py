@@ -39,7 +39,7 @@ def swinging(late: float) -> np.ndarray:
 def test_every_four_beats_take_a_movement_and_one_is_to_spare(beats, movements, phrases):
     plan = BeatPlan(music_of(np.arange(beats) * 0.5, 0.5 * (beats - 1)), 3)  # begins and ends with a beat
     assert len(plan.beats_s) == beats and (plan.movements, plan.phrases) == (movements, phrases)
-    assert plan.movement_beats_s.shape == (4 * movements,) and plan.phrase_beats_s.shape == (phrases, 12)
+    assert plan.anchors("linear")[1].shape == (4 * movements,) and plan.phrase_beats_s.shape == (phrases, 12)
 
 
 def test_the_danced_beats_leave_a_start_pose_half_a_beat():
@@ -52,9 +52,9 @@ def test_the_danced_beats_leave_a_start_pose_half_a_beat():
 
 def test_beats_continue_in_their_last_tempo_to_the_end_of_the_last_movement_and_phrase():
     plan = BeatPlan(music_of(np.array([0.0, 0.5, 1.1]), 1.1), 3)
-    np.testing.assert_allclose(plan.movement_beats_s, [0, 0.5, 1.1, 1.7, 2.3, 2.9, 3.5, 4.1])
+    np.testing.assert_allclose(plan.anchors("linear")[1], [0, 0.5, 1.1, 1.7, 2.3, 2.9, 3.5, 4.1])
     np.testing.assert_allclose(plan.phrase_beats_s, [np.r_[0, 0.5, 1.1 + 0.6 * np.arange(10)]])
-    assert beat_warp.unit_times(np.arange(8), plan.movement_beats_s).tolist() == pytest.approx([2.3 - 3 / 8 * 0.6])
+    assert beat_warp.unit_times(np.arange(8), plan.anchors("linear")[1]).tolist() == pytest.approx([2.3 - 3 / 8 * 0.6])
 
 
 def test_the_beats_of_each_phrase_last_as_long_as_the_songs_do_there():
