@@ -138,9 +138,9 @@ def random_dance(experiment: Experiment) -> list[Dance]:
 
 def lstm_dance(experiment: Experiment) -> list[Dance]:
     """Baseline: for each test song the dance of an LSTM from music to poses, see `models.lstm`."""
-    songs = split_music(experiment, "test")
-    poses = {name: experiment.train_lstm().dance(music.features) for name, (_, music) in songs.items()}
-    return [replace(dance, poses=poses[dance.name]) for dance in real_dances(experiment, "test")]
+    lstm, songs = experiment.train_lstm(), split_music(experiment, "test")
+    dances = real_dances(experiment, "test")
+    return [replace(dance, poses=lstm.dance(songs[dance.name][1].features)) for dance in dances]
 
 
 def read_dances(experiment: Experiment, folder: str) -> list[Dance] | None:

@@ -65,13 +65,11 @@ def compare(
     measured beside compositions, training songs and requested styles.
     """
     reference_run = reference_run or experiment
-    songs = dance_sets.split_music(experiment, "test")
-    real = dance_sets.real_dances(experiment, "test")
-    train = dance_sets.real_dances(experiment, "train")
+    real, train = (dance_sets.real_dances(experiment, split) for split in ("test", "train"))
     beats_of = {dance.name: dance.beats_s for dance in [*(dances or []), *real, *train]}
     others = {**(more or {}), "real": real}
     if dances is None:
-        others |= dance_sets.compositions(experiment, songs)
+        others |= dance_sets.compositions(experiment, dance_sets.split_music(experiment, "test"))
         others["seen"] = dance_sets.training_song_dances(experiment)
         others["asked"] = dance_sets.requested_style_dances(experiment)
     ours = dance_sets.generated_dances(experiment, experiment.train_dancer(), count) if dances is None else dances

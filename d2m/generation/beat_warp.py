@@ -7,8 +7,7 @@ In beat time, beat k of a dance is row LEAD + 3 + 8k. Four warps map beat time t
     cubic      the same, smooth: the velocity has no jump at a beat
     kinematic  as cubic, and a kinematic beat of the body close to a beat of the song is shifted onto it
 
-Movements are cut with their kinematic beats on beats. The DU-VAE and the seams shift some; the last warp shifts them
-back.
+Movements are cut with kinematic beats on beats. The DU-VAE and the seams shift some; the last warp shifts them back.
 """
 
 import math
@@ -106,10 +105,7 @@ class BeatPlan:
         return within(beats_s, 0.0, self.music.duration_s)
 
     def anchors(self, kind: str) -> tuple[np.ndarray, np.ndarray]:
-        """All beats of all movements in beat time (m,), and when the warp `kind` dances them in seconds (m,).
-
-        The start pose, if there is one, is the first.
-        """
+        """Beat time (m,) of the start pose, if any, and of all beats of all movements; their times (m,) in seconds."""
         times_s = self.phrase_beats_s.ravel()[: self.movements * UNIT_BEATS]
         beats = np.arange(len(times_s), dtype=float)
         if kind == "none":

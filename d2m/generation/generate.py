@@ -144,9 +144,8 @@ def chain(vae, leads: Tensor, codes: Tensor) -> np.ndarray:
     `leads` (B, LEAD, F) and `codes` (n, B, movement_size) give poses in beat time (B, LEAD + 32 * n, 14, D).
 
     The end of a movement hardly depends on its lead poses, so all movements are generated in parallel: from a guess of
-    their leads, then from the ends that this gives, `PARALLEL_ROUNDS` times (trained `demo`: the second round changes
-    leads by less than 1 mm, the third by a thousandth of that). Dances that have not settled by then are chained one
-    movement after the other.
+    their leads, then from the ends that this gives, `PARALLEL_ROUNDS` times (trained `demo`: round 2 changes leads by
+    less than 1 mm, round 3 by a thousandth of that). Dances that have not settled by then are chained in sequence.
     """
     chained = leads.expand(len(codes), *leads.shape)  # lead poses of each movement
     for _ in range(PARALLEL_ROUNDS):
