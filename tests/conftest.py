@@ -1,9 +1,7 @@
-"""What the tests share: written sound and pairs of song and dance, a small built-in corpus, the real one where it lies.
+"""What the tests share: written sounds and pairs of song and dance, a small built-in corpus, a tiny run, dancers.
 
-`tiny_run` is a whole run, from corpus to MM-GAN, with networks so small and trained so little that it takes seconds.
-
-The cache is the project's own; `own_cache` gives a test an empty one. numba's compiled code is found in either case,
-for `d2m.music.analysis` fixes its folder when it is imported here.
+The cache is the project's own; `own_cache` gives a test an empty one. numba's compiled code is used in either case,
+since `d2m.music.analysis` fixes its folder when it is imported here.
 """
 
 import json
@@ -36,7 +34,6 @@ CODECS = {
 FILMS = {  # and the codec of their pictures
     ".mp4": "mpeg4", ".mkv": "mpeg4", ".3gp": "mpeg4", ".flv": "flv", ".m2ts": "libx264", ".vob": "mpeg4",
 }  # fmt: skip
-MARKERS = 23  # of Dance with Melody
 SPAN_S = 12.0  # of the dance in a pair that `write_pair` writes
 
 
@@ -72,15 +69,7 @@ def write_sound() -> Callable[..., Path]:
 @pytest.fixture(scope="session")
 def write_video() -> Callable[..., Path]:
     """`write(path)`: a second of video without sound."""
-
-    def write(path: Path) -> Path:
-        import av
-
-        with av.open(str(path), "w") as container:
-            _add_video(container, 1.0)
-        return path
-
-    return write
+    return _write_video
 
 
 @pytest.fixture(scope="session")
@@ -104,7 +93,7 @@ def write_pair(root: Path, song: bytes, name: str = "DANCE_C_1", frames: int = 3
     span = {"start_position": start_s * 25, "end_position": (start_s + SPAN_S) * 25}
     (folder / "config.json").write_text(json.dumps(span))
     body = turning_body(np.linspace(0, SPAN_S, frames)) * 100  # cm
-    markers = np.zeros((frames, MARKERS, 3))
+    markers = np.zeros((frames, 23, 3))
     # The joints as the data's README numbers them; head and neck are the middles of two markers each.
     markers[:, [3, 4, 6, 12, 13, 15, 7, 8, 9, 16, 17, 18]] = body[:, 2:]
     markers[:, [0, 1]] = body[:, :1] + np.array([[-4.0, 1, 2], [4.0, -1, -2]])
@@ -149,27 +138,18 @@ def one_thread():
 def tiny_presets():
     """The presets "tiny" (3D) and "tiny-paper" (2D, in the published form), known like the project's own."""
     brief = TrainConfig(steps=2, batch=8)
-    deep, flat = (
-        presets.Preset(
-            name,
-            replace(presets.preset(like).vae, hidden=32, movement_size=8),
-            brief,
-            replace(presets.preset(like).gan, hidden=32, dance_size=8, noise_size=4, leads=9, **remembers),
-            brief,
-            style_training=brief,
-            music_style_training=replace(brief, learning_rate=5e-3),
-            lstm_training=brief,
-            warp=presets.preset(like).warp,
-            mirror=presets.preset(like).mirror,
-        )
-        for name, like, remembers in (
-            ("tiny", "demo", {"repertoire": 24, "candidates": 5}),
-            ("tiny-paper", "paper", {}),
-        )
-    )
+    trainings = {name: brief for name in ("vae_training", "gan_training", "style_training", "lstm_training")}
+    trainings["music_style_training"] = replace(brief, learning_rate=5e-3)
+
+    def tiny(name: str, like: str, **repertoire) -> presets.Preset:
+        preset = presets.preset(like)
+        vae = replace(preset.vae, hidden=32, movement_size=8)
+        gan = replace(preset.gan, hidden=32, dance_size=8, noise_size=4, leads=9, **repertoire)
+        return replace(preset, name=name, vae=vae, gan=gan, **trainings)
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(presets.PRESETS, "tiny", deep)
-        patch.setitem(presets.PRESETS, "tiny-paper", flat)
+        patch.setitem(presets.PRESETS, "tiny", tiny("tiny", "demo", repertoire=24, candidates=5))
+        patch.setitem(presets.PRESETS, "tiny-paper", tiny("tiny-paper", "paper"))
         yield
 
 
@@ -270,6 +250,14 @@ def _write_sound(
             container.mux(stream.encode(piece))
         container.mux(stream.encode(None))
     return Path(path)
+
+
+def _write_video(path: Path) -> Path:
+    import av
+
+    with av.open(str(path), "w") as container:
+        _add_video(container, 1.0)
+    return path
 
 
 def _add_video(container, duration_s: float, late_s: float = 0.0, codec: str = "mpeg4") -> None:
