@@ -1,12 +1,13 @@
 """What the tests share: written sounds and pairs of song and dance, a small built-in corpus, a tiny run, dancers.
 
-The cache is the project's own; `own_cache` gives a test an empty one. numba's compiled code is used in either case,
-since `d2m.music.analysis` fixes its folder when it is imported here.
+The cache is the project's own (`own_cache`: an empty one). numba's compiled code is used in either case, since
+`d2m.music.analysis` fixes its folder when it is imported here.
 """
 
 import json
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -25,15 +26,17 @@ from d2m.models.train import TrainConfig
 from d2m.motion import pose
 from d2m.motion.dance import Clip
 
+with suppress(ImportError):  # a machine that only trains has no PyAV
+    import av
+
 # PyAV's wheel has no libvorbis; FFmpeg's own encoder makes the same format, in stereo, and must be asked twice.
 CODECS = {
     ".wav": "pcm_s16le", ".flac": "flac", ".ogg": "vorbis", ".opus": "libopus", ".mp3": "libmp3lame", ".m4a": "aac",
     ".mp4": "aac", ".mkv": "aac", ".mka": "flac", ".m4b": "aac", ".mp2": "mp2", ".ac3": "ac3", ".caf": "pcm_s16le",
     ".3gp": "aac", ".flv": "aac", ".m2ts": "ac3", ".vob": "mp2",
 }  # fmt: skip
-FILMS = {  # and the codec of their pictures
-    ".mp4": "mpeg4", ".mkv": "mpeg4", ".3gp": "mpeg4", ".flv": "flv", ".m2ts": "libx264", ".vob": "mpeg4",
-}  # fmt: skip
+# The codecs of pictures.
+FILMS = {".mp4": "mpeg4", ".mkv": "mpeg4", ".3gp": "mpeg4", ".flv": "flv", ".m2ts": "libx264", ".vob": "mpeg4"}
 SPAN_S = 12.0  # of the dance in a pair that `write_pair` writes
 
 
@@ -168,12 +171,12 @@ def tiny_run(tiny_presets, small_corpus, tmp_path_factory) -> experiment.Experim
 
 @pytest.fixture
 def played_phrases(body_at) -> dict[str, torch.Tensor]:
-    """Five runs of a body that walks and turns ever faster, and music and codes that are noise."""
+    """Five phrases of a body that walks and turns ever faster, and music and codes that are noise."""
     generator = torch.Generator().manual_seed(1)
     times_s = np.arange(98) / 15
-    runs = np.stack([pose.to_features(body_at(speed * times_s**2), 0) for speed in np.linspace(0.1, 0.5, 5)])
+    phrases = np.stack([pose.to_features(body_at(speed * times_s**2), 0) for speed in np.linspace(0.1, 0.5, 5)])
     return {
-        "phrase": torch.tensor(runs, dtype=torch.float32),
+        "phrase": torch.tensor(phrases, dtype=torch.float32),
         "codes": torch.randn(5, 3, 8, generator=generator),
         "audio": torch.randn(5, 12, 28, generator=generator),
         "style": torch.softmax(torch.randn(5, 3, generator=generator), dim=-1),
@@ -202,9 +205,8 @@ def flat_dancer(body_at):
 
 @pytest.fixture
 def published_dancer(body_at):
-    """One in the published form: 2D, GRUs, z~_dan made from noise, a linear warp."""
-    body = body_at(np.arange(34) / 15)
-    return toys.new_dancer(body, 2, "linear", toys.PAPER_VAE, toys.PAPER_GAN)
+    """One in the published form: 2D, GRUs, z~_dan from noise, a linear warp."""
+    return toys.new_dancer(body_at(np.arange(34) / 15), 2, "linear", toys.PAPER_VAE, toys.PAPER_GAN)
 
 
 @pytest.fixture(scope="session")
@@ -228,19 +230,14 @@ def turning_body(times_s: np.ndarray) -> np.ndarray:
     return turned + np.array([0.3, 0, 0]) * np.asarray(times_s)[:, None, None]
 
 
-def _write_sound(
-    path: Path, samples: np.ndarray, rate: int, late_s: float = 0.0, shown_s: float | None = None
-) -> Path:  # fmt: skip
-    import av
-
+def _write_sound(path: Path, samples: np.ndarray, rate: int, late_s: float = 0.0, shown_s: float | None = None) -> Path:
     suffix = Path(path).suffix
     layout = "stereo" if np.ndim(samples) == 2 else "mono"
     options = {"strict": "-2"} if suffix == ".ogg" else {}
     with av.open(str(path), "w") as container:
         stream = container.add_stream(CODECS[suffix], rate=rate, layout=layout, options=options)
         if suffix in FILMS:
-            shown_s = len(samples) / rate if shown_s is None else shown_s
-            _add_video(container, shown_s, max(0.0, -late_s), FILMS[suffix])
+            _add_video(container, len(samples) / rate if shown_s is None else shown_s, max(0.0, -late_s), FILMS[suffix])
         # The resampler turns the samples into the codec's format and cuts them into frames that every codec takes.
         resampler = av.AudioResampler(stream.format, layout, rate, stream.codec_context.frame_size or 64)
         whole = np.ascontiguousarray(samples, dtype=np.float32).reshape(1, -1)
@@ -253,16 +250,12 @@ def _write_sound(
 
 
 def _write_video(path: Path) -> Path:
-    import av
-
     with av.open(str(path), "w") as container:
         _add_video(container, 1.0)
     return path
 
 
 def _add_video(container, duration_s: float, late_s: float = 0.0, codec: str = "mpeg4") -> None:
-    import av
-
     stream = container.add_stream(codec, rate=15)
     stream.width = stream.height = 64
     stream.pix_fmt = "yuv420p"

@@ -84,11 +84,10 @@ def test_the_two_models_of_a_preset_fit_together(name):
 
 def test_full_is_larger_than_demo_and_paper_has_the_size_of_the_reference():
     # Weights of the networks that dance: the reference's GRUs of 1024 alone are more than 10 million.
-    sizes = {
-        name: sum(w.numel() for w in compose.new_mmgan(preset(name).gan, DUVAE(preset(name).vae)).parameters())
-        for name in PRESETS
-    }
-    assert sizes["demo"] < sizes["full"] and sizes["demo"] < sizes["paper"] and sizes["paper"] > 1e7
+    demo, full, paper = (
+        sum(w.numel() for w in compose.new_mmgan(p.gan, DUVAE(p.vae)).parameters()) for p in PRESETS.values()
+    )
+    assert demo < full and demo < paper and paper > 1e7
 
 
 @pytest.mark.parametrize("name", ["big", "", "Demo", "demo "])
