@@ -35,8 +35,7 @@ CODECS = {
     ".mp4": "aac", ".mkv": "aac", ".mka": "flac", ".m4b": "aac", ".mp2": "mp2", ".ac3": "ac3", ".caf": "pcm_s16le",
     ".3gp": "aac", ".flv": "aac", ".m2ts": "ac3", ".vob": "mp2",
 }  # fmt: skip
-# The codecs of pictures.
-FILMS = {".mp4": "mpeg4", ".mkv": "mpeg4", ".3gp": "mpeg4", ".flv": "flv", ".m2ts": "libx264", ".vob": "mpeg4"}
+VIDEO_CODECS = {".mp4": "mpeg4", ".mkv": "mpeg4", ".3gp": "mpeg4", ".flv": "flv", ".m2ts": "libx264", ".vob": "mpeg4"}
 SPAN_S = 12.0  # of the dance in a pair that `write_pair` writes
 
 
@@ -236,8 +235,10 @@ def _write_sound(path: Path, samples: np.ndarray, rate: int, late_s: float = 0.0
     options = {"strict": "-2"} if suffix == ".ogg" else {}
     with av.open(str(path), "w") as container:
         stream = container.add_stream(CODECS[suffix], rate=rate, layout=layout, options=options)
-        if suffix in FILMS:
-            _add_video(container, len(samples) / rate if shown_s is None else shown_s, max(0.0, -late_s), FILMS[suffix])
+        if suffix in VIDEO_CODECS:
+            _add_video(
+                container, len(samples) / rate if shown_s is None else shown_s, max(0.0, -late_s), VIDEO_CODECS[suffix]
+            )
         # The resampler turns the samples into the codec's format and cuts them into frames that every codec takes.
         resampler = av.AudioResampler(stream.format, layout, rate, stream.codec_context.frame_size or 64)
         whole = np.ascontiguousarray(samples, dtype=np.float32).reshape(1, -1)
