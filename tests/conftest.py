@@ -29,13 +29,13 @@ from d2m.motion.dance import Clip
 with suppress(ImportError):  # a machine that only trains has no PyAV
     import av
 
-# PyAV's wheel has no libvorbis; FFmpeg's own encoder makes the same format, in stereo, and must be asked twice.
+# Codecs of sound and of pictures. FFmpeg's own encoder of Vorbis (PyAV has no libvorbis) needs stereo and `strict`.
 CODECS = {
     ".wav": "pcm_s16le", ".flac": "flac", ".ogg": "vorbis", ".opus": "libopus", ".mp3": "libmp3lame", ".m4a": "aac",
     ".mp4": "aac", ".mkv": "aac", ".mka": "flac", ".m4b": "aac", ".mp2": "mp2", ".ac3": "ac3", ".caf": "pcm_s16le",
     ".3gp": "aac", ".flv": "aac", ".m2ts": "ac3", ".vob": "mp2",
 }  # fmt: skip
-VIDEO_CODECS = {".mp4": "mpeg4", ".mkv": "mpeg4", ".3gp": "mpeg4", ".flv": "flv", ".m2ts": "libx264", ".vob": "mpeg4"}
+PICTURES = {".mp4": "mpeg4", ".mkv": "mpeg4", ".3gp": "mpeg4", ".flv": "flv", ".m2ts": "libx264", ".vob": "mpeg4"}
 SPAN_S = 12.0  # of the dance in a pair that `write_pair` writes
 
 
@@ -235,9 +235,9 @@ def _write_sound(path: Path, samples: np.ndarray, rate: int, late_s: float = 0.0
     options = {"strict": "-2"} if suffix == ".ogg" else {}
     with av.open(str(path), "w") as container:
         stream = container.add_stream(CODECS[suffix], rate=rate, layout=layout, options=options)
-        if suffix in VIDEO_CODECS:
+        if suffix in PICTURES:
             _add_video(
-                container, len(samples) / rate if shown_s is None else shown_s, max(0.0, -late_s), VIDEO_CODECS[suffix]
+                container, len(samples) / rate if shown_s is None else shown_s, max(0.0, -late_s), PICTURES[suffix]
             )
         # The resampler turns the samples into the codec's format and cuts them into frames that every codec takes.
         resampler = av.AudioResampler(stream.format, layout, rate, stream.codec_context.frame_size or 64)
