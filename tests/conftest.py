@@ -236,9 +236,8 @@ def _write_sound(path: Path, samples: np.ndarray, rate: int, late_s: float = 0.0
     with av.open(str(path), "w") as container:
         stream = container.add_stream(CODECS[suffix], rate=rate, layout=layout, options=options)
         if suffix in PICTURES:
-            _add_video(
-                container, len(samples) / rate if shown_s is None else shown_s, max(0.0, -late_s), PICTURES[suffix]
-            )
+            shown_s = len(samples) / rate if shown_s is None else shown_s
+            _add_video(container, shown_s, max(0.0, -late_s), PICTURES[suffix])
         # The resampler turns the samples into the codec's format and cuts them into frames that every codec takes.
         resampler = av.AudioResampler(stream.format, layout, rate, stream.codec_context.frame_size or 64)
         whole = np.ascontiguousarray(samples, dtype=np.float32).reshape(1, -1)
@@ -258,8 +257,7 @@ def _write_video(path: Path) -> Path:
 
 def _add_video(container, duration_s: float, late_s: float = 0.0, codec: str = "mpeg4") -> None:
     stream = container.add_stream(codec, rate=15)
-    stream.width = stream.height = 64
-    stream.pix_fmt = "yuv420p"
+    stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
     for number in range(round(duration_s * 15)):
         picture = np.full((96, 64), number % 256, np.uint8)  # a frame that is not filled holds what was in memory
         frame = av.VideoFrame.from_ndarray(picture, format="yuv420p")
