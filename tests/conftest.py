@@ -1,14 +1,13 @@
-"""What the tests share: written sound and pairs of song and dance, a small built-in corpus, the real one where it lies.
+"""What the tests share: written sounds and pairs of song and dance, a small built-in corpus, a tiny run, dancers.
 
-`tiny_run` is a whole run, from corpus to MM-GAN, with networks so small and trained so little that it takes seconds.
-
-The cache is the project's own; `own_cache` gives a test an empty one. numba's compiled code is found in either case,
-for `d2m.music.analysis` fixes its folder when it is imported here.
+The cache is the project's own (`own_cache`: an empty one). numba's compiled code is used in either case, since
+`d2m.music.analysis` fixes its folder when it is imported here.
 """
 
 import json
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -27,16 +26,16 @@ from d2m.models.train import TrainConfig
 from d2m.motion import pose
 from d2m.motion.dance import Clip
 
-# PyAV's wheel has no libvorbis; FFmpeg's own encoder makes the same format, in stereo, and must be asked twice.
+with suppress(ImportError):  # a machine that only trains has no PyAV
+    import av
+
+# Codecs of sound and of pictures. FFmpeg's own encoder of Vorbis (PyAV has no libvorbis) needs stereo and `strict`.
 CODECS = {
     ".wav": "pcm_s16le", ".flac": "flac", ".ogg": "vorbis", ".opus": "libopus", ".mp3": "libmp3lame", ".m4a": "aac",
     ".mp4": "aac", ".mkv": "aac", ".mka": "flac", ".m4b": "aac", ".mp2": "mp2", ".ac3": "ac3", ".caf": "pcm_s16le",
     ".3gp": "aac", ".flv": "aac", ".m2ts": "ac3", ".vob": "mp2",
 }  # fmt: skip
-FILMS = {  # and the codec of their pictures
-    ".mp4": "mpeg4", ".mkv": "mpeg4", ".3gp": "mpeg4", ".flv": "flv", ".m2ts": "libx264", ".vob": "mpeg4",
-}  # fmt: skip
-MARKERS = 23  # of Dance with Melody
+PICTURES = {".mp4": "mpeg4", ".mkv": "mpeg4", ".3gp": "mpeg4", ".flv": "flv", ".m2ts": "libx264", ".vob": "mpeg4"}
 SPAN_S = 12.0  # of the dance in a pair that `write_pair` writes
 
 
@@ -72,15 +71,7 @@ def write_sound() -> Callable[..., Path]:
 @pytest.fixture(scope="session")
 def write_video() -> Callable[..., Path]:
     """`write(path)`: a second of video without sound."""
-
-    def write(path: Path) -> Path:
-        import av
-
-        with av.open(str(path), "w") as container:
-            _add_video(container, 1.0)
-        return path
-
-    return write
+    return _write_video
 
 
 @pytest.fixture(scope="session")
@@ -104,7 +95,7 @@ def write_pair(root: Path, song: bytes, name: str = "DANCE_C_1", frames: int = 3
     span = {"start_position": start_s * 25, "end_position": (start_s + SPAN_S) * 25}
     (folder / "config.json").write_text(json.dumps(span))
     body = turning_body(np.linspace(0, SPAN_S, frames)) * 100  # cm
-    markers = np.zeros((frames, MARKERS, 3))
+    markers = np.zeros((frames, 23, 3))
     # The joints as the data's README numbers them; head and neck are the middles of two markers each.
     markers[:, [3, 4, 6, 12, 13, 15, 7, 8, 9, 16, 17, 18]] = body[:, 2:]
     markers[:, [0, 1]] = body[:, :1] + np.array([[-4.0, 1, 2], [4.0, -1, -2]])
@@ -149,27 +140,18 @@ def one_thread():
 def tiny_presets():
     """The presets "tiny" (3D) and "tiny-paper" (2D, in the published form), known like the project's own."""
     brief = TrainConfig(steps=2, batch=8)
-    deep, flat = (
-        presets.Preset(
-            name,
-            replace(presets.preset(like).vae, hidden=32, movement_size=8),
-            brief,
-            replace(presets.preset(like).gan, hidden=32, dance_size=8, noise_size=4, leads=9, **remembers),
-            brief,
-            style_training=brief,
-            music_style_training=replace(brief, learning_rate=5e-3),
-            lstm_training=brief,
-            warp=presets.preset(like).warp,
-            mirror=presets.preset(like).mirror,
-        )
-        for name, like, remembers in (
-            ("tiny", "demo", {"repertoire": 24, "candidates": 5}),
-            ("tiny-paper", "paper", {}),
-        )
-    )
+    trainings = {name: brief for name in ("vae_training", "gan_training", "style_training", "lstm_training")}
+    trainings["music_style_training"] = replace(brief, learning_rate=5e-3)
+
+    def tiny(name: str, like: str, **repertoire) -> presets.Preset:
+        preset = presets.preset(like)
+        vae = replace(preset.vae, hidden=32, movement_size=8)
+        gan = replace(preset.gan, hidden=32, dance_size=8, noise_size=4, leads=9, **repertoire)
+        return replace(preset, name=name, vae=vae, gan=gan, **trainings)
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(presets.PRESETS, "tiny", deep)
-        patch.setitem(presets.PRESETS, "tiny-paper", flat)
+        patch.setitem(presets.PRESETS, "tiny", tiny("tiny", "demo", repertoire=24, candidates=5))
+        patch.setitem(presets.PRESETS, "tiny-paper", tiny("tiny-paper", "paper"))
         yield
 
 
@@ -188,12 +170,12 @@ def tiny_run(tiny_presets, small_corpus, tmp_path_factory) -> experiment.Experim
 
 @pytest.fixture
 def played_phrases(body_at) -> dict[str, torch.Tensor]:
-    """Five runs of a body that walks and turns ever faster, and music and codes that are noise."""
+    """Five phrases of a body that walks and turns ever faster, and music and codes that are noise."""
     generator = torch.Generator().manual_seed(1)
     times_s = np.arange(98) / 15
-    runs = np.stack([pose.to_features(body_at(speed * times_s**2), 0) for speed in np.linspace(0.1, 0.5, 5)])
+    phrases = np.stack([pose.to_features(body_at(speed * times_s**2), 0) for speed in np.linspace(0.1, 0.5, 5)])
     return {
-        "phrase": torch.tensor(runs, dtype=torch.float32),
+        "phrase": torch.tensor(phrases, dtype=torch.float32),
         "codes": torch.randn(5, 3, 8, generator=generator),
         "audio": torch.randn(5, 12, 28, generator=generator),
         "style": torch.softmax(torch.randn(5, 3, generator=generator), dim=-1),
@@ -222,9 +204,8 @@ def flat_dancer(body_at):
 
 @pytest.fixture
 def published_dancer(body_at):
-    """One in the published form: 2D, GRUs, z~_dan made from noise, a linear warp."""
-    body = body_at(np.arange(34) / 15)
-    return toys.new_dancer(body, 2, "linear", toys.PAPER_VAE, toys.PAPER_GAN)
+    """One in the published form: 2D, GRUs, z~_dan from noise, a linear warp."""
+    return toys.new_dancer(body_at(np.arange(34) / 15), 2, "linear", toys.PAPER_VAE, toys.PAPER_GAN)
 
 
 @pytest.fixture(scope="session")
@@ -248,19 +229,15 @@ def turning_body(times_s: np.ndarray) -> np.ndarray:
     return turned + np.array([0.3, 0, 0]) * np.asarray(times_s)[:, None, None]
 
 
-def _write_sound(
-    path: Path, samples: np.ndarray, rate: int, late_s: float = 0.0, shown_s: float | None = None
-) -> Path:  # fmt: skip
-    import av
-
+def _write_sound(path: Path, samples: np.ndarray, rate: int, late_s: float = 0.0, shown_s: float | None = None) -> Path:
     suffix = Path(path).suffix
     layout = "stereo" if np.ndim(samples) == 2 else "mono"
     options = {"strict": "-2"} if suffix == ".ogg" else {}
     with av.open(str(path), "w") as container:
         stream = container.add_stream(CODECS[suffix], rate=rate, layout=layout, options=options)
-        if suffix in FILMS:
+        if suffix in PICTURES:
             shown_s = len(samples) / rate if shown_s is None else shown_s
-            _add_video(container, shown_s, max(0.0, -late_s), FILMS[suffix])
+            _add_video(container, shown_s, max(0.0, -late_s), PICTURES[suffix])
         # The resampler turns the samples into the codec's format and cuts them into frames that every codec takes.
         resampler = av.AudioResampler(stream.format, layout, rate, stream.codec_context.frame_size or 64)
         whole = np.ascontiguousarray(samples, dtype=np.float32).reshape(1, -1)
@@ -272,12 +249,15 @@ def _write_sound(
     return Path(path)
 
 
-def _add_video(container, duration_s: float, late_s: float = 0.0, codec: str = "mpeg4") -> None:
-    import av
+def _write_video(path: Path) -> Path:
+    with av.open(str(path), "w") as container:
+        _add_video(container, 1.0)
+    return path
 
+
+def _add_video(container, duration_s: float, late_s: float = 0.0, codec: str = "mpeg4") -> None:
     stream = container.add_stream(codec, rate=15)
-    stream.width = stream.height = 64
-    stream.pix_fmt = "yuv420p"
+    stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
     for number in range(round(duration_s * 15)):
         picture = np.full((96, 64), number % 256, np.uint8)  # a frame that is not filled holds what was in memory
         frame = av.VideoFrame.from_ndarray(picture, format="yuv420p")

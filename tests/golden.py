@@ -40,7 +40,7 @@ def numbers() -> dict[str, list]:
     vae = new_vae()
     with torch.no_grad():
         code = vae.encode_movement(unit)[0]
-    found = {
+    values_of = {
         "samples of a song": song.samples[[1000, 50_000, 100_000]],
         "onset strength": strength[100:104],
         "drums": drums[100:104],
@@ -63,7 +63,9 @@ def numbers() -> dict[str, list]:
         "a dance of tiny networks": dance.poses[[0, 60, frame_count(12.0) - 1]][:, [4, 10]],
         "its movements": dance.units_s,
     }  # fmt: skip
-    return {step: np.round(np.asarray(values, dtype=np.float64), DECIMALS).tolist() for step, values in found.items()}
+    return {
+        step: np.round(np.asarray(values, dtype=np.float64), DECIMALS).tolist() for step, values in values_of.items()
+    }
 
 
 if __name__ == "__main__":

@@ -30,8 +30,6 @@ from d2m.models.lstm import LSTMConfig, MusicToPoses
 from d2m.models.style import Classifier, MusicStyleClassifier, MusicStyleConfig, StyleClassifier, StyleConfig
 from d2m.models.vae import DUVAE
 
-FEWEST_CLIPS = 2  # to train on
-
 
 @dataclass(frozen=True)
 class Experiment:
@@ -50,10 +48,6 @@ class Experiment:
     fold: int | None = None  # of `corpus.FOLDS` by song; None: the corpus's own split
     ablation: str = "d2m"  # one of `presets.ABLATIONS`; "d2m": nothing is left out
     base: str = ""  # the run that lends the models that the ablation does not train
-
-    def with_trained_seed(self) -> "Experiment":
-        """The same run with the seed that its MM-GAN was trained with, so that any seed can be used to dance."""
-        return replace(self, seed=self._recorded("seed").get("mmgan", self.seed))
 
     @cached_property
     def corpus(self) -> Corpus:
@@ -79,32 +73,6 @@ class Experiment:
             gan_training=replace(ablated.gan_training, **overrides),
         )  # fmt: skip
 
-    def units(self, split: str) -> UnitData:
-        """Units and phrases of a split; those of the training split with their mirror images."""
-        kept = self.__dict__.setdefault("_units", {})
-        if split not in kept:
-            mirror = self.preset.mirror and split == "train"
-            kept[split] = dataset.load(self.corpus, split, self.preset.vae.dimensions, self.preset.gan.phrase, mirror)
-        return kept[split]
-
-    def style_windows(self, view: str, split: str) -> tuple[Tensor, Tensor]:
-        """Windows (n, window, C) of a view of a split's clips, and the class of each (see `dataset.style_windows`)."""
-        return dataset.style_windows(self.corpus, split, self.preset.vae.dimensions, view)
-
-    def phrase_styles(self, split: str) -> Tensor:
-        """s (K, styles): the style probabilities of the music of each phrase of a split, averaged over its beats."""
-        data, classifier = self.units(split), self.train_style("music")
-        styles = torch.zeros(len(data.phrase_rows), len(self.corpus.styles))
-        entries = {entry.name: entry for entry in self.corpus.entries}
-        counts = torch.bincount(data.phrase_songs, minlength=len(data.names)).tolist()
-        of_songs = torch.arange(len(styles)).split(counts)  # phrases are sorted by song
-        for name, phrases in zip(data.names, of_songs, strict=True):
-            view = dataset.view_of("music", None, self.corpus.load(entries[name])["music_features"])
-            centres_s = data.phrase_s[phrases].mean(dim=1).numpy()
-            windows = dataset.windows_at(view, centres_s, classifier.config.window)
-            styles[phrases] = classifier.probabilities(torch.from_numpy(windows))
-        return styles
-
     def train_vae(self) -> DUVAE:
         """The DU-VAE."""
         return self._train_missing("vae")
@@ -127,9 +95,38 @@ class Experiment:
             self._kept["dancer"] = Dancer(self.train_mmgan(), self.train_style("music"), self.preset.warp)
         return self._kept["dancer"]
 
+    def units(self, split: str) -> UnitData:
+        """Units and phrases of a split; those of the training split with their mirror images."""
+        kept = self.__dict__.setdefault("_units", {})
+        if split not in kept:
+            mirror = self.preset.mirror and split == "train"
+            kept[split] = dataset.load(self.corpus, split, self.preset.vae.dimensions, self.preset.gan.phrase, mirror)
+        return kept[split]
+
+    def style_windows(self, view: str, split: str) -> tuple[Tensor, Tensor]:
+        """Windows (n, window, C) of a view of a split's clips, and the class of each (see `dataset.style_windows`)."""
+        return dataset.style_windows(self.corpus, split, self.preset.vae.dimensions, view)
+
+    def phrase_styles(self, split: str) -> Tensor:
+        """s (K, styles): the style probabilities of the music of each phrase of a split, averaged over its beats."""
+        data, classifier = self.units(split), self.train_style("music")
+        styles = torch.zeros(len(data.phrase_rows), len(self.corpus.styles))
+        entries = {entry.name: entry for entry in self.corpus.entries}
+        for number, name in enumerate(data.names):
+            phrases = data.phrase_songs == number
+            features = dataset.view_of("music", None, self.corpus.load(entries[name])["music_features"])
+            centres_s = data.phrase_s[phrases].mean(dim=1).numpy()
+            windows = dataset.windows_at(features, centres_s, classifier.config.window)
+            styles[phrases] = classifier.probabilities(torch.from_numpy(windows))
+        return styles
+
+    def with_trained_seed(self) -> "Experiment":
+        """The same run with the seed that its MM-GAN was trained with, so that any seed can be used to dance."""
+        return replace(self, seed=self._recorded("seed").get("mmgan", self.seed))
+
     def losses(self, name: str) -> train.History:
         """The losses that were logged while the model `name` of `RECIPES` was trained."""
-        return train.read_losses(self._model_folder(name) / "losses.json")
+        return train.read_losses(self._weights_path(name).with_name("losses.json"))
 
     def trained_steps(self) -> dict[str, int]:
         """The steps that each model of the run was trained for, by name; without the LSTM, which is a baseline."""
@@ -143,63 +140,62 @@ class Experiment:
     def _train_missing(self, name: str) -> nn.Module:
         """The model `name` of `RECIPES`: kept, else loaded from the run, else trained."""
         if name not in self._kept:
-            recipe = RECIPES[name]
             train.seed_all(self.seed)  # its first weights do not depend on what was trained before
-            model = recipe.build(self)
+            model = RECIPES[name].build(self)
             if not self._load(name, model):
-                self._train(name, model, recipe.prepare(self, model))
+                self._train(name, model)
             self._kept[name] = model.eval()
         return self._kept[name]
 
     def _load(self, name: str, model: nn.Module) -> bool:
         """Load the weights of the run into `model`; False where the run has none. Raises `CheckpointError`."""
-        path, kind = self._weights_path(name), RECIPES[name].kind
+        path = self._weights_path(name)
         if not path.exists():
             return False
-        tensors, config, provenance = checkpoint.read(path, kind)
+        tensors, config, provenance = checkpoint.read(path, RECIPES[name].kind)
         checkpoint.check_config(path, config, model.config)
         self._check_provenance(name, provenance)
         checkpoint.load_weights(model, tensors, path)
         return True
 
-    def _train(self, name: str, model: nn.Module, draw: train.Draw) -> None:
-        """Train `model` in place on the batches of `draw` and write it to the run."""
+    def _train(self, name: str, model: nn.Module) -> None:
+        """Train `model` in place and write it to the run."""
         self._check_clips()
-        recipe, folder, several = RECIPES[name], self._model_folder(name), int(os.environ.get("WORLD_SIZE", 1)) > 1
-        config, label = getattr(self.preset, recipe.training), recipe.label
+        recipe, several = RECIPES[name], int(os.environ.get("WORLD_SIZE", 1)) > 1
+        config, label, draw = getattr(self.preset, recipe.training), recipe.label, recipe.prepare(self, model)
         # Of several processes that train together the first holds the lock. It must not wait for it: the others train.
         first = int(os.environ.get("RANK", 0)) == 0
         with alone_in(self._run_folder(name), f"training ({label})", wait=not several) if first else nullcontext():
             if not several and self._load(name, model):
                 return  # trained by another process while this one waited for the lock
-            self._check_run()
-            corpus = self.corpus.fingerprint()
+            for other, provenance in self._provenances().items():
+                self._check_provenance(other, provenance)
+            folder, corpus = self._weights_path(name).parent, self.corpus.fingerprint()
             history = train.fit(model, draw, config, folder, self.seed, self.device, label, corpus)
             provenance = {"corpus": corpus, "corpus name": self.corpus.name, "seed": self.seed}
-            train.finish(
-                model, recipe.kind, folder, history, provenance | {"steps": config.steps, "batch": config.batch}
-            )
+            provenance |= {"steps": config.steps, "batch": config.batch}
+            train.finish(model, recipe.kind, folder, history, provenance)
 
     def _run_folder(self, name: str) -> Path:
         """The run that holds a model: this one, or the base where the ablation does not train the model."""
         lent = self.base and name not in ABLATIONS[self.ablation].trains
         return resolve(self.base) if lent else self.folder
 
-    def _model_folder(self, name: str) -> Path:
-        return self._run_folder(name) / name
-
     def _weights_path(self, name: str) -> Path:
-        return self._model_folder(name) / "model.safetensors"
+        return self._run_folder(name) / name / "model.safetensors"
+
+    def _provenances(self) -> dict[str, dict]:
+        """The provenance of each trained model of the run, by name."""
+        paths = {name: self._weights_path(name) for name in RECIPES}
+        return {name: checkpoint.provenance(path, RECIPES[name].kind) for name, path in paths.items() if path.exists()}
 
     def _recorded(self, key: str) -> dict[str, int]:
         """The "steps" or the "seed" in the provenance of each model of the run, by name. Raises `CheckpointError`."""
-        values = {}
-        for name, recipe in RECIPES.items():
-            path = self._weights_path(name)
-            if path.exists():
-                values[name] = checkpoint.provenance(path, recipe.kind).get(key)
-                if type(values[name]) is not int:
-                    raise CheckpointError(f"{path} does not say its {key}", "weights as d2m writes them", "train again")
+        values = {name: provenance.get(key) for name, provenance in self._provenances().items()}
+        for name, value in values.items():
+            if type(value) is not int:
+                problem = f"{self._weights_path(name)} does not say its {key}"
+                raise CheckpointError(problem, "weights as d2m writes them", "train again")
         return values
 
     def _check_provenance(self, name: str, provenance: dict) -> None:
@@ -210,28 +206,19 @@ class Experiment:
         for key, value in expected.items():
             if provenance.get(key) != value:
                 same = "take the folder of the corpus that it was trained on, " if key == "corpus" else ""
-                raise CheckpointError(
-                    f"{self._weights_path(name)} was trained with the {key} {provenance.get(key)}", f"{value}",
-                    f"{same}choose another run folder, or delete this one to train again",
-                )  # fmt: skip
-
-    def _check_run(self) -> None:
-        """Raise `CheckpointError` where any model of the run has another provenance, before another one is trained."""
-        for name, recipe in RECIPES.items():
-            path = self._weights_path(name)
-            if path.exists():
-                self._check_provenance(name, checkpoint.provenance(path, recipe.kind))
+                problem = f"{self._weights_path(name)} was trained with the {key} {provenance.get(key)}"
+                remedy = f"{same}choose another run folder, or delete this one to train again"
+                raise CheckpointError(problem, f"{value}", remedy)
 
     def _check_clips(self) -> None:
-        """Raise `CorpusError` where there are fewer than `FEWEST_CLIPS` to train on."""
+        """Raise `CorpusError` where there are fewer than two clips to train on."""
         count = len(self.corpus.split("train"))
-        if count < FEWEST_CLIPS:
+        if count < 2:
             songs = Counter(entry.style for entry in self.corpus.entries)
             holds = ", ".join(f"{number} of {style}" for style, number in sorted(songs.items()))
-            raise CorpusError(
-                f"the corpus {self.corpus.name} has {count} clips to train on (it holds {holds})",
-                f"{FEWEST_CLIPS} at least, and four songs of each style, of which two are held out", "add more songs",
-            )  # fmt: skip
+            problem = f"the corpus {self.corpus.name} has {count} clips to train on (it holds {holds})"
+            expected = "2 at least, and four songs of each style, of which two are held out"
+            raise CorpusError(problem, expected, "add more songs")
 
 
 @dataclass(frozen=True)
@@ -243,6 +230,12 @@ class Recipe:
     training: str  # the field of `Preset` with its `TrainConfig`
     build: Callable[[Experiment], nn.Module]  # the untrained model
     prepare: Callable[[Experiment, nn.Module], train.Draw]  # sets data statistics in the model, returns its batches
+
+
+def _balanced_draw(styles: Tensor, batch_of: Callable[[Tensor, torch.Generator], dict]) -> train.Draw:
+    """Draws batches `batch_of(index, generator)` in which all of `styles` (n,) are equally likely."""
+    draw_index = Balanced(styles)
+    return lambda count, generator: batch_of(draw_index(count, generator), generator)
 
 
 def _build_vae(experiment: Experiment) -> DUVAE:
@@ -257,12 +250,7 @@ def _prepare_vae(experiment: Experiment, model: DUVAE) -> train.Draw:
     if model.config.principal:
         generator = torch.Generator().manual_seed(experiment.seed)
         model.start_from_principal_components(data.units(balanced(data.unit_styles, PRINCIPAL_ROWS, generator)))
-    draw_index = Balanced(data.unit_styles)
-
-    def draw(count: int, generator: torch.Generator) -> dict[str, Tensor]:
-        return {"unit": data.units(draw_index(count, generator))}
-
-    return draw
+    return _balanced_draw(data.unit_styles, lambda index, _: {"unit": data.units(index)})
 
 
 def _build_mmgan(experiment: Experiment) -> MMGAN:
@@ -272,14 +260,13 @@ def _build_mmgan(experiment: Experiment) -> MMGAN:
 def _prepare_mmgan(experiment: Experiment, model: MMGAN) -> train.Draw:
     model.vae.load_state_dict(experiment.train_vae().state_dict())
     data, styles = experiment.units("train"), experiment.phrase_styles("train")
-    codes, draw_index = compose.remember(model, data, experiment.seed), Balanced(data.phrase_styles)
+    codes = compose.remember(model, data, experiment.seed)
 
-    def draw(count: int, generator: torch.Generator) -> dict[str, Tensor]:
-        index = draw_index(count, generator)
+    def batch_of(index: Tensor, _: torch.Generator) -> dict[str, Tensor]:
         phrase, audio = data.phrases(index)
         return {"phrase": phrase, "codes": codes[data.phrase_units[index]], "audio": audio, "style": styles[index]}
 
-    return draw
+    return _balanced_draw(data.phrase_styles, batch_of)
 
 
 def _build_style(view: str, experiment: Experiment) -> Classifier:
@@ -287,25 +274,16 @@ def _build_style(view: str, experiment: Experiment) -> Classifier:
     entry = dataset.clips(corpus, "train")[0]
     arrays = corpus.load(entry)
     poses = dataset.in_dimensions(arrays["poses"], dimensions, entry.name)
-    features = dataset.view_of(view, poses, arrays["music_features"]).shape[1]
-    sizes = corpus.styles, features, WINDOW_FRAMES[view]
-    return (
-        MusicStyleClassifier(MusicStyleConfig(*sizes))
-        if view == "music"
-        else StyleClassifier(StyleConfig(view, *sizes))
-    )
+    sizes = corpus.styles, dataset.view_of(view, poses, arrays["music_features"]).shape[1], WINDOW_FRAMES[view]
+    if view == "music":
+        return MusicStyleClassifier(MusicStyleConfig(*sizes))
+    return StyleClassifier(StyleConfig(view, *sizes))
 
 
 def _prepare_style(view: str, experiment: Experiment, model: Classifier) -> train.Draw:
     windows, labels = experiment.style_windows(view, "train")
     model.set_statistics(windows)
-    draw_index = Balanced(labels)
-
-    def draw(count: int, generator: torch.Generator) -> dict[str, Tensor]:
-        index = draw_index(count, generator)
-        return {"windows": windows[index], "style": labels[index]}
-
-    return draw
+    return _balanced_draw(labels, lambda index, _: {"windows": windows[index], "style": labels[index]})
 
 
 def _build_lstm(experiment: Experiment) -> MusicToPoses:
@@ -322,13 +300,11 @@ def _prepare_lstm(experiment: Experiment, model: MusicToPoses) -> train.Draw:
         dances.append(torch.from_numpy(dataset.view_of("dance", poses)))
         styles.append(corpus.styles.index(entry.style))
     model.set_statistics(torch.cat(music), torch.cat(dances))
-    draw_index = Balanced(torch.tensor(styles))
 
-    def draw(count: int, generator: torch.Generator) -> dict[str, Tensor]:
-        songs = draw_index(count, generator).tolist()
-        return model.windows([(music[song], dances[song]) for song in songs], generator)
+    def batch_of(index: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        return model.windows([(music[song], dances[song]) for song in index.tolist()], generator)
 
-    return draw
+    return _balanced_draw(torch.tensor(styles), batch_of)
 
 
 RECIPES = {

@@ -10,6 +10,7 @@ others from the run of d2m itself.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from d2m.errors import ParameterError
 from d2m.models.gan import GANConfig
@@ -38,10 +39,8 @@ class Preset:
 PRESETS = {
     "demo": Preset(
         name="demo",
-        vae=VAEConfig(),
-        vae_training=TrainConfig(steps=400, batch=128, learning_rate=5e-4),
-        gan=GANConfig(),
-        gan_training=TrainConfig(steps=400, batch=64, learning_rate=5e-4),
+        vae=VAEConfig(), vae_training=TrainConfig(steps=400, batch=128, learning_rate=5e-4),
+        gan=GANConfig(), gan_training=TrainConfig(steps=400, batch=64, learning_rate=5e-4),
     ),
     "full": Preset(
         name="full",
@@ -64,8 +63,7 @@ PRESETS = {
             gradient_penalty=0.0, kl_weight=1e-2, pose_weight=10.0,
         ),
         gan_training=TrainConfig(steps=20_000, batch=256, learning_rate=2e-4, final_rate=1.0),
-        mirror=False,
-        warp="linear",
+        mirror=False, warp="linear",
     ),
 }  # fmt: skip
 
@@ -77,26 +75,18 @@ def preset(name: str) -> Preset:
     return PRESETS[name]
 
 
-def _unchanged(preset: Preset) -> Preset:
-    return preset
-
-
 @dataclass(frozen=True)
 class Ablation:
     """d2m without one of its parts."""
 
     leaves_out: str  # the part, as the study's tables name it
-    change: Callable[[Preset], Preset] = _unchanged  # leaves the part out of a preset
+    change: Callable[[Preset], Preset]  # leaves the part out of a preset
     trains: tuple[str, ...] = ("mmgan",)  # the models that this changes
 
 
 def _gan(**changes) -> Callable[[Preset], Preset]:
     """A change of fields of `Preset.gan`."""
-
-    def change(preset: Preset) -> Preset:
-        return replace(preset, gan=replace(preset.gan, **changes))
-
-    return change
+    return lambda preset: replace(preset, gan=replace(preset.gan, **changes))
 
 
 def _one_latent(preset: Preset) -> Preset:
@@ -106,26 +96,20 @@ def _one_latent(preset: Preset) -> Preset:
 
 
 def _no_repertoire(preset: Preset) -> Preset:
-    if not preset.gan.repertoire:
-        return preset
     # Both adversarial losses, as published, with the weights that d2m had before the repertoire was added.
-    gan = replace(
-        preset.gan, repertoire=0, adversarial_weight=0.02, dance_adversarial_weight=0.02, gradient_penalty=1.0,
-        kl_weight=2e-4, music_kl_weight=2e-3,
+    change = _gan(
+        repertoire=0, adversarial_weight=0.02, dance_adversarial_weight=0.02, gradient_penalty=1.0, kl_weight=2e-4,
+        music_kl_weight=2e-3,
     )  # fmt: skip
-    return replace(preset, gan=gan)
+    return change(preset) if preset.gan.repertoire else preset
 
 
 def _unit_warp(preset: Preset) -> Preset:
     return replace(preset, warp="cubic") if preset.warp == "kinematic" else preset
 
 
-def _no_warp(preset: Preset) -> Preset:
-    return replace(preset, warp="none")
-
-
 ABLATIONS = {
-    "d2m": Ablation("nothing", trains=("vae", "mmgan", "style/music", "style/dance", "style/speed", "lstm")),
+    "d2m": Ablation("nothing", replace, ("vae", "mmgan", "style/music", "style/dance", "style/speed", "lstm")),
     "no_gan": Ablation(
         "L_adv^m (nor L_adv^d, where there is one)", _gan(adversarial_weight=0.0, dance_adversarial_weight=0.0)
     ),
@@ -139,5 +123,5 @@ ABLATIONS = {
     ),
     "no_recon_s": Ablation("L_recon^s", _gan(style_weight=0.0)),
     "unit_warp": Ablation("bringing kinematic beats onto beats (movements stay as they were cut)", _unit_warp, ()),
-    "no_warp": Ablation("the warp onto the song's beats", _no_warp, ()),
+    "no_warp": Ablation("the warp onto the song's beats", partial(replace, warp="none"), ()),
 }

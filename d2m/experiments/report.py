@@ -29,12 +29,24 @@ from d2m.motion.dance import Dance
 DANCES = 3  # to every test song, by each seed
 SEEDS = (0, 1, 2)  # of d2m itself
 HEADLINE = "d2m"
-RESULT = "scores.json"
+# The scores that best separate real dances from controls, and the beats.
+HEADLINES = (
+    "Frechet distance (style)", "Frechet distance (motion)", "kernel distance (motion)", "diversity (motion)",
+    "beat hit rate", "style consistency", "boundary velocity jump", "foot sliding, m/s", "speed, m/s",
+    "nearest training movement, cm",
+)  # fmt: skip
+# The tables of the report, and the groups of scores that each holds.
+GROUPS = {
+    "Distances and variety": ("distances", "variety"),
+    "Distances, style by style": ("distances by style",),
+    "Beats": ("beats",),
+    "Bodies, style and memory": ("body", "style", "memory"),
+}
+SPACES = ("style", "motion")  # the feature spaces of a run
+INTERVALS = """Means over folds and training seeds with 95 % intervals, from draws of folds, of seeds and of songs.
+Definitions: `tests/PROTOCOL.md`. Lines in italics are controls."""
+
 Scores = dict[str, dict[str, Estimate]]  # {set: {score: estimate}}; the set "ours" is the row itself
-
-
-def _always(whole: Experiment) -> bool:
-    return True
 
 
 @dataclass(frozen=True)
@@ -44,29 +56,29 @@ class Row:
     what: str  # its name in the tables
     dances: Callable[[Experiment], list[Dance]]  # from a run to its dances to the test songs
     seeds: tuple[int, ...] = (0,)  # of the training
-    belongs: Callable[[Experiment], bool] = _always  # whether a study has the row
+    belongs: Callable[[Experiment], bool] = lambda whole: True  # whether a study has the row
 
 
 def composed(experiment: Experiment) -> list[Dance]:
-    """Dances of d2m, or of the ablation that the experiment is."""
+    """Dances of d2m, or of the experiment's ablation, to the test songs."""
     return generated_dances(experiment, experiment.train_dancer(), DANCES)
 
 
-def from_the_front(experiment: Experiment) -> list[Dance]:
+def _from_the_front(experiment: Experiment) -> list[Dance]:
     """Dances of the 3D preset `demo`, trained on the same clips, seen by the camera of a 2D preset."""
     deep = replace(experiment, preset_name="demo", run=str(experiment.folder / "in-3d"))
     return [replace(d, poses=pose.front_view(d.poses).astype(np.float32)) for d in composed(deep)]
 
 
-def changes(name: str, whole: Experiment) -> bool:
+def _changes(name: str, whole: Experiment) -> bool:
     """Whether an ablation differs from d2m in the preset of a study."""
     return ABLATIONS[name].change(whole.preset) != whole.preset
 
 
-def is_seen_from_the_front(whole: Experiment) -> bool:
+def _is_3d_seen_in_2d(whole: Experiment) -> bool:
     """Whether the preset is 2D but all clips are 3D, so that `demo` can be trained on them too."""
-    entries = whole.corpus.entries if whole.preset.vae.dimensions == 2 else ()
-    return bool(entries) and all(whole.corpus.load(entry)["poses"].shape[2] == 3 for entry in entries)
+    corpus = whole.corpus
+    return whole.preset.vae.dimensions == 2 and all(corpus.load(e)["poses"].shape[2] == 3 for e in corpus.entries)
 
 
 ROWS = {
@@ -75,13 +87,11 @@ ROWS = {
     "nearest_music": Row("the real dance to the nearest music", nearest_music),
     "lstm": Row("an LSTM from music to poses", lstm_dance),
     **{
-        name: Row(f"d2m without {variant.leaves_out}", composed, belongs=partial(changes, name))
-        for name, variant in ABLATIONS.items()
+        name: Row(f"d2m without {ablation.leaves_out}", composed, belongs=partial(_changes, name))
+        for name, ablation in ABLATIONS.items()
         if name != HEADLINE
     },
-    "in_3d": Row(
-        "d2m of the preset demo, in 3D, seen by the same camera", from_the_front, belongs=is_seen_from_the_front
-    ),
+    "in_3d": Row("d2m of the preset demo, in 3D, seen by the same camera", _from_the_front, belongs=_is_3d_seen_in_2d),
 }
 
 
@@ -101,15 +111,13 @@ def experiment_of(whole: Experiment, row: str, fold: int | None, seed: int) -> E
     base = str(whole.folder if fold is None else folder / f"{HEADLINE}-0")
     if row not in ABLATIONS:  # a baseline, which needs of d2m only the classifiers
         return replace(whole, run=base, fold=fold, seed=0)
-    if row == HEADLINE:
-        own = base if seed == 0 else str(folder / f"{HEADLINE}-{seed}")
-        return replace(whole, run=own, fold=fold, seed=seed)
-    return replace(whole, run=str(folder / f"{row}-{seed}"), fold=fold, seed=seed, ablation=row, base=base)
+    own = base if row == HEADLINE and seed == 0 else str(folder / f"{row}-{seed}")
+    return replace(whole, run=own, fold=fold, seed=seed, ablation=row, base=base)
 
 
 def result_path(whole: Experiment, row: str, fold: int | None, seed: int) -> Path:
     """The file of the scores of a row."""
-    return _fold_folder(whole, fold) / f"{row}-{seed}" / RESULT
+    return _fold_folder(whole, fold) / f"{row}-{seed}" / "scores.json"
 
 
 def ablation_dances(whole: Experiment, names: tuple[str, ...] = ("no_gan",)) -> dict[str, list[Dance]]:
@@ -120,10 +128,6 @@ def ablation_dances(whole: Experiment, names: tuple[str, ...] = ("no_gan",)) -> 
         for name, ablation in ablations.items()
         if "mmgan" in ablation.trained_steps()
     }
-
-
-def _fold_folder(whole: Experiment, fold: int | None) -> Path:
-    return whole.folder / "study" / ("split" if fold is None else f"fold-{fold}")
 
 
 def write_scores(path: Path, scores: Scores) -> None:
@@ -154,44 +158,23 @@ def read_scores(path: Path) -> Scores:
         raise CheckpointError(f"{path} cannot be read ({error})", *rule) from error
 
 
-# The scores that best separate real dances from controls, and the beats.
-HEADLINES = (
-    "Frechet distance (style)", "Frechet distance (motion)", "kernel distance (motion)", "diversity (motion)",
-    "beat hit rate", "style consistency", "boundary velocity jump", "foot sliding, m/s", "speed, m/s",
-    "nearest training movement, cm",
-)  # fmt: skip
-# The tables of the report, and the groups of scores that each holds.
-GROUPS = {
-    "Distances and variety": ("distances", "variety"),
-    "Distances, style by style": ("distances by style",),
-    "Beats": ("beats",),
-    "Bodies, style and memory": ("body", "style", "memory"),
-}
-SPACES = ("style", "motion")  # the feature spaces of a run
-INTERVALS = """Means over folds and training seeds with 95 % intervals, from draws of folds, of seeds and of songs.
-Definitions: `tests/PROTOCOL.md`. Lines in italics are controls."""
-
-
 def results(whole: Experiment) -> dict[str, dict[str, Estimate]]:
     """{row: {score: estimate}} of d2m's controls and every row with scores in all folds: means over folds and seeds.
 
     Each bootstrap draw draws folds, seeds, and the songs within them.
     """
-    rows: dict[str, dict[str, Estimate]] = {}
-    controls: dict[str, dict[str, Estimate]] = {}
+    rows, controls = {}, {}
     for row, kind in rows_of(whole).items():
         by_seed = []
         for seed in kind.seeds:
-            paths = [result_path(whole, row, fold, seed) for fold in fold_numbers(whole.source)]
-            if not all(path.exists() for path in paths):
-                continue
-            by_fold = [read_scores(path) for path in paths]
-            by_seed.append(_mean([scores["ours"] for scores in by_fold], independent=True))
-            if row == HEADLINE and seed == 0:
-                for control in by_fold[0]:
-                    # A fold with one song has no shuffled beats.
-                    if control != "ours" and all(control in scores for scores in by_fold):
-                        controls[control] = _mean([scores[control] for scores in by_fold], independent=True)
+            paths = _result_paths(whole, row, seed)
+            if all(path.exists() for path in paths):
+                by_fold = [read_scores(path) for path in paths]
+                # A fold with one song has no shuffled beats.
+                sets = [name for name in by_fold[0] if all(name in scores for scores in by_fold)]
+                means = {name: _mean([scores[name] for scores in by_fold], independent=True) for name in sets}
+                by_seed.append(means.pop("ours"))
+                controls |= means
         if by_seed:
             rows[row] = _mean(by_seed, independent=False)
     return rows | controls
@@ -204,15 +187,14 @@ def write_report(whole: Experiment) -> Path:
     """
     path, rows = whole.folder / "study" / "study.json", results(whole)
     content = {row: {name: e.cell() for name, e in scores.items()} for row, scores in rows.items()}
-    names = list(rows[HEADLINE]) if HEADLINE in rows else []
-    headlines = [name for name in HEADLINES if name in names]
     parts = [f"# Study: {whole.corpus.name}, {whole.preset_name}", INTERVALS]
-    parts += ["## Differences from d2m", _table(rows, headlines, minus=HEADLINE)] if names else []
-    kinds = all_scores(SPACES, whole.corpus.styles)
-    for title, groups in GROUPS.items() if names else ():
-        shown = [name for name, kind in kinds.items() if name in names and kind.group in groups]
-        parts += [f"## {title}", _table(rows, shown)]
-    parts += [_missing_line(whole)] if missing(whole) else []
+    if HEADLINE in rows:
+        headlines = [name for name in HEADLINES if name in rows[HEADLINE]]
+        parts += ["## Differences from d2m", _table(rows, headlines, minus=HEADLINE)]
+        kinds = {name: kind for name, kind in all_scores(SPACES, whole.corpus.styles).items() if name in rows[HEADLINE]}
+        for title, groups in GROUPS.items():
+            parts += [f"## {title}", _table(rows, [name for name, kind in kinds.items() if kind.group in groups])]
+    parts += _missing_note(whole)
     for target, text in ((path, json.dumps(content, indent=1)), (path.with_suffix(".md"), "\n\n".join(parts) + "\n")):
         with replacing(target) as temporary:
             temporary.write_text(text)
@@ -226,17 +208,24 @@ def as_markdown(whole: Experiment, names=HEADLINES, rows=None, minus: str = "") 
     """
     scores = results(whole)
     parts = [_table(scores, names, rows, minus)] if scores else []
-    return "\n\n".join(parts + ([_missing_line(whole)] if missing(whole) else []))
+    return "\n\n".join(parts + _missing_note(whole))
 
 
 def missing(whole: Experiment) -> list[str]:
     """The rows without scores for some fold or seed."""
-    folds = fold_numbers(whole.source)
     return [
         row
         for row, kind in rows_of(whole).items()
-        if not all(result_path(whole, row, fold, seed).exists() for fold in folds for seed in kind.seeds)
+        if not all(path.exists() for seed in kind.seeds for path in _result_paths(whole, row, seed))
     ]
+
+
+def _fold_folder(whole: Experiment, fold: int | None) -> Path:
+    return whole.folder / "study" / ("split" if fold is None else f"fold-{fold}")
+
+
+def _result_paths(whole: Experiment, row: str, seed: int) -> list[Path]:
+    return [result_path(whole, row, fold, seed) for fold in fold_numbers(whole.source)]
 
 
 def _table(scores: dict[str, dict[str, Estimate]], names, rows=None, minus: str = "") -> str:
@@ -254,8 +243,10 @@ def _table(scores: dict[str, dict[str, Estimate]], names, rows=None, minus: str 
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-def _missing_line(whole: Experiment) -> str:
-    return f"Not there: {', '.join(missing(whole))}. `make study` trains and scores them (hours, resumable)."
+def _missing_note(whole: Experiment) -> list[str]:
+    """One sentence about the missing rows, if there are any."""
+    rows = ", ".join(missing(whole))
+    return [f"Not there: {rows}. `make study` trains and scores them (hours, resumable)."] if rows else []
 
 
 def _label(row: str) -> str:

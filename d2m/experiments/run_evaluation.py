@@ -22,14 +22,7 @@ import torch
 
 from d2m.clock import FPS, within
 from d2m.data import dataset
-from d2m.experiments.dances import (
-    compositions,
-    generated_dances,
-    real_dances,
-    requested_style_dances,
-    split_music,
-    training_song_dances,
-)
+from d2m.experiments import dances as dance_sets
 from d2m.experiments.experiment import Experiment
 from d2m.files import replacing, resolve
 from d2m.generation import generate
@@ -40,6 +33,7 @@ from d2m.metrics.evaluation import Measured
 from d2m.metrics.samples import Space, StylePredictor, measure_each
 from d2m.metrics.scores import score
 from d2m.models import checkpoint
+from d2m.models.style import Classifier
 from d2m.motion import pose
 from d2m.motion.dance import Dance
 from d2m.motion.kinematics import KinematicBeatConfig
@@ -61,25 +55,6 @@ OF_SETS = (
 )  # fmt: skip
 
 
-def spaces(reference_run: Experiment) -> dict[str, Space]:
-    """The feature space "style": the hidden layer of the run's classifier of dances."""
-    return {
-        "style": lambda poses: (
-            reference_run.train_style("dance").embed(_windows(reference_run, "dance", poses)).detach().numpy()
-        )
-    }
-
-
-def style_predictor(reference_run: Experiment) -> StylePredictor:
-    """A function from poses to a style: the mean of the run's classifier of motions over all windows of a dance."""
-
-    def predicted_style(poses: np.ndarray) -> str:
-        probabilities = reference_run.train_style("speed").probabilities(_windows(reference_run, "speed", poses))
-        return reference_run.corpus.styles[int(probabilities.mean(dim=0).argmax())]
-
-    return predicted_style
-
-
 def compare(
     experiment: Experiment, count: int = 3, dances: list[Dance] | None = None, reference_run: Experiment | None = None,
     more: dict[str, list[Dance]] | None = None,
@@ -90,18 +65,34 @@ def compare(
     measured beside compositions, training songs and requested styles.
     """
     reference_run = reference_run or experiment
-    songs = split_music(experiment, "test")
-    real = real_dances(experiment, "test")
-    train = real_dances(experiment, "train")
+    real, train = (dance_sets.real_dances(experiment, split) for split in ("test", "train"))
     beats_of = {dance.name: dance.beats_s for dance in [*(dances or []), *real, *train]}
     others = {**(more or {}), "real": real}
     if dances is None:
-        others |= compositions(experiment, songs)
-        others |= {"seen": training_song_dances(experiment), "asked": requested_style_dances(experiment)}
-    ours = generated_dances(experiment, experiment.train_dancer(), count) if dances is None else dances
+        others |= dance_sets.compositions(experiment, dance_sets.split_music(experiment, "test"))
+        others["seen"] = dance_sets.training_song_dances(experiment)
+        others["asked"] = dance_sets.requested_style_dances(experiment)
+    ours = dance_sets.generated_dances(experiment, experiment.train_dancer(), count) if dances is None else dances
     return evaluation.compare(
         ours, beats_of, train, others, spaces(reference_run), style_predictor(reference_run), experiment.seed
     )
+
+
+def spaces(reference_run: Experiment) -> dict[str, Space]:
+    """The feature space "style": the hidden layer of the run's classifier of dances."""
+    classifier = reference_run.train_style("dance")
+    return {"style": lambda poses: classifier.embed(_windows(classifier, poses)).detach().numpy()}
+
+
+def style_predictor(reference_run: Experiment) -> StylePredictor:
+    """A function from poses to a style: the mean of the run's classifier of motions over all windows of a dance."""
+    classifier = reference_run.train_style("speed")
+
+    def predicted_style(poses: np.ndarray) -> str:
+        probabilities = classifier.probabilities(_windows(classifier, poses))
+        return reference_run.corpus.styles[int(probabilities.mean(dim=0).argmax())]
+
+    return predicted_style
 
 
 def protocol(experiment: Experiment, count: int = 3) -> dict:
@@ -138,9 +129,7 @@ def write_metrics(experiment: Experiment, table: dict, drift: dict, dances: str 
     The scores of dances from a folder `dances` go to `metrics_<folder>.json`, beside the run's own.
     """
     path = experiment.folder / (f"metrics_{resolve(dances).name}.json" if dances else "metrics.json")
-    settings = protocol(experiment, count)
-    if dances:
-        settings["dances"] = str(resolve(dances))
+    settings = protocol(experiment, count) | ({"dances": str(resolve(dances))} if dances else {})
     content = table | {"drift": drift, "protocol": settings, "commit": checkpoint.commit()}
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(content, indent=1))
@@ -169,32 +158,21 @@ def joint_errors(experiment: Experiment, split: str = "validation") -> dict[str,
     return errors
 
 
-def _joint_error(estimated: torch.Tensor, joints: torch.Tensor) -> float:
-    """Mean distance in cm between joints (..., 14, D), each relative to the middle of the hips."""
-    estimated, joints = (points - pose.pelvis(points)[..., None, :] for points in (estimated, joints))
-    return 100 * float((estimated - joints).norm(dim=-1).mean())
-
-
-def _windows(reference_run: Experiment, view: str, poses: np.ndarray) -> torch.Tensor:
-    window = reference_run.train_style(view).config.window
-    return torch.from_numpy(dataset.windows_every(dataset.view_of(view, poses), window, HOP))
-
-
 def measure_drift(experiment: Experiment, measured: Measured, dances: list[Dance] | None = None) -> dict:
     """Whether a dance degrades with its length: the table of its first `SECONDS`, beside the last, beside movements 1
     and `MOVEMENTS`, and beside the same parts of the unseen real dances.
 
-    d2m dances to each test song, looped until it takes more than `MOVEMENTS` movements; `dances`, if given, keep their
-    own length. A movement is measured for the 4 s from its beginning, one window of the feature spaces.
+    d2m dances to each test song, looped until it takes more than `MOVEMENTS` movements; `dances` keep their own length.
+    A movement is measured for the 4 s from its beginning, one window of the feature spaces.
     """
     if dances is None:
         dancer = experiment.train_dancer()
         dances = [
             replace(generate.dance_to(dancer, looped(music), None, experiment.seed)[0], name=name, style=style)
-            for name, (style, music) in split_music(experiment, "test").items()
+            for name, (style, music) in dance_sets.split_music(experiment, "test").items()
         ]
     excerpts: dict[str, list[Dance]] = {}
-    for prefix, whole in (("", dances), ("real ", real_dances(experiment, "test"))):
+    for prefix, whole in (("", dances), ("real ", dance_sets.real_dances(experiment, "test"))):
         for dance in whole:
             for part, shown in _parts(dance).items():
                 if len(shown.poses) > 2 and len(shown.beats_s) > 1:  # else no score is defined
@@ -223,10 +201,19 @@ def excerpt(dance: Dance, begin_s: float, end_s: float) -> Dance:
     """The part of a dance between two times, with times from 0 on."""
     first, last = round(begin_s * dance.fps), round(end_s * dance.fps)
     beats_s, units_s = (within(times_s, begin_s, end_s) - begin_s for times_s in (dance.beats_s, dance.units_s))
-    return replace(
-        dance, poses=dance.poses[first:last], beats_s=beats_s, units_s=units_s,
-        start_s=dance.start_s + begin_s,
-    )  # fmt: skip
+    poses, start_s = dance.poses[first:last], dance.start_s + begin_s
+    return replace(dance, poses=poses, beats_s=beats_s, units_s=units_s, start_s=start_s)
+
+
+def _joint_error(estimated: torch.Tensor, joints: torch.Tensor) -> float:
+    """Mean distance in cm between joints (..., 14, D), each relative to the middle of the hips."""
+    estimated, joints = (points - pose.pelvis(points)[..., None, :] for points in (estimated, joints))
+    return 100 * float((estimated - joints).norm(dim=-1).mean())
+
+
+def _windows(classifier: Classifier, poses: np.ndarray) -> torch.Tensor:
+    config = classifier.config
+    return torch.from_numpy(dataset.windows_every(dataset.view_of(config.view, poses), config.window, HOP))
 
 
 def _parts(dance: Dance) -> dict[str, Dance]:

@@ -14,21 +14,10 @@ from pathlib import Path
 from d2m.data.corpus import FOLDS
 from d2m.data.dataset import ENDS_S
 from d2m.errors import CheckpointError, CorpusError
-from d2m.experiments import dances, run_evaluation
+from d2m.experiments import report, run_evaluation
+from d2m.experiments.dances import real_dances
 from d2m.experiments.experiment import Experiment
-from d2m.experiments.report import (
-    DANCES,
-    HEADLINE,
-    ROWS,
-    SEEDS,
-    Scores,
-    experiment_of,
-    fold_numbers,
-    result_path,
-    rows_of,
-    write_report,
-    write_scores,
-)
+from d2m.experiments.report import DANCES, HEADLINE, SEEDS, Scores, experiment_of
 from d2m.files import read_json, replacing
 from d2m.generation.beat_warp import NEAR, SHIFT_ROUNDS, SLOW
 from d2m.generation.compose import TEMPO_SCALE
@@ -43,31 +32,24 @@ def run(whole: Experiment, say: Callable[[str], None] = print) -> Path:
     `say` is called with one line for each row. Raises `CorpusError` where no style has enough songs for a fold, and
     `CheckpointError` where the folder holds a study with other settings.
     """
-    for fold in fold_numbers(whole.source):
+    for fold in report.fold_numbers(whole.source):
         if not experiment_of(whole, HEADLINE, fold, 0).corpus.split("test"):
-            raise CorpusError(
-                f"no style of {whole.corpus.name} has {FOLDS} songs", "enough songs to hold some out in every fold"
-            )
+            problem = f"no style of {whole.corpus.name} has {FOLDS} songs"
+            raise CorpusError(problem, "enough songs to hold some out in every fold")
     check_protocol(whole)
     # By seed, then by row: a study that is stopped early has all folds of d2m and of the baselines.
-    seeds = sorted({seed for row in rows_of(whole).values() for seed in row.seeds})
-    jobs = [
-        (name, fold, seed)
-        for seed in seeds
-        for name, row in rows_of(whole).items()
-        if seed in row.seeds
-        for fold in fold_numbers(whole.source)
-    ]
+    rows, folds = report.rows_of(whole), report.fold_numbers(whole.source)
+    jobs = [(row, fold, seed) for seed in SEEDS for row, kind in rows.items() if seed in kind.seeds for fold in folds]
     for number, (row, fold, seed) in enumerate(jobs, 1):
-        path = result_path(whole, row, fold, seed)
+        path = report.result_path(whole, row, fold, seed)
         line = f"{number} of {len(jobs)}: {row}, {'own split' if fold is None else f'fold {fold}'}, seed {seed}"
         if path.exists():
             say(f"{line}: already scored")
             continue
         say(line)
         reference_run = experiment_of(whole, HEADLINE, fold, 0)
-        write_scores(path, scores_of(experiment_of(whole, row, fold, seed), reference_run, row))
-    return write_report(whole)
+        report.write_scores(path, scores_of(experiment_of(whole, row, fold, seed), reference_run, row))
+    return report.write_report(whole)
 
 
 def check_protocol(whole: Experiment) -> None:
@@ -79,21 +61,18 @@ def check_protocol(whole: Experiment) -> None:
     protocol = {
         "steps": whole.preset.gan_training.steps, "LSTM steps": whole.preset.lstm_training.steps,
         "preset": whole.preset_name, "corpus fingerprint": whole.corpus.fingerprint(), "dances a song": DANCES,
-        "seeds of d2m": list(SEEDS), "folds": len(fold_numbers(whole.source)),
+        "seeds of d2m": list(SEEDS), "folds": len(report.fold_numbers(whole.source)),
         "form of models": _digest(asdict(whole.preset)), "form of scores": _digest(definitions()),
+        "in tempo": TEMPO_SCALE, "ends, s": ENDS_S, "near, beats": NEAR, "rounds": SHIFT_ROUNDS, "slow feet, m/s": SLOW,
     }  # fmt: skip
-    protocol |= {"in tempo": TEMPO_SCALE, "ends, s": ENDS_S, "near, beats": NEAR}
-    protocol |= {"rounds": SHIFT_ROUNDS, "slow feet, m/s": SLOW}
     if path.exists():
         written = read_json(path, CheckpointError, "the protocol of a study", "delete it")
         if not isinstance(written, dict):
             raise CheckpointError(f"{path} cannot be read (it is no object)", "the protocol of a study", "delete it")
         for name, value in protocol.items():
             if written.get(name) != value:
-                raise CheckpointError(
-                    f"the study in {path.parent} has {name} {written.get(name)}", f"{value}",
-                    "give the same values, or move that folder away",
-                )  # fmt: skip
+                problem = f"the study in {path.parent} has {name} {written.get(name)}"
+                raise CheckpointError(problem, f"{value}", "give the same values, or move that folder away")
         return
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(protocol | {"commit": checkpoint.commit()}, indent=1))
@@ -105,9 +84,9 @@ def scores_of(experiment: Experiment, reference_run: Experiment, row: str) -> Sc
     if row == HEADLINE and experiment.seed == 0:
         return run_evaluation.compare(experiment, DANCES, reference_run=reference_run).scores(reference_run.seed)
     views = run_evaluation.spaces(reference_run), run_evaluation.style_predictor(reference_run)
-    reference = ReferenceSet.of(measure_each(dances.real_dances(reference_run, "train"), *views))
-    songs = {dance.name: dance.beats_s for dance in dances.real_dances(reference_run, "test")}
-    return {"ours": score(measure(ROWS[row].dances(experiment), songs, *views), reference, reference_run.seed)}
+    reference = ReferenceSet.of(measure_each(real_dances(reference_run, "train"), *views))
+    songs = {dance.name: dance.beats_s for dance in real_dances(reference_run, "test")}
+    return {"ours": score(measure(report.ROWS[row].dances(experiment), songs, *views), reference, reference_run.seed)}
 
 
 def _digest(settings: dict) -> str:

@@ -1,15 +1,13 @@
 """A dance put on the beats of a song (paper, section 3.3: beat warping), with its planted feet kept in place.
 
-`BeatPlan` says which beats are danced. In beat time, beat k of a dance is row LEAD + 3 + 8k. Four warps map beat time
-to seconds:
+In beat time, beat k of a dance is row LEAD + 3 + 8k. Four warps map beat time to seconds:
 
     none       evenly spaced beats in the song's mean tempo: the beats of the dance miss those of the song
     linear     every beat on a beat of the song, linear in between, as published
     cubic      the same, smooth: the velocity has no jump at a beat
     kinematic  as cubic, and a kinematic beat of the body close to a beat of the song is shifted onto it
 
-Movements are cut so that their kinematic beats fall on beats; smoothing by the DU-VAE and the seams between movements
-shift some of them. The last warp detects them in the generated dance and shifts them back.
+Movements are cut with kinematic beats on beats. The DU-VAE and the seams shift some; the last warp shifts them back.
 """
 
 import math
@@ -63,7 +61,7 @@ class BeatPlan:
 
     @property
     def movements(self) -> int:
-        """Number of movements: four beats each, and one to spare."""
+        """Number of movements: one for every four beats, and one to spare."""
         return math.ceil(len(self.beats_s) / UNIT_BEATS) + 1
 
     @property
@@ -78,11 +76,6 @@ class BeatPlan:
         last_s, interval_s = self.beats_s[-1], self.beats_s[-1] - self.beats_s[-2]
         continued_s = np.r_[self.beats_s, last_s + interval_s * np.arange(1, missing + 1)]
         return continued_s.reshape(self.phrases, self.phrase * UNIT_BEATS)
-
-    @property
-    def movement_beats_s(self) -> np.ndarray:
-        """The danced beats continued to all beats of all movements: (4 * movements,)."""
-        return self.phrase_beats_s.ravel()[: self.movements * UNIT_BEATS]
 
     @property
     def beat_lengths_s(self) -> np.ndarray:
@@ -112,8 +105,8 @@ class BeatPlan:
         return within(beats_s, 0.0, self.music.duration_s)
 
     def anchors(self, kind: str) -> tuple[np.ndarray, np.ndarray]:
-        """Beats (m,) in beat time, and the times (m,) in seconds at which a warp danced them: first the start pose."""
-        times_s = self.movement_beats_s
+        """Beat time (m,) of the start pose, if any, and of all beats of all movements; their times (m,) in seconds."""
+        times_s = self.phrase_beats_s.ravel()[: self.movements * UNIT_BEATS]
         beats = np.arange(len(times_s), dtype=float)
         if kind == "none":
             first = -START_BEAT if self.has_start_pose else 0.0
@@ -192,9 +185,8 @@ def shift_onto_beats(
 ) -> np.ndarray:
     """By how many beats later (m,) the dance is read at each of `beats` (m,), so that its kinematic beats fall on them.
 
-    The kinematic beats (k,) with their `strength` (k,) were detected in the dance read with the current `shift` (m,).
-    Of two kinematic beats near one beat the stronger counts. Beats without one take the shift of their neighbours; a
-    start pose is not shifted.
+    The kinematic beats (k,) with their `strength` (k,) were detected with the current `shift` (m,). Of two near a beat
+    the stronger counts. Beats without one take the shift of their neighbours; a start pose is not shifted.
     """
     positions = np.interp(kinematic_beats_s, times_s, beats)
     nearest = np.round(positions)

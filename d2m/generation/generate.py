@@ -3,7 +3,6 @@
 The plan extends the beats of the song to both of its ends; every four of them take one movement. Three movements are a
 phrase, composed for the style and the tempo of the music about it (see `compose`). Each movement leaves from the last
 poses of the one before. That gives a dance in beat time, 8 poses a beat, which `perform` puts on the song's beats.
-The work is bounded: a song of n beats takes ceil(n / 4) + 1 movements.
 """
 
 from dataclasses import dataclass
@@ -32,6 +31,8 @@ MOST_TOGETHER, MOST_MOVEMENTS = 64, 4096  # dances and movements generated in on
 PARALLEL_ROUNDS = 3  # in which all movements of a dance are generated at once
 SETTLED = 1e-3  # metres: largest change of a lead pose's features in the last parallel round
 STYLE_SPAN_S = 30.0  # average the style over 30 s either side: steadier than a few bars, still follows a medley
+
+_thread_pools = cache(ThreadpoolController)  # NumPy's and PyTorch's would wait for each other on the same cores
 
 
 @dataclass(frozen=True)
@@ -102,12 +103,6 @@ def dance_to(
     return dances
 
 
-@cache
-def _thread_pools() -> ThreadpoolController:
-    """The thread pools of all loaded libraries: NumPy's and PyTorch's would wait for each other on the same cores."""
-    return ThreadpoolController()
-
-
 def song_style(dancer: Dancer, plan: BeatPlan, requested_style: str = "") -> Tensor:
     """s of each phrase (phrases, styles): one-hot of `requested_style`, or predicted from the music.
 
@@ -132,9 +127,8 @@ def first_leads(dancer: Dancer, s: Tensor, generators: list[torch.Generator], st
         dimensions = dancer.mmgan.vae.config.dimensions
         at_rest = pose.validate(np.stack([start_pose] * LEAD), "start_pose")
         if at_rest.shape[2] != dimensions:
-            raise ParameterError(
-                f"start_pose has {at_rest.shape[2]} dimensions", f"{dimensions}, as the dances here have"
-            )
+            problem = f"start_pose has {at_rest.shape[2]} dimensions"
+            raise ParameterError(problem, f"{dimensions}, as the dances here have")
         return torch.from_numpy(pose.to_features(at_rest, LEAD - 1)).float().repeat(len(generators), 1, 1)
     leads, styles = dancer.mmgan.leads, dancer.mmgan.lead_styles
     of_style = torch.nonzero(styles == int(s.argmax()))[:, 0]
@@ -149,10 +143,9 @@ def chain(vae, leads: Tensor, codes: Tensor) -> np.ndarray:
 
     `leads` (B, LEAD, F) and `codes` (n, B, movement_size) give poses in beat time (B, LEAD + 32 * n, 14, D).
 
-    The end of a movement hardly depends on the poses that it leaves from, so all movements are generated in parallel:
-    from a guess of their leads, then from the ends that this gives, `PARALLEL_ROUNDS` times. With a trained `demo` the
-    second round changes the leads by less than a millimetre, and each further round by a thousandth of that. Dances
-    that have not settled by then (other networks) are chained one movement after the other.
+    The end of a movement hardly depends on its lead poses, so all movements are generated in parallel: from a guess of
+    their leads, then from the ends that this gives, `PARALLEL_ROUNDS` times (trained `demo`: round 2 changes leads by
+    less than 1 mm, round 3 by a thousandth of that). Dances that have not settled by then are chained in sequence.
     """
     chained = leads.expand(len(codes), *leads.shape)  # lead poses of each movement
     for _ in range(PARALLEL_ROUNDS):

@@ -21,7 +21,7 @@ from d2m.motion.units import LEAD
 
 pytestmark = pytest.mark.usefixtures("one_thread", "tiny_presets")
 
-MADE = ("vae", "mmgan", "lstm", "style/music", "style/dance", "style/speed")
+MODELS = ("vae", "mmgan", "lstm", "style/music", "style/dance", "style/speed")
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def copied(tiny_run, tmp_path) -> Experiment:
 
 
 def use(experiment: Experiment, name: str) -> torch.nn.Module:
-    """The model `name` of `MADE`."""
+    """The model `name` of `MODELS`."""
     if name.startswith("style/"):
         return experiment.train_style(name.removeprefix("style/"))
     return getattr(experiment, f"train_{name}")()
@@ -42,7 +42,7 @@ def no_training(*_, **__):
     raise AssertionError("nothing may be trained here")
 
 
-@pytest.mark.parametrize("name", MADE)
+@pytest.mark.parametrize("name", MODELS)
 def test_a_trained_model_is_loaded_once_and_not_trained_again(copied, tiny_run, name, monkeypatch):
     monkeypatch.setattr(train, "fit", no_training)
     loaded, trained = use(copied, name), use(tiny_run, name)
@@ -52,7 +52,7 @@ def test_a_trained_model_is_loaded_once_and_not_trained_again(copied, tiny_run, 
 
 
 def test_each_model_is_there_with_its_losses_and_where_it_came_from(tiny_run):
-    for name in MADE:
+    for name in MODELS:
         folder = tiny_run.folder / name
         assert {path.name for path in folder.iterdir()} == {"model.safetensors", "losses.json", "tensorboard"}
         kind = name.partition("/")[0]
@@ -178,10 +178,9 @@ def test_sizes_are_fitted_to_the_corpus(tiny_run):
 def test_what_the_networks_see_is_standardised_by_the_training_split(tiny_run):
     data = tiny_run.units("train")
     mean, deviation = data.statistics()
-    assert torch.equal(tiny_run.train_vae().feature_mean, mean) and torch.equal(
-        tiny_run.train_vae().feature_deviation, deviation
-    )
-    scale, importance = tiny_run.train_mmgan().code_scale, tiny_run.train_vae().importance()
+    vae, scale = tiny_run.train_vae(), tiny_run.train_mmgan().code_scale
+    assert torch.equal(vae.feature_mean, mean) and torch.equal(vae.feature_deviation, deviation)
+    importance = vae.importance()
     torch.testing.assert_close(scale / scale[0], importance / importance[0])
     codes = tiny_run.train_mmgan().movements(data.phrases(torch.arange(len(data.phrase_rows)))[0]) * scale
     torch.testing.assert_close(codes.flatten(0, 1).var(0).mean(), torch.tensor(1.0), rtol=0.01, atol=0)
@@ -200,7 +199,7 @@ def test_the_repertoire_holds_phrases_of_every_style_from_the_middle_of_dances_a
 
 
 @pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
-def test_training_begins_with_the_principal_components_of_units_and_runs_of_every_style_alike(
+def test_training_begins_with_the_principal_components_of_units_and_phrases_of_every_style_alike(
     tiny_run, tmp_path, monkeypatch
 ):
     rows_of_fits, fit = [], PrincipalComponents.fit
@@ -209,18 +208,18 @@ def test_training_begins_with_the_principal_components_of_units_and_runs_of_ever
     base = str(tiny_run.folder)
     run = Experiment(tiny_run.source, str(tmp_path), "tiny", 3, "cpu", ablation="one_latent", base=base)
     data, model = run.units("train"), run.train_mmgan()
-    units, runs = rows_of_fits
-    assert len(units) == len(runs) == PRINCIPAL_ROWS
-    known = model.vae.standardise(data.units(torch.arange(len(data.unit_rows)))).flatten(1)
+    units, phrases = rows_of_fits
+    assert len(units) == len(phrases) == PRINCIPAL_ROWS
+    standardised = model.vae.standardise(data.units(torch.arange(len(data.unit_rows)))).flatten(1)
     codes = model.movements(data.phrases(torch.arange(len(data.phrase_rows)))[0])
     codes = (codes * model.code_scale).flatten(1)
-    for given, of, styles in ((units, known, data.unit_styles), (runs, codes, data.phrase_styles)):
-        number = torch.cdist(given[:3000], of).argmin(dim=1)
-        torch.testing.assert_close(of[number], given[:3000], atol=1e-3, rtol=0)
+    for rows, of, styles in ((units, standardised, data.unit_styles), (phrases, codes, data.phrase_styles)):
+        number = torch.cdist(rows[:3000], of).argmin(dim=1)
+        torch.testing.assert_close(of[number], rows[:3000], atol=1e-3, rtol=0)
         # A third of 3,000 draws, give or take five deviations of 0.009.
         shares = torch.bincount(styles[number], minlength=3) / 3000
         torch.testing.assert_close(shares, torch.full((3,), 1 / 3), atol=0.045, rtol=0)
-    drawn = model.encode_dance(runs.unflatten(1, (3, 8)) / model.code_scale)[0]
+    drawn = model.encode_dance(phrases.unflatten(1, (3, 8)) / model.code_scale)[0]
     torch.testing.assert_close(drawn.var(0), torch.ones(8), atol=0.01, rtol=0)
 
 
@@ -228,9 +227,8 @@ def test_training_begins_with_the_principal_components_of_units_and_runs_of_ever
 def test_the_music_is_learnt_in_a_way_of_its_own(tiny_run, tmp_path, monkeypatch, view):
     configs = []
     monkeypatch.setattr(train, "fit", lambda model, draw, config, *_: configs.append(config) or {})
-    model = replace(tiny_run, run=str(tmp_path)).train_style(view)
-    tiny, (config,) = tiny_run.preset, configs
-    assert config == (tiny.music_style_training if view == "music" else tiny.style_training)
+    model, tiny = replace(tiny_run, run=str(tmp_path)).train_style(view), tiny_run.preset
+    assert configs == [tiny.music_style_training if view == "music" else tiny.style_training]
     assert isinstance(model, MusicStyleClassifier) == (view == "music")
     windows, _ = tiny_run.style_windows(view, "train")
     embedded = model.embed(windows) if view == "music" else (windows - model.mean) / model.deviation
@@ -247,14 +245,6 @@ def test_a_network_begins_as_the_seed_says_whatever_was_drawn_before(tiny_run, c
         torch.manual_seed(drawn_before)
         begun.append(use(replace(copied), name).state_dict())
     assert all(torch.equal(begun[0][key], begun[1][key]) for key in begun[0])
-
-
-def test_the_codes_of_a_run_are_those_of_its_units(tiny_run):
-    data = tiny_run.units("train")
-    index = torch.arange(0, len(data.phrase_rows), 7)
-    of_runs = tiny_run.train_mmgan().movements(data.phrases(index)[0])
-    of_units = tiny_run.train_vae().encode_movement(data.units(data.phrase_units[index].flatten()))[0]
-    torch.testing.assert_close(of_units.unflatten(0, of_runs.shape[:2]), of_runs, atol=1e-4, rtol=1e-4)
 
 
 def test_the_mmgan_keeps_the_vae_it_was_trained_on_and_poses_to_start_from(tiny_run):
@@ -295,7 +285,7 @@ def test_the_style_of_a_run_is_a_distribution_of_its_song(tiny_run):
     torch.testing.assert_close(styles.sum(dim=1), torch.ones(len(styles)))
 
 
-def test_the_published_form_trains_and_is_found_too(small_corpus, tmp_path, monkeypatch):
+def test_the_published_form_is_trained_and_loaded_too(small_corpus, tmp_path, monkeypatch):
     run = Experiment(str(small_corpus.folder), str(tmp_path / "run"), "tiny-paper", 0, "cpu")
     weights = {name: value.clone() for name, value in run.train_mmgan().state_dict().items()}
     monkeypatch.setattr(train, "fit", no_training)

@@ -1,4 +1,4 @@
-"""The beat plan of a song, and dances in beat time put on its beats: shifted kinematic beats, seams, bounds."""
+"""The beat plan of a song, dances in beat time put on its beats, and feet that stay where they are planted."""
 
 from dataclasses import replace
 
@@ -7,10 +7,13 @@ import pytest
 from dolls import walk
 from toys import music_of
 
+from d2m.clock import frame_times
 from d2m.errors import ParameterError
-from d2m.generation import beat_warp
-from d2m.generation.beat_warp import BeatPlan, shift_onto_beats
+from d2m.generation import beat_warp, generate
+from d2m.generation.beat_warp import BeatPlan, plant, shift_onto_beats
 from d2m.metrics.beats import distances, hits
+from d2m.metrics.physics import STANDING_M, foot_sliding
+from d2m.motion import pose
 from d2m.motion.dance import Dance
 from d2m.motion.kinematics import kinematic_beats
 from d2m.motion.units import LEAD, UNIT_POSES
@@ -39,7 +42,7 @@ def swinging(late: float) -> np.ndarray:
 def test_every_four_beats_take_a_movement_and_one_is_to_spare(beats, movements, phrases):
     plan = BeatPlan(music_of(np.arange(beats) * 0.5, 0.5 * (beats - 1)), 3)  # begins and ends with a beat
     assert len(plan.beats_s) == beats and (plan.movements, plan.phrases) == (movements, phrases)
-    assert plan.movement_beats_s.shape == (4 * movements,) and plan.phrase_beats_s.shape == (phrases, 12)
+    assert plan.anchors("linear")[1].shape == (4 * movements,) and plan.phrase_beats_s.shape == (phrases, 12)
 
 
 def test_the_danced_beats_leave_a_start_pose_half_a_beat():
@@ -52,9 +55,9 @@ def test_the_danced_beats_leave_a_start_pose_half_a_beat():
 
 def test_beats_continue_in_their_last_tempo_to_the_end_of_the_last_movement_and_phrase():
     plan = BeatPlan(music_of(np.array([0.0, 0.5, 1.1]), 1.1), 3)
-    np.testing.assert_allclose(plan.movement_beats_s, [0, 0.5, 1.1, 1.7, 2.3, 2.9, 3.5, 4.1])
+    np.testing.assert_allclose(plan.anchors("linear")[1], [0, 0.5, 1.1, 1.7, 2.3, 2.9, 3.5, 4.1])
     np.testing.assert_allclose(plan.phrase_beats_s, [np.r_[0, 0.5, 1.1 + 0.6 * np.arange(10)]])
-    assert beat_warp.unit_times(np.arange(8), plan.movement_beats_s).tolist() == pytest.approx([2.3 - 3 / 8 * 0.6])
+    assert beat_warp.unit_times(np.arange(8), plan.anchors("linear")[1]).tolist() == pytest.approx([2.3 - 3 / 8 * 0.6])
 
 
 def test_the_beats_of_each_phrase_last_as_long_as_the_songs_do_there():
@@ -145,3 +148,52 @@ def test_what_the_body_stops_at_hits_the_beats_of_an_uneven_song_too():
 def test_an_unknown_warp_is_refused_by_name():
     with pytest.raises(ParameterError, match="'bent' is unknown; expected one of none, linear, cubic, kinematic"):
         warped(0, "bent")
+
+
+def gliding(speeds, heights_m, frames: int = 60) -> np.ndarray:
+    """A body at rest but for its ankles, which move along x at `speeds` m/s, `heights_m` above a standing ankle."""
+    poses = np.zeros((frames, 14, 3))
+    poses[..., 1] = 1.0
+    for ankle, speed, height in zip((pose.R_ANKLE, pose.L_ANKLE), speeds, heights_m, strict=True):
+        poses[:, ankle, 0] = speed * frame_times(frames)
+        poses[:, ankle, 1] = pose.ANKLE_HEIGHT + height
+    return poses
+
+
+@pytest.mark.parametrize(("speeds", "heights_m", "remaining"), [
+    ((0.1, 0.1), (0.0, 0.0), 0.004),  # both slide together: exp(-0.04) of the speed is removed
+    ((0.1, 3.0), (0.0, 0.3), 0.01),  # one stands, the other swings
+    ((2.0, 2.0), (0.0, 0.0), 2.0),  # a fast glide is part of the dance
+    ((0.1, 0.1), (0.2, 0.2), 0.1),  # no foot on the floor
+])  # fmt: skip
+def test_slow_feet_on_the_floor_stay_and_others_go_on(speeds, heights_m, remaining):
+    poses = gliding(speeds, heights_m)
+    moved = plant(poses, frame_times(60))
+    velocity = np.diff(moved[:, pose.R_ANKLE, 0]) * 15
+    assert velocity == pytest.approx(remaining, abs=0.006)
+    np.testing.assert_allclose(moved - moved[:, :1], poses - poses[:, :1], atol=1e-12)  # no pose changes
+    np.testing.assert_array_equal(moved[0], poses[0])
+    np.testing.assert_array_equal(moved[..., 1], poses[..., 1])
+
+
+def test_speeds_are_measured_in_the_given_times():
+    slow = gliding((0.2, 0.2), (0.0, 0.0))
+    same = plant(slow, frame_times(60))
+    fast = plant(slow, frame_times(60) / 10)  # the same path at 2 m/s
+    assert abs(same[-1, pose.R_ANKLE, 0]) < 0.2 and fast[-1, pose.R_ANKLE, 0] > 0.75
+
+
+def test_a_foot_is_the_less_planted_the_higher_it_is():
+    remaining_m = [
+        np.ptp(plant(gliding((0.1, 0.1), (height, height)), frame_times(60))[:, pose.R_ANKLE, 0])
+        for height in (0.0, STANDING_M - 0.01, STANDING_M, STANDING_M + 0.01, 0.1)
+    ]
+    assert remaining_m == sorted(remaining_m) and remaining_m[0] < 0.15 * remaining_m[-1]
+
+
+def test_a_planted_generated_dance_slides_less(dancer, monkeypatch):
+    music = music_of(np.arange(0.0, 20.0, 0.5), 20.0)
+    (planted,) = generate.dance_to(dancer, music, None)
+    monkeypatch.setattr(beat_warp, "plant", lambda rows, times_s: rows)
+    (glides,) = generate.dance_to(dancer, music, None)
+    assert foot_sliding(planted.poses) < foot_sliding(glides.poses)

@@ -1,17 +1,22 @@
-"""Compositions: each draws what its name says, and is chained and warped as d2m's own dances are."""
+"""Compositions, each drawn as its name says and warped as d2m's own dances are, and dances of a user's folder."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from d2m.clock import frame_count
+from d2m.errors import PoseError
 from d2m.experiments import dances as dance_sets
-from d2m.experiments.dances import CODES, NAMES
+from d2m.experiments import run_evaluation
+from d2m.experiments.dances import CODES, NAMES, read_dances
 from d2m.generation import generate
-from d2m.generation.beat_warp import NEAR, BeatPlan, perform
+from d2m.generation.beat_warp import NEAR, BeatPlan
+from d2m.motion import dance as dance_files
 from d2m.motion import pose
+from d2m.motion.dance import Dance
 from d2m.motion.units import LEAD, UNIT_POSES
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -72,12 +77,6 @@ def test_the_same_seed_composes_the_same_and_another_otherwise(composed, songs, 
         assert np.abs(composed[name][0].poses - changed[name][0].poses).max() > 0.01, name
 
 
-@pytest.mark.parametrize("name", CODES)
-def test_codes_are_drawn_by_the_seed(tiny_run, name):
-    first, again, other = (codes_of(tiny_run, name, 10, seed) for seed in (5, 5, 6))
-    assert first.shape == (10, 8) and torch.equal(first, again) and not torch.equal(first, other)
-
-
 def test_the_prior_is_standard_normal(tiny_run):
     codes = codes_of(tiny_run, "prior", 5000)
     # Five standard errors of the mean and of the variance of 5000 numbers.
@@ -121,21 +120,18 @@ def test_pasted_units_are_real_ones_of_the_style_each_placed_where_the_one_befor
     assert len(set(indices.tolist())) > 3
 
 
-def test_compositions_are_chained_from_a_training_pose_and_put_on_the_beats(tiny_run, songs, monkeypatch):
-    chained, performed, chain = [], [], generate.chain
-    monkeypatch.setattr(generate, "chain", lambda *given: chained.append(given) or chain(*given))
-    for module in (generate, dance_sets):
-        monkeypatch.setattr(module, "perform", lambda *given: performed.append(given) or perform(*given))
+def test_compositions_are_chained_from_a_training_pose_of_their_style(tiny_run, songs, monkeypatch):
+    chained, chain = [], generate.chain
+    monkeypatch.setattr(generate, "chain", lambda *arguments: chained.append(arguments) or chain(*arguments))
     song, (style, music) = next(iter(songs.items()))
     dance_sets.compositions(tiny_run, {song: (style, music)})
-    assert len(chained) == len(CODES) + 1 and len(performed) == len(NAMES)  # pasted units are not chained
-    movements = BeatPlan(music, 3).movements
+    assert len(chained) == len(CODES) + 1  # pasted units are not chained
+    mmgan, movements = tiny_run.train_mmgan(), BeatPlan(music, 3).movements
     for vae, leads, codes in chained[:-1]:
-        assert vae is tiny_run.train_mmgan().vae and codes.shape == (movements, 1, 8)
-        index = tiny_run.train_mmgan().lead_styles == tiny_run.corpus.styles.index(style)
-        assert nearest(leads.flatten(1), tiny_run.train_mmgan().leads[index].flatten(1))[0] == 0
-    assert chained[-1][0] is not tiny_run.train_mmgan().vae  # the untrained one
-    assert all(arguments[0].shape == (1, LEAD + UNIT_POSES * movements, 14, 3) for arguments in performed)
+        assert vae is mmgan.vae and codes.shape == (movements, 1, 8)
+        index = mmgan.lead_styles == tiny_run.corpus.styles.index(style)
+        assert nearest(leads.flatten(1), mmgan.leads[index].flatten(1))[0] == 0
+    assert chained[-1][0] is not mmgan.vae  # the untrained one
 
 
 def test_untrained_networks_have_other_weights_and_the_same_statistics(tiny_run):
@@ -151,3 +147,64 @@ def test_untrained_networks_have_other_weights_and_the_same_statistics(tiny_run)
     assert all(torch.equal(weights[name], weight) for name, weight in again.named_parameters())
     assert untrained.music_style is tiny_run.train_style("music") and untrained.warp == tiny_run.preset.warp
     assert not untrained.mmgan.training
+
+
+def test_dances_in_a_folder_are_read_with_their_songs_names(tiny_run, tmp_path):
+    assert read_dances(tiny_run, "") is None
+    written = dance_sets.generated_dances(tiny_run, tiny_run.train_dancer(), 2)
+    for dance in written:
+        stem = dance_files.file_stem(Path("/m") / dance.name, dance.style, dance.seed)
+        dance_files.write_npz(dance, tmp_path / f"{stem}.npz")
+    read = read_dances(tiny_run, str(tmp_path))
+    for dance, original in zip(read, written, strict=True):
+        assert (dance.name, dance.song) == (f"given/m_{original.name}", None)
+        assert (dance.style, dance.seed) == (original.style, original.seed)
+        np.testing.assert_array_equal(dance.poses, original.poses)
+        np.testing.assert_array_equal(dance.beats_s, original.beats_s)
+
+
+def test_a_given_dance_keeps_its_own_beats_beside_a_song_of_the_corpus_of_the_same_name(tiny_run, tmp_path):
+    def write(dance: Dance) -> None:
+        ending = dance_files.stem_ending(dance.style, dance.seed)
+        dance_files.write_npz(dance, tmp_path / f"{dance.name}{ending}.npz")
+
+    dance = dance_sets.generated_dances(tiny_run, tiny_run.train_dancer(), 1)[0]
+    early = replace(dance, beats_s=dance.beats_s[1:] - 0.2)
+    write(early)
+    result = run_evaluation.compare(tiny_run, dances=read_dances(tiny_run, str(tmp_path)))
+    np.testing.assert_array_equal(result.ours[0].music_beats_s, early.beats_s[early.beats_s >= 0])
+    assert "shuffled" not in result.others  # one song has no other
+    write(replace(dance, seed=1))
+    with pytest.raises(PoseError, match="has other beats than another dance to its song; expected another name"):
+        read_dances(tiny_run, str(tmp_path))
+
+
+@pytest.mark.parametrize(("changes", "problem"), [
+    ({"fps": 30.0}, r"a\.npz has 30 frames a second; expected 15"),
+    ({"poses": np.zeros((300, 14, 2))}, r"a\.npz is 2D; expected 3D, as in the preset"),
+    ({"poses": np.zeros((300, 13, 3))}, r"a\.npz have shape \(300, 13, 3\)"),
+    ({"poses": np.full((300, 14, 3), np.nan)}, r"a\.npz hold a value that is not finite"),
+    ({"style": "polka"}, r"a\.npz has the style 'polka'; expected one of ballet, hip-hop, zumba"),
+    ({"beats_s": np.array([1.0])}, r"a\.npz has 1 beats in beats_s within the dance; expected at least two"),
+    ({"beats_s": np.array([1.0, 20.0, 30.0])}, r"a\.npz has 1 beats in beats_s within the dance"),
+    ({"beats_s": np.empty(0)}, r"a\.npz has 0 beats in beats_s"),
+])  # fmt: skip
+def test_a_dance_that_cannot_be_compared_is_refused_by_its_file(tiny_run, body_at, tmp_path, changes, problem):
+    poses = body_at(np.arange(300) / 15).astype(np.float32)
+    dance = Dance(poses, np.arange(0.25, 20, 0.5), np.empty(0), "zumba", 0, None)
+    dance_files.write_npz(replace(dance, **changes), tmp_path / "a.npz")
+    with pytest.raises(PoseError, match=problem):
+        read_dances(tiny_run, str(tmp_path))
+
+
+def test_a_folder_without_dances_is_refused(tiny_run, tmp_path):
+    (tmp_path / "a.npz").write_bytes(b"PK")
+    with pytest.raises(PoseError, match=r"a\.npz cannot be read"):
+        read_dances(tiny_run, str(tmp_path))
+    (tmp_path / "a.npz").unlink()
+    with pytest.raises(PoseError, match=rf"the folder {tmp_path} holds no dance; expected npz files"):
+        read_dances(tiny_run, str(tmp_path))
+    (tmp_path / "a file").touch()
+    for nowhere in (tmp_path / "nowhere", tmp_path / "a file"):
+        with pytest.raises(PoseError, match=rf"there is no folder {nowhere}; expected a folder of dances"):
+            read_dances(tiny_run, str(nowhere))
