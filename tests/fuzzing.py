@@ -165,9 +165,10 @@ def _pose(folder: Path) -> Path:
     return folder / "pose.npy"
 
 
-def _beats(folder: Path) -> Path:
-    (folder / "beats.txt").write_text("# beats\n" + "\n".join(f"{0.5 * beat}" for beat in range(1, 20)))
-    return folder / "beats.txt"
+def _text(name: str, text: str, folder: Path) -> Path:
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_text(text)
+    return folder / name
 
 
 def _corpus(file: str, folder: Path) -> Path:
@@ -191,7 +192,7 @@ def _pair(file: str, folder: Path) -> Path:
 
 
 def _body(fps: float = 30.0) -> np.ndarray:
-    """Four seconds of a body that turns, its neck in the middle of its shoulders."""
+    """Four seconds of `turning_body`, its neck in the middle of its shoulders."""
     joints = turning_body(np.arange(0, 4, 1 / fps))
     joints[:, pose.NECK] = (joints[:, pose.R_SHOULDER] + joints[:, pose.L_SHOULDER]) / 2
     return joints
@@ -217,8 +218,8 @@ def _retargeted(read: Callable[[Path], tuple], path: Path) -> object:
 
 
 def _weights(folder: Path) -> Path:
-    checkpoint.save(folder / "model.safetensors", "vae", new_vae().state_dict(), VAE, {"seed": 3, "steps": 2})
-    return folder / "model.safetensors"
+    checkpoint.save(folder / "vae.safetensors", "vae", new_vae().state_dict(), VAE, {"seed": 3, "steps": 2})
+    return folder / "vae.safetensors"
 
 
 def _load_weights(path: Path) -> torch.nn.Module:
@@ -228,35 +229,22 @@ def _load_weights(path: Path) -> torch.nn.Module:
     return model
 
 
-def _training() -> tuple:
-    toy = Toy()
-    optimisers = {name: torch.optim.Adam(weights) for name, weights in toy.players().items()}
-    return toy, optimisers, checkpoint.StateConfig(train.TrainConfig(9), 0, ToyConfig(), "corpus")
-
-
 def _state(folder: Path) -> Path:
-    toy, optimisers, agreed = _training()
-    for name, optimiser in optimisers.items():
-        toy({"x": torch.ones(2, 3)}, 0, name)["total"].backward()
-        optimiser.step()
     path, losses = folder / "training.safetensors", {"error one": ([0, 1], [0.5, 0.4])}
-    checkpoint.save_state(path, toy, optimisers, losses, agreed, 2)
+    toy, optimisers, config = _train(lambda *_: 0)
+    checkpoint.save_state(path, toy, optimisers, losses, config, 2)
     return path
 
 
-def _resume(path: Path) -> int:
-    toy, optimisers, agreed = _training()
-    step = checkpoint.load_state(path, toy, optimisers, {}, agreed)
-    for name, optimiser in optimisers.items():  # moments that do not fit show here
+def _train(load: Callable[..., int], *path: Path) -> tuple:
+    """A toy after a step of training from the state that `load` reads; moments of another shape end it."""
+    toy, config = Toy(), checkpoint.StateConfig(train.TrainConfig(9), 0, ToyConfig(), "corpus")
+    optimisers = {name: torch.optim.Adam(weights) for name, weights in toy.players().items()}
+    step = load(*path, toy, optimisers, {}, config)
+    for name, optimiser in optimisers.items():
         toy({"x": torch.ones(2, 3)}, step, name)["total"].backward()
         optimiser.step()
-    return step
-
-
-def _losses(folder: Path) -> Path:
-    (folder / "vae").mkdir()
-    (folder / "vae" / "losses.json").write_text(json.dumps({"total": [[0, 25], [1.5, 0.5]], "KL": [[0], [2.0]]}))
-    return folder / "vae" / "losses.json"
+    return toy, optimisers, config
 
 
 def _scores(folder: Path) -> Path:
@@ -269,7 +257,7 @@ READERS = (
     *(Reader(suffix, partial(_song, suffix), audio.load) for suffix in SOUNDS),
     Reader("dance", partial(_dance, dance.write_npz, "dance.npz"), dance.read_npz, (of_bytes, of_arrays, of_arrays)),
     Reader("pose npy", _pose, lambda path: parameters.read_pose(str(path)), (of_bytes, of_arrays)),
-    Reader("beats", _beats, beats.read_beats),
+    Reader("beats", partial(_text, "beats.txt", "# beats\n" + "\n".join(map(str, range(1, 20)))), beats.read_beats),
     Reader("clip npz", partial(_corpus, "clip.npz"), _clip, (of_bytes, of_arrays, of_arrays)),
     Reader("manifest", partial(_corpus, "corpus.json"), _clip, (of_bytes, of_json, of_json), ("entry",)),
     *(Reader(name, partial(_pair, name), lambda path: sources.read_pair(path.parent), (of_bytes, of_json))
@@ -279,8 +267,9 @@ READERS = (
     Reader("OpenPose", _openpose, partial(_retargeted, _read_openpose), (of_bytes, of_json)),
     Reader("keypoint JSON", _keypoints, partial(_retargeted, keypoints.read_keypoint_json), (of_bytes, of_json)),
     Reader("weights", _weights, _load_weights, (of_bytes, of_header)),
-    Reader("training state", _state, _resume, (of_bytes, of_header)),
-    Reader("losses", _losses, lambda path: Experiment(run=str(path.parent.parent)).losses("vae"), (of_bytes, of_json)),
+    Reader("training state", _state, partial(_train, checkpoint.load_state), (of_bytes, of_header)),
+    Reader("losses", partial(_text, "vae/losses.json", '{"total": [[0, 25], [1.5, 0.5]], "KL": [[0], [2.0]]}'),
+           lambda path: Experiment(run=str(path.parent.parent)).losses("vae"), (of_bytes, of_json)),
     Reader("scores", _scores, report.read_scores, (of_bytes, of_json)),
 )  # fmt: skip
 
