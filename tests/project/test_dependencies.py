@@ -68,7 +68,7 @@ def test_no_package_has_a_licence_that_binds_its_users():
         try:
             package = metadata.metadata(name)
         except metadata.PackageNotFoundError:
-            continue  # not for this machine
+            continue  # a package for another machine
         classifiers = [line for line in package.get_all("Classifier") or [] if line.startswith("License")]
         licence = " ".join([package.get("License-Expression") or "", (package.get("License") or "")[:60], *classifiers])
         binding = re.search(r"GPL|GNU|Lesser", licence) and not re.search(r"\bOR\b|BSD|MIT|Apache", licence)
@@ -104,7 +104,7 @@ def test_all_that_the_dependencies_bring_is_pinned():
         try:
             lines = metadata.requires(name) or []
         except metadata.PackageNotFoundError:
-            continue  # not for this machine
+            continue  # a package for another machine
         for needed in map(Requirement, lines):
             if not needed.marker or any(needed.marker.evaluate(here | {"extra": extra}) for extra in ("", *extras)):
                 waiting.append((needed.name, needed.extras))

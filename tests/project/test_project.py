@@ -59,14 +59,14 @@ def own_imports(path: Path) -> set[str]:
 
 
 def broken_rule(importer: str, imported: str) -> bool:
-    """Whether a module may not import another: one of a folder of its own rank or above, or, on the ground, of any."""
+    """Whether a module imports another folder of its own rank or above, or, on the ground, any folder."""
     own, other = importer.rpartition(".")[0].partition(".")[0], imported.rpartition(".")[0].partition(".")[0]
     return own != other and RANKS.get(other, 0) >= RANKS.get(own, 0)
 
 
 def tracked() -> list[Path]:
     """Files that git keeps, but not those that are binary."""
-    try:  # the clone may belong to another user, as in a container
+    try:  # in a container the clone may belong to another user
         command = ["git", "-c", "safe.directory=*", "ls-files", "-z"]
         listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError):
@@ -88,7 +88,7 @@ def test_a_module_imports_the_ground_and_lower_folders_only(name):
         assert [other for other in sorted(own_imports(MODULES[name])) if broken_rule(name, other)] == []
 
 
-def test_the_import_rule_sees_what_breaks_it():
+def test_the_import_rule_refuses_what_breaks_it():
     allowed = [("generation.generate", "models.vae"), ("data.formats.bvh", "data.corpus"), ("music.beats", "clock")]
     broken = [("metrics.scores", "models.vae"), ("models.gan", "visual.charts"), ("clock", "motion.pose"),
               ("motion.pose", "music.audio"), ("experiments.study", "notebook.parameters")]  # fmt: skip
@@ -205,7 +205,7 @@ def test_notebooks_and_figures_are_small():
 @pytest.mark.parametrize(
     ("settings", "spins"), [({}, "1000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "None")]
 )
-def test_threads_do_not_wait_for_each_other_in_endless_loops_unless_they_are_told_to(settings, spins):
+def test_threads_do_not_wait_for_each_other_in_long_loops_unless_the_user_sets_it(settings, spins):
     ours = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
     environment = {name: value for name, value in os.environ.items() if name not in ours} | settings
     code = "import d2m, os, sys; assert 'torch' not in sys.modules; print(os.environ.get('GOMP_SPINCOUNT'))"
