@@ -1,45 +1,34 @@
-# make setup | dance | keypoints | test | test-browser | bench | coverage | soak | mutants | study | figures; `make` alone says
-# what they do.
-# Another Python than the python3 of the PATH: make setup PYTHON=python3.12
+# `make` alone lists the targets. To use another Python than python3: make setup PYTHON=python3.12
 
 PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.d2m-ready
-# JupyterLab drops the connection at an upload of more than 10 MB, a song of five minutes, without a word: here 1 GB.
+# JupyterLab silently drops the connection at an upload of more than 10 MB, which is a song of five minutes: allow 1 GB.
 SERVER := $(VENV)/etc/jupyter/jupyter_server_config.json
 UPLOADS := {"ServerApp": {"tornado_settings": {"websocket_max_message_size": 1000000000}}}
-# A kernel begins with a warning that others on this machine may listen, as in every Jupyter: here errors are enough.
+# Every Jupyter kernel warns at its start that other users of this machine may connect: log errors only.
 KERNEL := $(VENV)/etc/ipython/ipython_kernel_config.json
 ERRORS := {"IPKernelApp": {"log_level": 40}}
 MEDIAPIPE := .venv-mediapipe
-# Shown are what a notebook prints and why it failed: not which cell is run, nor where papermill was when one failed.
-PAPERMILL := $(VENV)/bin/python -c 'import sys; from papermill.cli import papermill; sys.tracebacklimit = 0; papermill()' \
+# Shows what a notebook prints and the error that ends it, without papermill's progress and traceback.
+PAPERMILL := $(VENV)/bin/python \
+	-c 'import sys; from papermill.cli import papermill; sys.tracebacklimit = 0; papermill()' \
 	--no-progress-bar --log-level WARNING --stdout-file - --stderr-file -
 NOTEBOOKS := $(addprefix notebooks/,01_beat_analysis.ipynb 02_train_vae.ipynb 03_train_mmgan.ipynb 04_evaluate.ipynb \
 	05_dance.ipynb)
 
-# The notebooks' kernel, "python3", is the one in .venv, even where the user has another of that name: this comes first.
+# Jupyter looks here first, so that the notebooks' kernel "python3" is the one in .venv.
 export JUPYTER_PATH := $(CURDIR)/$(VENV)/share/jupyter
-# Set in a JupyterLab kernel, where d2m draws bars that redraw themselves; what runs here writes a log.
+# Set in a kernel of JupyterLab, where d2m draws progress bars as widgets; make's output is a plain log.
 unexport JPY_SESSION_NAME
 
-# Values reach the shell through the environment and unexpanded, so that $$, quotes and blanks in a name survive.
-unexport SONG STYLE SEED N BPM BEATS ENERGY PRESET CORPUS DEVICE STEPS VIDEO
-export D2M_SONG = $(value SONG)
-export D2M_STYLE = $(value STYLE)
-export D2M_SEED = $(value SEED)
-export D2M_N = $(value N)
-export D2M_BPM = $(value BPM)
-export D2M_BEATS = $(value BEATS)
-export D2M_ENERGY = $(value ENERGY)
-export D2M_PRESET = $(value PRESET)
-export D2M_CORPUS = $(value CORPUS)
-export D2M_DEVICE = $(value DEVICE)
-export D2M_STEPS = $(value STEPS)
-export D2M_VIDEO = $(value VIDEO)
+# The values reach the shell unexpanded, by the environment: $$, quotes and blanks in a file's name stay as they are.
+VALUES := SONG STYLE SEED N BPM BEATS ENERGY PRESET CORPUS DEVICE STEPS VIDEO JSON
+unexport $(VALUES)
+$(foreach name,$(VALUES),$(eval export D2M_$(name) = $$(value $(name))))
 OPTIONS = $(if $(value CORPUS),--corpus "$$D2M_CORPUS") $(if $(value PRESET),--preset "$$D2M_PRESET") \
 	$(if $(value DEVICE),--device "$$D2M_DEVICE") $(if $(value STEPS),--steps "$$D2M_STEPS")
-# papermill -r gives a string whatever it looks like ("007"), -p a number where it looks like one.
+# papermill -r passes every value as text ("007"), -p passes a number as a number.
 PARAMETERS = $(if $(value SONG),-r song "$$D2M_SONG") $(if $(value STYLE),-r style "$$D2M_STYLE") \
 	$(if $(value SEED),-p seed "$$D2M_SEED") $(if $(value N),-p n "$$D2M_N") \
 	$(if $(value BPM),-p bpm "$$D2M_BPM") $(if $(value BEATS),-r beats "$$D2M_BEATS") \
@@ -51,20 +40,21 @@ PARAMETERS = $(if $(value SONG),-r song "$$D2M_SONG") $(if $(value STYLE),-r sty
 .PHONY: help setup dance keypoints named test test-browser bench coverage soak mutants study figures
 
 help:
-	@echo 'make dance     a dance to a built-in song; trains first what is not trained yet'
+	@echo 'make dance     a dance to a built-in song; trains the missing models first'
 	@echo '               SONG=file STYLE=name SEED=0 N=1 BPM=0 BEATS=file ENERGY=calm|lively PRESET=demo CORPUS=folder'
 	@echo '               DEVICE=auto, each optional'
-	@echo 'make keypoints VIDEO=file   who dances in a video, or in each of a folder, as keypoints beside it: for CORPUS='
-	@echo 'make test      unit tests; the five notebooks run again and checked'
-	@echo 'make test-browser   notebook 5 in JupyterLab in Chromium: run, pressed, seen, heard (installs Chromium if root)'
-	@echo 'make bench     how long each stage takes, and on which machine (ten minutes)'
-	@echo 'make coverage  which lines of d2m the unit tests run (a quarter of an hour)'
-	@echo 'make soak      what takes too long for make test: kills, damaged files, long runs, the commands of the README (hours)'
-	@echo 'make mutants   small changes to the modules that cut, warp and measure: which of them no test sees (long)'
-	@echo 'make study     trains and scores d2m, its baselines and d2m without each part (hours; goes on where it stopped)'
+	@echo 'make keypoints VIDEO=file   estimates the keypoints of the dancer in a video, or in each video of a folder, and'
+	@echo '               writes them beside it as JSON, which CORPUS=folder reads'
+	@echo 'make test      runs the unit tests, and the five notebooks, whose outputs are compared'
+	@echo 'make test-browser   tests notebook 5 in JupyterLab in Chromium (installs Chromium if root)'
+	@echo 'make bench     times each stage on this machine (ten minutes); JSON=file writes the table as JSON too'
+	@echo 'make coverage  runs the unit tests and lists the lines of d2m that they miss (a quarter of an hour)'
+	@echo 'make soak      tests that take hours: kills, damaged files, long runs, the commands of the README'
+	@echo 'make mutants   changes the modules that cut, warp and measure, and lists the changes that no test sees (hours)'
+	@echo 'make study     trains and scores d2m, its baselines and its ablations (hours; continues where it stopped)'
 	@echo '               CORPUS=folder PRESET=demo DEVICE=auto STEPS=0, each optional'
-	@echo 'make figures   runs the five notebooks in place and refreshes figures/'
-	@echo 'make setup     installs into .venv what these need; they call it themselves'
+	@echo 'make figures   runs the five notebooks in place and updates figures/'
+	@echo 'make setup     installs into .venv what the other targets need; they call it themselves'
 
 setup: $(READY) $(SERVER) $(KERNEL)
 
@@ -74,7 +64,7 @@ $(SERVER): Makefile | $(READY)
 $(KERNEL): Makefile | $(READY)
 	@mkdir -p $(@D) && echo '$(ERRORS)' > $@
 
-# The stamp is made last: after a failed or broken-off installation there is none, and the next call goes on.
+# The stamp is written last, so that the next call continues a failed installation.
 $(READY): pyproject.toml constraints.txt
 	@rm -f $@
 	@command -v "$(PYTHON)" >/dev/null || { \
@@ -86,15 +76,15 @@ $(READY): pyproject.toml constraints.txt
 		exit 1; }
 	@$(VENV)/bin/python -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 		$(ensurepip) && echo 'Making .venv ...' && "$(PYTHON)" -m venv --clear $(VENV); }
-	@echo 'Installing the packages into .venv (some minutes, by the network) ...'
+	@echo 'Installing the packages into .venv (downloads; some minutes) ...'
 	@$(VENV)/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[dev]' || { \
-		echo 'The installation failed, for the reason above; make setup goes on from here.' >&2; exit 1; }
-	@echo 'Compiling what the beat tracker needs, once (half a minute) ...'
+		echo 'The installation failed, for the reason above; make setup continues from here.' >&2; exit 1; }
+	@echo 'Compiling the beat tracker, once (half a minute) ...'
 	@$(VENV)/bin/python -c 'from d2m.music.analysis import warm; warm()'
 	@touch $@
 	@echo 'Ready.'
 
-# Debian's python3 comes without ensurepip, which venv needs; it has a package of its own.
+# Debian's python3 comes without ensurepip, which venv needs and which is in another package.
 define ensurepip
 { "$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
 	package=$$("$(PYTHON)" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])'); \
@@ -106,16 +96,16 @@ define ensurepip
 		exit 1; }; }; }
 endef
 
-# A name that make does not know would be ignored: STLYE=ballet would dance in another style without a word. It is told
-# before anything is installed.
+# make ignores unknown names: STLYE=ballet would dance in another style. Here they end it before anything is installed.
 KNOWN_dance := SONG STYLE SEED N BPM BEATS ENERGY PRESET CORPUS DEVICE PAPERMILL
 KNOWN_study := CORPUS PRESET DEVICE STEPS
 KNOWN_keypoints := VIDEO
+KNOWN_bench := JSON
 KNOWN := $(strip $(foreach target,$(MAKECMDGOALS),$(KNOWN_$(target))))
-GIVEN = $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
+ON_COMMAND_LINE = $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
 ifneq ($(KNOWN),)
-$(foreach name,$(filter-out $(KNOWN) PYTHON MAKEFLAGS,$(GIVEN)),$(error There is no $(name): make $(MAKECMDGOALS) knows \
-	$(KNOWN) PYTHON))
+$(foreach name,$(filter-out $(KNOWN) PYTHON MAKEFLAGS,$(ON_COMMAND_LINE)),$(error There is no $(name): \
+	make $(MAKECMDGOALS) knows $(KNOWN) PYTHON))
 endif
 
 dance: setup notebooks/05_dance.ipynb
@@ -131,8 +121,8 @@ named:
 	@case "$$D2M_VIDEO" in "~"*) ;; *) [ -e "$$D2M_VIDEO" ] || { \
 		echo "VIDEO is '$$D2M_VIDEO': it must name a video, or a folder of videos, that is there." >&2; exit 1; } ;; esac
 
-# MediaPipe's last version with its models inside, and what it was tried with. It needs NumPy 1, a Python of its time,
-# and so an environment of its own; it brings OpenCV, which does not load without a library for windows.
+# The last version of MediaPipe that contains its models, and the versions that it was tested with. It needs NumPy 1 and
+# an older Python, so it has its own environment; its OpenCV needs a graphics library of the system.
 KEYPOINTS := mediapipe==0.10.21 numpy==1.26.4 opencv-contrib-python==4.11.0.86 protobuf==4.25.9 jax==0.7.1 \
 	jaxlib==0.7.1 filelock==4.3.1 tqdm==4.70.1
 $(MEDIAPIPE)/.d2m-ready: Makefile
@@ -143,9 +133,9 @@ $(MEDIAPIPE)/.d2m-ready: Makefile
 		exit 1; }
 	@$(MEDIAPIPE)/bin/python -c 'import pip' 2>/dev/null || { \
 		$(ensurepip) && "$(PYTHON)" -m venv --clear $(MEDIAPIPE); }
-	@echo 'Installing MediaPipe into $(MEDIAPIPE) (1 GB, some minutes, by the network) ...'
+	@echo 'Installing MediaPipe into $(MEDIAPIPE) (downloads 1 GB; some minutes) ...'
 	@$(MEDIAPIPE)/bin/python -m pip install -qq --disable-pip-version-check $(KEYPOINTS) || { \
-		echo 'The installation failed, for the reason above; make keypoints goes on from here.' >&2; exit 1; }
+		echo 'The installation failed, for the reason above; make keypoints continues from here.' >&2; exit 1; }
 	@$(MEDIAPIPE)/bin/python -c 'import cv2' || { \
 		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 			echo 'Installing libgl1 and libglib2.0-0 ...'; \
@@ -156,12 +146,12 @@ $(MEDIAPIPE)/.d2m-ready: Makefile
 			exit 1; }; }
 	@touch $@
 
-# In the order of pyproject's testpaths: the notebooks, which take longest, are first.
+# Two processes of one thread take the files in the order of pyproject's testpaths: the notebooks, the longest, first.
 ON_TWO_CORES := -n 2 --no-loadscope-reorder
 test: setup
 	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest $(ON_TWO_CORES)
 
-# What the browser shows is kept in runs/browser. Without a Chromium and without root there is nothing to test with.
+# Pictures of the page are kept in runs/browser. Without Chromium, and without root to install it, the test is skipped.
 test-browser: setup
 	@if ! { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null; then \
 		if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
@@ -176,8 +166,9 @@ test-browser: setup
 	$(VENV)/bin/python -m pytest tests/browser
 
 bench: setup
-	@$(VENV)/bin/python tests/bench/bench.py
+	@$(VENV)/bin/python tests/bench/bench.py $(if $(value JSON),--json "$$D2M_JSON")
 
+# Fails below the share of lines that pyproject names (fail_under).
 coverage: setup
 	@$(VENV)/bin/python -m coverage erase
 	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m coverage run -m pytest -o addopts=--import-mode=importlib -p no:nbval \
@@ -195,7 +186,7 @@ mutants: setup
 study: setup
 	@$(VENV)/bin/python -m d2m study $(OPTIONS)
 
-# Nothing else writes into figures/. Times, progress and the state of controls are not kept: they differ each time.
+# Nothing else writes into figures/. Times, progress and states of controls differ each time, so notebooks keep none.
 figures: setup $(NOTEBOOKS)
 	@for notebook in $(NOTEBOOKS); do \
 		D2M_PROGRESS=none $(VENV)/bin/python -m nbconvert --to notebook --execute --inplace \

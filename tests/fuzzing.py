@@ -1,7 +1,7 @@
-"""Damaged files for every reader: each must be read or be refused with a `D2MError` that names it, and nothing else.
+"""Damaged files for every reader: each must be read, or refused with a `D2MError` that names the file.
 
 `python tests/fuzzing.py FOLDER COUNT SEED` damages COUNT files in FOLDER, spread over all `READERS`, and prints the
-outcomes as JSON. It runs in a process of its own, since it limits its memory and a decoder may crash.
+outcomes as JSON. It is a process of its own, since it limits its memory and a decoder may crash.
 """
 
 import copy
@@ -16,6 +16,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import motions
@@ -38,9 +39,9 @@ from d2m.motion.dance import Dance
 from d2m.music import audio, beats
 from d2m.notebook import parameters  # fmt: skip
 
-HANGS_S = 120  # far longer than any file here takes; nobody waits for it but where something hangs
-MEMORY = 1 << 30  # bytes that reading may take beside the packages that are loaded
-SEED = b"\0\xff\x7f\x80\x01"
+HANGS_S = 120  # far longer than reading any of these files takes
+MEMORY = 1 << 30  # bytes that reading may take beside the loaded packages
+NASTY_BYTES = b"\0\xff\x7f\x80\x01"
 NASTY = (
     None, True, "", "../../outside", "/etc/passwd", "a\0b", "é\n\u202e", -1, 0, 1, 0.5, -0.0, 1e308, -1e308, 5e-324,
     math.nan, math.inf, -math.inf, 2**31, 2**63, -(2**63), 10**40, [], {}, [[]], [None], [1] * 500, "9" * 5000,
@@ -48,7 +49,7 @@ NASTY = (
 
 
 def of_bytes(whole: bytes, rng: random.Random) -> bytes:
-    """Bytes flipped, replaced, cut off, left out, doubled, put in, and numbers written over others; headers most."""
+    """Bytes flipped, replaced, cut off, removed, doubled, inserted, or overwritten by a number; mostly in headers."""
     for _ in range(rng.choice((1, 1, 1, 2, 4, 16))):
         if not whole:
             break
@@ -58,7 +59,7 @@ def of_bytes(whole: bytes, rng: random.Random) -> bytes:
         before, after = whole[:at], whole[at:]
         whole = before + rng.choice((
             bytes([after[0] ^ 1 << rng.randrange(8)]) + after[1:],
-            rng.choice(SEED).to_bytes() + after[1:],
+            rng.choice(NASTY_BYTES).to_bytes() + after[1:],
             b"",
             after[count:],
             after[:count] + after,
@@ -69,7 +70,7 @@ def of_bytes(whole: bytes, rng: random.Random) -> bytes:
 
 
 def of_json(whole: bytes, rng: random.Random) -> bytes:
-    """A value anywhere in it replaced by a nasty one, left out, or put in twice."""
+    """A value anywhere in the JSON replaced by a nasty one, removed, repeated or reversed."""
     content = {"": json.loads(whole)}
     for _ in range(rng.choice((1, 1, 2, 5))):
         place, key = content, ""
@@ -84,7 +85,7 @@ def of_json(whole: bytes, rng: random.Random) -> bytes:
         elif kind == 2 and isinstance(place[key], list):
             place[key] = place[key][::-1]
         else:
-            place[key] = copy.deepcopy(rng.choice(NASTY))  # what is put in may be damaged next
+            place[key] = copy.deepcopy(rng.choice(NASTY))  # the next round may damage it
         if "" not in content:
             break
     return json.dumps(content.get("", None)).encode()
@@ -98,23 +99,22 @@ def _array(values: np.ndarray, rng: random.Random) -> np.ndarray:
     spoilt = np.array(values, dtype=np.float64) if numeric else np.zeros(3)
     if spoilt.size:
         spoilt.flat[rng.randrange(spoilt.size)] = rng.choice((np.nan, np.inf, -np.inf, 1e300, -1e300, 0))
-    others = [
+    return rng.choice([
         values.astype(rng.choice(kinds), casting="unsafe"), np.zeros(values.shape, [("x", "f4"), ("y", "i2")]),
         np.asfortranarray(values), rows[:0], rows[::-1], values.reshape(-1), values[..., None], values.T,
         np.concatenate([rows] * 2), np.array(rng.choice((1.5, -1, "text", 10**30, b"bytes"))),
         spoilt, spoilt * rng.choice((0, -1, 1e6, 1e-9)),
-    ]  # fmt: skip
-    return others[rng.randrange(len(others))]
+    ])  # fmt: skip
 
 
 def of_arrays(whole: bytes, rng: random.Random) -> bytes:
-    """One or two arrays of an npz, or that of an npy, changed; one left out now and then."""
-    held, out = np.load(io.BytesIO(whole)), io.BytesIO()
+    """One or two arrays of an npz, or that of an npy, changed; one is removed now and then."""
+    content, out = np.load(io.BytesIO(whole)), io.BytesIO()
     with np.errstate(all="ignore"):
-        if isinstance(held, np.ndarray):
-            np.save(out, _array(held, rng), allow_pickle=True)
+        if isinstance(content, np.ndarray):
+            np.save(out, _array(content, rng), allow_pickle=True)
             return out.getvalue()
-        arrays = dict(held)
+        arrays = dict(content)
         for name in rng.sample(sorted(arrays), rng.choice((1, 1, 2))):
             arrays[name] = _array(arrays[name], rng)
             if rng.random() < 0.1:
@@ -124,13 +124,13 @@ def of_arrays(whole: bytes, rng: random.Random) -> bytes:
 
 
 def of_header(whole: bytes, rng: random.Random) -> bytes:
-    """The JSON in the header of safetensors changed, or what its texts hold; its length is right, mostly."""
+    """The JSON in the header of safetensors changed, or the JSON in its texts; its length is mostly right."""
     size = int.from_bytes(whole[:8], "little")
     header = json.loads(whole[8 : 8 + size])
-    told = header["__metadata__"]
+    texts = header["__metadata__"]
     if rng.random() < 0.5:
-        name = rng.choice([name for name in told if name != "kind"])
-        told[name] = of_json(told[name].encode(), rng).decode()
+        name = rng.choice([name for name in texts if name != "kind"])
+        texts[name] = of_json(texts[name].encode(), rng).decode()
         text = json.dumps(header).encode()
     else:
         text = of_json(json.dumps(header).encode(), rng)
@@ -140,28 +140,24 @@ def of_header(whole: bytes, rng: random.Random) -> bytes:
 
 @dataclass(frozen=True)
 class Reader:
-    """A reader: `write` puts a good example into an empty folder and gives the file to damage, `read` reads that file,
-    `changes` are the ways to damage it."""
+    """`write` writes a good example into an empty folder and returns the file to damage, which `read` reads."""
 
     name: str
     write: Callable[[Path], Path]
     read: Callable[[Path], object]
-    changes: tuple[Callable[[bytes, random.Random], bytes], ...] = (of_bytes,)
-    names: tuple[str, ...] = ()  # that its errors may tell instead of the file's: of what the file is one part
+    changes: tuple[Callable[[bytes, random.Random], bytes], ...] = (of_bytes,)  # ways to damage the file
+    other_names: tuple[str, ...] = ()  # that its errors may name instead of the file
 
 
-def _song(suffix: str) -> Callable[[Path], Path]:
-    def write(folder: Path) -> Path:
-        rate = 48000 if suffix == ".opus" else 44100
-        sound = np.resize(songs.drum_track(120, 5.3).samples, int(5.3 * rate))
-        return _write_sound(folder / f"song{suffix}", np.stack([sound] * 2, 1) if suffix == ".ogg" else sound, rate)
-
-    return write
+def _song(suffix: str, folder: Path) -> Path:
+    rate = 48000 if suffix == ".opus" else 44100
+    sound = np.resize(songs.drum_track(120, 5.3).samples, int(5.3 * rate))
+    return _write_sound(folder / f"song{suffix}", np.stack([sound] * 2, 1) if suffix == ".ogg" else sound, rate)
 
 
-def _dance(folder: Path) -> Path:
-    poses, times = turning_body(frame_times(60)).astype(np.float32), np.arange(0.1, 4, 0.5)
-    return dance.write_npz(Dance(poses, times, times[::4], "zumba", 3, None), folder / "dance.npz")
+def _dance(write: Callable[[Dance, Path], Path], name: str, folder: Path) -> Path:
+    poses, times_s = turning_body(frame_times(60)).astype(np.float32), np.arange(0.1, 4, 0.5)
+    return write(Dance(poses, times_s, times_s[::4], "zumba", 3, None), folder / name)
 
 
 def _pose(folder: Path) -> Path:
@@ -169,49 +165,41 @@ def _pose(folder: Path) -> Path:
     return folder / "pose.npy"
 
 
-def _beats(folder: Path) -> Path:
-    (folder / "beats.txt").write_text("# beats\n" + "\n".join(f"{0.5 * beat}" for beat in range(1, 20)))
-    return folder / "beats.txt"
+def _text(name: str, text: str, folder: Path) -> Path:
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_text(text)
+    return folder / name
 
 
-def _corpus(file: str) -> Callable[[Path], Path]:
-    def write(folder: Path) -> Path:
-        times = np.arange(-0.2, 4.5, 0.5)
-        arrays = {"poses": turning_body(frame_times(60)).astype("f4"), "music_features": np.ones((60, 28), "f4")}
-        arrays |= {
-            name: times for name in ("music_beats_s", "kinematic_beats_s", "kinematic_strength", "known_beats_s")
-        }
-        np.savez(folder / "clip.npz", **arrays)
-        entry = corpus.Entry("clip", "zumba", "song.flac", 0.0, "clip", "train", 60, corpus.digest(arrays))
-        manifest = {"format": corpus.FORMAT, "name": "one", "styles": ["zumba"], "entries": [vars(entry)]}
-        (folder / "corpus.json").write_text(json.dumps(manifest | {"refused": [["other", "no song"]]}))
-        return folder / file
-
-    return write
+def _corpus(file: str, folder: Path) -> Path:
+    times_s = ("music_beats_s", "kinematic_beats_s", "kinematic_strength", "known_beats_s")
+    arrays = {"poses": turning_body(frame_times(60)).astype("f4"), "music_features": np.ones((60, 28), "f4")}
+    arrays |= dict.fromkeys(times_s, np.arange(-0.2, 4.5, 0.5))
+    np.savez(folder / "clip.npz", **arrays)
+    entry = corpus.Entry("clip", "zumba", "song.flac", 0.0, "clip", "train", 60, corpus.digest(arrays))
+    manifest = {"format": corpus.FORMAT, "name": "one", "styles": ["zumba"], "entries": [vars(entry)]}
+    (folder / "corpus.json").write_text(json.dumps(manifest | {"refused": [["other", "no song"]]}))
+    return folder / file
 
 
 def _clip(path: Path) -> dict:
-    found = corpus.read(path.parent)
-    return found.load(found.entries[0])
+    opened = corpus.read(path.parent)
+    return opened.load(opened.entries[0])
 
 
-def _pair(file: str) -> Callable[[Path], Path]:
-    def write(folder: Path) -> Path:
-        return write_pair(folder, b"") / file  # this reader only names the song
-
-    return write
+def _pair(file: str, folder: Path) -> Path:
+    return write_pair(folder, b"") / file  # this reader does not open the song
 
 
 def _body(fps: float = 30.0) -> np.ndarray:
-    """Four seconds of a body that turns, its neck in the middle of its shoulders."""
+    """Four seconds of `turning_body`, its neck in the middle of its shoulders."""
     joints = turning_body(np.arange(0, 4, 1 / fps))
     joints[:, pose.NECK] = (joints[:, pose.R_SHOULDER] + joints[:, pose.L_SHOULDER]) / 2
     return joints
 
 
-def _bvh(folder: Path) -> Path:
-    joints = turning_body(frame_times(60)).astype(np.float32)
-    return dance.write_bvh(Dance(joints, np.arange(4.0), np.arange(2.0), "zumba", 3, None), folder / "dance.bvh")
+def _read_openpose(path: Path) -> tuple:
+    return keypoints.read_openpose(sorted(path.parent.iterdir()))
 
 
 def _openpose(folder: Path) -> Path:
@@ -224,19 +212,14 @@ def _keypoints(folder: Path) -> Path:
     return motions.write_json(folder / "clip.json", fps=30, keypoints=body, confidence=np.ones(body.shape[:2]))
 
 
-def _as_clip(read: Callable[[Path], tuple]) -> Callable[[Path], object]:
-    """All that is done with a clip of a format: read, and brought onto the one body, floor and clock."""
-
-    def read_clip(path: Path) -> object:
-        joints, fps = read(path)
-        return retarget.retarget(joints, retarget.check_fps(30.0 if fps is None else fps, str(path)), str(path))
-
-    return read_clip
+def _retargeted(read: Callable[[Path], tuple], path: Path) -> object:
+    joints, fps = read(path)
+    return retarget.retarget(joints, retarget.check_fps(30.0 if fps is None else fps, str(path)), str(path))
 
 
 def _weights(folder: Path) -> Path:
-    checkpoint.save(folder / "model.safetensors", "vae", new_vae().state_dict(), VAE, {"seed": 3, "steps": 2})
-    return folder / "model.safetensors"
+    checkpoint.save(folder / "vae.safetensors", "vae", new_vae().state_dict(), VAE, {"seed": 3, "steps": 2})
+    return folder / "vae.safetensors"
 
 
 def _load_weights(path: Path) -> torch.nn.Module:
@@ -246,36 +229,22 @@ def _load_weights(path: Path) -> torch.nn.Module:
     return model
 
 
-def _training() -> tuple:
-    toy = Toy()
-    optimisers = {name: torch.optim.Adam(weights) for name, weights in toy.players().items()}
-    return toy, optimisers, checkpoint.StateConfig(train.TrainConfig(9), 0, ToyConfig(), "corpus")
-
-
 def _state(folder: Path) -> Path:
-    toy, optimisers, agreed = _training()
+    path, losses = folder / "training.safetensors", {"error one": ([0, 1], [0.5, 0.4])}
+    toy, optimisers, config = _train(lambda *_: 0)
+    checkpoint.save_state(path, toy, optimisers, losses, config, 2)
+    return path
+
+
+def _train(load: Callable[..., int], *path: Path) -> tuple:
+    """A toy after a step of training from the state that `load` reads; moments of another shape end it."""
+    toy, config = Toy(), checkpoint.StateConfig(train.TrainConfig(9), 0, ToyConfig(), "corpus")
+    optimisers = {name: torch.optim.Adam(weights) for name, weights in toy.players().items()}
+    step = load(*path, toy, optimisers, {}, config)
     for name, optimiser in optimisers.items():
-        toy({"x": torch.ones(2, 3)}, 0, name)["total"].backward()
-        optimiser.step()
-    checkpoint.save_state(
-        folder / "training.safetensors", toy, optimisers, {"error one": ([0, 1], [0.5, 0.4])}, agreed, 2
-    )
-    return folder / "training.safetensors"
-
-
-def _resume(path: Path) -> int:
-    toy, optimisers, agreed = _training()
-    step = checkpoint.load_state(path, toy, optimisers, {}, agreed)
-    for name, optimiser in optimisers.items():  # moments that do not fit show here
         toy({"x": torch.ones(2, 3)}, step, name)["total"].backward()
         optimiser.step()
-    return step
-
-
-def _losses(folder: Path) -> Path:
-    (folder / "vae").mkdir()
-    (folder / "vae" / "losses.json").write_text(json.dumps({"total": [[0, 25], [1.5, 0.5]], "KL": [[0], [2.0]]}))
-    return folder / "vae" / "losses.json"
+    return toy, optimisers, config
 
 
 def _scores(folder: Path) -> Path:
@@ -283,41 +252,42 @@ def _scores(folder: Path) -> Path:
     return folder / "scores.json"
 
 
+SOUNDS = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".mp4")
 READERS = (
-    *(Reader(kind, _song(kind), audio.load) for kind in (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".mp4")),
-    Reader("dance npz", _dance, dance.read_npz, (of_bytes, of_arrays, of_arrays)),
+    *(Reader(suffix, partial(_song, suffix), audio.load) for suffix in SOUNDS),
+    Reader("dance", partial(_dance, dance.write_npz, "dance.npz"), dance.read_npz, (of_bytes, of_arrays, of_arrays)),
     Reader("pose npy", _pose, lambda path: parameters.read_pose(str(path)), (of_bytes, of_arrays)),
-    Reader("beats", _beats, beats.read_beats),
-    Reader("clip npz", _corpus("clip.npz"), _clip, (of_bytes, of_arrays, of_arrays)),
-    Reader("manifest", _corpus("corpus.json"), _clip, (of_bytes, of_json, of_json), ("entry",)),
-    Reader("motion JSON", _pair("skeletons.json"), lambda path: sources.read_pair(path.parent), (of_bytes, of_json)),
-    Reader("config JSON", _pair("config.json"), lambda path: sources.read_pair(path.parent), (of_bytes, of_json)),
-    Reader("BVH", _bvh, _as_clip(bvh.read)),
-    Reader("pickle", lambda folder: motions.write_aist(folder, _body(60.0)), _as_clip(aist.read)),
-    Reader("OpenPose", _openpose, _as_clip(lambda path: keypoints.read_openpose(sorted(path.parent.iterdir()))),
-           (of_bytes, of_json)),
-    Reader("keypoint JSON", _keypoints, _as_clip(keypoints.read_keypoint_json), (of_bytes, of_json)),
+    Reader("beats", partial(_text, "beats.txt", "# beats\n" + "\n".join(map(str, range(1, 20)))), beats.read_beats),
+    Reader("clip npz", partial(_corpus, "clip.npz"), _clip, (of_bytes, of_arrays, of_arrays)),
+    Reader("manifest", partial(_corpus, "corpus.json"), _clip, (of_bytes, of_json, of_json), ("entry",)),
+    *(Reader(name, partial(_pair, name), lambda path: sources.read_pair(path.parent), (of_bytes, of_json))
+      for name in ("skeletons.json", "config.json")),
+    Reader("BVH", partial(_dance, dance.write_bvh, "dance.bvh"), partial(_retargeted, bvh.read)),
+    Reader("pickle", lambda folder: motions.write_aist(folder, _body(60.0)), partial(_retargeted, aist.read)),
+    Reader("OpenPose", _openpose, partial(_retargeted, _read_openpose), (of_bytes, of_json)),
+    Reader("keypoint JSON", _keypoints, partial(_retargeted, keypoints.read_keypoint_json), (of_bytes, of_json)),
     Reader("weights", _weights, _load_weights, (of_bytes, of_header)),
-    Reader("training state", _state, _resume, (of_bytes, of_header)),
-    Reader("losses", _losses, lambda path: Experiment(run=str(path.parent.parent)).losses("vae"), (of_bytes, of_json)),
+    Reader("training state", _state, partial(_train, checkpoint.load_state), (of_bytes, of_header)),
+    Reader("losses", partial(_text, "vae/losses.json", '{"total": [[0, 25], [1.5, 0.5]], "KL": [[0], [2.0]]}'),
+           lambda path: Experiment(run=str(path.parent.parent)).losses("vae"), (of_bytes, of_json)),
     Reader("scores", _scores, report.read_scores, (of_bytes, of_json)),
 )  # fmt: skip
 
 
 def damage_one(reader: Reader, path: Path, whole: bytes, rng: random.Random) -> str:
-    """What becomes of one damaged file: "read" or "refused"; anything else is raised."""
+    """The outcome of one damaged file: "read" or "refused"; any error but a `D2MError` with its name is raised."""
     path.write_bytes(rng.choice(reader.changes)(whole, rng))
     try:
         reader.read(path)
     except D2MError as error:
-        if not any(name in str(error) for name in (path.name, *reader.names)):
+        if not any(name in str(error) for name in (path.name, *reader.other_names)):
             raise AssertionError(f"the error names no file: {error}") from error
         return "refused"
     return "read"
 
 
 def peak_mb() -> int:
-    """The most memory that this process has taken, in MB. ru_maxrss would count the one that started it, too."""
+    """The peak memory of this process in MB. On Linux ru_maxrss includes the process that started it."""
     if sys.platform == "linux":
         status = Path("/proc/self/status").read_text()
         return int(status.partition("VmHWM:")[2].split()[0]) // 1024
@@ -325,20 +295,18 @@ def peak_mb() -> int:
 
 
 def main(folder: Path, count: int, seed: int) -> dict:
-    """Damage `count` files; what became of them by reader, all failures, and the most memory that was taken."""
+    """Damage `count` files: the outcomes by reader, all failures, and the memory before and at most."""
     torch.set_num_threads(1)
     examples = {}
     for number, reader in enumerate(READERS):
-        home = folder / f"{number} é\nein Ordner"  # names may hold anything but "/"
+        home = folder / f"{number} é\nein Ordner"  # a name may contain anything but "/"
         home.mkdir(parents=True)
         path = reader.write(home)
         reader.read(path)  # the example is good
         examples[reader.name] = path, path.read_bytes()
-    # Memory that is asked for, used or not; what the packages have asked for is theirs.
-    pages = int(Path("/proc/self/statm").read_text().split()[0]) if sys.platform == "linux" else 0
-    if pages:
-        limit = pages * resource.getpagesize() + MEMORY
-        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    if sys.platform == "linux":  # limits the memory that is reserved, used or not
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + MEMORY,) * 2)
     before = peak_mb()
     counts: dict[str, Counter] = {reader.name: Counter() for reader in READERS}
     failures = []

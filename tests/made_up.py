@@ -1,4 +1,4 @@
-"""Strategies of hypothesis that tests share; derandomised, so that what fails once fails again."""
+"""Strategies of hypothesis that tests share; derandomised, so that a failure repeats."""
 
 import numpy as np
 from hypothesis import HealthCheck, settings
@@ -23,7 +23,7 @@ SECONDS = st.floats(-1e4, 1e4)
 
 
 def rising(least: float = 0.001, most: float = 9.0, min_size: int = 0) -> st.SearchStrategy[np.ndarray]:
-    """Seconds (n,) that increase by `least` to `most`, from a first one that is as large."""
+    """Seconds (n,) that increase by `least` to `most`; so large is the first one, too."""
     return st.lists(st.floats(least, most), min_size=min_size, max_size=30).map(np.cumsum)
 
 
@@ -34,7 +34,7 @@ def coordinates(*shape: int, largest: float = 1e6) -> st.SearchStrategy[np.ndarr
 
 @st.composite
 def dances(draw) -> Dance:
-    """Dances of a few poses, anywhere, at any rate, of any style that is a word or more."""
+    """Dances of a few poses, of any place, frame rate, style and seed."""
     shape = draw(st.tuples(st.integers(2, 4), st.just(14), st.sampled_from([2, 3])))
     poses = draw(arrays.arrays(np.float32, shape, elements=st.floats(-1e6, 1e6, width=32)))
     style = draw(st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1))

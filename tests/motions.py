@@ -1,4 +1,4 @@
-"""Clips in other people's formats, as their own tools write them: keypoints by name, by no table of d2m's."""
+"""Clips in other people's formats, as their own tools write them: keypoints by name, without d2m's tables."""
 
 import json
 import pickle
@@ -26,7 +26,7 @@ LAYOUTS = {
 
 
 def keypoints(joints: np.ndarray, layout: str) -> np.ndarray:
-    """Keypoints (T, K, D) of joints (T, 14, D); what is none of the 14 joints lies far away."""
+    """Keypoints (T, K, D) of joints (T, 14, D); keypoints that are none of the 14 joints lie far away."""
     names = LAYOUTS[layout]
     points = np.full((len(joints), len(names), joints.shape[2]), 1e4)
     for joint, name in enumerate(pose.JOINTS):
@@ -48,25 +48,20 @@ def in_picture(joints: np.ndarray) -> np.ndarray:
 def write_openpose(folder: Path, joints: np.ndarray, layout="BODY_25", name="clip", confidence=0.9, others=()) -> Path:
     """One file a frame of joints (T, 14, 2) in pixels, NaN where not found; `others` are people listed before."""
     folder.mkdir(parents=True, exist_ok=True)
-    crowd = [_with_confidence(keypoints(person, layout), confidence) for person in (*others, joints)]
-    for frame in range(len(joints)):
-        people = [{"person_id": [-1], "pose_keypoints_2d": person[frame].ravel().tolist()} for person in crowd]
+    points = np.stack([keypoints(person, layout) for person in (*others, joints)], axis=1)  # (T, people, K, 2)
+    rows = np.concatenate([points, np.full_like(points[..., :1], confidence)], axis=-1)
+    rows[~np.isfinite(rows).all(axis=-1)] = 0
+    for frame, crowd in enumerate(rows):
+        people = [{"person_id": [-1], "pose_keypoints_2d": person.ravel().tolist()} for person in crowd]
         path = folder / f"{name}_{frame:012d}_keypoints.json"
         path.write_text(json.dumps({"version": 1.3, "people": people}))
     return folder
 
 
-def _with_confidence(points: np.ndarray, confidence: float) -> np.ndarray:
-    told = np.concatenate([points, np.full((*points.shape[:2], 1), confidence)], axis=2)
-    return np.where(np.isfinite(told).all(axis=2, keepdims=True), told, 0.0)
-
-
 def write_json(path: Path, **content) -> Path:
     """A keypoint JSON; arrays become lists."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(
-        json.dumps({name: getattr(value, "tolist", lambda v=value: v)() for name, value in content.items()})
-    )
+    path.write_text(json.dumps(content, default=np.ndarray.tolist))
     return path
 
 
@@ -75,6 +70,6 @@ def write_aist(folder: Path, joints: np.ndarray, name="gBR_sBM_cAll_d04_mBR0_ch0
     folder.mkdir(parents=True, exist_ok=True)
     points = keypoints(joints * 100, "COCO")
     path = folder / f"{name}.pkl"
-    held = {"keypoints3d": points + 30, "keypoints3d_optim": points} | arrays
-    path.write_bytes(pickle.dumps({name: value for name, value in held.items() if value is not None}, protocol))
+    content = {"keypoints3d": points + 30, "keypoints3d_optim": points} | arrays
+    path.write_bytes(pickle.dumps({name: value for name, value in content.items() if value is not None}, protocol))
     return path

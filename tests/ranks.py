@@ -1,14 +1,10 @@
-"""Trainings on two processes: torchrun --nproc-per-node 2 tests/ranks.py OUT CORPUS [NAME ...]
-
-Every process does all of it and writes a report of its own.
-"""
+"""Trainings on two processes: torchrun --nproc-per-node 2 tests/ranks.py OUT CORPUS [NAME ...]"""
 
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -31,7 +27,7 @@ TINY = presets.Preset(
 
 
 class Quiet(toys.Toy):
-    """The toy without its noise: its losses are means over the batch of what is in it."""
+    """The toy without noise: its losses are means over the batch."""
 
     def forward(self, batch, step, player):
         loss = (self.second(self.first(batch["x"])) - batch["x"]).square().mean()
@@ -39,77 +35,62 @@ class Quiet(toys.Toy):
 
 
 class OneBad(Quiet):
-    """One process alone finds a loss that is not a number."""
+    """The losses are NaN on one of the two processes."""
 
     def forward(self, batch, step, player):
-        losses = super().forward(batch, step, player)
-        return {name: loss * (float("nan") if os.environ.get("RANK") == "1" else 1) for name, loss in losses.items()}
+        factor = float("nan") if os.environ.get("RANK") == "1" else 1
+        return {name: loss * factor for name, loss in super().forward(batch, step, player).items()}
 
 
-@dataclass(frozen=True)
-class Training:
-    """One training of `TRAININGS`."""
-
-    new: Callable[[], nn.Module]
-    draw: train.Draw
-    config: TrainConfig = CONFIG
-
-
-TRAININGS = {
-    "quiet": Training(Quiet, toys.draw_toy),
-    "uneven": Training(Quiet, toys.draw_toy, replace(CONFIG, batch=7)),
-    "in pieces": Training(Quiet, toys.draw_toy, replace(CONFIG, accumulate=3)),
-    "vae": Training(toys.new_vae, toys.draw_units, replace(CONFIG, batch=12)),
-    "vae in pieces": Training(toys.new_vae, toys.draw_units, replace(CONFIG, batch=12, accumulate=2)),
-    "mmgan": Training(toys.new_mmgan, toys.draw_phrases, replace(CONFIG, batch=12)),
-    "bf16": Training(toys.new_vae, toys.draw_units, replace(CONFIG, batch=12, precision="bf16-mixed")),
+TRAININGS = {  # the model, its batches and the configuration
+    "quiet": (Quiet, toys.draw_toy, CONFIG),
+    "uneven": (Quiet, toys.draw_toy, replace(CONFIG, batch=7)),
+    "in pieces": (Quiet, toys.draw_toy, replace(CONFIG, accumulate=3)),
+    "vae": (toys.new_vae, toys.draw_units, replace(CONFIG, batch=12)),
+    "vae in pieces": (toys.new_vae, toys.draw_units, replace(CONFIG, batch=12, accumulate=2)),
+    "mmgan": (toys.new_mmgan, toys.draw_phrases, replace(CONFIG, batch=12)),
+    "bf16": (toys.new_vae, toys.draw_units, replace(CONFIG, batch=12, precision="bf16-mixed")),
 }
 
 
 def main(out: Path, corpus: str, *names: str) -> None:
-    """Train what is named of `TRAININGS`, one that fails, and a run; write what came of it."""
+    """Do the `TRAININGS` of these names, one that fails, and a run; every process writes its own report."""
     fabric, written, losses = train.connect("cpu"), [], {}
     save = checkpoint.save
     checkpoint.save = lambda path, *rest: written.append(path.name) or save(path, *rest)
     for name in names:
-        training = TRAININGS[name]
-        model = training.new()
-        losses[name] = toys.fit(model, training.draw, out / name, config=training.config)
+        model, losses[name] = train_one(name, out / name)
         train.finish(model, "toy", out / name, losses[name], {})
-        keep(model, out / f"{name} {fabric.global_rank}.safetensors")
+        save_weights(model, out / f"{name} {fabric.global_rank}.safetensors")
     if "mmgan" in names:
         losses["resumed"] = stop_and_resume(fabric, out)
-    failure = ""
-    try:
+    with pytest.raises(errors.TrainingError) as failure:
         toys.fit(OneBad(), toys.draw_toy, out / "bad", config=CONFIG)
-    except errors.TrainingError as error:
-        failure = str(error)
     presets.PRESETS[TINY.name] = TINY
     __main__.train(["--corpus", corpus, "--run", str(out / "run"), "--preset", TINY.name, "--device", "cpu"])
-    report = {"histories": losses, "written": written, "failure": failure}
+    report = {"histories": losses, "written": written, "failure": str(failure.value)}
     (out / f"{fabric.global_rank}.json").write_text(json.dumps(report))
 
 
 def stop_and_resume(fabric, out: Path) -> train.History:
     """The losses of the MM-GAN's training, stopped at step 5 and resumed."""
-    often = replace(TRAININGS["mmgan"].config, save_every_s=0.0)
-    try:
-        toys.fit(toys.new_mmgan(), toys.stopping(toys.draw_phrases, 5), out / "stopped", config=often)
-    except KeyboardInterrupt:
-        fabric.barrier()  # the first process may still be writing
-    model = toys.new_mmgan()
-    losses = toys.fit(model, toys.draw_phrases, out / "stopped", config=often)
-    keep(model, out / f"resumed {fabric.global_rank}.safetensors")
+    new, draw, config = TRAININGS["mmgan"]
+    often, model = replace(config, save_every_s=0.0), new()
+    with pytest.raises(KeyboardInterrupt):
+        toys.fit(new(), toys.stopping(draw, 5), out / "stopped", config=often)
+    fabric.barrier()  # the first process may still be writing
+    losses = toys.fit(model, draw, out / "stopped", config=often)
+    save_weights(model, out / f"resumed {fabric.global_rank}.safetensors")
     return losses
 
 
-def keep(model: nn.Module, path: Path) -> None:
-    """Write the weights as they are in this process."""
+def save_weights(model: nn.Module, path: Path) -> None:
+    """Write the weights of this process."""
     save_file({name: value.contiguous() for name, value in model.state_dict().items()}, path)
 
 
 def torchrun(*command: str) -> subprocess.CompletedProcess:
-    """What torchrun does on two processes of one thread each."""
+    """Run a command by torchrun on two processes of one thread each."""
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     call = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *command]
     return subprocess.run(call, capture_output=True, text=True, env=environment, timeout=1800)
@@ -127,16 +108,15 @@ def histories(out: Path, rank: int = 0) -> dict[str, train.History]:
     return json.loads((out / f"{rank}.json").read_text())["histories"]
 
 
-def train_alone(name: str, folder: Path, accumulate: int) -> tuple[train.History, nn.Module]:
-    """One of the trainings on this process, the batch of a step taken in `accumulate` pieces."""
-    training = TRAININGS[name]
-    model = training.new()
-    config = replace(training.config, accumulate=accumulate)
-    return toys.fit(model, training.draw, folder, config=config), model
+def train_one(name: str, folder: Path, **changed) -> tuple[nn.Module, train.History]:
+    """The model and losses of one of the trainings, its configuration `changed`."""
+    new, draw, config = TRAININGS[name]
+    model = new()
+    return model, toys.fit(model, draw, folder, config=replace(config, **changed))
 
 
 def assert_close_losses(losses: dict, expected: dict, within: float) -> None:
-    """Both logged the same losses at the same steps, but for a relative error."""
+    """Assert the same losses at the same steps, but for a relative error."""
     assert losses.keys() == expected.keys()
     for name, (steps, values) in expected.items():
         assert losses[name][0] == steps
@@ -144,8 +124,8 @@ def assert_close_losses(losses: dict, expected: dict, within: float) -> None:
 
 
 def assert_trained_as_one(out: Path, name: str, pieces: int, folder: Path) -> None:
-    """Two processes, which wrote to `out`, trained as one does in `pieces`."""
-    history, model = train_alone(name, folder, pieces)
+    """Assert that the two processes that wrote `out` trained as one does with each batch in `pieces`."""
+    model, history = train_one(name, folder, accumulate=pieces)
     assert_close_losses(histories(out)[name], history, 1e-4)
     weights = load_file(out / f"{name} 0.safetensors")
     for weight, value in model.state_dict().items():

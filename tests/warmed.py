@@ -1,4 +1,4 @@
-"""What the server that forks the jobs to be killed loads, and has numba compile, so that no job begins with it."""
+"""Loads and compiles the libraries once, in the server that forks the jobs of `killing`."""
 
 import av  # noqa: F401
 import lightning_fabric  # noqa: F401
@@ -9,4 +9,4 @@ from d2m.music import analysis
 
 torch.set_num_threads(1)
 analysis.warm()
-analysis.compile_librosa()  # where it was compiled before, warm() does not load it
+analysis.compile_librosa()  # warm() does not load the code that is compiled already

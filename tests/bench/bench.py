@@ -2,13 +2,17 @@
 
 A row is the median of 5 runs after one to warm up (of 3 where a run takes more than 2 seconds), with its target. Songs
 and dances are built-in, weights are untrained, which changes no time, and all files lie in a temporary folder. Training
-runs on the GPU where there is one, everything else on the CPU.
+runs on the GPU where there is one, everything else on the CPU. `--json FILE` writes the machine and the rows as JSON.
 """
 
+import argparse
+import json
 import os
 import platform
 import re
+import sys
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -16,6 +20,7 @@ from joblib import cpu_count
 from stages import STAGES
 from stopwatch import PROCESSOR, REPEATS, Material, Row
 
+from d2m.files import replacing
 from d2m.models import checkpoint
 
 
@@ -40,16 +45,24 @@ def as_text(row: Row) -> str:
     return f"{row.stage:42}{numbers} {row.unit:12}{row.target}".rstrip()
 
 
-def main() -> None:
-    """Print the table."""
+def main(arguments: list[str]) -> None:
+    """Print the table; `--json FILE` is written after every row, so that a run that is cut off keeps its rows."""
+    parser = argparse.ArgumentParser(description="How long each stage takes.")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write the machine and the rows to this file, too")
+    path, report = parser.parse_args(arguments).json, {"machine": machine(), "rows": []}
     with tempfile.TemporaryDirectory() as folder:
         os.environ["D2M_CACHE"] = folder  # the project's cache stays as it is
-        print("\n".join(f"{name:10}{value}" for name, value in machine().items()))
+        print("\n".join(f"{name:10}{value}" for name, value in report["machine"].items()))
         print(f"\n{'stage':42}{'seconds':>10}{'repeats':>10}{'rate':>12} {'unit':12}target", flush=True)
         material = Material(Path(folder))
         for stage in STAGES:
-            print(as_text(stage(material, REPEATS)), flush=True)
+            row = stage(material, REPEATS)
+            print(as_text(row), flush=True)
+            report["rows"].append(asdict(row))
+            if path:
+                with replacing(path) as temporary:
+                    temporary.write_text(json.dumps(report, indent=1))
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -5,24 +5,26 @@ import subprocess
 import sys
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
-import naive
 import numpy as np
 import torch
-from stopwatch import REAL_TIME, Material, Row, empty_cache, fastest_precision, timed, timed_training
+from stopwatch import FASTEST_PRECISION, REAL_TIME, Material, Row, empty_cache, timed, timed_training
+from torch import Tensor
+from torch.utils.data import DataLoader
 
 from d2m.data import corpus, dataset
 from d2m.experiments.run_evaluation import excerpt
 from d2m.files import ROOT
 from d2m.generation import generate
 from d2m.metrics import evaluation
+from d2m.models.gan import MMGAN
 from d2m.motion import kinematics, units
 from d2m.music import analysis, audio, beats, features
 from d2m.visual import render
 
-DANCES_A_SONG, EVALUATED_S = 10, 10.0  # that are evaluated
-NAIVE = "naive"
-FEW = 4  # batches of the naive form
+DANCES_A_SONG, EVALUATED_S = 10, 10.0  # of the dances that are evaluated
+NAIVE_BATCHES = 4  # in an epoch of the plain loop
 
 
 def decode(material: Material, repeats: int) -> Row:
@@ -34,19 +36,17 @@ def decode(material: Material, repeats: int) -> Row:
 def music_beats(material: Material, repeats: int) -> Row:
     """Onset strength, and beats from it."""
     samples, _ = audio.load(material.dance.song)
-    return timed(
-        "onset strength and beats",
-        lambda: beats.track_beats(*features.onset_strength(samples)),
-        material.song_s,
-        REAL_TIME,
-        repeats,
-    )
+    return timed("onset strength and beats", partial(_track, samples), material.song_s, REAL_TIME, repeats)
+
+
+def _track(samples: np.ndarray) -> np.ndarray:
+    return beats.track_beats(*features.onset_strength(samples))
 
 
 def music_features(material: Material, repeats: int) -> Row:
     """The 28 features a frame."""
     samples, _ = audio.load(material.dance.song)
-    return timed("features", lambda: features.features(samples), material.song_s, REAL_TIME, repeats)
+    return timed("features", partial(features.features, samples), material.song_s, REAL_TIME, repeats)
 
 
 def listen(material: Material, repeats: int) -> Row:
@@ -54,7 +54,7 @@ def listen(material: Material, repeats: int) -> Row:
 
     def work() -> None:
         samples, _ = audio.load(material.dance.song)
-        beats.track_beats(*features.onset_strength(samples))
+        _track(samples)
         features.features(samples)
 
     return timed("song to beats and features", work, material.song_s, REAL_TIME, repeats, "100 x real time")
@@ -85,7 +85,7 @@ def corpus_from_files(material: Material, repeats: int) -> Row:
     def work() -> None:
         with empty_cache(material.folder) as folder:
             material.build(folder, clips)
-            dataset.load(corpus.read(folder), "train")
+            _load_units(folder)
 
     amount = material.song_s * len(clips)
     return timed(f"{amount / 60:.0f} min of corpus from files to units", work, amount, REAL_TIME, repeats, "40 s")
@@ -96,9 +96,11 @@ def corpus_from_cache(material: Material, repeats: int) -> Row:
     folder, clips = material.folder / "many", material.many_clips
     material.build(folder, clips)
     amount = material.song_s * len(clips)
-    return timed(
-        "  from cache to units", lambda: dataset.load(corpus.read(folder), "train"), amount, REAL_TIME, repeats, "2 s"
-    )
+    return timed("  from cache to units", partial(_load_units, folder), amount, REAL_TIME, repeats, "2 s")
+
+
+def _load_units(folder: Path) -> dataset.UnitData:
+    return dataset.load(corpus.read(folder), "train")
 
 
 def train_vae(material: Material, repeats: int) -> Row:
@@ -109,7 +111,7 @@ def train_vae(material: Material, repeats: int) -> Row:
 def train_paper_vae(material: Material, repeats: int) -> Row:
     """The same at the paper's sizes."""
     experiment = material.experiment(material.paper)
-    return timed_training(experiment, "vae", "DU-VAE step, paper's", 1, repeats, "300 units/s", fastest_precision())
+    return timed_training(experiment, "vae", "DU-VAE step, paper's", 1, repeats, "300 units/s", FASTEST_PRECISION)
 
 
 def train_mmgan(material: Material, repeats: int) -> Row:
@@ -124,11 +126,39 @@ def train_naive_mmgan(material: Material, repeats: int) -> Row:
     experiment = material.experiment(material.preset)
     model = copy.deepcopy(experiment.train_mmgan())
     draw, config = experiment.trainings["mmgan"]
-    count = FEW * config.batch
-    files = naive.PhraseFiles(material.folder / "phrases", draw(count, torch.Generator().manual_seed(0)))
-    work = naive.eager_epoch(model, files, config.batch)
+    count = NAIVE_BATCHES * config.batch
+    files = write_phrases(material.folder / "phrases", draw(count, torch.Generator().manual_seed(0)))
+    work = partial(naive_epoch, model, files, config.batch)
     label = f"  a loop over a DataLoader, batch {config.batch}"
-    return timed(label, work, count * model.config.phrase, "units/s", repeats, NAIVE)
+    return timed(label, work, count * model.config.phrase, "units/s", repeats, "naive")
+
+
+def write_phrases(folder: Path, batch: dict[str, Tensor]) -> list[Path]:
+    """Write each phrase of a batch, without its codes, to a file in `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = [folder / f"{number}.npz" for number in range(len(batch["phrase"]))]
+    for number, file in enumerate(files):
+        np.savez(file, **{name: rows[number].numpy() for name, rows in batch.items() if name != "codes"})
+    return files
+
+
+def read_phrases(files: list[Path]) -> dict[str, Tensor]:
+    """The batch of the phrases in `files`."""
+    phrases = [np.load(file, allow_pickle=False) for file in files]
+    return {name: torch.from_numpy(np.stack([phrase[name] for phrase in phrases])) for name in phrases[0].files}
+
+
+def naive_epoch(model: MMGAN, files: list[Path], batch: int) -> None:
+    """Train the MM-GAN for an epoch in a plain loop, which reads and encodes every phrase again."""
+    optimisers = {player: torch.optim.Adam(weights, lr=1e-4) for player, weights in model.players().items()}
+    for step, phrases in enumerate(DataLoader(files, batch, shuffle=True, collate_fn=read_phrases)):
+        phrases["codes"] = model.movements(phrases["phrase"])
+        for player, optimiser in optimisers.items():
+            loss = model(phrases, step, player)["total"]
+            optimiser.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.players()[player], 0.5)
+            optimiser.step()
 
 
 def on_gpu(material: Material, repeats: int) -> Row:
@@ -141,10 +171,8 @@ def on_gpu(material: Material, repeats: int) -> Row:
 
 def _generate(material: Material, repeats: int, preset: str, seconds: float, count: int, target: str) -> Row:
     """From an analysed song to dances."""
-    song = material.song(seconds)
-    work = partial(
-        generate.dance_to, material.experiment(preset).train_dancer(), analysis.analyse(song), song, count=count
-    )
+    song, dancer = material.song(seconds), material.experiment(preset).train_dancer()
+    work = partial(generate.dance_to, dancer, analysis.analyse(song), song, count=count)
     some = f"generate {seconds:g} s, {preset}" + (f", {count} at once" if count > 1 else "")
     return timed(some, work, seconds * count, REAL_TIME, repeats, target)
 
@@ -184,10 +212,9 @@ def song_to_video(material: Material, repeats: int) -> Row:
 
 def render_mp4(material: Material, repeats: int) -> Row:
     """From a dance to a video with its sound."""
-    span_s = (0.0, material.video_s)
-    work = partial(render.render_video, material.dance, material.folder / "dance.mp4", 512, span_s)
-    frames = int(span_s[1] * render.VIDEO_FPS)
-    return timed(f"render {span_s[1]:g} s, mp4, 512 x 512", work, frames, "frames/s", repeats)
+    work = partial(render.render_video, material.dance, material.folder / "dance.mp4", 512, (0.0, material.video_s))
+    frames = int(material.video_s * render.VIDEO_FPS)
+    return timed(f"render {material.video_s:g} s, mp4, 512 x 512", work, frames, "frames/s", repeats)
 
 
 def render_gif(material: Material, repeats: int) -> Row:
@@ -232,7 +259,6 @@ def first_dance(material: Material, repeats: int) -> Row:
 
 STAGES = (
     decode, music_beats, music_features, listen, kinematic_beats, cut, corpus_from_files, corpus_from_cache, train_vae,
-    train_paper_vae, train_mmgan, train_naive_mmgan, on_gpu, generate_dance,
-    generate_full, generate_long, generate_many, song_to_video, render_mp4, render_gif,
-    evaluate, import_package, first_dance,
+    train_paper_vae, train_mmgan, train_naive_mmgan, on_gpu, generate_dance, generate_full, generate_long,
+    generate_many, song_to_video, render_mp4, render_gif, evaluate, import_package, first_dance,
 )  # fmt: skip

@@ -8,10 +8,11 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import contextmanager, redirect_stderr
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from io import StringIO
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -30,6 +31,9 @@ REPEATS, SLOW_REPEATS, SLOW_S = 5, 3, 2.0  # a run that takes longer than SLOW_S
 STEPS = 5 if torch.accelerator.is_available() else 1
 REAL_TIME = "x real time"
 PROCESSOR = Path("/proc/cpuinfo")  # of Linux
+# Large networks train fastest in bf16 on a processor with matrix units for it; "" is the default of the device.
+BF16_UNITS = PROCESSOR.exists() and "amx_bf16" in PROCESSOR.read_text()
+FASTEST_PRECISION = "bf16-mixed" if BF16_UNITS and not torch.accelerator.is_available() else ""
 
 
 @dataclass(frozen=True)
@@ -62,28 +66,29 @@ class Untrained(Experiment):
 
 @dataclass(frozen=True)
 class Material:
-    """What the stages work on, made in `folder` when it is first used."""
+    """The songs, dances and runs of the stages, written in `folder` when they are first used."""
 
     folder: Path
     preset: str = "demo"
     full: str = "full"
     paper: str = "paper"
     song_s: float = builtin_clips.DURATION_S
-    dance_s: float = 60.0  # that are generated
-    long_s: float = 3600.0  # the same of a long song
+    dance_s: float = 60.0  # of a generated dance
+    long_s: float = 3600.0  # of the dance to a long song
     together: int = 64  # dances that are generated at once
-    video_s: float = 10.0  # that are rendered
+    video_s: float = 10.0  # of a rendered video
     evaluated: int = 1000  # dances of 10 s
     corpus_songs: int = 17  # a style, in the corpus that is built: 36 minutes
     jobs: int = -1  # processes that build a corpus
+    experiments: dict[str, Untrained] = field(default_factory=dict)  # those of `experiment`, by preset
 
     def experiment(self, preset: str) -> Untrained:
         """An untrained run of a preset on the corpus of `clips`, all of the training split."""
-        runs = self.__dict__.setdefault("_experiments", {})
-        if preset not in runs:
+        if preset not in self.experiments:
             self.build(self.folder / "corpus")
-            runs[preset] = Untrained(str(self.folder / "corpus"), str(self.folder / f"run-{preset}"), preset)
-        return runs[preset]
+            run = str(self.folder / f"run-{preset}")
+            self.experiments[preset] = Untrained(str(self.folder / "corpus"), run, preset)
+        return self.experiments[preset]
 
     @cached_property
     def clips(self) -> list:
@@ -119,38 +124,25 @@ class Material:
 
     def song(self, duration_s: float) -> Path:
         """A song of so many seconds; a long one repeats its first minutes."""
-        path = self.folder / f"song-{duration_s:g}.flac"
+        path, played_s = self.folder / f"song-{duration_s:g}.flac", min(duration_s, 120.0)
         if not path.exists():
-            samples = songs.song("zumba", min(duration_s, 120.0)).samples
-            builtin_clips.write_flac(
-                path, np.resize(samples, round(duration_s * len(samples) / min(duration_s, 120.0)))
-            )
+            samples = songs.song("zumba", played_s).samples
+            builtin_clips.write_flac(path, np.resize(samples, round(duration_s * len(samples) / played_s)))
         return path
 
 
 @contextmanager
 def empty_cache(folder: Path):
-    """Give d2m an empty cache, a new folder in `folder`, and processes of its own, for as long as the block lasts."""
-    before = os.environ.get("D2M_CACHE")
-    with tempfile.TemporaryDirectory(dir=folder) as fresh:
-        os.environ["D2M_CACHE"] = fresh
-        end_workers()
+    """In the block d2m has an empty cache in `folder`; joblib's processes, which keep their environment, begin anew."""
+    with tempfile.TemporaryDirectory(dir=folder) as fresh, patch.dict(os.environ, D2M_CACHE=fresh):
+        get_reusable_executor().shutdown(wait=True)
         try:
             yield Path(fresh)
         finally:
-            del os.environ["D2M_CACHE"]
-            os.environ.update({"D2M_CACHE": before} if before else {})
-            end_workers()
+            get_reusable_executor().shutdown(wait=True)
 
 
-def end_workers() -> None:
-    """End joblib's processes, which keep the cache of the environment that they were started in."""
-    get_reusable_executor().shutdown(wait=True)
-
-
-def timed(
-    stage: str, work: Callable[[], object], amount: float, unit: str, repeats: int, target: str = ""
-) -> Row:  # fmt: skip
+def timed(stage: str, work: Callable[[], object], amount: float, unit: str, repeats: int, target: str = "") -> Row:
     """The row of a stage whose `work()` does `amount` of what `unit` counts."""
     work()
     seconds: list[float] = []
@@ -162,37 +154,28 @@ def timed(
     return Row(stage, median, len(seconds), amount / median, unit, target)
 
 
-def fastest_precision() -> str:
-    """The precision that trains large networks fastest: bf16 on a processor with matrix units for it, else the
-    device's own (see `train.PRECISIONS`)."""
-    has_units = PROCESSOR.exists() and "amx_bf16" in PROCESSOR.read_text()
-    return "bf16-mixed" if has_units and not torch.accelerator.is_available() else ""
-
-
 def timed_training(
     experiment: Untrained, name: str, label: str, units_a_draw: int, repeats: int, target: str = "", precision: str = ""
 ) -> Row:  # fmt: skip
-    """The row of a step of a model's training in a `precision`: `train.fit` as it is, whose calls for batches
-    are a clock's ticks.
+    """The row of a step of a model's training in a `precision`: the time between two calls of `train.fit` for a batch.
 
     So a step is all that the loop does: batch, forward, backward, gradient clip and optimiser of every player.
     """
     model = copy.deepcopy(getattr(experiment, f"train_{name}")())
     draw, config = experiment.trainings[name]
-    number, ticks = itertools.count(), []
+    number, ticks_s = itertools.count(), []
 
-    def ticking(count: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
+    def timed_draw(count: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
         if next(number) % STEPS == 0:
             if torch.accelerator.is_available():
                 torch.accelerator.synchronize()  # of CUDA or MPS
-            ticks.append(time.perf_counter())
+            ticks_s.append(time.perf_counter())
         return draw(count, generator)
 
-    # The first run warms up, and one step more ends the last run. Nothing is kept on the way.
+    # The first run warms up, and one more step ends the last run. No state is written in between.
     brief = replace(config, steps=(repeats + 1) * STEPS + 1, save_every_s=float("inf"), precision=precision)
     with redirect_stderr(StringIO()):
-        train.fit(model, ticking, brief, experiment.folder / "training", seed=0)
-    median = statistics.median(np.diff(ticks)[1:].tolist()) / STEPS
-    units = config.batch * units_a_draw / median
-    some = f"{label}, bf16" if precision else label
-    return Row(f"{some}, batch {config.batch}", median, repeats, units, "units/s", target)
+        train.fit(model, timed_draw, brief, experiment.folder / "training", seed=0)
+    median = statistics.median(np.diff(ticks_s)[1:].tolist()) / STEPS
+    stage = f"{label}{', bf16' if precision else ''}, batch {config.batch}"
+    return Row(stage, median, repeats, config.batch * units_a_draw / median, "units/s", target)

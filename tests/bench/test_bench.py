@@ -1,10 +1,11 @@
 """The bench: each stage gives a row on small material. The times are not asserted."""
 
+import json
 import os
 import sys
+from unittest.mock import Mock
 
 import bench
-import naive
 import numpy as np
 import pytest
 import stages
@@ -75,31 +76,37 @@ def test_the_plain_loop_trains_the_models_of_both_players_on_what_the_files_hold
     experiment = material.experiment("tiny")
     model = experiment.train_mmgan()
     batch = experiment.trainings["mmgan"][0](6, torch.Generator().manual_seed(0))
-    files = naive.PhraseFiles(tmp_path / "phrases", batch)
-    assert len(files) == 6 and all(torch.equal(files[3][name], batch[name][3]) for name in ("phrase", "audio", "style"))
+    files = stages.write_phrases(tmp_path / "phrases", batch)
+    phrases = stages.read_phrases(files)
+    assert len(files) == 6 and all(torch.equal(phrases[name], batch[name]) for name in ("phrase", "audio", "style"))
     before = {name: weight.clone() for name, weight in model.named_parameters()}
-    naive.eager_epoch(model, files, 3)()
+    stages.naive_epoch(model, files, 3)
     changed = {name for name, weight in model.named_parameters() if (weight != before[name]).any()}
     assert {"movement_logit.weight", "style.0.weight", "linear.encoder.weight"} <= changed
     assert not any(name.startswith("vae") for name in changed)
 
 
-def test_a_rate_is_the_amount_by_the_median_and_the_first_run_is_not_counted(monkeypatch):
+@pytest.mark.parametrize(("clock_s", "repeats", "row"), [
+    ([0.0, 1.0, 10.0, 10.5, 20.0, 20.25], 3, Row("sums", 0.5, 3, 20.0, "sums/s")),
+    (range(0, 1000, 4), 5, Row("sums", 4, SLOW_REPEATS, 2.5, "sums/s")),  # a slow stage is repeated less often
+])  # fmt: skip
+def test_a_rate_is_the_amount_by_the_median_and_the_first_run_is_not_counted(clock_s, repeats, row, monkeypatch):
     runs = []
-    monkeypatch.setattr(stopwatch.time, "perf_counter", iter([0.0, 1.0, 10.0, 10.5, 20.0, 20.25]).__next__)
-    row = timed("sums", lambda: runs.append(0), 10, "sums/s", 3)
-    assert row == Row("sums", 0.5, 3, 20.0, "sums/s") and len(runs) == 4
+    monkeypatch.setattr(stopwatch.time, "perf_counter", iter(clock_s).__next__)
+    assert timed("sums", lambda: runs.append(0), 10, "sums/s", repeats) == row and len(runs) == row.repeats + 1
 
 
-def test_a_slow_stage_is_repeated_less_often(monkeypatch):
-    monkeypatch.setattr(stopwatch.time, "perf_counter", iter(range(0, 1000, 3)).__next__)
-    assert timed("slow", lambda: None, 3, "sums/s", 5) == Row("slow", 3, SLOW_REPEATS, 1.0, "sums/s")
-
-
-def test_the_bench_prints_the_machine_and_a_row_a_stage(material, monkeypatch, own_cache, capsys):
+def test_the_bench_prints_the_machine_and_a_row_a_stage_and_keeps_them_when_it_is_cut_off(
+    material, monkeypatch, own_cache, tmp_path, capsys
+):
+    cut_off = Mock(side_effect=KeyboardInterrupt)
     monkeypatch.setattr(bench, "Material", lambda folder: material)
-    monkeypatch.setattr(bench, "STAGES", (stages.decode, stages.music_features))
-    bench.main()
+    monkeypatch.setattr(bench, "STAGES", (stages.decode, stages.music_features, cut_off))
+    with pytest.raises(KeyboardInterrupt):
+        bench.main(["--json", str(tmp_path / "bench.json")])
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("cpu ") and lines[-2].startswith("decode") and lines[-1].startswith("features")
+    report = json.loads((tmp_path / "bench.json").read_text())
+    assert report["machine"].keys() == bench.machine().keys()
+    assert [bench.as_text(Row(**row)) for row in report["rows"]] == lines[-2:]
     assert len(set(stages.STAGES)) == len(stages.STAGES)

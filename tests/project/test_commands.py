@@ -22,7 +22,7 @@ from d2m.files import ROOT
 from d2m.notebook import parameters
 
 PAGES = {name: (ROOT / name).read_text() for name in ("README.md", "d2m/FORMATS.md", "d2m/SCALE.md")}
-# Of other programs, which are not here; `head=` and what follows belong to Slurm.
+# Commands of programs that are not installed here; `head=` belongs to Slurm.
 OF_OTHERS = ("openpose.bin", "#SBATCH", "head=$(scontrol")
 
 
@@ -32,7 +32,7 @@ def blocks(language: str) -> list[str]:
 
 
 def commands() -> list[str]:
-    """The lines of all blocks of the shell, those that go on joined, and the calls of make that stand in sentences."""
+    """The lines of all blocks of the shell, continued lines joined, and the calls of make in sentences."""
     lines = [line for block in blocks("sh") for line in block.replace("\\\n", " ").splitlines()]
     inline = [command for text in PAGES.values() for command in re.findall(r"`(make [a-z][^`<]*)`", text)]
     return list(dict.fromkeys(re.sub(r"\s+", " ", line.strip()) for line in [*lines, *inline] if line.strip()))
@@ -58,15 +58,14 @@ def check_papermill(words: list[str]) -> None:
     path, out, *options = [word for word in words if word != "--log-output"]
     name = Path(path).stem
     assert path in (f"{name}.ipynb", f"notebooks/{name}.ipynb") and out == "out.ipynb"
-    read = {"-r": str, "-p": _resolve_type}  # as papermill does
+    read = {"-r": str, "-p": _resolve_type}  # papermill's own
     triples = zip(options[::3], options[1::3], options[2::3], strict=True)
     injected = [f"{key} = {read[how](value)!r}" for how, key, value in triples]
     test_notebook_parameters.run_until_the_check(name, "\n".join(injected))
 
 
 def check_torchrun(words: list[str]) -> None:
-    numbers = [word.replace("$SLURM_NNODES", "4") for word in words]
-    launched = get_args_parser().parse_args(numbers)
+    launched = get_args_parser().parse_args([word.replace("$SLURM_NNODES", "4") for word in words])
     assert launched.module
     check_module([launched.training_script, *launched.training_script_args])
 
@@ -82,15 +81,14 @@ def check_module(words: list[str]) -> None:
 
 
 def check_python(words: list[str]) -> None:
-    kind, *rest = words
-    if kind == "-m":
-        check_module(rest)
+    if words[0] == "-m":
+        check_module(words[1:])
     else:
-        assert f"`{kind}`" in PAGES["d2m/FORMATS.md"]  # which shows that script
+        assert f"`{words[0]}`" in PAGES["d2m/FORMATS.md"]  # which shows that script
 
 
 def check_files(words: list[str]) -> None:
-    """Of a program that is no part of d2m: files and folders of the project that it is to take are there."""
+    """The command of another program names files and folders of the project that exist."""
     names = [word for word in words if re.fullmatch(r"[\w.-]+\.(txt|yml)|notebooks", word)]
     assert all((ROOT / name).exists() for name in names)
 
@@ -104,7 +102,7 @@ CHECKS = {
 
 def check(command: str) -> None:
     program, *words = shlex.split(command, comments=True)
-    name = re.sub(r"^\.venv/bin/", "", program)
+    name = program.removeprefix(".venv/bin/")
     assert name in CHECKS, f"nothing here checks commands of {name}"
     CHECKS[name](words)
 
@@ -116,7 +114,7 @@ def on_a_gpu(monkeypatch):
 
 
 @pytest.mark.parametrize("command", [line for line in commands() if not line.startswith(OF_OTHERS)])
-def test_a_command_names_what_there_is_and_gives_it_what_it_takes(command, on_a_gpu):
+def test_a_command_names_what_exists_and_passes_what_it_takes(command, on_a_gpu):
     check(command)
 
 

@@ -17,24 +17,20 @@ ELSEWHERE = (
 )  # fmt: skip
 
 
-def example(containing: str) -> str:
-    (block,) = (block for block in blocks("python") if containing in block)
-    return block
-
-
-def run(example: str, **replaced: str) -> dict:
-    """The names that an example binds, after texts in it, all of which it must hold, are replaced."""
+def run(containing: str, **replaced: str) -> dict:
+    """The variables of the example that contains a text, with other texts in it replaced."""
+    (example,) = (block for block in blocks("python") if containing in block)
     for text, other in replaced.items():
         assert text in example
         example = example.replace(text, other)
-    left: dict = {}
-    exec(compile(example, "an example", "exec"), left)
-    return left
+    names: dict = {}
+    exec(compile(example, "an example", "exec"), names)
+    return names
 
 
 def test_every_example_is_run_by_a_test():
-    known = ("metrics.evaluate", "corpus.load(entry)", "parallel_config", *ELSEWHERE)
-    assert [sum(text in block for text in known) for block in blocks("python")] == [1] * len(known)
+    tested = ("metrics.evaluate", "corpus.load(entry)", "parallel_config", *ELSEWHERE)
+    assert [sum(text in block for text in tested) for block in blocks("python")] == [1] * len(tested)
 
 
 def test_the_evaluator_scores_a_folder_of_dances(small_corpus, body_at, tmp_path, capsys):
@@ -43,23 +39,21 @@ def test_the_evaluator_scores_a_folder_of_dances(small_corpus, body_at, tmp_path
         dance = Dance(poses, np.arange(0.3, 6, 0.6), np.array([2.0]), style, seed, None)
         dance_files.write_npz(dance, tmp_path / f"a_song_{style}_{seed}.npz")
     folders = {'"builtin"': f'"{small_corpus.folder}"', "runs/builtin-demo/dances": str(tmp_path)}
-    left = run(example("metrics.evaluate"), **folders)
-    assert len(left["dances"]) == 3 and "real" in left["table"]["beat hit rate"]["controls"]
+    names = run("metrics.evaluate", **folders)
+    assert len(names["dances"]) == 3 and "real" in names["table"]["beat hit rate"]["controls"]
     assert "| beat hit rate |" in capsys.readouterr().out
 
 
 def test_a_written_corpus_is_read(small_corpus, capsys):
-    run(example("corpus.load(entry)"), **{"path/to/folder": str(small_corpus.folder)})
+    run("corpus.load(entry)", **{"path/to/folder": str(small_corpus.folder)})
     assert re.fullmatch(r"\S+ \(\d+, 14, 3\) \(\)\n", capsys.readouterr().out)
 
 
 def test_a_corpus_is_built_on_a_cluster(tmp_path, own_cache, write_pair):
     write_pair(tmp_path / "melody")
     local = "n_workers=1, threads_per_worker=1, dashboard_address=None"
-    left = run(example("parallel_config"), **{
-        '"scheduler:8786"': local, "path/to/Dance with Melody": str(tmp_path / "melody"),
-    })  # fmt: skip
-    assert [entry.name for entry in left["corpus"].entries] == ["DANCE_C_1"]
+    replaced = {'"scheduler:8786"': local, "path/to/Dance with Melody": str(tmp_path / "melody")}
+    assert [entry.name for entry in run("parallel_config", **replaced)["corpus"].entries] == ["DANCE_C_1"]
 
 
 def anchors(text: str) -> set[str]:
@@ -69,7 +63,7 @@ def anchors(text: str) -> set[str]:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_links_lead_to_files_and_headings_that_there_are(page):
+def test_links_lead_to_files_and_headings_that_exist(page):
     links = re.findall(r"\]\(([^)\s]+)\)", PAGES[page])
     assert links or page == "d2m/SCALE.md"
     for path, _, anchor in (link.partition("#") for link in links if "://" not in link):

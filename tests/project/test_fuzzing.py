@@ -1,4 +1,4 @@
-"""Five hundred damaged files, spread over all readers: each is read, or refused by an error that names it, no more."""
+"""Five hundred damaged files, spread over all readers: each is read, or refused by an error that names it."""
 
 import json
 import os
@@ -16,22 +16,21 @@ MOST_MB = 1024
 
 
 def fuzz(folder: Path, count: int, seed: int, patience_s: int = 1800) -> dict:
-    """What became of `count` damaged files, in a process of its own."""
-    command = [sys.executable, str(Path(fuzzing.__file__)), str(folder), str(count), str(seed)]
-    done = subprocess.run(
-        command, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=patience_s
-    )
+    """The outcome of `count` damaged files, read in a process of their own (see `fuzzing.main`)."""
+    command = [sys.executable, fuzzing.__file__, str(folder), str(count), str(seed)]
+    own = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=own, capture_output=True, text=True, timeout=patience_s)
     at = (folder / "now").read_text() if (folder / "now").exists() else "the good examples"
     assert done.returncode == 0, f"ended with {done.returncode} at {at}: {done.stderr[-3000:]}"
     return json.loads(done.stdout)
 
 
-def assert_well(made: dict, count: int) -> None:
-    """All were damaged, none failed, every reader refused some and took some memory but not much."""
-    assert made["failures"] == []
-    assert sum(sum(counts.values()) for counts in made["counts"].values()) == count
-    assert all(counts.get("refused", 0) > 0 for counts in made["counts"].values()), made["counts"]
-    assert made["peak_mb"] < MOST_MB
+def assert_well(outcome: dict, count: int) -> None:
+    """All `count` files were tried, none failed, every reader refused some, and memory stayed bounded."""
+    assert outcome["failures"] == []
+    assert sum(sum(counts.values()) for counts in outcome["counts"].values()) == count
+    assert all(counts.get("refused", 0) > 0 for counts in outcome["counts"].values()), outcome["counts"]
+    assert outcome["peak_mb"] < MOST_MB
 
 
 def test_damaged_files_are_read_or_refused_by_name(tmp_path):
@@ -39,13 +38,10 @@ def test_damaged_files_are_read_or_refused_by_name(tmp_path):
 
 
 def test_a_fuzzer_finds_what_fails(tmp_path, monkeypatch):
-    def careless(path):
-        return json.loads(path.read_bytes())
-
-    reader = fuzzing.Reader("careless", fuzzing._scores, careless, (fuzzing.of_bytes,))
+    reader = fuzzing.Reader("careless", fuzzing._scores, lambda path: json.loads(path.read_bytes()))
     monkeypatch.setattr(fuzzing, "READERS", (reader,))
     monkeypatch.setattr(fuzzing.resource, "setrlimit", lambda *_: None)  # this process has other work to do
-    made = fuzzing.main(tmp_path, 30, 0)
-    assert made["failures"] and "JSONDecodeError" in "".join(made["failures"])
+    outcome = fuzzing.main(tmp_path, 30, 0)
+    assert "JSONDecodeError" in "".join(outcome["failures"])
     with pytest.raises(AssertionError):
-        assert_well(made, 30)
+        assert_well(outcome, 30)

@@ -11,7 +11,7 @@ import pytest
 
 from d2m.files import ROOT
 
-# In papermill's place: shows its arguments and makes a dance, in the second after `make` began.
+# Stands in for papermill: prints its arguments and writes a dance, one second newer than the start of `make`.
 SHOW = """
 import json, os, pathlib, sys, time
 print(json.dumps(sys.argv[1:]))
@@ -33,11 +33,11 @@ def clone(tmp_path) -> Path:
 
 
 def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
-    """make in `folder`, as from a terminal: nothing is passed on from a make that runs these tests."""
+    """make in `folder`, as from a terminal: without the variables of a make that runs these tests."""
     if shutil.which("make") is None:
         pytest.skip("there is no make here")
-    kept = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
-    return subprocess.run(["make", *arguments], cwd=folder, env=kept, capture_output=True, text=True)
+    own = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
+    return subprocess.run(["make", *arguments], cwd=folder, env=own, capture_output=True, text=True)
 
 
 def dance(folder: Path, *arguments: str) -> tuple[dict[str, tuple[str, str]], str]:
@@ -64,10 +64,6 @@ def test_jupyterlab_takes_uploads_of_songs(clone):
     assert limit == 1e9
 
 
-def test_without_options_a_dance_takes_the_notebooks_own_parameters(clone):
-    assert dance(clone) == ({}, "The dance: runs/builtin-demo/dances/a song.mp4")
-
-
 @pytest.mark.parametrize(
     "song", ["two words.mp3", 'it\'s "so" $HOME $(SEED) `x`.mp3', "Größe — ダンス #1.mp3", "007", "back\\n"]
 )
@@ -81,11 +77,13 @@ def test_every_option_has_its_parameter_and_numbers_stay_numbers(clone):
     numbers = {"seed": "3", "n": "2", "bpm": "97.5"}
     parameters, _ = dance(clone, *(f"{name.upper()}={value}" for name, value in {**texts, **numbers}.items()))
     assert parameters == {n: ("-r", v) for n, v in texts.items()} | {n: ("-p", v) for n, v in numbers.items()}
+    assert dance(clone) == ({}, "The dance: runs/builtin-demo/dances/a song.mp4")
 
 
 @pytest.mark.parametrize("target, wrong, names", [
     ("dance", "STLYE", "SONG STYLE SEED"), ("dance", "VIDEO", "SONG STYLE SEED"),
     ("study", "SONG", "CORPUS PRESET DEVICE STEPS PYTHON"), ("keypoints", "CORPUS", "VIDEO PYTHON"),
+    ("bench", "SONG", "JSON PYTHON"),
 ])  # fmt: skip
 def test_a_name_that_make_does_not_know_is_refused(clone, target, wrong, names):
     done = make(clone, target, f"{wrong}=two words.mp3")
@@ -94,7 +92,7 @@ def test_a_name_that_make_does_not_know_is_refused(clone, target, wrong, names):
 
 
 def test_the_reason_that_there_is_no_dance_stands_alone(clone):
-    """With papermill itself: of its error and of the notebook's the reason is all that is left."""
+    """With papermill itself: of its error and the notebook's only the reason is printed."""
     (clone / ".venv").symlink_to(sys.prefix)
     shutil.copy(ROOT / "notebooks/05_dance.ipynb", clone / "notebooks")
     shutil.copytree(ROOT / "d2m", clone / "d2m", ignore=shutil.ignore_patterns("__pycache__"))

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from made_up import ANY_ARRAY, PICKLED, PLAIN, QUICK, coordinates, dances, rising
 
+from d2m import __main__
 from d2m.clock import SAMPLE_RATE
 from d2m.data.formats import aist, bvh, keypoints
 from d2m.errors import CheckpointError, CorpusError, D2MError
@@ -31,31 +32,24 @@ SLOW = settings(QUICK, max_examples=20)
 TURNING = [skeleton.NUMBERS[name] for name in ("Hips", "Spine", "Neck", *(
     f"{side}{part}" for side in ("Left", "Right") for part in ("Arm", "ForeArm", "UpLeg", "Leg")
 ))]  # fmt: skip
-PARAMETERS = {
-    "corpus": "builtin", "run": "", "preset": "demo", "seed": 0, "device": "cpu", "steps": 0, "batch": 0,
-    "accumulate": 0, "precision": "", "dances": "", "song": "", "style": "", "n": 1, "bpm": 0, "beats": "",
-    "energy": "", "start_pose": "",
+PARAMETERS = __main__.TRAIN_DEFAULTS | {
+    "device": "cpu", "dances": "", "song": "", "style": "", "n": 1, "bpm": 0, "beats": "", "energy": "",
+    "start_pose": "",
 }  # fmt: skip
 
 
 @QUICK
 @given(dance=dances())
-def test_a_dance_of_any_numbers_comes_back_from_npz_bit_by_bit(dance, tmp_path):
-    read = dance_files.read_npz(dance_files.write_npz(dance, tmp_path / "a.npz"))
+def test_a_dance_of_any_numbers_comes_back_from_npz_bit_by_bit_and_from_json_to_a_tenth_of_a_millimetre(
+    dance, tmp_path
+):
+    from_npz = vars(dance_files.read_npz(dance_files.write_npz(dance, tmp_path / "a.npz")))
+    from_json = json.loads(dance_files.write_json(dance, tmp_path / "a.json").read_text())
     for name in ("poses", "beats_s", "units_s"):
-        np.testing.assert_array_equal(getattr(read, name), getattr(dance, name))
+        np.testing.assert_array_equal(from_npz[name], getattr(dance, name))
+        np.testing.assert_allclose(from_json[name], getattr(dance, name), atol=0.5e-4, rtol=1e-12)
     for name in ("style", "seed", "start_s", "fps"):
-        assert getattr(read, name) == getattr(dance, name)
-
-
-@QUICK
-@given(dance=dances())
-def test_a_dance_of_any_numbers_comes_back_from_json_to_a_tenth_of_a_millimetre(dance, tmp_path):
-    read = json.loads(dance_files.write_json(dance, tmp_path / "a.json").read_text())
-    for name in ("poses", "beats_s", "units_s"):
-        np.testing.assert_allclose(read[name], getattr(dance, name), atol=0.5e-4, rtol=1e-12)
-    for name in ("style", "seed", "start_s", "fps"):
-        assert read[name] == getattr(dance, name)
+        assert from_npz[name] == from_json[name] == getattr(dance, name)
 
 
 @QUICK
@@ -64,7 +58,7 @@ def test_a_dance_of_any_numbers_comes_back_from_json_to_a_tenth_of_a_millimetre(
 )
 def test_a_body_that_bends_in_any_way_comes_back_from_bvh(places, turns, fps, tmp_path):
     angles = np.zeros((3, len(skeleton.SKELETON), 3))
-    angles[1:, TURNING] = turns[1:]  # it stands upright at first, which tells where up is
+    angles[1:, TURNING] = turns[1:]  # the first pose stands upright: the reader takes its direction as up
     poses = skeleton.from_angles(places, angles)
     written = Dance(poses, np.empty(0), np.empty(0), "zumba", 0, None, fps=fps)
     read, rate = bvh.read(dance_files.write_bvh(written, tmp_path / "a.bvh"))
@@ -106,18 +100,18 @@ def test_frames_of_openpose_stand_where_their_numbers_say(data, numbers, tmp_pat
 def test_arrays_of_numbers_come_out_of_a_pickle_and_others_are_refused(values, protocol):
     content = pickle.dumps({"a": values}, protocol)
     if values.dtype.kind in "biuf" and (values.size or protocol > 2):  # older ones call `bytes` for no bytes
-        found = aist.read_arrays(content, ("a",), "a.pkl")["a"]
-        assert found.dtype == values.dtype
-        np.testing.assert_array_equal(found, values)
+        array = aist.read_arrays(content, ("a",), "a.pkl")["a"]
+        assert array.dtype == values.dtype
+        np.testing.assert_array_equal(array, values)
     else:
         with pytest.raises(CorpusError, match=r"a\.pkl"):
             aist.read_arrays(content, ("a",), "a.pkl")
 
 
 @SLOW
-@given(held=PICKLED, protocol=st.integers(0, pickle.HIGHEST_PROTOCOL))
-def test_pickles_of_anything_plain_give_no_array_and_no_other_error(held, protocol):
-    for content in (held, {"a": held}, {"b": held}):
+@given(value=PICKLED, protocol=st.integers(0, pickle.HIGHEST_PROTOCOL))
+def test_pickles_of_anything_plain_give_no_array_and_no_other_error(value, protocol):
+    for content in (value, {"a": value}, {"b": value}):
         try:
             assert aist.read_arrays(pickle.dumps(content, protocol), ("a",), "a.pkl") == {}
         except CorpusError as error:
@@ -127,15 +121,16 @@ def test_pickles_of_anything_plain_give_no_array_and_no_other_error(held, protoc
 @SLOW
 @given(rate=st.integers(8000, 96_000), duration_s=st.floats(5.1, 8.0), channels=st.sampled_from([1, 2]))
 def test_a_song_of_any_rate_and_length_lasts_as_long(rate, duration_s, channels, tmp_path, write_sound):
-    count = round(duration_s * rate)
-    tone = 0.5 * np.sin(2 * np.pi * 440 * np.arange(count) / rate)
-    sound = tone if channels == 1 else np.stack([tone] * 2, 1)
-    samples, found = audio.load(write_sound(tmp_path / "a.wav", sound, rate))
-    assert found == SAMPLE_RATE and samples.dtype == np.float32
-    assert len(samples) / SAMPLE_RATE == pytest.approx(count / rate, abs=2e-3)
+    def tone(count: int, rate: int) -> np.ndarray:
+        return 0.5 * np.sin(2 * np.pi * 440 * np.arange(count) / rate)
+
+    sound = tone(round(duration_s * rate), rate)
+    path = write_sound(tmp_path / "a.wav", sound if channels == 1 else np.stack([sound] * 2, 1), rate)
+    samples, new_rate = audio.load(path)
+    assert new_rate == SAMPLE_RATE and samples.dtype == np.float32
+    assert len(samples) / SAMPLE_RATE == pytest.approx(len(sound) / rate, abs=2e-3)
     inside = slice(SAMPLE_RATE, -SAMPLE_RATE)  # a resampler rings at the ends
-    expected = 0.5 * np.sin(2 * np.pi * 440 * np.arange(len(samples)) / SAMPLE_RATE)
-    np.testing.assert_allclose(samples[inside], expected[inside], atol=0.01)
+    np.testing.assert_allclose(samples[inside], tone(len(samples), SAMPLE_RATE)[inside], atol=0.01)
 
 
 @QUICK
@@ -156,32 +151,32 @@ def test_beats_with_any_words_beside_them_are_read_to_the_last_digit(beats_s, la
 def test_weights_of_any_name_and_shape_come_back_bit_by_bit(tensors, tmp_path):
     weights = {name: torch.from_numpy(values) for name, values in tensors.items()}
     checkpoint.save(tmp_path / "model", "vae", weights, Experiment(), {})
-    found, *_ = checkpoint.read(tmp_path / "model", "vae")
-    assert found.keys() == weights.keys()
-    for name, tensor in found.items():
+    read, *_ = checkpoint.read(tmp_path / "model", "vae")
+    assert read.keys() == weights.keys()
+    for name, tensor in read.items():
         assert tensor.dtype == weights[name].dtype and tensor.shape == weights[name].shape
         assert tensor.numpy().tobytes() == weights[name].numpy().tobytes()
 
 
 @QUICK
 @given(values=st.lists(PLAIN.filter(lambda value: value == value), min_size=1), data=st.data())
-def test_a_configuration_of_any_values_is_known_again_and_another_is_told_by_name(values, data, tmp_path):
+def test_a_configuration_of_any_values_is_accepted_again_and_another_is_refused_by_name(values, data, tmp_path):
     config = make_dataclass("Config", [f"part{number}" for number in range(len(values))])(*values)
     checkpoint.save(tmp_path / "model", "vae", {}, config, {})
-    _, found, _ = checkpoint.read(tmp_path / "model", "vae")
-    checkpoint.check_config(tmp_path / "model", found, config)
+    _, read, _ = checkpoint.read(tmp_path / "model", "vae")
+    checkpoint.check_config(tmp_path / "model", read, config)
     changed = f"part{data.draw(st.integers(0, len(values) - 1))}"
     with pytest.raises(CheckpointError, match=f"model was made with {changed} ="):
-        checkpoint.check_config(tmp_path / "model", found, replace(config, **{changed: [getattr(config, changed)]}))
+        checkpoint.check_config(tmp_path / "model", read, replace(config, **{changed: [getattr(config, changed)]}))
 
 
 @QUICK
 @given(value=st.none() | st.floats(allow_nan=False), draws=coordinates(5), n=st.integers(0), reason=st.text())
 def test_scores_come_back_and_their_draws_to_nine_digits(value, draws, n, reason, tmp_path):
     report.write_scores(tmp_path / "scores.json", {"ours": {"speed": Estimate(value, draws, n, reason)}})
-    found = report.read_scores(tmp_path / "scores.json")["ours"]["speed"]
-    assert (found.value, found.n, found.reason) == (value, n, reason)
-    np.testing.assert_allclose(found.draws, draws, rtol=1e-8)
+    read = report.read_scores(tmp_path / "scores.json")["ours"]["speed"]
+    assert (read.value, read.n, read.reason) == (value, n, reason)
+    np.testing.assert_allclose(read.draws, draws, rtol=1e-8)
 
 
 @QUICK

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory, small_corpus) -> Path:
-    """The folder that two processes wrote."""
+    """The folder that two processes wrote (see `ranks.main`)."""
     return ranks.launch(tmp_path_factory.mktemp("ranks"), small_corpus.folder, "uneven", "vae")
 
 
@@ -64,13 +64,13 @@ def test_a_run_of_two_processes_is_the_run_of_one(two, small_corpus, tmp_path, m
 
 
 def test_the_noise_of_each_process_is_its_own_and_the_same_on_average(two, tmp_path):
-    history, _ = ranks.train_alone("vae", tmp_path, 1)
+    _, history = ranks.train_one("vae", tmp_path)
     in_two = histories(two)["vae"]
     assert in_two["recon^u"][1] != history["recon^u"][1]
     assert_close_losses(in_two, history, 0.05)
 
 
-def test_networks_compute_in_the_precision_that_is_asked_for(tmp_path):
+def test_networks_compute_in_the_requested_precision(tmp_path):
     seen = []
     for precision in ("32-true", "bf16-mixed"):
         vae = ranks.toys.new_vae()
