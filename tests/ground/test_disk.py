@@ -40,7 +40,7 @@ def writers(dance, small_clips, monkeypatch, tmp_path):
         with alone_in(path.parent, "this"):
             pass
 
-    def hear(path: Path) -> None:
+    def analyse(path: Path) -> None:
         monkeypatch.setenv("D2M_CACHE", str(path.parent))
         analysis.analyse(small_clips[0].song)
 
@@ -55,7 +55,7 @@ def writers(dance, small_clips, monkeypatch, tmp_path):
         "figure": ("a.png", lambda path: figures.save(figures.figure()[0], path.parent, path.stem)),
         "scores": ("a.json", lambda path: report.write_scores(path, {"ours": {"speed": Estimate(1.0, np.ones(2), 2)}})),
         "corpus": ("corpus.json", lambda path: corpus.build("a", small_clips[:1], path.parent, jobs=1)),
-        "music": ("music", hear),
+        "music": ("music", analyse),
         "lock": (".lock", lock),
     }  # fmt: skip
 
