@@ -8,7 +8,7 @@ import pytest
 from dolls import MUSIC, beats_of, dances, sample, samples, swaying, walk
 
 from d2m.errors import D2MError
-from d2m.metrics import scores
+from d2m.metrics import physics, scores
 from d2m.metrics.bootstrap import DRAWS, Estimate, draws_of_songs
 from d2m.metrics.memory import SPAN
 from d2m.metrics.samples import ReferenceSet, Sample, measure
@@ -123,6 +123,9 @@ def test_bodies_are_measured_in_metres_and_seconds():
     assert estimates["speed, m/s"].value == pytest.approx(2)
     assert estimates["boundary jump"].value == pytest.approx(1)
     assert estimates["bone variation"].value == pytest.approx(0) and estimates["freeze share"].value == 0
+    swings = sample(poses=swaying(3))
+    velocity_jump = physics.boundary_jump(swings.poses, swings.units_s, order=2)
+    assert value([swings], "boundary velocity jump") == velocity_jump != value([swings], "boundary jump")
 
 
 def test_style_consistency_is_the_share_of_dances_that_are_predicted_to_be_of_their_style():
@@ -151,6 +154,7 @@ def test_a_dance_whose_jumps_cannot_be_measured_has_none_and_the_others_keep_the
     [
         ({"kinematic_beats_s": np.empty(0)}, "beat hit rate", "no kinematic beats"),
         ({"units_s": np.empty(0)}, "beat hit rate at seams", "no seams, or no kinematic beats there"),
+        ({"units_s": np.empty(0)}, "beat hit rate away from seams", "no seams, or no kinematic beats there"),
         (
             {"kinematic_beats_s": np.array([4.0, 8.0])},  # at seams alone
             "beat hit rate away from seams",
