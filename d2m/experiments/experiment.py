@@ -143,7 +143,7 @@ class Experiment:
             train.seed_all(self.seed)  # its first weights do not depend on what was trained before
             model = RECIPES[name].build(self)
             if not self._load(name, model):
-                self._train(name, model)
+                self._train(name, model, RECIPES[name].prepare(self, model))
             self._kept[name] = model.eval()
         return self._kept[name]
 
@@ -158,11 +158,11 @@ class Experiment:
         checkpoint.load_weights(model, tensors, path)
         return True
 
-    def _train(self, name: str, model: nn.Module) -> None:
-        """Train `model` in place and write it to the run."""
+    def _train(self, name: str, model: nn.Module, draw: train.Draw) -> None:
+        """Train `model` in place on the batches of `draw` and write it to the run."""
         self._check_clips()
         recipe, several = RECIPES[name], int(os.environ.get("WORLD_SIZE", 1)) > 1
-        config, label, draw = getattr(self.preset, recipe.training), recipe.label, recipe.prepare(self, model)
+        config, label = getattr(self.preset, recipe.training), recipe.label
         # Of several processes that train together the first holds the lock. It must not wait for it: the others train.
         first = int(os.environ.get("RANK", 0)) == 0
         with alone_in(self._run_folder(name), f"training ({label})", wait=not several) if first else nullcontext():

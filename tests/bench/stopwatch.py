@@ -61,7 +61,7 @@ class Untrained(Experiment):
         config = getattr(self.preset, recipe.training)
         self.trainings[name] = draw, config
         provenance = {"corpus": self.corpus.fingerprint(), "seed": self.seed, "steps": config.steps}
-        train.finish(model.eval(), recipe.kind, self._model_folder(name), {}, provenance)
+        train.finish(model.eval(), recipe.kind, self._weights_path(name).parent, {}, provenance)
 
 
 @dataclass(frozen=True)
