@@ -77,9 +77,7 @@ def test_a_request_with_a_wrong_value_is_refused(dancer, options, problem):
 def test_a_tempo_that_differs_from_the_requested_one_is_reported(calls, monkeypatch, capsys, tempo, reported):
     monkeypatch.setattr(parameters, "analyse", lambda song, bpm, beats: SimpleNamespace(tempo=float(tempo)))
     assert len(panel.dances("the dancer", Request(Path("a.mp3"), bpm=100))) == 1
-    report = (
-        f"100 beats a minute were requested; near that tempo, the onsets of a.mp3 repeat {tempo:.1f} times a minute"
-    )
+    report = f"you requested 100 beats a minute, but the beats detected in a.mp3 have {tempo:.1f}, which is used; "
     assert capsys.readouterr().err.startswith(report) == reported
 
 
@@ -131,13 +129,13 @@ def test_an_upload_is_saved_inside_the_folder_whatever_its_name_is(tmp_path):
 
 def test_a_dance_begins_in_training_where_the_last_one_ended_or_in_a_file(danced, tmp_path):
     dance_files.write_npz(danced, tmp_path / "dance.npz")
-    assert panel.first_pose("", "ignored", [danced]) is None
-    np.testing.assert_array_equal(panel.first_pose("last", "", [danced]), danced.poses[-1])
-    np.testing.assert_array_equal(panel.first_pose("file", f" {tmp_path}/dance.npz ", []), danced.poses[-1])
+    assert panel.start_pose("", "ignored", [danced]) is None
+    np.testing.assert_array_equal(panel.start_pose("last", "", [danced]), danced.poses[-1])
+    np.testing.assert_array_equal(panel.start_pose("file", f" {tmp_path}/dance.npz ", []), danced.poses[-1])
     with pytest.raises(ParameterError, match="there is no dance yet"):
-        panel.first_pose("last", "", [])
-    with pytest.raises(ParameterError, match="the file of the first pose has no name"):
-        panel.first_pose("file", " ", [])
+        panel.start_pose("last", "", [])
+    with pytest.raises(ParameterError, match="no file is named for the start pose"):
+        panel.start_pose("file", " ", [])
 
 
 @pytest.mark.parametrize(("duration_s", "expected"), [(60.0, (8.0, 18.0)), (12.0, (2.0, 12.0)), (6.0, (0.0, 6.0))])
@@ -159,7 +157,7 @@ def test_a_strip_shows_seventeen_poses_of_the_dance_however_few_its_beats_are(da
 def test_the_ribbon_marks_the_beats_of_the_song_and_of_the_dance(danced, write_sound, tmp_path):
     drone = write_sound(tmp_path / "drone.wav", np.full(12 * 22050, 0.5), 22050)  # it has no beats of its own
     for dance in (danced, replace(danced, song=drone)):
-        above, below = panel.beat_ribbon(dance, (2.0, 8.0)).axes
+        above, below = panel.beat_timeline(dance, (2.0, 8.0)).axes
         np.testing.assert_allclose([mark[0][0] for mark in above.collections[0].get_segments()], danced.beats_s)
         assert below.get_xlim() == (2.0, 8.0)
 
@@ -174,7 +172,7 @@ def test_saving_writes_each_dance_in_each_format(danced, tmp_path):
     brief = replace(danced, poses=danced.poses[:30])
     paths = panel.save([brief], tmp_path / "dances")
     stem = dance_files.file_stem(brief.song, "zumba", 9)
-    assert [path.name for path in paths] == [stem + ending for ending in panel.SAVERS]
+    assert [path.name for path in paths] == [stem + suffix for suffix in panel.SAVERS]
     saved = {path.suffix: path for path in paths}
     np.testing.assert_array_equal(dance_files.read_npz(saved[".npz"]).poses, brief.poses)
     with av.open(str(saved[".mp4"])) as video:
@@ -186,7 +184,7 @@ def test_saving_writes_each_dance_in_each_format(danced, tmp_path):
 
 @pytest.mark.parametrize(("options", "name"), [
     ({}, ""), ({"bpm": 97.5}, "97.5bpm"), ({"beats": "/my/tapped beats.txt"}, "tapped beats"),
-    ({"first_pose": np.zeros((14, 3))}, "posed"), ({"bpm": 120, "first_pose": np.zeros((14, 3))}, "120bpm_posed"),
+    ({"start_pose": np.zeros((14, 3))}, "posed"), ({"bpm": 120, "start_pose": np.zeros((14, 3))}, "120bpm_posed"),
     ({"style": "zumba", "seed": 3, "count": 2, "energy": "calm"}, ""),  # style and seed are in the dance's own name
 ])  # fmt: skip
 def test_a_request_has_a_name_for_what_the_name_of_a_dance_does_not_hold(options, name):
@@ -226,6 +224,6 @@ def test_only_the_chosen_formats_are_saved_and_a_2d_dance_only_in_those_that_can
 
 
 def test_what_is_shown_is_a_video_of_the_first_seconds_with_sound(danced, monkeypatch):
-    monkeypatch.setattr(panel, "SHOWN_S", 1.0)
-    with av.open(io.BytesIO(panel.shown_video(danced))) as video:
+    monkeypatch.setattr(panel, "PREVIEW_S", 1.0)
+    with av.open(io.BytesIO(panel.preview_video(danced))) as video:
         assert video.streams.video[0].frames == 30 and video.streams.audio

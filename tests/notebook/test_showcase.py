@@ -107,7 +107,7 @@ def test_accuracy_is_the_mean_over_the_styles_that_are_there():
 
 def test_the_space_of_dances_holds_real_phrases_and_music_with_the_same_labels(tiny_run):
     points, labels = showcase.dance_space(tiny_run, 30)
-    assert list(points) == list(labels) == ["real phrases: E_dan", "from music: E_mus"]
+    assert list(points) == list(labels) == ["real phrases: E_dan", "drawn for music"]
     for group, rows in points.items():
         assert rows.shape == (30, 8) and np.isfinite(rows).all() and set(labels[group]) == {0, 1, 2}
     again, _ = showcase.dance_space(tiny_run, 30)

@@ -47,7 +47,7 @@ def check_make(words: list[str]) -> None:
 
 
 def check_parameter(name: str, text: str) -> None:
-    parameter = (parameters.COMMON | parameters.OWN)[name]
+    parameter = (parameters.COMMON | parameters.NOTEBOOK_SPECIFIC)[name]
     value = text if parameter.kind is str else ast.literal_eval(text)
     assert isinstance(value, parameter.kind)
     parameter.check(value)

@@ -80,7 +80,7 @@ def test_scores_have_a_bar_a_control_with_its_interval():
     }
     picture = charts.scores(table, list(table), "small")
     speed, diversity = (axis for axis in picture.axes if axis.get_visible())
-    assert (speed.get_title(), speed.get_xlabel()) == ("speed", "m/s (best like real)")
+    assert (speed.get_title(), speed.get_xlabel()) == ("speed", "m/s (closest to real is best)")
     assert (diversity.get_title(), diversity.get_xlabel()) == ("diversity", "feature units (higher is better)")
     assert texts(speed) == ["ours", "real", "copy"]  # none where there is no value
     assert texts(diversity) == ["ours", "real"]
