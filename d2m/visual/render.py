@@ -208,7 +208,7 @@ class Scene:
             self.ribbon.lines(np.array([((x, low), (x, high)) for x in shown]), colour, width)
 
     def _project(self, points: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """World points (..., 3) in the picture (..., 2), in metres at the dancer's distance, and their depth (1 there)."""
+        """World points (..., 3) in the picture (..., 2), in metres at the dancer's distance, and their relative depth."""
         distance, height = CAMERA_M
         centred = pose.turn(points - target * (1, 0, 1), VIEW - self.facing)
         depth = np.maximum((distance - centred[..., 2]) / distance, 0.2)
