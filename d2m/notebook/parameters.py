@@ -35,7 +35,7 @@ class Parameter:
     """A parameter: name, type, meaning (in error messages), allowed values (if listed), and a further check."""
 
     name: str
-    kind: type | UnionType
+    value_type: type | UnionType
     meaning: str
     values: range | tuple[str, ...] = ()
     extra_check: Callable | None = None
@@ -43,10 +43,10 @@ class Parameter:
     def check(self, value) -> None:
         """Raise `ParameterError` if the value has the wrong type or is not allowed."""
         name = self.name
-        if not isinstance(value, self.kind) or isinstance(value, bool):
+        if not isinstance(value, self.value_type) or isinstance(value, bool):
             as_text = f"pass it as text: papermill -r {name} TEXT"
             as_number = f"give a number: make {name.upper()}=NUMBER, or papermill -p {name} NUMBER"
-            remedy = as_text if self.kind is str else as_number
+            remedy = as_text if self.value_type is str else as_number
             raise ParameterError(f"{name} is {value!r} ({type(value).__name__})", self.meaning, remedy)
         if isinstance(self.values, range) and value not in self.values:
             raise ParameterError(f"{name} is {value}", f"a number from {self.values[0]} to {self.values[-1]}")

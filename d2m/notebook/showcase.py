@@ -217,7 +217,7 @@ def _move(experiment: Experiment, leads: torch.Tensor, units: torch.Tensor) -> l
 
 
 def _to_poses(units: torch.Tensor) -> list[np.ndarray]:
-    """The poses (34, 14, D) of each unit of features."""
+    """The poses (34, 14, D) of each of `units` (n, 34, F)."""
     return [pose.from_features(unit) for unit in units.double().numpy()]
 
 

@@ -65,8 +65,8 @@ class DancePanel(ipywidgets.VBox):
         wide = {"style": {"description_width": "90px"}, "layout": {"width": "360px"}}
         songs = list(panel.songs(self.experiment, song).items())
         styles = [("predicted from the song", ""), *((name, name) for name in self.experiment.corpus.styles)]
-        energies = [(f"{name}: of {panel.CANDIDATES} dances", name) for name in parameters.ENERGIES if name]
-        poses = [("a training pose", ""), ("where the last dance ended", "last"), ("from a file", "file")]
+        energies = [(f"{name} (chosen from {panel.CANDIDATES} dances)", name) for name in parameters.ENERGIES if name]
+        poses = [("a training pose", ""), ("the last pose of the last dance", "last"), ("from a file", "file")]
         most, largest = parameters.MOST_DANCES, parameters.LARGEST_SEED
         self.song = ipywidgets.Dropdown(options=songs, description="song", **wide)
         self.path = ipywidgets.Text(description="or a file", placeholder="path of an audio or video file", **wide)
@@ -77,7 +77,7 @@ class DancePanel(ipywidgets.VBox):
         self.count = ipywidgets.BoundedIntText(1, 1, most, description="dances", **wide)
         self.seed = ipywidgets.BoundedIntText(self.experiment.seed + 1, 0, largest, description="seed", **wide)
         self.start = ipywidgets.Dropdown(options=poses, description="start pose", **wide)
-        self.pose_path = ipywidgets.Text(description="its file", placeholder=".npy of a pose, .npz dance", **wide)
+        self.pose_path = ipywidgets.Text(description="pose file", placeholder=".npy of a pose, .npz dance", **wide)
         self.bpm = ipywidgets.Text(description="tempo", placeholder="beats a minute, else detected", **wide)
         self.beats = ipywidgets.Text(description="beats", placeholder="text file of seconds, else detected", **wide)
 

@@ -204,11 +204,11 @@ class Scene:
         flashes = len(begun) > 0 and time_s - begun[-1] + 1e-6 < FLASH_S
         self.room.disc((1.32, 2.2), MUSIC, 22 * self.size / 512, 1.0 if flashes else 0.08)
         for times_s, low, high, colour, width in ((beats_s, 0.3, 0.95, MUSIC, 2), (units_s, 0, 0.25, MOVEMENT, 5)):
-            shown = times_s[(times_s > time_s - PAST_S) & (times_s < time_s + RIBBON_S)] - time_s
-            self.ribbon.lines(np.array([((x, low), (x, high)) for x in shown]), colour, width)
+            visible = times_s[(times_s > time_s - PAST_S) & (times_s < time_s + RIBBON_S)] - time_s
+            self.ribbon.lines(np.array([((x, low), (x, high)) for x in visible]), colour, width)
 
     def _project(self, points: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """World points (..., 3) in the picture (..., 2), in metres at the dancer's distance, and their relative depth."""
+        """World points (..., 3) in the picture (..., 2), in metres at the dancer's distance, and relative depth."""
         distance, height = CAMERA_M
         centred = pose.turn(points - target * (1, 0, 1), VIEW - self.facing)
         depth = np.maximum((distance - centred[..., 2]) / distance, 0.2)

@@ -1,4 +1,4 @@
-"""The logic of the dance panel: requests are danced, energy is measured, dances are saved."""
+"""The functions of the dance panel: dances for requests, choice by energy, start poses, saving."""
 
 import io
 from dataclasses import replace
@@ -22,14 +22,14 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 @pytest.fixture
 def danced(body_at, melody_song) -> Dance:
-    """A dance of 12 s on the beats of a song at 100 BPM."""
+    """A dance of 12 s on the beats of a song at 100 beats a minute."""
     poses = body_at(np.arange(180) / 15).astype(np.float32)
     return Dance(poses, np.arange(0.3, 12, 0.6), np.array([2.0]), "zumba", 9, melody_song, name=melody_song.stem)
 
 
 @pytest.fixture
 def calls(monkeypatch, body_at) -> list:
-    """The arguments of `generate.dance_to`, which is replaced by dances whose speed depends on their seed."""
+    """The arguments of calls of `generate.dance_to`; a stub of it gives dances whose speed depends on the seed."""
     calls = []
 
     def dance(dancer, music, song, seed, style, count, start_pose):
@@ -64,7 +64,7 @@ def test_a_dance_that_energy_chose_is_the_dance_of_its_seed(dancer, melody_song,
     candidates = generate.dance(dancer, melody_song, 5, count=panel.CANDIDATES)
     assert panel.speed(chosen) == max(map(panel.speed, candidates))
     (alone,) = generate.dance(dancer, melody_song, chosen.seed)
-    np.testing.assert_allclose(alone.poses, chosen.poses, atol=1e-5)  # alone it is rounded differently
+    np.testing.assert_allclose(alone.poses, chosen.poses, atol=1e-5)  # a batch of one rounds differently
 
 
 @pytest.mark.parametrize(("options", "problem"), [({"energy": "loud"}, "energy is 'loud'"), ({"count": 0}, "n is 0")])
@@ -155,7 +155,7 @@ def test_a_strip_shows_seventeen_poses_of_the_dance_however_few_its_beats_are(da
 
 
 def test_the_ribbon_marks_the_beats_of_the_song_and_of_the_dance(danced, write_sound, tmp_path):
-    drone = write_sound(tmp_path / "drone.wav", np.full(12 * 22050, 0.5), 22050)  # it has no beats of its own
+    drone = write_sound(tmp_path / "drone.wav", np.full(12 * 22050, 0.5), 22050)  # a song without beats
     for dance in (danced, replace(danced, song=drone)):
         above, below = panel.beat_timeline(dance, (2.0, 8.0)).axes
         np.testing.assert_allclose([mark[0][0] for mark in above.collections[0].get_segments()], danced.beats_s)
@@ -165,7 +165,7 @@ def test_the_ribbon_marks_the_beats_of_the_song_and_of_the_dance(danced, write_s
 def test_a_dance_without_beats_has_no_hit_rate(danced):
     still = Dance(np.repeat(danced.poses[:1], 90, axis=0), danced.beats_s, danced.units_s, "zumba", 9, None)
     assert np.isnan(panel.hit_rate(still)) and panel.speed(still) == 0
-    assert panel.speed(danced) == pytest.approx(0.3, abs=0.1)  # the body walks at 0.3 m/s, and turns
+    assert panel.speed(danced) == pytest.approx(0.3, abs=0.1)  # the body walks at 0.3 m/s and turns
 
 
 def test_saving_writes_each_dance_in_each_format(danced, tmp_path):
@@ -206,7 +206,7 @@ def test_dances_of_one_name_on_other_beats_do_not_replace_each_other(danced, tmp
     paths = panel.save(dances[:2], tmp_path, [".npz"], request_name)
     paths += [path for dance in dances[2:] for path in panel.save([dance], tmp_path, [".npz"], request_name)]
     assert len(set(paths)) == 4
-    for dance, path in reversed(list(zip(dances, paths, strict=True))):  # again, as when a notebook runs again
+    for dance, path in reversed(list(zip(dances, paths, strict=True))):  # as in a second execution
         assert panel.save([dance], tmp_path, [".npz"], request_name) == [path] and len(list(tmp_path.iterdir())) == 4
     for dance, path in zip(dances, paths, strict=True):
         np.testing.assert_array_equal(dance_files.read_npz(path).beats_s, dance.beats_s)

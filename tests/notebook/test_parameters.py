@@ -1,4 +1,4 @@
-"""The parameters of the notebooks: what is right gives the experiment, what is wrong is refused by name."""
+"""The parameters of the notebooks: correct ones give the experiment, wrong ones are refused by name."""
 
 import re
 
@@ -172,7 +172,7 @@ def test_a_pose_is_read_from_npy_and_the_last_one_of_a_dance_from_npz(body, body
     ("pose.npy", np.zeros((13, 3)), PoseError, "shape"), ("pose.npy", np.zeros((5, 14, 3)), PoseError, "shape"),
     ("pose.npy", np.zeros(()), PoseError, "shape"), ("pose.npy", np.full((14, 3), np.inf), PoseError, "not finite"),
     ("pose.npy", np.full((14, 3), "a"), PoseError, "not an array of numbers"),
-    ("pose.npy", np.array([{}] * 14), ParameterError, "cannot be read"),  # a pickle, which must never be opened
+    ("pose.npy", np.array([{}] * 14), ParameterError, "cannot be read"),  # a pickle, which must not be loaded
     *(("pose.npy", content, ParameterError, "cannot be read") for content in (None, b"", b"no numpy")),
     *(("dance.npz", content, PoseError, "cannot be read") for content in (None, b"", b"no zip")),
 ])  # fmt: skip

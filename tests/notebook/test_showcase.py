@@ -1,4 +1,4 @@
-"""The results of a run that the notebooks draw: shapes, splits, contents."""
+"""The results of a run that the notebooks draw: shapes, splits, values."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def test_a_rebuilt_unit_stands_beside_an_unseen_real_one_of_its_style(tiny_run, 
     of_style = data.units(torch.nonzero(data.unit_styles == STYLES.index(style))[:, 0]).double().numpy()
     assert any(np.allclose(pose.from_features(unit), pair["real"], atol=1e-5) for unit in of_style)
     np.testing.assert_allclose(pair["rebuilt"][:LEAD], pair["real"][:LEAD], atol=0.02)  # settled; real bones give 1 cm
-    assert np.abs(pair["rebuilt"] - pair["real"]).max() > 0.05  # which this network has not learnt
+    assert np.abs(pair["rebuilt"] - pair["real"]).max() > 0.05  # not learnt by this tiny network
 
 
 @pytest.mark.parametrize("every", [2, 4])

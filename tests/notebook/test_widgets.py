@@ -1,4 +1,4 @@
-"""The widgets: buttons generate and save, errors are shown, figures follow their sliders."""
+"""The widgets: buttons generate and save dances, errors appear, figures change with their sliders."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -25,7 +25,7 @@ SONGS = {"one": Path("/songs/one.mp3"), "two": Path("/songs/two.mp3")}
 
 @pytest.fixture
 def panel(tmp_path, monkeypatch):
-    """The panel of a run without its networks: two songs, two styles."""
+    """The panel of a run without networks, with two songs and two styles."""
     monkeypatch.setattr(dance_panel, "songs", lambda experiment, song: SONGS)
     corpus = SimpleNamespace(styles=("ballet", "zumba"))
     run = SimpleNamespace(corpus=corpus, seed=4, train_dancer=lambda: "the dancer", folder=tmp_path)
@@ -34,7 +34,7 @@ def panel(tmp_path, monkeypatch):
 
 @pytest.fixture
 def requests(monkeypatch, body_at) -> list[Request]:
-    """The requests that the panel makes; their dances are shown as their seeds."""
+    """The requests that the panel sends; each dance is displayed as its seed."""
     requests = []
 
     def dances(dancer, request):
@@ -60,7 +60,7 @@ def test_the_panel_offers_songs_styles_seeds_poses_energies_and_formats(panel):
     assert tuple(value for _, value in panel.start.options) == dance_panel.START_POSES
     assert tuple(value for _, value in panel.energy.options) == parameters.ENERGIES
     assert ["." + box.description for box in panel.formats] == list(dance_panel.SAVERS)
-    assert locked(panel) == ["Another", "Save"]  # there is no dance yet
+    assert locked(panel) == ["Another", "Save"]  # no dance is shown yet
 
 
 def test_the_button_generates_the_requested_dances(panel, requests):
@@ -172,7 +172,7 @@ def test_save_keeps_what_is_shown_in_the_formats_that_are_ticked(panel, requests
     panel.dance.click()
     for box in panel.formats:
         box.value = box.description in ("npz", "json")
-    panel.seed.value = 99  # which is not shown
+    panel.seed.value = 99  # not the seed of the dance that is shown
     panel.save.click()
     assert calls == [([5], tmp_path / "dances", [".npz", ".json"], "96bpm")]
     assert "written: " in panel.message.value and "a &lt;b&gt;.npz" in panel.message.value
@@ -194,7 +194,7 @@ def test_the_beat_laboratory_follows_every_slider(monkeypatch, body_at):
 
     monkeypatch.setattr(widgets.showcase, "detected_beats", detected_beats)
     times_s = np.arange(150) / 15
-    swinging = body_at(np.sin(3 * times_s) + 0.3 * np.sin(9.5 * times_s))  # strong beats and weak, close together
+    swinging = body_at(np.sin(3 * times_s) + 0.3 * np.sin(9.5 * times_s))  # strong and weak beats, close together
     box = widgets.beat_laboratory(swinging, np.arange(0, 10, 0.5), (2.0, 8.0))
     sliders = dict(zip(widgets.SLIDERS, box.children[:-1], strict=True))
     usual = KinematicBeatConfig()
@@ -202,12 +202,12 @@ def test_the_beat_laboratory_follows_every_slider(monkeypatch, body_at):
     before = box.children[-1].value
     assert 'alt="' in before and before.startswith("<img")
     for name, slider in sliders.items():
-        for value in (slider.min, slider.max):  # the greatest value changes the beats of this dance
+        for value in (slider.min, slider.max):  # the maximum changes the beats of this dance
             slider.value = value
             assert configs[-1] == replace(usual, **{name: value}), name
         assert box.children[-1].value != before, name
         slider.value = getattr(usual, name)
-        assert box.children[-1].value == before, name  # the next one is moved alone
+        assert box.children[-1].value == before, name  # so that the next slider is the only one moved
 
 
 def test_the_walk_draws_the_interpolated_movement(monkeypatch, body_at):
