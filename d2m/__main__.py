@@ -67,7 +67,7 @@ def _parse(command: str, defaults: dict[str, str | int], arguments: list[str]) -
     from d2m.notebook import parameters
 
     parser = argparse.ArgumentParser(f"python -m d2m {command}")
-    described = parameters.COMMON | parameters.OWN
+    described = parameters.COMMON | parameters.NOTEBOOK_SPECIFIC
     for name, default in defaults.items():
         names = (f"--{name}", "--run-folder") if name == "run" else (f"--{name}",)
         parser.add_argument(*names, type=described[name].kind, default=default, help=described[name].meaning)

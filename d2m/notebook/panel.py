@@ -24,11 +24,11 @@ from d2m.music import beats as music_beats
 from d2m.notebook import parameters
 from d2m.visual import figures, render
 
-SHOWN_S = 20.0  # the part of a dance that the panel renders; a saved video holds all of it
-GIF_S = 5.0  # the part of a dance that a GIF holds
-TEMPO_TOLERANCE = 0.05  # relative difference from the requested tempo that is not reported
-CANDIDATES = 8  # dances from which the calmest or liveliest are chosen
-FIRST_POSES = ("", "last", "file")  # a training pose, the last pose of the last dance, a pose in a file
+PREVIEW_S = 20.0  # seconds of a dance that the panel shows; saved videos hold all of it
+GIF_S = 5.0  # seconds of a dance that a GIF holds
+TEMPO_TOLERANCE = 0.05  # the user is warned if the tempo differs from the requested one by more than this fraction
+CANDIDATES = 8  # dances generated to choose the calmest or liveliest ones from
+START_POSES = ("", "last", "file")  # from training, the last of the last dance shown, from a file
 
 
 @dataclass(frozen=True)
@@ -36,14 +36,14 @@ class Request:
     """A request for `count` dances to a song, with consecutive seeds that begin with `seed`.
 
     With the `energy` "calm" or "lively", `CANDIDATES` dances are generated, and those with the lowest or the highest
-    mean speed of the joints are returned. The dances themselves are not changed: the seed of each generates it again.
+    mean joint speed are returned. They are not altered: the seed of each generates it again, without `energy`.
     """
 
     song: Path
-    style: str = ""  # "": the song's own
+    style: str = ""  # "": predicted from the song
     seed: int = 0
     count: int = 1
-    first_pose: np.ndarray | None = None  # (14, D); None: a training pose
+    start_pose: np.ndarray | None = None  # (14, D); None: a training pose
     energy: str = ""
     bpm: float = 0  # beats a minute; 0: detected
     beats: str = ""  # a text file of the song's beats in seconds; "": detected
@@ -55,9 +55,9 @@ class Request:
 
     @property
     def name(self) -> str:
-        """The tempo, the file of beats and "posed" for a first pose, where requested: a part of file names."""
+        """The requested options in file names: tempo, name of the beats file, "posed" if a start pose is set."""
         tempo = f"{self.bpm:g}bpm" if self.bpm else ""
-        posed = "posed" if self.first_pose is not None else ""
+        posed = "posed" if self.start_pose is not None else ""
         return "_".join(filter(None, (tempo, Path(self.beats).stem, posed)))
 
     def another(self) -> "Request":
@@ -65,12 +65,12 @@ class Request:
         return replace(self, seed=(self.seed + self.candidates) % (parameters.LARGEST_SEED + 1))
 
 
-def songs(experiment: Experiment, first: Path) -> dict[str, Path]:
-    """Songs to choose from, by name: `first`, then the songs of the corpus that no model was trained on."""
+def songs(experiment: Experiment, default: Path) -> dict[str, Path]:
+    """Songs to choose from, by name: `default`, then the songs of the corpus that no model was trained on."""
     unseen = [entry for split in ("test", "validation") for entry in experiment.corpus.split(split)]
     # A corpus can be copied to another machine without its songs.
     present = {entry.name: Path(entry.song) for entry in unseen if Path(entry.song).is_file()}
-    return {first.stem: first} | present
+    return {default.stem: default} | present
 
 
 def save_upload(name: str, content: bytes, folder: Path) -> Path:
@@ -83,24 +83,25 @@ def save_upload(name: str, content: bytes, folder: Path) -> Path:
     return folder / name
 
 
-def first_pose(choice: str, path: str, before: list[Dance]) -> np.ndarray | None:
-    """The pose (14, D) to start from, or None for a training pose; `choice` is one of `FIRST_POSES`.
+def start_pose(choice: str, path: str, previous_dances: list[Dance]) -> np.ndarray | None:
+    """The pose (14, D) to start from, or None for a training pose; `choice` is one of `START_POSES`.
 
-    `path` is the file for "file", `before` the dances shown last for "last". Raises `ParameterError` or `PoseError`.
+    `path` is used for "file", `previous_dances`, those that the panel shows now, for "last". Raises `ParameterError`,
+    `PoseError`.
     """
     if choice == "last":
-        if not before:
+        if not previous_dances:
             raise ParameterError("there is no dance yet to continue", "a dance in the panel", "press Dance first")
-        return before[-1].poses[-1]
+        return previous_dances[-1].poses[-1]
     if choice == "file":
         if not path.strip():
-            raise ParameterError("the file of the first pose has no name", "a .npy file of one pose or a .npz dance")
+            raise ParameterError("no file is named for the start pose", "a .npy file of one pose or a .npz dance")
         return parameters.read_pose(path.strip())
     return None
 
 
 def read_tempo(text: str) -> float:
-    """The tempo in a text field, in beats a minute; 0, the detected tempo, if it is empty.
+    """The tempo in a text field, in beats a minute; 0 (use the detected tempo) if the field is empty.
 
     Raises `ParameterError` for a text that is not a number from 30 to 300.
     """
@@ -110,26 +111,26 @@ def read_tempo(text: str) -> float:
         raise ParameterError(
             f"the tempo is {text.strip()!r}", "a number of beats a minute", "leave it empty for the detected tempo"
         ) from error
-    parameters.OWN["bpm"].check(bpm)
+    parameters.NOTEBOOK_SPECIFIC["bpm"].check(bpm)
     return bpm
 
 
 def dances(dancer: Dancer, request: Request) -> list[Dance]:
-    """The requested dances; a tempo of the beats that differs from the requested one is reported on stderr.
+    """The requested dances; prints a warning on stderr if the detected tempo differs from the requested one.
 
     Raises `MediaError`, `ParameterError`, `PoseError`.
     """
-    parameters.OWN["energy"].check(request.energy)
+    parameters.NOTEBOOK_SPECIFIC["energy"].check(request.energy)
     generate.check(dancer, request.style, request.count)
     music = parameters.analyse(request.song, request.bpm, request.beats)
     if request.bpm and abs(music.tempo / request.bpm - 1) > TEMPO_TOLERANCE:
         print(
-            f"{request.bpm:g} beats a minute were requested; near that tempo, the onsets of {request.song.name} repeat "
-            f"{music.tempo:.1f} times a minute, so this tempo is used (a file of beats is used unchanged)",
+            f"you requested {request.bpm:g} beats a minute, but the beats detected in {request.song.name} have "
+            f"{music.tempo:.1f}, which is used; to fix the beats, give a file of beats",
             file=sys.stderr,
         )
     candidates = generate.dance_to(
-        dancer, music, request.song, request.seed, request.style, request.candidates, request.first_pose
+        dancer, music, request.song, request.seed, request.style, request.candidates, request.start_pose
     )
     if request.energy:
         candidates.sort(key=speed, reverse=request.energy == "lively")
@@ -142,21 +143,21 @@ def speed(dance: Dance) -> float:
 
 
 def excerpt(dance: Dance, length_s: float) -> tuple[float, float]:
-    """Begin and end in s of `length_s` seconds of a dance; they begin at 8 s, or earlier in a shorter dance."""
+    """Start and end in s of an excerpt of `length_s`: it starts at 8 s, or earlier in a short dance."""
     begin = min(8.0, max(0.0, dance.duration_s - length_s))
     return begin, min(begin + length_s, dance.duration_s)
 
 
-def shown_video(dance: Dance) -> bytes:
-    """The first `SHOWN_S` of a dance as an mp4 with its song. Raises as `render.render_video`."""
-    span_s = (0.0, min(SHOWN_S, dance.duration_s))
+def preview_video(dance: Dance) -> bytes:
+    """The first `PREVIEW_S` of a dance as an mp4 with its song. Raises as `render.render_video`."""
+    span_s = (0.0, min(PREVIEW_S, dance.duration_s))
     label = f"rendering the dance with seed {dance.seed}"
     with tempfile.TemporaryDirectory() as folder:
         return render.render_video(dance, Path(folder) / "dance.mp4", span_s=span_s, label=label).read_bytes()
 
 
 def strip(dance: Dance) -> Figure:
-    """Eight beats of a dance, a pose every half beat."""
+    """A figure of eight beats of a dance, with a pose every half beat."""
     begin = min(4, max(0, len(dance.beats_s) - 9))
     beats_s = dance.beats_s[begin : begin + 9]
     edges_s = (beats_s[0], beats_s[-1]) if len(beats_s) > 1 else (0.0, dance.duration_s)
@@ -165,8 +166,8 @@ def strip(dance: Dance) -> Figure:
     return figures.pose_strip({title: dance.poses}, frames, labels=frames / dance.fps)
 
 
-def beat_ribbon(dance: Dance, span_s: tuple[float, float]) -> Figure:
-    """The song's onset strength with its beats; below, the change of motion with the kinematic beats of the dance."""
+def beat_timeline(dance: Dance, span_s: tuple[float, float]) -> Figure:
+    """Top: onset strength and beats of the song; bottom: change of motion and kinematic beats of the dance."""
     onsets = features.onset_strength(audio.load(dance.song)[0])[0][round(dance.start_s * music_beats.ONSET_FPS) :]
     strength = kinematics.beat_strength(dance.poses, dance.fps)
     kinematic_s = kinematics.kinematic_beats(dance.poses, dance.fps)[0]
@@ -183,7 +184,7 @@ def hit_rate(dance: Dance) -> float:
     return float(hits.mean()) if len(hits) else float("nan")
 
 
-# Functions that save a dance, by the ending of the file.
+# The function that saves a dance, for each file suffix.
 SAVERS: dict[str, Callable[[Dance, Path], Path]] = {
     ".mp4": lambda dance, path: render.render_video(dance, path, label=path.name),
     ".gif": lambda dance, path: render.render_gif(dance, path, excerpt(dance, GIF_S)),
@@ -193,23 +194,23 @@ SAVERS: dict[str, Callable[[Dance, Path], Path]] = {
 }
 
 
-def save(dances: list[Dance], folder: Path, endings=tuple(SAVERS), request_name: str = "") -> list[Path]:
-    """Save each dance in `folder` in each of the formats `endings`, keys of `SAVERS`; return the paths.
+def save(dances: list[Dance], folder: Path, suffixes=tuple(SAVERS), request_name: str = "") -> list[Path]:
+    """Save each dance in `folder` in each format of `suffixes` (keys of `SAVERS`); return the paths.
 
-    A dance replaces an earlier one with the same name and beats. If the npz with its name holds other beats, a hash of
-    its beats is added to the name. A 2D dance is not saved as BVH. Raises `OutputError`, `MediaError`.
+    A file with the same name is overwritten, except if its npz has other beats or another start time: then a hash of
+    both is added to the name of the new file. A 2D dance is not saved as BVH. Raises `OutputError`, `MediaError`.
     """
     paths = []
     for dance in dances:
         stem = _file_stem(dance, folder, request_name)
-        for ending in endings:
-            if dance.poses.shape[2] == 3 or ending != ".bvh":
-                paths.append(SAVERS[ending](dance, folder / f"{stem}{ending}"))
+        for suffix in suffixes:
+            if dance.poses.shape[2] == 3 or suffix != ".bvh":
+                paths.append(SAVERS[suffix](dance, folder / f"{stem}{suffix}"))
     return paths
 
 
 def _file_stem(dance: Dance, folder: Path, request_name: str) -> str:
-    """The name of a dance's files, with a hash of its beats if a dance to other beats has the same name."""
+    """The name of a dance's files; with a hash if the npz with that name has other beats or another start time."""
     stem = dance_files.file_stem(dance.song, dance.style, dance.seed, request_name)
     try:
         saved = dance_files.read_npz(folder / f"{stem}.npz")

@@ -1,7 +1,7 @@
 """The parameters of the notebooks, checked before anything is trained.
 
-Papermill only warns about a misspelt name and trains with the default; here it is an error. A cell of parameters, the
-notebook's own or one that papermill injects, begins with `# Parameters`.
+Papermill only warns about a misspelt name and trains with the default; here it is an error. A parameters cell, in the
+notebook or injected by papermill, begins with `# Parameters`.
 """
 
 import ast
@@ -24,36 +24,36 @@ from d2m.motion.dance import read_npz
 from d2m.music import analysis
 from d2m.music import beats as music_beats
 
-MARK = "# Parameters"  # the first line of a cell of parameters
-MOST_DANCES = 64  # in one run of notebook 5, which renders a video of each
+MARK = "# Parameters"  # the first line of a parameters cell
+MOST_DANCES = 64  # per execution of notebook 5, which renders a video of each
 LARGEST_SEED = 2**31 - 1
 ENERGIES = ("", "calm", "lively")
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """A parameter with its type, its meaning, its values if they can be listed, and its own check if it has one."""
+    """A parameter: name, type, meaning (in error messages), allowed values (if listed), and a further check."""
 
     name: str
-    kind: type | UnionType
+    value_type: type | UnionType
     meaning: str
     values: range | tuple[str, ...] = ()
-    own_check: Callable | None = None
+    extra_check: Callable | None = None
 
     def check(self, value) -> None:
-        """Raise `ParameterError` for a value of the wrong type or that is not allowed."""
+        """Raise `ParameterError` if the value has the wrong type or is not allowed."""
         name = self.name
-        if not isinstance(value, self.kind) or isinstance(value, bool):
+        if not isinstance(value, self.value_type) or isinstance(value, bool):
             as_text = f"pass it as text: papermill -r {name} TEXT"
             as_number = f"give a number: make {name.upper()}=NUMBER, or papermill -p {name} NUMBER"
-            remedy = as_text if self.kind is str else as_number
+            remedy = as_text if self.value_type is str else as_number
             raise ParameterError(f"{name} is {value!r} ({type(value).__name__})", self.meaning, remedy)
         if isinstance(self.values, range) and value not in self.values:
             raise ParameterError(f"{name} is {value}", f"a number from {self.values[0]} to {self.values[-1]}")
         if self.values and value not in self.values:
             raise ParameterError(f"{name} is {value!r}", self.meaning)
-        if self.own_check:
-            self.own_check(value)
+        if self.extra_check:
+            self.extra_check(value)
 
 
 def _check_corpus(corpus: str) -> None:
@@ -72,13 +72,13 @@ def _by_name(*parameters: Parameter) -> dict[str, Parameter]:
 
 
 COMMON = _by_name(
-    Parameter("corpus", str, '"builtin", or a folder of a corpus', own_check=_check_corpus),
+    Parameter("corpus", str, '"builtin", or a folder of a corpus', extra_check=_check_corpus),
     Parameter("run", str, 'the folder of the run, or ""'),
-    Parameter("preset", str, '"demo", "full" or "paper"', own_check=preset),
+    Parameter("preset", str, '"demo", "full" or "paper"', extra_check=preset),
     Parameter("seed", int, "a whole number", range(LARGEST_SEED + 1)),
-    Parameter("device", str, '"auto", "cpu", "cuda" or "mps"', own_check=pick_device),
+    Parameter("device", str, '"auto", "cpu", "cuda" or "mps"', extra_check=pick_device),
 )
-OWN = _by_name(
+NOTEBOOK_SPECIFIC = _by_name(
     Parameter("steps", int, "training steps, 0 for the preset's", range(10_000_001)),
     Parameter("batch", int, "units or phrases in a batch, 0 for the preset's", range(10_000_001)),
     Parameter("accumulate", int, "parts that each batch is computed in, 0 for the preset's", range(10_001)),
@@ -87,21 +87,21 @@ OWN = _by_name(
     Parameter("song", str, 'an audio file, or ""'),
     Parameter("style", str, 'a style of the corpus, or ""'),
     Parameter("n", int, "a number of dances", range(1, MOST_DANCES + 1)),
-    Parameter("bpm", int | float, "about how many beats a minute, 0 for the detected tempo", own_check=_check_tempo),
+    Parameter("bpm", int | float, "about how many beats a minute, 0 for the detected tempo", extra_check=_check_tempo),
     Parameter("beats", str, 'a text file of beat times in seconds, one a line, or ""'),
     Parameter("energy", str, '"calm", "lively", or "" for no choice by energy', ENERGIES),
     Parameter("start_pose", str, 'a .npy file of one pose or a .npz dance, or ""'),
 )
 
 
-def check(namespace: dict, *own: str) -> Experiment:
+def check(namespace: dict, *specific: str) -> Experiment:
     """The experiment that a notebook's parameters describe.
 
-    `namespace` is the notebook's `globals()`, `own` its parameters besides the common ones. Raises `ParameterError` for
-    an unknown name in a cell of parameters, a wrong type or a wrong value; the error says what is allowed.
+    `namespace` is the notebook's `globals()`, `specific` names its parameters besides the common ones. Raises
+    `ParameterError` for an unknown name in a parameters cell, a wrong type or a wrong value.
     """
-    allowed = COMMON | {name: OWN[name] for name in own}
-    # Only the last cell of parameters counts: the one that papermill injected, or that the user corrected.
+    allowed = COMMON | {name: NOTEBOOK_SPECIFIC[name] for name in specific}
+    # Only the last parameters cell counts: the one that papermill injected, or that the user corrected.
     cells = [cell for cell in namespace.get("In", []) if cell.startswith(MARK)]
     if cells:
         _check_names(cells[-1], allowed)
@@ -119,7 +119,7 @@ def check(namespace: dict, *own: str) -> Experiment:
 
 
 def find_song(song: str) -> Path:
-    """The path of the file `song`; for "" that of a built-in song. Raises `ParameterError` if there is no such file."""
+    """The path of the file `song`, or of a built-in song for "". Raises `ParameterError` if the file is missing."""
     if not song:
         from d2m.data.builtin import clips
 
@@ -137,8 +137,8 @@ def find_song(song: str) -> Path:
 def analyse(path: Path, bpm: float = 0, beats: str = "") -> analysis.Music:
     """The analysis of the song at `path`, with a tempo near `bpm` (0: detected) or with the beats in the file `beats`.
 
-    Raises `MediaError` for a song and `ParameterError` for a file of beats that cannot be used, and for `bpm` and
-    `beats` together.
+    Raises `MediaError` if the song cannot be used, and `ParameterError` if the file of beats cannot be used or if both
+    `bpm` and `beats` are given.
     """
     if not beats:
         return analysis.analyse(path, bpm or None)
@@ -149,7 +149,7 @@ def analyse(path: Path, bpm: float = 0, beats: str = "") -> analysis.Music:
 
 
 def check_style(style: str, styles: tuple[str, ...]) -> None:
-    """Raise `ParameterError` for a style that the corpus does not have; "" is the song's own style."""
+    """Raise `ParameterError` for a style that the corpus does not have; "", the predicted style, is allowed."""
     if style and style not in styles:
         raise ParameterError(f"style is {style!r}", f"one of {', '.join(styles)}, or '' for the song's own")
 
@@ -157,36 +157,36 @@ def check_style(style: str, styles: tuple[str, ...]) -> None:
 def read_pose(start_pose: str) -> np.ndarray | None:
     """The pose (14, D) in a .npy file, or the last pose of a d2m dance (.npz); None for "".
 
-    Raises `ParameterError` or `PoseError` with the name of the file.
+    Raises `ParameterError` or `PoseError`, with the name of the file in the message.
     """
     if not start_pose:
         return None
     path = resolve(start_pose, "start_pose")
     if path.suffix == ".npz":
         return read_npz(path).poses[-1]
-    array = read_array(path, ParameterError, f"as start_pose {OWN['start_pose'].meaning}")
+    array = read_array(path, ParameterError, f"as start_pose {NOTEBOOK_SPECIFIC['start_pose'].meaning}")
     return pose.validate(np.stack([array, array]), str(path))[0]  # a dance has two poses at least
 
 
 def _check_writable(folder: Path) -> None:
     """Raise `ParameterError` if a run cannot be written to `folder`, before hours are spent on training."""
-    nearest = next(place for place in (folder, *folder.parents) if place.exists())
+    nearest = next(path for path in (folder, *folder.parents) if path.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
-        why = "cannot be written" if nearest.is_dir() else "is no folder"
+        why = "cannot be written" if nearest.is_dir() else "is not a folder"
         raise ParameterError(f"run is the folder {folder}, and {nearest} {why}", "a folder that can be written")
 
 
 def _check_dimensions(start_pose: str, name: str) -> None:
-    """Raise `ParameterError` if the pose to start from has other dimensions than the dances of the preset `name`."""
-    first_pose, dimensions = read_pose(start_pose), preset(name).vae.dimensions
-    if first_pose is not None and first_pose.shape[1] != dimensions:
+    """Raise `ParameterError` if the start pose is 2D and the dances of the preset `name` are 3D, or the reverse."""
+    start, dimensions = read_pose(start_pose), preset(name).vae.dimensions
+    if start is not None and start.shape[1] != dimensions:
         raise ParameterError(
-            f"start_pose has {first_pose.shape[1]} dimensions", f"{dimensions}, as the dances of the preset {name} have"
+            f"start_pose has {start.shape[1]} dimensions", f"{dimensions}, as the dances of the preset {name} have"
         )
 
 
 def _check_names(cell: str, allowed: dict[str, Parameter]) -> None:
-    """Raise `ParameterError` if a cell of parameters assigns a name that is not allowed."""
+    """Raise `ParameterError` if a parameters cell assigns a name that is not allowed."""
     names = (node for node in ast.walk(ast.parse(cell)) if isinstance(node, ast.Name))
     assigned = {name.id for name in names if isinstance(name.ctx, ast.Store)}
     for name in sorted(assigned - allowed.keys()):

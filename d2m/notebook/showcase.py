@@ -1,4 +1,4 @@
-"""Results of a trained run that the notebooks draw: reconstructions, swaps, chains, samples, style confusions."""
+"""The results of a trained run that the notebooks draw: reconstructions, swaps, chains, samples, style confusions."""
 
 from pathlib import Path
 
@@ -19,8 +19,8 @@ from d2m.motion.kinematics import KinematicBeatConfig
 from d2m.motion.units import FIRST_BEAT, LEAD, UNIT_BEATS, UNIT_POSES
 from d2m.visual import figures
 
-SHOWN = "validation"  # the split that is drawn: no model was trained on it
-# The losses of the MM-GAN; those of a group share an axis.
+DRAWN_SPLIT = "validation"  # no model was trained on it
+# The losses of the MM-GAN, by group: those of a group are drawn in one panel.
 GAN_LOSSES = {
     "adv^m": ("adv^m discriminator", "adv^m"),
     "adv^d": ("adv^d discriminator", "adv^d"),
@@ -34,9 +34,9 @@ GAN_LOSSES = {
 
 
 def side_by_side(measured: Measured) -> dict[str, dict[str, np.ndarray]]:
-    """A real dance and one of ours, to the same song if possible: {style: {"real": (T, 14, D), "ours": (T, 14, D)}}.
+    """For each style a real dance and one of ours, if possible to the same song: {style: {"real": ..., "ours": ...}}.
 
-    Styles without a real dance are left out.
+    Each is (T, 14, D). Styles without a real dance are left out.
     """
     pairs = {}
     for ours in measured.ours:
@@ -53,7 +53,7 @@ def beat_distances(samples: list[Sample]) -> np.ndarray:
 
 
 def nearest_movements(measured: Measured, name: str) -> np.ndarray:
-    """Distances in cm of all movements of a set ("ours" or a control) to the nearest training movement."""
+    """Distance in cm from each movement of a set ("ours" or a control) to the nearest training movement."""
     samples = measured.ours if name == "ours" else measured.others[name]
     return 100 * np.concatenate([measured.reference.memory.distances(sample.poses) for sample in samples])
 
@@ -71,12 +71,12 @@ def feature_points(measured: Measured, space: str = "motion") -> tuple[dict[str,
 
 
 def figures_of(experiment: Experiment, dances: str = "") -> Path:
-    """The folder for the figures of a run's own dances, or of the dances in the folder `dances`."""
+    """The folder for the figures of the run's dances, or for those of the dances read from the folder `dances`."""
     return experiment.folder / "figures" / (resolve(dances).name if dances else "")
 
 
 def strip(movements: dict[str, np.ndarray], title: str = "", every: int = 2, spacing: float = 1.1) -> figures.Picture:
-    """Every `every`-th pose of movements in beat time (LEAD + 32 * units, 14, D), a row each, with labels of beats."""
+    """Every `every`-th pose of each movement (LEAD + 32 * units, 14, D) in beat time, a row each, beats labelled."""
     frames = range(1, len(next(iter(movements.values()))), every)
     labels = ["beat" if (frame - LEAD) % POSES_PER_BEAT == FIRST_BEAT else "" for frame in frames]
     figure = figures.pose_strip(movements, frames, labels, title, spacing)
@@ -85,7 +85,7 @@ def strip(movements: dict[str, np.ndarray], title: str = "", every: int = 2, spa
 
 
 def pair_strip(pair: dict[str, np.ndarray], style: str, seconds: float = 4.0, every: int = 4) -> figures.Picture:
-    """Every `every`-th pose of `seconds` of two dances {name: (T, 14, D)}, a row each, from 10 s on if possible."""
+    """Two dances {name: (T, 14, D)}, one row each: `seconds` from 10 s on (or earlier), every `every`-th pose."""
     shortest, count = min(map(len, pair.values())), round(seconds * FPS)
     first = max(0, min(150, shortest - count))
     frames = np.arange(first, min(first + count, shortest), every)
@@ -94,8 +94,8 @@ def pair_strip(pair: dict[str, np.ndarray], style: str, seconds: float = 4.0, ev
 
 
 def reconstructed(experiment: Experiment, style: str) -> dict[str, np.ndarray]:
-    """An unseen unit of a style and its reconstruction, each (34, 14, D); {} if no dance of the style is unseen."""
-    data = experiment.units(SHOWN)
+    """An unseen unit of a style and its reconstruction, each (34, 14, D); {} if the style has no unseen unit."""
+    data = experiment.units(DRAWN_SPLIT)
     index = torch.nonzero(data.unit_styles == experiment.corpus.styles.index(style))[:, 0]
     if not len(index):
         return {}
@@ -105,8 +105,8 @@ def reconstructed(experiment: Experiment, style: str) -> dict[str, np.ndarray]:
 
 
 def swapped(experiment: Experiment, count: int = 4) -> dict[str, np.ndarray]:
-    """The z_mov of one unseen unit, decoded from the first poses of `count` unseen units: {name: (34, 14, D)}."""
-    data = experiment.units(SHOWN)
+    """The z_mov of one unseen unit, decoded from the lead poses of `count` unseen units: {name: (34, 14, D)}."""
+    data = experiment.units(DRAWN_SPLIT)
     units = data.units(balanced(data.unit_styles, count, _generator(experiment)))
     movements = _move(experiment, units[:, :LEAD], units[:1].expand(count, -1, -1))
     names = ["its own first pose", *(f"first pose of unit {number}" for number in range(2, count + 1))]
@@ -117,10 +117,10 @@ def swapped(experiment: Experiment, count: int = 4) -> dict[str, np.ndarray]:
 def interpolated(experiment: Experiment, movement: float, initial: float) -> dict[str, np.ndarray]:
     """Two unseen units, decoded by G_uni, and one interpolated between them: {name: (34, 14, D)}.
 
-    `movement` and `initial` are the weights of the second unit in z_mov and in z_ini (0 to 1). The units are of the
-    first and the last style. They are not settled to first poses, so that the effect of z_ini is visible.
+    `movement` and `initial` (0 to 1) are the weights of the second unit in z_mov and in z_ini. The units have the first
+    and the last style. They are not settled to lead poses, so that the effect of z_ini is visible.
     """
-    data, vae, styles = experiment.units(SHOWN), experiment.train_vae(), experiment.corpus.styles
+    data, vae, styles = experiment.units(DRAWN_SPLIT), experiment.train_vae(), experiment.corpus.styles
     first_style, last_style = data.unit_styles.min(), data.unit_styles.max()
     first, last = (torch.nonzero(data.unit_styles == style)[:, 0] for style in (first_style, last_style))
     units = data.units(torch.stack([first[len(first) // 3], last[2 * len(last) // 3]]))
@@ -135,9 +135,9 @@ def interpolated(experiment: Experiment, movement: float, initial: float) -> dic
 def detected_beats(
     poses: np.ndarray, music_beats_s: np.ndarray, config: KinematicBeatConfig, span_s: tuple[float, float]
 ) -> figures.Picture:
-    """The beat strength of a dance over time, with its kinematic beats dashed and the music beats as strokes below.
+    """The change of motion of a dance over time; kinematic beats are dashed lines, music beats strokes at the bottom.
 
-    The title counts the kinematic beats that are detected with `config`, and the share that hits music beats.
+    The title gives the number of kinematic beats detected with `config` and the share that hits music beats.
     """
     kinematic_s = kinematics.kinematic_beats(poses, config=config)[0]
     strength = kinematics.beat_strength(poses, config=config)
@@ -154,8 +154,8 @@ def detected_beats(
 
 
 def chained(experiment: Experiment, count: int = 12) -> tuple[np.ndarray, np.ndarray]:
-    """Mean joint speed (T,) in m/s of chained unseen movements, and their seams in s, at 112.5 beats a minute."""
-    data, vae = experiment.units(SHOWN), experiment.train_vae()
+    """Mean joint speed (T,) in m/s of a chain of unseen movements, and its seams in s, at 112.5 beats a minute."""
+    data, vae = experiment.units(DRAWN_SPLIT), experiment.train_vae()
     units = data.units(balanced(data.unit_styles, count, _generator(experiment)))
     with torch.no_grad():
         codes = vae.encode_movement(units)[0]
@@ -165,7 +165,7 @@ def chained(experiment: Experiment, count: int = 12) -> tuple[np.ndarray, np.nda
 
 
 def style_confusion(experiment: Experiment, view: str, split: str) -> np.ndarray:
-    """The confusion matrix of a split's windows: rows are true styles and sum to 1 (or nan), columns predicted ones."""
+    """The confusion matrix of a split's windows: true styles by row (sum 1, or nan), predicted styles by column."""
     windows, labels = experiment.style_windows(view, split)
     classifier = experiment.train_style(view)
     predicted = torch.cat([classifier.probabilities(batch).argmax(dim=1) for batch in windows.split(1024)])
@@ -175,49 +175,49 @@ def style_confusion(experiment: Experiment, view: str, split: str) -> np.ndarray
 
 
 def accuracy(confusion: np.ndarray) -> float:
-    """Mean over the styles of the share of windows that are classified correctly; rows of nan are left out."""
+    """Share of correctly classified windows, averaged over the styles; styles without windows (nan) are left out."""
     return float(np.nanmean(np.diag(confusion)))
 
 
 @torch.no_grad()
 def dance_space(experiment: Experiment, count: int = 600) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Samples of z_dan (count, dance_size) of training phrases (E_dan) and of their music (E_mus), and their styles."""
+    """z_dan (count, dance_size) of training phrases, by E_dan and as drawn for their music; and their style indices."""
     torch.manual_seed(experiment.seed)
     data, mmgan = experiment.units("train"), experiment.train_mmgan()
     index = balanced(data.phrase_styles, count, _generator(experiment))
     real = reparameterise(mmgan.encode_dance(mmgan.movements(data.phrases(index)[0])))
     composer = experiment.train_dancer().composer
     music = zip(experiment.phrase_styles("train")[index], data.beat_s()[index], strict=True)
-    composed = torch.stack([composer.draw(s, beat_s, 1)[0, 0] for s, beat_s in music])
+    drawn = torch.stack([composer.draw(s, beat_s, 1)[0, 0] for s, beat_s in music])
     labels = data.phrase_styles[index].numpy()
-    points = {"real phrases: E_dan": real.numpy(), "from music: E_mus": composed.numpy()}
+    points = {"real phrases: E_dan": real.numpy(), "drawn for music": drawn.numpy()}
     return points, dict.fromkeys(points, labels)
 
 
 @torch.no_grad()
 def composed(experiment: Experiment, style: str) -> np.ndarray:
-    """A phrase of movements, composed for a style at its median tempo and chained: (LEAD + 32 * phrase, 14, D)."""
+    """A phrase composed for a style at the style's median tempo, as chained movements: (LEAD + 32 * phrase, 14, D)."""
     dancer, data, number = experiment.train_dancer(), experiment.units("train"), experiment.corpus.styles.index(style)
     of_style = data.beat_s()[data.phrase_styles == number]
     beat_s = (of_style if len(of_style) else data.beat_s()).median()[None]
     s = torch.eye(len(experiment.corpus.styles))[number : number + 1]
-    generator = torch.Generator().manual_seed(experiment.seed + number)  # other draws for each style
+    generator = torch.Generator().manual_seed(experiment.seed + number)  # different draws for each style
     lead = generate.first_leads(dancer, s[0], [generator])
     config = dancer.mmgan.config
-    audio = torch.zeros(UNIT_BEATS * config.phrase, config.audio_size)  # a first phrase does not depend on it
+    audio = torch.zeros(UNIT_BEATS * config.phrase, config.audio_size)  # the first phrase does not depend on the audio
     codes = dancer.composer.compose(s, beat_s, audio, [generator])
     return generate.chain(dancer.mmgan.vae, lead, codes)[0]
 
 
 @torch.no_grad()
-def _move(experiment: Experiment, lead: torch.Tensor, moving: torch.Tensor) -> list[np.ndarray]:
-    """Poses of the movements of the units `moving`, decoded from the first poses `lead`."""
+def _move(experiment: Experiment, leads: torch.Tensor, units: torch.Tensor) -> list[np.ndarray]:
+    """Poses (34, 14, D) of the movements of `units`, each decoded from its lead poses in `leads`."""
     vae = experiment.train_vae()
-    return _to_poses(vae.move(lead, vae.encode_movement(moving)[0]))
+    return _to_poses(vae.move(leads, vae.encode_movement(units)[0]))
 
 
 def _to_poses(units: torch.Tensor) -> list[np.ndarray]:
-    """The poses (34, 14, D) of each of some units of features."""
+    """The poses (34, 14, D) of each of `units` (n, 34, F)."""
     return [pose.from_features(unit) for unit in units.double().numpy()]
 
 

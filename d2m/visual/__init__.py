@@ -1,6 +1,6 @@
 """Pictures: figures for the notebooks, charts of measurements, frames and videos of a dance.
 
-figures      one style and one `save`; strips of poses, beats over time
-charts       losses, histograms, confusion matrices, scores beside their controls
+figures      the common style, saving, alternative texts; strips of poses, beats over time
+charts       losses, histograms, confusion matrices, scores of dances and of controls
 render       frames, mp4 with music, GIF
 """

@@ -1,6 +1,6 @@
-"""Charts of measurements: losses, histograms, confusion matrices, projections, scores beside their controls.
+"""Charts of measurements: losses, histograms, confusion matrices, projections, scores and those of the controls.
 
-They have the style and the palette of `figures`.
+They use the style and the palette of `figures`.
 """
 
 import math
@@ -11,13 +11,13 @@ from matplotlib.figure import Figure
 
 from d2m.visual.figures import CHANCE, CYCLE, GENERATED, KINEMATIC, REAL, TRUNK, figure
 
-MARKERS = ("o", "^", "s", "v", "D")  # 5 markers and 7 colours have no common divisor: 35 classes look different
-LOG_RATIO = 100  # the axis of a score is logarithmic where its largest control is more than this times ours
+MARKERS = ("o", "^", "s", "v", "D")  # 5 and 7 are coprime, so 35 classes get different colour-marker pairs
+LOG_RATIO = 100  # logarithmic axis if all values are positive and the largest is more than this many times ours
 
 
 def beat_distances(distances: dict[str, np.ndarray], title: str = "") -> Figure:
-    """Distances of kinematic beats to the nearest music beat, in beats (-0.5 to 0.5); chance is flat."""
-    description = "a histogram each, chance as a dashed line"
+    """Histograms of the distances from kinematic beats to the nearest music beat, in beats; chance is flat."""
+    description = "one histogram per panel, the dashed line is chance"
     picture, axes = _grid(len(distances), len(distances), 4.2, 2.5, description, title, sharey=True)
     for axis, (name, values) in zip(axes, distances.items(), strict=True):
         axis.hist(values, bins=np.linspace(-0.5, 0.5, 21), density=True, color=KINEMATIC, label="kinematic beats")
@@ -29,8 +29,8 @@ def beat_distances(distances: dict[str, np.ndarray], title: str = "") -> Figure:
 
 
 def histograms(sets: dict[str, np.ndarray], unit: str, title: str = "") -> Figure:
-    """Densities of several sets of values on one axis, with the median of each."""
-    picture, axis = figure(9, 3, description=f"histograms of {', '.join(sets)} over each other, medians dashed")
+    """Histograms (densities) of several sets of values on one axis, with the median of each."""
+    picture, axis = figure(9, 3, description=f"histograms of {', '.join(sets)} on one axis, medians dashed")
     edges = np.histogram_bin_edges(np.concatenate(list(sets.values())), 40)
     for (name, values), colour in zip(sets.items(), (GENERATED, REAL, *CYCLE[4:]), strict=False):
         axis.hist(values, edges, density=True, alpha=0.5, color=colour, label=name)
@@ -41,14 +41,15 @@ def histograms(sets: dict[str, np.ndarray], unit: str, title: str = "") -> Figur
 
 
 def losses(history: dict, title: str = "", groups: dict[str, tuple[str, ...]] | None = None) -> Figure:
-    """Losses over steps, one panel for each group (without groups for each loss), named as in the paper.
+    """Losses over steps, one panel per group, or per loss if there are no groups.
 
-    `history` holds the steps and the values of each loss; losses of `groups` that it lacks are left out.
+    `history` is {loss: (steps, values)}; losses of `groups` that it lacks are left out. The labels of adv, KL and recon
+    are as in the paper.
     """
     groups = groups or {name: (name,) for name in history}
     logged = {name: [loss for loss in group if loss in history] for name, group in groups.items()}
     groups = {name: group for name, group in logged.items() if group}
-    picture, panels = _grid(len(groups), 4, 3.1, 2.2, "curves of losses over steps", title)
+    picture, panels = _grid(len(groups), 4, 3.1, 2.2, "curves of losses over training steps", title)
     for axis, (name, group) in zip(panels, groups.items(), strict=True):
         for loss in group:
             axis.plot(*history[loss], label=_formula(loss), linewidth=1.2)
@@ -59,9 +60,9 @@ def losses(history: dict, title: str = "", groups: dict[str, tuple[str, ...]] | 
 
 
 def confusion(matrices: dict[str, np.ndarray], names, title: str = "") -> Figure:
-    """Confusion matrices (each row sums to 1), one panel each: true styles by row, predicted styles by column."""
-    width, count = len(names) + 1 + 0.8 / len(matrices), len(matrices)  # each matrix, and labels at the left
-    description = "tables of shares, darker where larger"
+    """Confusion matrices (rows sum to 1), one panel each: true styles by row, predicted styles by column."""
+    width, count = len(names) + 1 + 0.8 / len(matrices), len(matrices)  # labels need room on the left
+    description = "confusion matrices, darker cells are larger shares"
     picture, axes = _grid(count, count, width, 0.8 * len(names) + 1.1, description, title)
     for axis, (name, matrix) in zip(axes, matrices.items(), strict=True):
         axis.imshow(matrix, cmap="Blues", vmin=0, vmax=1)
@@ -79,11 +80,12 @@ def confusion(matrices: dict[str, np.ndarray], names, title: str = "") -> Figure
 def projection(groups: dict[str, np.ndarray], labels: dict[str, np.ndarray], names, title: str = "") -> Figure:
     """Groups of points (n, C) on the first two principal components of the first group, one panel each.
 
-    `labels` are the classes (n,) of the points of each group, numbers in `names`; classes differ in colour and marker.
+    `labels` holds for each group the class of each point (n,), as an index into `names`. Classes differ in colour and
+    marker.
     """
     first = next(iter(groups.values()))
     components = np.linalg.svd(first - first.mean(axis=0), full_matrices=False)[2][:2]
-    description = "clouds of points, a colour and a shape for each style"
+    description = "clouds of points, one colour and one marker per style"
     picture, axes = _grid(len(groups), len(groups), 4.3, 3.5, description, title, sharex=True, sharey=True)
     for axis, (group, points) in zip(axes, groups.items(), strict=True):
         projected = (points - first.mean(axis=0)) @ components.T
@@ -98,11 +100,11 @@ def projection(groups: dict[str, np.ndarray], labels: dict[str, np.ndarray], nam
 
 
 def scores(table: dict, names, title: str = "", controls=None) -> Figure:
-    """Scores beside their controls: one panel for each score, one bar with its interval for each control.
+    """One panel per score, with one bar for ours and one per control, each with its 95 % interval.
 
-    `table` is that of `metrics.evaluate`; `controls` are the names of the controls shown (None: all).
+    `table` is the return value of `metrics.evaluate`; `controls` names the controls to draw (None: all).
     """
-    picture, panels = _grid(len(names), 3, 4.2, 2.7, "bars with intervals, ours first, then controls", title)
+    picture, panels = _grid(len(names), 3, 4.2, 2.7, "bars with intervals, ours first, then the controls", title)
     for axis, name in zip(panels, names, strict=True):
         row = table[name]
         bars = {"ours": row}
@@ -115,16 +117,16 @@ def scores(table: dict, names, title: str = "", controls=None) -> Figure:
         axis.barh(range(len(bars)), values, xerr=np.maximum(whiskers, 0), color=colours, ecolor=TRUNK, capsize=2)
         axis.set_yticks(range(len(bars)), [key.replace("_", " ") for key in bars])
         axis.invert_yaxis()
-        direction = "best like real" if row["better"] == "like real" else f"{row['better']} is better"
+        direction = "closest to real is best" if row["better"] == "like real" else f"{row['better']} is better"
         axis.set(title=name.removesuffix(f", {row['unit']}"), xlabel=f"{row['unit']} ({direction})")
         if values.min() > 0 and values.max() > LOG_RATIO * values[0]:
             axis.set_xscale("log")
     return picture
 
 
-def _grid(count: int, widest: int, width: float, height: float, *texts: str, **options) -> tuple[Figure, list]:
-    """A figure of `count` panels, at most `widest` in a row, each `width` by `height` inches; and the panels."""
-    columns = min(widest, count)
+def _grid(count: int, most: int, width: float, height: float, *texts: str, **options) -> tuple[Figure, list]:
+    """A figure with `count` panels of `width` by `height` inches, at most `most` in a row, and the list of panels."""
+    columns = min(most, count)
     rows = math.ceil(count / columns)
     picture, axes = figure(width * columns, height * rows + 0.3, rows, columns, *texts, squeeze=False, **options)
     for axis in axes.flat[count:]:
@@ -133,5 +135,5 @@ def _grid(count: int, widest: int, width: float, height: float, *texts: str, **o
 
 
 def _formula(loss: str) -> str:
-    """A loss as the paper writes it: recon^u is L with u above and recon below."""
+    """A loss as a formula of the paper, for example recon^u as $L^u_{recon}$; other names are unchanged."""
     return re.sub(r"^(adv|KL|recon)\^(\w)", r"$L^\2_{\1}$", loss)

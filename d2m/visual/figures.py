@@ -1,7 +1,8 @@
-"""Figures: one style, one palette, one way to save; and figures of poses and of beats over time.
+"""Figures of poses and of beats over time, and what all figures share: style, palette, saving, alternative texts.
 
-Colours are those of Okabe and Ito and a dark grey, which colour-blind readers can distinguish; each role has one colour
-in all figures. Figures are created without pyplot, so none stays in memory; Jupyter shows the one a cell ends in.
+The colours are those of Okabe and Ito and two greys, which colour-blind readers can distinguish. Each role has the same
+colour in all figures. Figures are created without pyplot, so that they do not stay in memory; Jupyter shows the figure
+that a cell ends with.
 """
 
 import io
@@ -30,14 +31,14 @@ LIMB_COLOURS = (TRUNK, *[RIGHT] * 3, *[LEFT] * 3, RIGHT, LEFT, TRUNK, RIGHT, RIG
 class Picture(Figure):
     """A figure that Jupyter shows without pyplot, with an alternative text for readers who cannot see it."""
 
-    description = ""  # of the marks in the figure, for the alternative text
+    description = ""  # what the figure shows, for the alternative text
 
     def _repr_png_(self) -> tuple[bytes, dict[str, str]]:
         from PIL import Image
 
         full, small = io.BytesIO(), io.BytesIO()
         self.savefig(full, format="png")
-        # A notebook stores its pictures: with 256 colours they look the same in a third of the bytes.
+        # A notebook stores its pictures: with 256 colours they look the same and take a third of the bytes.
         image = Image.open(full).convert("RGB").quantize(256, dither=Image.Dither.NONE)
         image.save(small, "png", optimize=True)
         return small.getvalue(), {"alt": alt_text(self)}
@@ -45,18 +46,18 @@ class Picture(Figure):
 
 @dataclass(frozen=True)
 class Track:
-    """A panel of a `timeline`: a curve at `fps` values a second, and events marked on it."""
+    """A panel of a `timeline`: a curve with `fps` values a second, and events marked on it."""
 
     title: str
     values: np.ndarray  # (n,)
     fps: float
-    unit: str  # label of the axis: quantity and unit
+    unit: str  # label of the vertical axis: quantity and unit
     colour: str
     events_s: np.ndarray = ()  # dashed lines
 
 
 def figure(width=9.0, height=3.0, rows: int = 1, columns: int = 1, description: str = "", title: str = "", **options):
-    """A figure in d2m's style and its axes (one, or an array of them); sizes in inches, `description` of its marks."""
+    """A figure in d2m's style and its axes (one, or an array); sizes in inches; `description` is for `alt_text`."""
     from cycler import cycler
 
     with rc_context({**STYLE, "axes.prop_cycle": cycler(color=CYCLE)}):
@@ -69,14 +70,14 @@ def figure(width=9.0, height=3.0, rows: int = 1, columns: int = 1, description: 
 
 
 def save(picture: Figure, folder: Path, name: str) -> Figure:
-    """Save a figure as `folder`/`name`.png and return it, so that a cell can end in it. Raises `OutputError`."""
+    """Save a figure as `folder`/`name`.png and return it, so that Jupyter shows it. Raises `OutputError`."""
     with replacing(Path(folder) / f"{name}.png") as temporary:
         picture.savefig(temporary, dpi=110)
     return picture
 
 
 def alt_text(picture: Figure) -> str:
-    """A figure in words: its title, the description of its marks, and the title and axis labels of each panel."""
+    """An alternative text: the title and the description of a figure, and the title and axis labels of each panel."""
     panels = []
     for axis in picture.axes:
         if axis.get_visible():
@@ -84,21 +85,21 @@ def alt_text(picture: Figure) -> str:
             labels = " over ".join(filter(None, (axis.get_ylabel(), axis.get_xlabel())))
             panels.append(": ".join(filter(None, (title, labels))))
     words = "; ".join(filter(None, (picture.get_suptitle(), getattr(picture, "description", ""), *panels)))
-    return words.translate(str.maketrans("", "", "${}"))  # formulas without TeX's marks: L^u_recon
+    return words.translate(str.maketrans("", "", "${}"))  # formulas without TeX symbols: L^u_recon
 
 
 def pose_strip(
     dances: dict[str, np.ndarray], frames, labels, title: str = "", spacing: float = 1.1, view: float = 0.5
 ) -> Picture:
-    """Stick figures at `frames`, one row for each dance (T, 14, D); 3D is seen from `view` radians beside the front.
+    """Stick figures at `frames`, one row per dance (T, 14, D); 3D poses are seen `view` radians from the front.
 
-    `labels`, one for each frame, are text or times in seconds.
+    `labels`, one per frame, are text or times in seconds.
     """
     width, height = min(14, 0.75 * len(frames) + 1), 1.9 * len(dances) + 0.3
-    picture, axes = figure(width, height, len(dances), 1, f"{len(frames)} stick figures a row", title, squeeze=False)
+    picture, axes = figure(width, height, len(dances), 1, f"{len(frames)} stick figures per row", title, squeeze=False)
     for axis, (name, poses) in zip(axes[:, 0], dances.items(), strict=True):
-        for place, frame in enumerate(frames):
-            flat = _projected(np.asarray(poses[frame], dtype=np.float64), view) + np.array([place * spacing, 0])
+        for column, frame in enumerate(frames):
+            flat = _projected(np.asarray(poses[frame], dtype=np.float64), view) + np.array([column * spacing, 0])
             axis.add_collection(
                 LineCollection(flat[np.array(pose.LIMBS)], colors=LIMB_COLOURS, linewidths=2, capstyle="round")
             )
@@ -116,12 +117,12 @@ def pose_strip(
 
 
 def timeline(tracks: list[Track], span_s: tuple[float, float], title: str = "") -> Figure:
-    """Tracks one above the other on one time axis that shows the seconds `span_s`."""
+    """Tracks one above the other on a common time axis, limited to `span_s` (start and end in seconds)."""
     height, description = 1.6 * len(tracks) + 0.6, "curves over time, events dashed"
     picture, axes = figure(11, height, len(tracks), 1, description, title, sharex=True, squeeze=False)
     for axis, track in zip(axes[:, 0], tracks, strict=True):
         times_s = np.arange(len(track.values)) / track.fps
-        near = (times_s >= span_s[0] - 1) & (times_s <= span_s[1] + 1)  # the span and a second on either side
+        near = (times_s >= span_s[0] - 1) & (times_s <= span_s[1] + 1)  # the span and a second before and after it
         axis.plot(times_s[near], track.values[near], color=track.colour, linewidth=0.9)
         across = axis.get_xaxis_transform()  # from the bottom to the top of the panel
         axis.vlines(np.asarray(track.events_s), 0, 1, transform=across, color=track.colour, alpha=0.6, linestyles="--")
@@ -132,7 +133,7 @@ def timeline(tracks: list[Track], span_s: tuple[float, float], title: str = "") 
 
 
 def directogram(histogram: np.ndarray, fps: float, kinematic_beats_s, span_s: tuple[float, float]) -> Figure:
-    """Motion by direction (T, bins) in m/s as an image over time, with kinematic beats."""
+    """A directogram (T, bins) in m/s, the amount of motion in each direction, as an image with kinematic beats."""
     picture, axis = figure(11, 2.6, description="an image, brighter where there is more motion")
     extent = (-0.5 / fps, (len(histogram) - 0.5) / fps, -0.5, histogram.shape[1] - 0.5)
     image = axis.imshow(histogram.T, aspect="auto", origin="lower", extent=extent, cmap="cividis")
@@ -146,7 +147,7 @@ def directogram(histogram: np.ndarray, fps: float, kinematic_beats_s, span_s: tu
 def beats_and_units(anchors_s, detected, music_beats_s, units_s, span_s: tuple[float, float]) -> Figure:
     """The cut of a dance: music beats, anchors (kinematic beats and divisions between them), and units as bars.
 
-    `detected` (n,) marks the kinematic beats among `anchors_s` (n,); `units_s` (n, 2) are begin and end of each unit.
+    `detected` (n,) marks the kinematic beats among `anchors_s` (n,); `units_s` (n, 2) holds start and end of each unit.
     """
     picture, axis = figure(11, 2.6, description="rows of ticks over time, and bars below")
     rows = {
@@ -164,7 +165,7 @@ def beats_and_units(anchors_s, detected, music_beats_s, units_s, span_s: tuple[f
 
 
 def _projected(joints: np.ndarray, view: float) -> np.ndarray:
-    """One pose in 2D (14, 2), its pelvis at x = 0; a 3D pose is seen from `view` radians beside the front."""
+    """One pose in 2D (14, 2) with its pelvis at x = 0; a 3D pose is seen `view` radians from the front."""
     if joints.shape[1] == 2:
         return joints - (pose.pelvis(joints)[0], 0)
     angle = pose.yaw(joints[None])[0]

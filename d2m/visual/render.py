@@ -1,11 +1,11 @@
 """A dance as a single frame, an mp4 with its music (H.264 and AAC through PyAV), or a GIF.
 
-A stick figure on a floor, limbs drawn from far to near, with its shadow. A camera follows slowly; a disc flashes on the
-music's beats, and a ribbon of beats and movements runs under a playhead. The legs end at the ankles, 9 cm above the
-floor, since no joint is lower.
+A picture shows a stick figure with its shadow on a floor; limbs are drawn from far to near. The camera follows slowly.
+A disc flashes on music beats, and at the bottom a ribbon of beats and movements passes the current time. The legs end
+at the ankles, 9 cm above the floor, since a pose has no lower joints.
 
-Frames are drawn one at a time and encoded in a second thread, which decodes the song one second at a time, so memory
-does not grow with the song.
+Frames are drawn one at a time. A second thread encodes them and decodes the song, one second at a time, so memory does
+not grow with the length of the song.
 """
 
 import sys
@@ -34,21 +34,21 @@ from d2m.music import audio
 from d2m.progress import progress
 from d2m.visual.figures import LIMB_COLOURS, MUSIC, TRUNK
 
-CAMERA_M = (4.6, 1.25)  # distance from the dancer, height
+CAMERA_M = (4.6, 1.25)  # distance from the dancer and height, in metres
 VIEW = 0.45  # radians between the camera and the direction that the dancer faces at first
 FLASH_S = 0.12  # duration of the disc's flash after a beat
-RIBBON_S = 4.0  # seconds ahead that the ribbon shows
-PAST_S = 0.5  # and seconds behind
+RIBBON_S = 4.0  # seconds of the dance that the ribbon shows
+PAST_S = 0.5  # seconds of these that are before the current time
 MOVEMENT = "#E69F00"  # colour of movements in the ribbon
-GRID = np.arange(-4, 5) * 0.5  # lines of the floor's grid, metres from the point that the camera follows
+GRID = np.arange(-4, 5) * 0.5  # lines of the floor's grid, in metres from the camera's target
 VIDEO_FPS = 30
-# 10 s with sound take about 400 kB: a fifth more than with "veryfast" alone, in little more than half the time. One
-# thread, since drawing takes another.
+# 10 s with sound take about 400 kB. The x264 parameters cost a fifth more bytes than "veryfast" alone and save almost
+# half of the time. One thread, since drawing occupies another.
 H264 = {"crf": "27", "preset": "veryfast", "threads": "1", "x264-params": "subme=1:bframes=0"}
-FAST_AAC = {"aac_coder": "fast"}  # the default coder takes a fifth of the time of the whole video
-QUEUE = 8  # frames drawn before they are encoded, at most
-SWITCH_S = 5e-5  # interval at which threads take turns while a video is made
-LONGEST_GIF_S = 300.0  # 4000 pictures: 13 MB, and a quarter GB of memory while they are written
+FAST_AAC = {"aac_coder": "fast"}  # the default coder takes a fifth of the time of rendering
+QUEUE = 8  # the largest number of drawn frames that wait to be encoded
+SWITCH_S = 5e-5  # interval at which threads take turns while a video is rendered
+LONGEST_GIF_S = 300.0  # 4000 pictures: 13 MB, and 0.25 GB of memory during writing
 
 
 def frame(dance: Dance, time_s: float, size: int = 512) -> np.ndarray:
@@ -59,9 +59,10 @@ def frame(dance: Dance, time_s: float, size: int = 512) -> np.ndarray:
 def render_video(
     dance: Dance, path: Path, size: int = 512, span_s: tuple[float, float] | None = None, label: str | None = None
 ) -> Path:
-    """Write a dance, or the seconds `span_s` of it, as an mp4 with its song, 30 frames a second, and return the path.
+    """Write a dance, or its part `span_s` (start and end in s), as an mp4 with its song, and return the path.
 
-    Progress is shown if it has a `label`. Raises `OutputError`, `MediaError` (song), `ParameterError` (span).
+    30 frames a second; progress is shown if `label` is set. Raises `OutputError`, `MediaError` (song), `ParameterError`
+    (span).
     """
     import av
 
@@ -88,10 +89,10 @@ def render_video(
         pending: deque[Future] = deque()
         for number in progress(range(count), label, count, unit="frame") if label else range(count):
             if len(pending) == QUEUE:
-                pending.popleft().result()  # its image is free again
+                pending.popleft().result()  # after this its image can be reused
             image = images[number % QUEUE].fill(scene.pixels(begin + number / VIDEO_FPS), number)
-            before = pending[-1] if pending else None
-            pending.append(encoder.submit(_encode, before, container, video, track, image, sound))
+            previous = pending[-1] if pending else None
+            pending.append(encoder.submit(_encode, previous, container, video, track, image, sound))
         for encoding in pending:
             encoding.result()
         container.mux(video.encode(None))
@@ -103,7 +104,7 @@ def render_video(
 def render_gif(
     dance: Dance, path: Path, span_s: tuple[float, float] | None = None, size: int = 256, fps: float = 12.5
 ) -> Path:
-    """Write a dance, or the seconds `span_s` of it, as a GIF that repeats, and return the path.
+    """Write a dance, or its part `span_s` (start and end in s), as a GIF that repeats, and return the path.
 
     Raises `OutputError`, `ParameterError` (a span outside the dance or of more than 5 minutes).
     """
@@ -130,7 +131,7 @@ def render_gif(
 
 
 def _span(dance: Dance, span_s: tuple[float, float] | None) -> tuple[float, float]:
-    """Begin and end in seconds of the part of a dance that is shown."""
+    """Start and end in seconds of the part of a dance to render."""
     begin, end = span_s or (0.0, dance.duration_s)
     end = min(end, dance.duration_s)
     if not 0 <= begin < end:
@@ -141,14 +142,14 @@ def _span(dance: Dance, span_s: tuple[float, float] | None) -> tuple[float, floa
 class Scene:
     """Draws a dance at any time.
 
-    Moving parts are passed to the renderer as paths: with matplotlib's artists a picture takes a third longer.
+    Moving parts are passed to the renderer as paths: with matplotlib's artists, a picture would take a third longer.
     """
 
     def __init__(self, dance: Dance, size: int = 512):
         self.dance, self.size = dance, size
         poses = np.asarray(dance.poses, dtype=np.float64)
         self.flat = poses.shape[2] == 2
-        # The camera follows the pelvis smoothed over a second; its target is interpolated like a joint.
+        # The camera's target is the pelvis, smoothed over a second; it is interpolated like a joint.
         target = gaussian_filter1d(pose.pelvis(poses), dance.fps, axis=0, mode="nearest")
         self.points = np.concatenate([poses, target[:, None]], axis=1)  # (T, 14 joints and the target, D)
         self.facing = 0.0 if self.flat else float(np.median(pose.yaw(poses[: max(2, int(2 * dance.fps))])))
@@ -161,17 +162,17 @@ class Scene:
         ribbon.axvline(0, color=TRUNK, linewidth=1.5)
         for axes in (room, ribbon):
             axes.set_axis_off()
-        # The parts that never change, text above all, are drawn once.
+        # The parts that never change, mainly text, are drawn once.
         self.canvas.draw()
         self.background = self.canvas.copy_from_bbox(figure.bbox)
         self.room, self.ribbon = _Pen(room), _Pen(ribbon)
 
     def picture(self, time_s: float) -> np.ndarray:
-        """The frame at `time_s` seconds of the dance (size, size, 3) uint8: a view that the next frame overwrites."""
+        """The picture at `time_s` (size, size, 3) uint8: a view of the canvas, which the next call overwrites."""
         return self.pixels(time_s)[..., :3]
 
     def pixels(self, time_s: float) -> np.ndarray:
-        """The same with the canvas's alpha (size, size, 4), which is contiguous without a copy."""
+        """As `picture`, with the alpha channel (size, size, 4): contiguous without a copy."""
         self.canvas.restore_region(self.background)
         at = np.clip(time_s * self.dance.fps, 0, len(self.points) - 1)
         # The interpolation depends on four frames around `at`.
@@ -203,8 +204,8 @@ class Scene:
         flashes = len(begun) > 0 and time_s - begun[-1] + 1e-6 < FLASH_S
         self.room.disc((1.32, 2.2), MUSIC, 22 * self.size / 512, 1.0 if flashes else 0.08)
         for times_s, low, high, colour, width in ((beats_s, 0.3, 0.95, MUSIC, 2), (units_s, 0, 0.25, MOVEMENT, 5)):
-            shown = times_s[(times_s > time_s - PAST_S) & (times_s < time_s + RIBBON_S)] - time_s
-            self.ribbon.lines(np.array([((x, low), (x, high)) for x in shown]), colour, width)
+            visible = times_s[(times_s > time_s - PAST_S) & (times_s < time_s + RIBBON_S)] - time_s
+            self.ribbon.lines(np.array([((x, low), (x, high)) for x in visible]), colour, width)
 
     def _project(self, points: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """World points (..., 3) in the picture (..., 2), in metres at the dancer's distance, and relative depth."""
@@ -215,7 +216,7 @@ class Scene:
         return np.stack([across, height + (centred[..., 1] - height) / depth], axis=-1), depth
 
     def _floor(self, target: np.ndarray) -> np.ndarray:
-        """Ends (2 * lines, 3) of the lines of the floor's grid near `target`, at every half metre of the world."""
+        """End points (2 * lines, 3) of the floor's grid lines near `target`, at every half metre of the world."""
         x, z = (np.round(target[axis] * 2) / 2 + GRID for axis in (0, 2))
         along = [((at, 0, z[0]), (at, 0, z[-1])) for at in x]
         across = [((x[0], 0, at), (x[-1], 0, at)) for at in z]
@@ -223,22 +224,22 @@ class Scene:
 
 
 class _Pen:
-    """Draws on the pixels of axes that have been drawn, in their coordinates and clipped to them."""
+    """Draws lines and discs on top of axes that are already drawn, in their coordinates and clipped to them."""
 
     def __init__(self, axes: Axes):
         self.renderer = axes.figure.canvas.get_renderer()
         self.to_pixels, self.inside = axes.transData.frozen(), axes.bbox.frozen()
 
     def lines(self, ends: np.ndarray, colour: str, width: float, cap: str = "butt") -> None:
-        """Draw lines with ends (lines, 2, 2), `width` points wide."""
+        """Draw lines with the end points `ends` (lines, 2, 2), `width` points wide."""
         outline = Outline(ends.reshape(-1, 2), [Outline.MOVETO, Outline.LINETO] * len(ends))
         self.renderer.draw_path(self._context(colour, width, cap), outline, self.to_pixels)
 
     def disc(self, at: np.ndarray, colour: str, width: float, alpha: float = 1.0) -> None:
         """Draw a disc, `width` points across."""
         radius, centre = self.renderer.points_to_pixels(width) / 2, self.to_pixels.transform(at)
-        context, place = self._context(colour, 0, "butt", alpha), Affine2D().scale(radius).translate(*centre)
-        self.renderer.draw_path(context, Outline.unit_circle(), place, to_rgb(colour))
+        context, scaled = self._context(colour, 0, "butt", alpha), Affine2D().scale(radius).translate(*centre)
+        self.renderer.draw_path(context, Outline.unit_circle(), scaled, to_rgb(colour))
 
     def _context(self, colour: str, width: float, cap: str, alpha: float = 1.0) -> GraphicsContextBase:
         context = self.renderer.new_gc()
@@ -251,7 +252,7 @@ class _Pen:
 
 
 class _Image:
-    """A picture for the encoder, reused: allocating a new one takes longer than filling it."""
+    """A video frame that is reused, since allocating a new one takes longer than filling it."""
 
     def __init__(self, width: int, height: int):
         import av
@@ -261,17 +262,17 @@ class _Image:
         self.pixels = np.frombuffer(plane, np.uint8).reshape(height, plane.line_size // 4, 4)[:, :width]
 
     def fill(self, pixels: np.ndarray, number: int):
-        """Copy `pixels`, cropped to the picture's size, and return the frame as number `number`."""
+        """Copy `pixels`, cropped to the size of the frame, and return it as frame `number` of the video."""
         self.pixels[:] = pixels[: self.pixels.shape[0], : self.pixels.shape[1]]
-        self.frame.pts, self.frame.time_base = number, Fraction(1, VIDEO_FPS)  # the encoder has changed them
+        self.frame.pts, self.frame.time_base = number, Fraction(1, VIDEO_FPS)  # the encoder changed them
         return self.frame
 
 
 @contextmanager
 def _switch_interval(seconds: float) -> Iterator[None]:
-    """Let threads take turns at this interval while the block runs.
+    """Let threads take turns at this interval inside the `with` block.
 
-    Drawing holds Python's lock all the time and encoding needs it often but briefly; at Python's default of 5 ms
+    Drawing holds Python's lock all the time, and encoding needs it often but briefly. With Python's default of 5 ms,
     encoding would mostly wait.
     """
     before = sys.getswitchinterval()
@@ -282,15 +283,15 @@ def _switch_interval(seconds: float) -> Iterator[None]:
         sys.setswitchinterval(before)
 
 
-def _encode(before: Future | None, container, video, track, image, sound) -> None:
-    """Encode one picture, and with the first picture of each second that second's sound.
+def _encode(previous: Future | None, container, video, track, image, sound) -> None:
+    """Encode one frame; with the first frame of each second, also the sound of that second.
 
-    Raises the error of the picture `before`, since FFmpeg crashes if it is used after an error such as a full disk.
+    Raises the error of the `previous` frame, since FFmpeg crashes if it is used after an error such as a full disk.
     """
     import av
 
-    if before is not None:
-        before.result()
+    if previous is not None:
+        previous.result()
     second, part = divmod(image.pts, VIDEO_FPS)
     container.mux(video.encode(image))
     if track is None or part:

@@ -1,4 +1,4 @@
-"""The contract of the notebooks: what each holds, what it was run with, and what it may import where it trains."""
+"""What each notebook must contain, how its outputs were produced, and what training may import."""
 
 import ast
 import json
@@ -18,8 +18,8 @@ from d2m.files import ROOT
 
 NAMES = ("01_beat_analysis", "02_train_vae", "03_train_mmgan", "04_evaluate", "05_dance")
 COMMON = {"corpus": "builtin", "run": "", "preset": "demo", "seed": 0, "device": "auto"}
-OF_DANCE = {"song": "", "style": "", "n": 1, "start_pose": ""}  # which 05 adds
-# Runs the code of a notebook on a built corpus, for one step of training, and prints what that imported.
+OF_DANCE = {"song": "", "style": "", "n": 1, "start_pose": ""}  # parameters of notebook 5 only
+# Executes the code of a notebook on a built corpus, with one training step, and prints the imported packages.
 RUN = """
 import json, sys
 cells, injected = json.loads(sys.stdin.read())
@@ -28,12 +28,12 @@ for cell in cells:
     try:
         exec(cell, names)
     except AssertionError:
-        pass  # what holds for a trained model need not hold after one step
+        pass  # a check of a trained model can fail after one step
     if cell.startswith("# Parameters"):
         names |= injected
 print("imported:", *sorted({name.partition(".")[0] for name in sys.modules}))
 """
-# Axis labels as figures join them, "this over that", and scores with their units: they do not say what is to be seen.
+# Axis labels joined by "over", and scores with their units: these alone do not describe a picture.
 LABEL = (
     r"(?:distance to the nearest \w+ \w+|(?:first|second) principal component|true style|classified as|time|height|"
     r"speed|motion|density|loss|step|frame|direction|amplitude|onset strength|change|[\w -]+, (?:m/s|cm)|"
@@ -55,7 +55,7 @@ def code(name: str) -> list[nbformat.NotebookNode]:
 
 
 def python(cell) -> ast.Module:
-    """A cell's syntax tree, its magics and its final `;` understood as IPython does."""
+    """A cell's syntax tree, with magics and a final `;` parsed as IPython does."""
     return ast.parse(TransformerManager().transform_cell(cell.source))
 
 
@@ -63,7 +63,7 @@ def parameters(name: str) -> dict:
     """Parameters of a notebook and their defaults."""
     (cell,) = (cell for cell in code(name) if "parameters" in cell.metadata.get("tags", []))
     assignments = python(cell).body
-    assert all(isinstance(line, ast.Assign) and len(line.targets) == 1 for line in assignments)  # nothing is derived
+    assert all(isinstance(line, ast.Assign) and len(line.targets) == 1 for line in assignments)  # only plain values
     return {line.targets[0].id: ast.literal_eval(line.value) for line in assignments}
 
 
@@ -82,14 +82,14 @@ def test_a_notebook_is_valid_and_holds_nothing_that_differs_from_run_to_run_besi
     assert set(notebook(name).metadata) <= {"kernelspec", "language_info"}
     for cell in notebook(name).cells:
         assert set(cell.metadata) <= {"tags"}  # no times of execution, no state of a front end
-        assert re.fullmatch(rf"{name[:2]}-\d\d", cell.id)  # a cell keeps its name, so that versions can be compared
+        assert re.fullmatch(rf"{name[:2]}-\d\d", cell.id)  # fixed cell ids, so that versions can be compared
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_first_cell_is_text_and_the_second_holds_the_parameters_with_their_defaults(name):
     cells = notebook(name).cells
     assert cells[0].cell_type == "markdown" and cells[0].source.startswith("# ")
-    tagged = [place for place, cell in enumerate(cells) if "parameters" in cell.metadata.get("tags", [])]
+    tagged = [index for index, cell in enumerate(cells) if "parameters" in cell.metadata.get("tags", [])]
     assert tagged == [1] and cells[1].cell_type == "code"
     assert not any("injected-parameters" in cell.metadata.get("tags", []) for cell in cells)
     expected = COMMON | (OF_DANCE if name == "05_dance" else {})
@@ -131,7 +131,7 @@ def test_the_outputs_are_those_of_one_whole_run_without_errors_or_progress(name)
     assert [cell.execution_count for cell in code(name)] == list(range(1, len(code(name)) + 1))
     outputs = [output for cell in code(name) for output in cell.outputs]
     assert outputs and not [output.ename for output in outputs if output.output_type == "error"]
-    assert not [output for output in outputs if "%|" in output.get("text", "")]  # as tqdm draws a bar
+    assert not [output for output in outputs if "%|" in output.get("text", "")]  # a progress bar of tqdm
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -147,7 +147,7 @@ def test_every_cell_that_draws_has_its_picture_and_every_picture_an_alternative_
 
 
 def describes(alt: str) -> bool:
-    """Whether an alternative text says what a picture shows, in a phrase, not only in axis labels and names."""
+    """Whether an alternative text has a phrase that says what the picture shows, beyond axis labels and names."""
     phrases = [phrase for phrase in re.split(r"[;:.]\s+", alt) if not AXES.fullmatch(phrase)]
     return len(alt) >= 25 and any(len(re.findall(r"[^\W\d_]+", phrase)) >= 4 for phrase in phrases)
 

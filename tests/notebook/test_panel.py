@@ -1,4 +1,4 @@
-"""The logic of the dance panel: requests are danced, energy is measured, dances are saved."""
+"""The functions of the dance panel: dances for requests, choice by energy, start poses, saving."""
 
 import io
 from dataclasses import replace
@@ -22,14 +22,14 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 @pytest.fixture
 def danced(body_at, melody_song) -> Dance:
-    """A dance of 12 s on the beats of a song at 100 BPM."""
+    """A dance of 12 s on the beats of a song at 100 beats a minute."""
     poses = body_at(np.arange(180) / 15).astype(np.float32)
     return Dance(poses, np.arange(0.3, 12, 0.6), np.array([2.0]), "zumba", 9, melody_song, name=melody_song.stem)
 
 
 @pytest.fixture
 def calls(monkeypatch, body_at) -> list:
-    """The arguments of `generate.dance_to`, which is replaced by dances whose speed depends on their seed."""
+    """The arguments of calls of `generate.dance_to`; a stub of it gives dances whose speed depends on the seed."""
     calls = []
 
     def dance(dancer, music, song, seed, style, count, start_pose):
@@ -64,7 +64,7 @@ def test_a_dance_that_energy_chose_is_the_dance_of_its_seed(dancer, melody_song,
     candidates = generate.dance(dancer, melody_song, 5, count=panel.CANDIDATES)
     assert panel.speed(chosen) == max(map(panel.speed, candidates))
     (alone,) = generate.dance(dancer, melody_song, chosen.seed)
-    np.testing.assert_allclose(alone.poses, chosen.poses, atol=1e-5)  # alone it is rounded differently
+    np.testing.assert_allclose(alone.poses, chosen.poses, atol=1e-5)  # a batch of one rounds differently
 
 
 @pytest.mark.parametrize(("options", "problem"), [({"energy": "loud"}, "energy is 'loud'"), ({"count": 0}, "n is 0")])
@@ -77,9 +77,7 @@ def test_a_request_with_a_wrong_value_is_refused(dancer, options, problem):
 def test_a_tempo_that_differs_from_the_requested_one_is_reported(calls, monkeypatch, capsys, tempo, reported):
     monkeypatch.setattr(parameters, "analyse", lambda song, bpm, beats: SimpleNamespace(tempo=float(tempo)))
     assert len(panel.dances("the dancer", Request(Path("a.mp3"), bpm=100))) == 1
-    report = (
-        f"100 beats a minute were requested; near that tempo, the onsets of a.mp3 repeat {tempo:.1f} times a minute"
-    )
+    report = f"you requested 100 beats a minute, but the beats detected in a.mp3 have {tempo:.1f}, which is used; "
     assert capsys.readouterr().err.startswith(report) == reported
 
 
@@ -131,13 +129,13 @@ def test_an_upload_is_saved_inside_the_folder_whatever_its_name_is(tmp_path):
 
 def test_a_dance_begins_in_training_where_the_last_one_ended_or_in_a_file(danced, tmp_path):
     dance_files.write_npz(danced, tmp_path / "dance.npz")
-    assert panel.first_pose("", "ignored", [danced]) is None
-    np.testing.assert_array_equal(panel.first_pose("last", "", [danced]), danced.poses[-1])
-    np.testing.assert_array_equal(panel.first_pose("file", f" {tmp_path}/dance.npz ", []), danced.poses[-1])
+    assert panel.start_pose("", "ignored", [danced]) is None
+    np.testing.assert_array_equal(panel.start_pose("last", "", [danced]), danced.poses[-1])
+    np.testing.assert_array_equal(panel.start_pose("file", f" {tmp_path}/dance.npz ", []), danced.poses[-1])
     with pytest.raises(ParameterError, match="there is no dance yet"):
-        panel.first_pose("last", "", [])
-    with pytest.raises(ParameterError, match="the file of the first pose has no name"):
-        panel.first_pose("file", " ", [])
+        panel.start_pose("last", "", [])
+    with pytest.raises(ParameterError, match="no file is named for the start pose"):
+        panel.start_pose("file", " ", [])
 
 
 @pytest.mark.parametrize(("duration_s", "expected"), [(60.0, (8.0, 18.0)), (12.0, (2.0, 12.0)), (6.0, (0.0, 6.0))])
@@ -157,9 +155,9 @@ def test_a_strip_shows_seventeen_poses_of_the_dance_however_few_its_beats_are(da
 
 
 def test_the_ribbon_marks_the_beats_of_the_song_and_of_the_dance(danced, write_sound, tmp_path):
-    drone = write_sound(tmp_path / "drone.wav", np.full(12 * 22050, 0.5), 22050)  # it has no beats of its own
+    drone = write_sound(tmp_path / "drone.wav", np.full(12 * 22050, 0.5), 22050)  # a song without beats
     for dance in (danced, replace(danced, song=drone)):
-        above, below = panel.beat_ribbon(dance, (2.0, 8.0)).axes
+        above, below = panel.beat_timeline(dance, (2.0, 8.0)).axes
         np.testing.assert_allclose([mark[0][0] for mark in above.collections[0].get_segments()], danced.beats_s)
         assert below.get_xlim() == (2.0, 8.0)
 
@@ -167,14 +165,14 @@ def test_the_ribbon_marks_the_beats_of_the_song_and_of_the_dance(danced, write_s
 def test_a_dance_without_beats_has_no_hit_rate(danced):
     still = Dance(np.repeat(danced.poses[:1], 90, axis=0), danced.beats_s, danced.units_s, "zumba", 9, None)
     assert np.isnan(panel.hit_rate(still)) and panel.speed(still) == 0
-    assert panel.speed(danced) == pytest.approx(0.3, abs=0.1)  # the body walks at 0.3 m/s, and turns
+    assert panel.speed(danced) == pytest.approx(0.3, abs=0.1)  # the body walks at 0.3 m/s and turns
 
 
 def test_saving_writes_each_dance_in_each_format(danced, tmp_path):
     brief = replace(danced, poses=danced.poses[:30])
     paths = panel.save([brief], tmp_path / "dances")
     stem = dance_files.file_stem(brief.song, "zumba", 9)
-    assert [path.name for path in paths] == [stem + ending for ending in panel.SAVERS]
+    assert [path.name for path in paths] == [stem + suffix for suffix in panel.SAVERS]
     saved = {path.suffix: path for path in paths}
     np.testing.assert_array_equal(dance_files.read_npz(saved[".npz"]).poses, brief.poses)
     with av.open(str(saved[".mp4"])) as video:
@@ -186,7 +184,7 @@ def test_saving_writes_each_dance_in_each_format(danced, tmp_path):
 
 @pytest.mark.parametrize(("options", "name"), [
     ({}, ""), ({"bpm": 97.5}, "97.5bpm"), ({"beats": "/my/tapped beats.txt"}, "tapped beats"),
-    ({"first_pose": np.zeros((14, 3))}, "posed"), ({"bpm": 120, "first_pose": np.zeros((14, 3))}, "120bpm_posed"),
+    ({"start_pose": np.zeros((14, 3))}, "posed"), ({"bpm": 120, "start_pose": np.zeros((14, 3))}, "120bpm_posed"),
     ({"style": "zumba", "seed": 3, "count": 2, "energy": "calm"}, ""),  # style and seed are in the dance's own name
 ])  # fmt: skip
 def test_a_request_has_a_name_for_what_the_name_of_a_dance_does_not_hold(options, name):
@@ -208,7 +206,7 @@ def test_dances_of_one_name_on_other_beats_do_not_replace_each_other(danced, tmp
     paths = panel.save(dances[:2], tmp_path, [".npz"], request_name)
     paths += [path for dance in dances[2:] for path in panel.save([dance], tmp_path, [".npz"], request_name)]
     assert len(set(paths)) == 4
-    for dance, path in reversed(list(zip(dances, paths, strict=True))):  # again, as when a notebook runs again
+    for dance, path in reversed(list(zip(dances, paths, strict=True))):  # as in a second execution
         assert panel.save([dance], tmp_path, [".npz"], request_name) == [path] and len(list(tmp_path.iterdir())) == 4
     for dance, path in zip(dances, paths, strict=True):
         np.testing.assert_array_equal(dance_files.read_npz(path).beats_s, dance.beats_s)
@@ -226,6 +224,6 @@ def test_only_the_chosen_formats_are_saved_and_a_2d_dance_only_in_those_that_can
 
 
 def test_what_is_shown_is_a_video_of_the_first_seconds_with_sound(danced, monkeypatch):
-    monkeypatch.setattr(panel, "SHOWN_S", 1.0)
-    with av.open(io.BytesIO(panel.shown_video(danced))) as video:
+    monkeypatch.setattr(panel, "PREVIEW_S", 1.0)
+    with av.open(io.BytesIO(panel.preview_video(danced))) as video:
         assert video.streams.video[0].frames == 30 and video.streams.audio

@@ -1,4 +1,4 @@
-"""The parameters of the notebooks: what is right gives the experiment, what is wrong is refused by name."""
+"""The parameters of the notebooks: correct ones give the experiment, wrong ones are refused by name."""
 
 import re
 
@@ -16,7 +16,7 @@ from d2m.motion.dance import Dance
 from d2m.notebook import parameters
 
 GOOD = {"corpus": "builtin", "run": "", "preset": "demo", "seed": 0, "device": "auto"}
-ALL = parameters.COMMON | parameters.OWN
+ALL = parameters.COMMON | parameters.NOTEBOOK_SPECIFIC
 OF_DANCE = {"song": "", "style": "", "n": 1, "bpm": 0, "beats": "", "energy": "", "start_pose": ""}
 CELL = '# Parameters\ncorpus = "builtin"  # or a folder\nrun = ""\npreset = "demo"\nseed = 0\ndevice = "auto"\n'
 
@@ -49,7 +49,7 @@ def test_a_pose_that_the_preset_cannot_start_from_is_refused(preset, size, expec
 def test_a_run_that_cannot_be_written_is_refused(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     for run in (tmp_path / "file", tmp_path / "file" / "run"):
-        with pytest.raises(ParameterError, match=rf"run is the folder {run}, and {tmp_path}/file is no folder;"):
+        with pytest.raises(ParameterError, match=rf"run is the folder {run}, and {tmp_path}/file is not a folder;"):
             parameters.check(GOOD | {"run": str(run)})
     assert parameters.check(GOOD | {"run": str(tmp_path / "a" / "b")}).run and not (tmp_path / "a").exists()
     monkeypatch.setattr(parameters.os, "access", lambda *_: False)
@@ -172,7 +172,7 @@ def test_a_pose_is_read_from_npy_and_the_last_one_of_a_dance_from_npz(body, body
     ("pose.npy", np.zeros((13, 3)), PoseError, "shape"), ("pose.npy", np.zeros((5, 14, 3)), PoseError, "shape"),
     ("pose.npy", np.zeros(()), PoseError, "shape"), ("pose.npy", np.full((14, 3), np.inf), PoseError, "not finite"),
     ("pose.npy", np.full((14, 3), "a"), PoseError, "not an array of numbers"),
-    ("pose.npy", np.array([{}] * 14), ParameterError, "cannot be read"),  # a pickle, which must never be opened
+    ("pose.npy", np.array([{}] * 14), ParameterError, "cannot be read"),  # a pickle, which must not be loaded
     *(("pose.npy", content, ParameterError, "cannot be read") for content in (None, b"", b"no numpy")),
     *(("dance.npz", content, PoseError, "cannot be read") for content in (None, b"", b"no zip")),
 ])  # fmt: skip

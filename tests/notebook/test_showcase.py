@@ -1,4 +1,4 @@
-"""The results of a run that the notebooks draw: shapes, splits, contents."""
+"""The results of a run that the notebooks draw: shapes, splits, values."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def test_a_rebuilt_unit_stands_beside_an_unseen_real_one_of_its_style(tiny_run, 
     of_style = data.units(torch.nonzero(data.unit_styles == STYLES.index(style))[:, 0]).double().numpy()
     assert any(np.allclose(pose.from_features(unit), pair["real"], atol=1e-5) for unit in of_style)
     np.testing.assert_allclose(pair["rebuilt"][:LEAD], pair["real"][:LEAD], atol=0.02)  # settled; real bones give 1 cm
-    assert np.abs(pair["rebuilt"] - pair["real"]).max() > 0.05  # which this network has not learnt
+    assert np.abs(pair["rebuilt"] - pair["real"]).max() > 0.05  # not learnt by this tiny network
 
 
 @pytest.mark.parametrize("every", [2, 4])
@@ -107,7 +107,7 @@ def test_accuracy_is_the_mean_over_the_styles_that_are_there():
 
 def test_the_space_of_dances_holds_real_phrases_and_music_with_the_same_labels(tiny_run):
     points, labels = showcase.dance_space(tiny_run, 30)
-    assert list(points) == list(labels) == ["real phrases: E_dan", "from music: E_mus"]
+    assert list(points) == list(labels) == ["real phrases: E_dan", "drawn for music"]
     for group, rows in points.items():
         assert rows.shape == (30, 8) and np.isfinite(rows).all() and set(labels[group]) == {0, 1, 2}
     again, _ = showcase.dance_space(tiny_run, 30)

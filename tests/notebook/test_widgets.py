@@ -1,4 +1,4 @@
-"""The widgets: buttons generate and save, errors are shown, figures follow their sliders."""
+"""The widgets: buttons generate and save dances, errors appear, figures change with their sliders."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -25,7 +25,7 @@ SONGS = {"one": Path("/songs/one.mp3"), "two": Path("/songs/two.mp3")}
 
 @pytest.fixture
 def panel(tmp_path, monkeypatch):
-    """The panel of a run without its networks: two songs, two styles."""
+    """The panel of a run without networks, with two songs and two styles."""
     monkeypatch.setattr(dance_panel, "songs", lambda experiment, song: SONGS)
     corpus = SimpleNamespace(styles=("ballet", "zumba"))
     run = SimpleNamespace(corpus=corpus, seed=4, train_dancer=lambda: "the dancer", folder=tmp_path)
@@ -34,7 +34,7 @@ def panel(tmp_path, monkeypatch):
 
 @pytest.fixture
 def requests(monkeypatch, body_at) -> list[Request]:
-    """The requests that the panel makes; their dances are shown as their seeds."""
+    """The requests that the panel sends; each dance is displayed as its seed."""
     requests = []
 
     def dances(dancer, request):
@@ -54,13 +54,13 @@ def locked(panel) -> list[str]:
 
 def test_the_panel_offers_songs_styles_seeds_poses_energies_and_formats(panel):
     assert panel.song.options == tuple(SONGS.items()) and panel.song.value == SONGS["one"]
-    assert panel.dance_style.options == (("the song's own", ""), ("ballet", "ballet"), ("zumba", "zumba"))
+    assert panel.dance_style.options == (("predicted from the song", ""), ("ballet", "ballet"), ("zumba", "zumba"))
     assert (panel.seed.value, panel.seed.min, panel.seed.max) == (5, 0, 2**31 - 1)
     assert (panel.count.min, panel.count.max) == (1, parameters.MOST_DANCES)
-    assert tuple(value for _, value in panel.first.options) == dance_panel.FIRST_POSES
+    assert tuple(value for _, value in panel.start.options) == dance_panel.START_POSES
     assert tuple(value for _, value in panel.energy.options) == parameters.ENERGIES
-    assert ["." + kind.description for kind in panel.kinds] == list(dance_panel.SAVERS)
-    assert locked(panel) == ["Another", "Save"]  # there is no dance yet
+    assert ["." + box.description for box in panel.formats] == list(dance_panel.SAVERS)
+    assert locked(panel) == ["Another", "Save"]  # no dance is shown yet
 
 
 def test_the_button_generates_the_requested_dances(panel, requests):
@@ -68,7 +68,7 @@ def test_the_button_generates_the_requested_dances(panel, requests):
     panel.count.value, panel.energy.value = 2, "calm"
     panel.dance.click()
     assert requests == [Request(SONGS["two"], "zumba", 77, 2, None, "calm")]
-    assert panel.below.value == "seed 77<hr>seed 78"
+    assert panel.output.value == "seed 77<hr>seed 78"
     assert locked(panel) == []
 
 
@@ -105,17 +105,17 @@ def test_another_takes_the_next_seeds_with_what_is_chosen_now(panel, requests):
     panel.another.click()
     values = [(request.seed, request.style, request.bpm, request.beats) for request in requests]
     assert values == [(5, "", 90, "beats.txt"), (8, "ballet", 0, "")]
-    assert panel.seed.value == 8 and panel.below.value.startswith("seed 8")
+    assert panel.seed.value == 8 and panel.output.value.startswith("seed 8")
 
 
 def test_a_dance_continues_where_the_last_one_ended(panel, requests, body_at):
-    panel.first.value = "last"
+    panel.start.value = "last"
     panel.dance.click()
     assert requests == [] and "press Dance first" in panel.message.value
     for first in ("", "last"):
-        panel.first.value = first
+        panel.start.value = first
         panel.dance.click()
-    np.testing.assert_array_equal(requests[1].first_pose, body_at(np.arange(9) / 15)[-1])
+    np.testing.assert_array_equal(requests[1].start_pose, body_at(np.arange(9) / 15)[-1])
 
 
 def test_tempo_and_beats_are_requested_if_they_are_filled_in(panel, requests):
@@ -149,7 +149,7 @@ def test_an_error_shows_as_its_sentence_and_the_dances_shown_before_stay(panel, 
     panel.dance.click()
     fail(panel, monkeypatch, MediaError("two.mp3 is empty", "an audio file", "download it again"))
     assert "two.mp3 is empty; expected an audio file; download it again." in panel.message.value
-    assert panel.below.value == "seed 5" and locked(panel) == []
+    assert panel.output.value == "seed 5" and locked(panel) == []
     fail(panel, monkeypatch, MediaError("there is no file <img src=x>&amp;.mp3"))
     assert "<img" not in panel.message.value and "&lt;img" in panel.message.value
 
@@ -163,16 +163,16 @@ def test_a_bug_is_not_hidden_and_does_not_lock_the_button(panel, monkeypatch, ca
 def test_save_keeps_what_is_shown_in_the_formats_that_are_ticked(panel, requests, monkeypatch, tmp_path):
     calls = []
 
-    def save(dances, folder, endings, name):
-        calls.append(([dance.seed for dance in dances], folder, endings, name))
+    def save(dances, folder, suffixes, name):
+        calls.append(([dance.seed for dance in dances], folder, suffixes, name))
         return [folder / "a <b>.npz"]
 
     monkeypatch.setattr(dance_panel, "save", save)
     panel.bpm.value = "96"
     panel.dance.click()
-    for kind in panel.kinds:
-        kind.value = kind.description in ("npz", "json")
-    panel.seed.value = 99  # which is not shown
+    for box in panel.formats:
+        box.value = box.description in ("npz", "json")
+    panel.seed.value = 99  # not the seed of the dance that is shown
     panel.save.click()
     assert calls == [([5], tmp_path / "dances", [".npz", ".json"], "96bpm")]
     assert "written: " in panel.message.value and "a &lt;b&gt;.npz" in panel.message.value
@@ -194,7 +194,7 @@ def test_the_beat_laboratory_follows_every_slider(monkeypatch, body_at):
 
     monkeypatch.setattr(widgets.showcase, "detected_beats", detected_beats)
     times_s = np.arange(150) / 15
-    swinging = body_at(np.sin(3 * times_s) + 0.3 * np.sin(9.5 * times_s))  # strong beats and weak, close together
+    swinging = body_at(np.sin(3 * times_s) + 0.3 * np.sin(9.5 * times_s))  # strong and weak beats, close together
     box = widgets.beat_laboratory(swinging, np.arange(0, 10, 0.5), (2.0, 8.0))
     sliders = dict(zip(widgets.SLIDERS, box.children[:-1], strict=True))
     usual = KinematicBeatConfig()
@@ -202,12 +202,12 @@ def test_the_beat_laboratory_follows_every_slider(monkeypatch, body_at):
     before = box.children[-1].value
     assert 'alt="' in before and before.startswith("<img")
     for name, slider in sliders.items():
-        for value in (slider.min, slider.max):  # the greatest value changes the beats of this dance
+        for value in (slider.min, slider.max):  # the maximum changes the beats of this dance
             slider.value = value
             assert configs[-1] == replace(usual, **{name: value}), name
         assert box.children[-1].value != before, name
         slider.value = getattr(usual, name)
-        assert box.children[-1].value == before, name  # the next one is moved alone
+        assert box.children[-1].value == before, name  # so that the next slider is the only one moved
 
 
 def test_the_walk_draws_the_interpolated_movement(monkeypatch, body_at):

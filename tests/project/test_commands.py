@@ -47,9 +47,9 @@ def check_make(words: list[str]) -> None:
 
 
 def check_parameter(name: str, text: str) -> None:
-    parameter = (parameters.COMMON | parameters.OWN)[name]
-    value = text if parameter.kind is str else ast.literal_eval(text)
-    assert isinstance(value, parameter.kind)
+    parameter = (parameters.COMMON | parameters.NOTEBOOK_SPECIFIC)[name]
+    value = text if parameter.value_type is str else ast.literal_eval(text)
+    assert isinstance(value, parameter.value_type)
     parameter.check(value)
     assert name != "style" or value in songs.STYLES
 

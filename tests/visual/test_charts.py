@@ -1,4 +1,4 @@
-"""Charts draw the numbers that they are given, and name them as the paper does."""
+"""Charts draw their input values and label losses as the paper does."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def test_distances_are_densities_beside_chance():
 
 @pytest.mark.parametrize(("groups", "titles", "lines"), [
     (None, ["a", "b", "c"], [1, 1, 1]),
-    ({"both": ("a", "b"), "c": ("c", "d"), "none": ("e",)}, ["both", "c"], [2, 1]),  # what was not logged is left out
+    ({"both": ("a", "b"), "c": ("c", "d"), "none": ("e",)}, ["both", "c"], [2, 1]),  # unlogged losses are left out
 ])  # fmt: skip
 def test_losses_are_drawn_a_panel_a_group(groups, titles, lines):
     history = {name: ([0, 5, 9], [3.0, 2.0, 1.0]) for name in "abc"}
@@ -63,9 +63,9 @@ def test_a_projection_is_on_the_principal_components_of_the_first_group():
     drawn = np.zeros((50, 2))
     drawn[::2], drawn[1::2] = real
     centred = points - points.mean(0)
-    # The first two coordinates carry all but a ten-thousandth of the spread: they are the components, but for signs.
+    # The first two coordinates hold almost all of the variance: up to signs, they are the components.
     np.testing.assert_allclose(np.linalg.norm(drawn, axis=1), np.linalg.norm(centred[:, :2], axis=1), atol=0.05)
-    np.testing.assert_allclose(composed[0], drawn[:3])  # the same place in either panel
+    np.testing.assert_allclose(composed[0], drawn[:3])  # the same position in both panels
     assert all(isinstance(points, PathCollection) for points in picture.axes[0].collections)
 
 
@@ -80,12 +80,12 @@ def test_scores_have_a_bar_a_control_with_its_interval():
     }
     picture = charts.scores(table, list(table), "small")
     speed, diversity = (axis for axis in picture.axes if axis.get_visible())
-    assert (speed.get_title(), speed.get_xlabel()) == ("speed", "m/s (best like real)")
+    assert (speed.get_title(), speed.get_xlabel()) == ("speed", "m/s (closest to real is best)")
     assert (diversity.get_title(), diversity.get_xlabel()) == ("diversity", "feature units (higher is better)")
-    assert texts(speed) == ["ours", "real", "copy"]  # none where there is no value
+    assert texts(speed) == ["ours", "real", "copy"]  # no bar for a control without a value
     assert texts(diversity) == ["ours", "real"]
     assert [bar.get_width() for bar in speed.patches] == [4.0, 3.0, 5.0]
-    assert (speed.get_xscale(), diversity.get_xscale()) == ("linear", "log")  # 2 would not be seen beside 201
+    assert (speed.get_xscale(), diversity.get_xscale()) == ("linear", "log")  # 2 is invisible next to 201
     (whiskers,) = [drawn for drawn in speed.collections if isinstance(drawn, LineCollection)]
     assert [sorted(segment[:, 0]) for segment in whiskers.get_segments()] == [[3, 6], [2, 5], [4, 7]]
     colours = [to_hex(bar.get_facecolor()).upper() for bar in speed.patches]

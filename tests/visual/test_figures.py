@@ -1,4 +1,4 @@
-"""Figures draw what they are given, are saved whole or not at all, and show themselves in Jupyter."""
+"""Figures draw their input, are saved as PNG, and are displayed by Jupyter with an alternative text."""
 
 import io
 import itertools
@@ -86,7 +86,7 @@ def test_every_figure_has_labels_with_units_and_classes_differ_in_shape_and_colo
 
 
 def seen_without_red_or_green(colour: str) -> np.ndarray:
-    """A colour in CIE Lab as an eye without the red or the green cone sees it, (2, 3) (Machado et al. 2009)."""
+    """A colour in CIE Lab as seen without red or without green cones (2, 3) (Machado et al. 2009)."""
     rgb = np.array(to_rgb(colour))
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
     blind = np.array([
@@ -106,7 +106,7 @@ def seen_without_red_or_green(colour: str) -> np.ndarray:
 def test_the_colour_blind_can_tell_the_colours_apart(colours):
     for one, other in itertools.combinations(colours, 2):
         apart = np.linalg.norm(seen_without_red_or_green(one) - seen_without_red_or_green(other), axis=1)
-        assert apart.min() > 10, (one, other, apart)  # 2 is just seen, side by side
+        assert apart.min() > 10, (one, other, apart)  # 2 is barely visible side by side
 
 
 def test_limbs_are_coloured_by_their_side():
@@ -124,7 +124,7 @@ def test_a_strip_has_a_row_a_dance_and_a_figure_a_frame(body_at):
         bodies = [drawn for drawn in axis.collections if isinstance(drawn, LineCollection)]
         assert len(bodies) == 3 and all(len(drawn.get_segments()) == 14 for drawn in bodies)
         middles = [np.concatenate(drawn.get_segments())[:, 0].mean() for drawn in bodies]
-        np.testing.assert_allclose(np.diff(middles), 1.1, atol=0.3)  # side by side, though the body travels
+        np.testing.assert_allclose(np.diff(middles), 1.1, atol=0.3)  # side by side, although the body moves
     assert [label.get_text() for label in picture.axes[-1].get_xticklabels()] == ["a", "1.2", "c"]
 
 

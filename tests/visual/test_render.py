@@ -1,4 +1,4 @@
-"""Videos and GIFs of a dance: what is in the file, and that sound and picture are in step."""
+"""Videos and GIFs of a dance: content of the files, and synchrony of sound and picture."""
 
 import re
 import sys
@@ -18,13 +18,13 @@ from d2m.music import audio
 from d2m.visual import render
 
 SIZE = 128
-BEATS_S = np.array([0.41, 1.0, 1.73, 2.2, 3.05, 4.5])  # none of them stands on a frame but the second and the last
+BEATS_S = np.array([0.41, 1.0, 1.73, 2.2, 3.05, 4.5])  # only the second and the last are at a frame
 RATE = 44100
 
 
 @pytest.fixture(scope="module")
 def clicks(tmp_path_factory, write_sound) -> Path:
-    """A song of 6 s that is silent but for a burst of 30 ms at each of `BEATS_S`."""
+    """A silent song of 6 s with a burst of 30 ms at each of `BEATS_S`."""
     samples = np.zeros(6 * RATE, dtype=np.float32)
     burst = 0.8 * np.sin(2 * np.pi * 1000 * np.arange(round(0.03 * RATE)) / RATE)
     for beat in np.round(BEATS_S * RATE).astype(int):
@@ -40,7 +40,7 @@ def dance(clicks, body_at) -> Dance:
 
 
 def decoded(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-    """Frames (n, h, w, 3), when each is shown in seconds, sound (m,) from 0 s on, and its rate."""
+    """Frames (n, h, w, 3), the time of each in seconds, sound (m,) from 0 s on, and the sample rate."""
     with av.open(str(path)) as container:
         frames = [(float(frame.time), frame.to_ndarray(format="rgb24")) for frame in container.decode(video=0)]
     sound, rate = np.zeros(0), 0
@@ -49,22 +49,22 @@ def decoded(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
             rate, first = frame.sample_rate, round(float(frame.time) * frame.sample_rate)
             samples = frame.to_ndarray().mean(axis=0)
             sound = np.pad(sound, (0, max(0, first + len(samples) - len(sound))))
-            sound[max(0, first) : first + len(samples)] = samples[max(0, -first) :]  # before 0 s nothing is played
+            sound[max(0, first) : first + len(samples)] = samples[max(0, -first) :]  # sound before 0 s is not played
     return np.stack([picture for _, picture in frames]), np.array([time for time, _ in frames]), sound, rate
 
 
 def flashes_s(pictures: np.ndarray, times_s: np.ndarray) -> np.ndarray:
-    """When the disc in the upper right corner lights up."""
+    """The times at which the disc in the upper right corner lights up."""
     size = pictures.shape[1]
     row, column = round(0.06 * size), round(0.94 * size)
     spot = pictures[:, row - 1 : row + 2, column - 1 : column + 2].astype(float).mean(axis=(1, 2, 3))
-    lit = spot < (spot.min() + spot.max()) / 2  # full blue is darker than its shade on white
+    lit = spot < (spot.min() + spot.max()) / 2  # the lit disc is darker than the unlit one
     assert np.ptp(spot) > 80
     return times_s[lit & ~np.r_[False, lit[:-1]]]
 
 
 def onsets_s(sound: np.ndarray, rate: float) -> np.ndarray:
-    """When a burst begins that follows 100 ms of silence."""
+    """The start times of bursts that follow 100 ms of silence."""
     loud = np.flatnonzero(np.abs(sound) > 0.2)
     return loud[np.diff(loud, prepend=-rate) > 0.1 * rate] / rate
 
@@ -77,13 +77,13 @@ def test_a_video_is_h264_and_aac_of_the_size_and_rate_that_is_said(dance, tmp_pa
         assert (picture.width, picture.height, picture.average_rate) == (SIZE, SIZE, 30)
         assert (sound.rate, sound.channels) == (44100, 2) and picture.pix_fmt == "yuv420p"
     content = path.read_bytes()
-    assert content.index(b"moov") < content.index(b"mdat")  # it plays while it loads
+    assert content.index(b"moov") < content.index(b"mdat")  # it can play while it loads
     assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize(("span_s", "start_s"), [((0, 6), 0.0), ((0.7, 2.3), 0.5), ((1.0, 99.0), 1.0)])
 def test_a_dance_or_a_part_of_it_lasts_as_long_as_its_sound_and_is_in_step_with_it(dance, tmp_path, span_s, start_s):
-    # The dance begins `start_s` into the song, so its beats come so much earlier.
+    # The dance begins `start_s` into the song, so its beats are earlier by `start_s`.
     later = replace(dance, start_s=start_s, beats_s=BEATS_S - start_s, poses=dance.poses[: 90 - round(15 * start_s)])
     path = render.render_video(later, tmp_path / "part.mp4", SIZE, span_s)
     pictures, times_s, sound, rate = decoded(path)
@@ -94,8 +94,8 @@ def test_a_dance_or_a_part_of_it_lasts_as_long_as_its_sound_and_is_in_step_with_
     lit, clicked = flashes_s(pictures, times_s), onsets_s(sound, rate)
     assert len(inside) >= 2 and len(lit) == len(clicked) == len(inside)
     assert np.abs(lit - clicked).max() <= 1 / 30
-    np.testing.assert_allclose(clicked, inside, atol=0.005)  # the codec's smear before a burst
-    # The first frame at or after the beat.
+    np.testing.assert_allclose(clicked, inside, atol=0.005)  # tolerance: the codec smears a burst to earlier times
+    # The disc lights up at the first frame at or after the beat.
     np.testing.assert_allclose(lit, np.ceil(inside * 30 - 1e-6) / 30, atol=1e-4)
 
 

@@ -1,4 +1,4 @@
-"""What a picture of a dance shows: which side is left, which limb is in front, and that the camera follows."""
+"""Pictures of a dance: left and right, limbs in front of others, and a camera that follows."""
 
 import numpy as np
 import pytest
@@ -10,16 +10,16 @@ from d2m.visual import figures, render
 
 
 def of_colour(picture: np.ndarray, colour: str) -> np.ndarray:
-    """Which pixels (h, w) have just this colour."""
-    rgb = [int(colour[place : place + 2], 16) for place in (1, 3, 5)]
+    """A mask (h, w) of the pixels with exactly this colour."""
+    rgb = [int(colour[first : first + 2], 16) for first in (1, 3, 5)]
     return np.abs(picture.astype(int) - rgb).max(axis=-1) <= 2
 
 
 def standing(body_at, **joints) -> np.ndarray:
-    """A body that faces +z, its joints moved to where they are named."""
+    """A body that faces +z, with the named joints moved to the positions given by keyword."""
     body = body_at(np.array([0.0]))[0]
-    for name, place in joints.items():
-        body[getattr(pose, name)] = place
+    for name, position in joints.items():
+        body[getattr(pose, name)] = position
     return body
 
 
@@ -28,7 +28,7 @@ def dance_of(poses: np.ndarray) -> Dance:
 
 
 def picture_of(body: np.ndarray) -> np.ndarray:
-    """A picture of a body without the name and the disc above it and the ribbon below it (400, 512, 3)."""
+    """A picture of a body (400, 512, 3), without the name and the disc at the top and the ribbon at the bottom."""
     return render.frame(dance_of(np.repeat(body[None], 8, axis=0)), 0.2)[60:460]
 
 
@@ -37,7 +37,7 @@ def test_a_body_that_faces_the_viewer_has_its_left_on_the_viewers_right(body_at,
     raised = standing(body_at, L_ELBOW=(0.2, 1.7, 0), L_WRIST=(0.3, 1.95, 0))
     picture = picture_of(pose.turn(raised, turned)[:, :dimensions])
     left, right = (np.argwhere(of_colour(picture, colour)) for colour in (figures.LEFT, figures.RIGHT))
-    assert left[:, 0].min() < right[:, 0].min() - 60  # the raised arm is the highest
+    assert left[:, 0].min() < right[:, 0].min() - 60  # the raised arm is higher
     assert left[left[:, 0] < right[:, 0].min(), 1].min() > 256  # and is to the right of the middle
     assert left[:, 1].mean() > max(256, right[:, 1].mean())
     assert dimensions == 3 or right[:, 1].mean() < 256
@@ -45,7 +45,7 @@ def test_a_body_that_faces_the_viewer_has_its_left_on_the_viewers_right(body_at,
 
 @pytest.mark.parametrize("nearer", ["left", "right"])
 def test_the_nearer_limb_covers_the_farther_one(body_at, nearer):
-    # The forearms cross beside the body, 0.6 m apart on the way to the viewer, who stands aside of where it faces.
+    # Seen from the camera, the forearms cross next to the body; one is 0.6 m nearer to the camera than the other.
     viewer, arms = pose.turn(np.array([0.0, 0.0, 1.0]), -render.VIEW), {}
     for name, tilt in (("left", 0.3), ("right", -0.3)):
         middle, half = (0.55, 1.6, 0) + viewer * (0.3 if name == nearer else -0.3), np.array([0.3, tilt, 0])
@@ -55,7 +55,7 @@ def test_the_nearer_limb_covers_the_farther_one(body_at, nearer):
     alone = {name: of_colour(picture_of(standing(body_at, **arms[name])), colours[name]) for name in arms}
     both = picture_of(standing(body_at, **arms["left"], **arms["right"]))
     crossing = binary_erosion(alone["left"] & alone["right"])
-    assert crossing.sum() >= 4  # each seen alone covers it
+    assert crossing.sum() >= 4  # each arm alone covers the crossing
     assert of_colour(both, colours[nearer])[crossing].all()
 
 
