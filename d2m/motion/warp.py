@@ -1,8 +1,8 @@
 """Time warps: monotone time maps through anchors, and poses interpolated between frames.
 
 The cubic map (monotone: Fritsch and Carlson 1980, SciPy's PCHIP) keeps the velocity of a dance continuous at each
-anchor. The piecewise linear map of the reference implementation does not; it is kept for the cut into units (equal time
-steps inside a beat, paper section 3.1) and for the preset `paper`.
+anchor. The piecewise linear map of the reference implementation does not; only the preset `paper` uses it, and the cut
+into units (equal time steps inside a beat, paper section 3.1).
 """
 
 from collections.abc import Callable

@@ -211,5 +211,5 @@ def test_two_files_of_one_clip_are_refused_by_name(tmp_path, song):
         motions.write_json(tmp_path / f"a{ending}", fps=30, keypoints=ONE_POINT)
     song(tmp_path / "a.mp3")
     ((files,), _) = sources.find(tmp_path)
-    with pytest.raises(CorpusError, match=r"a\.json and a\.txt have one name"):
+    with pytest.raises(CorpusError, match=r"a\.json and a\.txt have the same name"):
         sources.read(files)
