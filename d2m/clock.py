@@ -32,7 +32,7 @@ def frame_count(duration_s: float, fps: float = FPS) -> int:
 
 
 def samples_per_frame(sample_rate: int = SAMPLE_RATE, fps: float = FPS) -> int:
-    """Audio samples in one frame: the hop of audio features, of which each pose has one row."""
+    """Audio samples in one frame: the hop of the audio features, which have one row a pose."""
     return round(sample_rate / fps)
 
 

@@ -149,7 +149,7 @@ def in_dimensions(poses: np.ndarray, dimensions: int, name: str) -> np.ndarray:
 
 
 def view_of(view: str, poses: np.ndarray, music_features: np.ndarray | None = None) -> np.ndarray:
-    """A view (T, C) of a clip: "music" from `music_features` (T, 28), others from `poses` (T, 14, D)."""
+    """A view (T, C) of a clip: "music" from `music_features` (T, 28), "dance" and "speed" from `poses` (T, 14, D)."""
     if view == "music":
         return np.asarray(music_features, dtype=np.float32)[:, MUSIC_DIFFERENCES]
     poses = np.asarray(poses, dtype=np.float64)

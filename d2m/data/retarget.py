@@ -85,7 +85,7 @@ def fit_body(poses: np.ndarray) -> np.ndarray:
 
 
 def level(poses: np.ndarray, window: int) -> np.ndarray:
-    """Poses (T, 14, D) of a recording whose height drifts, on a floor at rest: standing ankles at `ANKLE_HEIGHT`.
+    """Poses (T, 14, D) without the drift of the recorded height: standing ankles are at `ANKLE_HEIGHT`.
 
     The floor is the smoothed minimum of the lower ankle within `window` frames, which must last longer than any leap.
     """

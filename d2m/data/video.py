@@ -50,7 +50,7 @@ def estimate(video: Path) -> dict:
     """Keypoints of a video in the form of a keypoint JSON, at a constant frame rate of at most `MOST_FPS`.
 
     A frame without a person, or in a gap of more than `GAP_S` between two frames, is null. Raises `MediaError` for a
-    file that is no video, is damaged or lasts more than half an hour, `PoseError` where nobody is visible in it.
+    file that is not a video, is damaged or lasts more than half an hour, `PoseError` where it shows nobody.
     """
     import cv2
     import mediapipe

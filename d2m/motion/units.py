@@ -65,12 +65,12 @@ def to_beat_time(poses: np.ndarray, anchors_s: np.ndarray, fps: float = FPS) -> 
     return warp.resample(poses, to_frames(at_s, fps))
 
 
-def from_beat_time(rows: np.ndarray, anchors_s: np.ndarray, at_s, first: int = 0, kind: str = "cubic") -> np.ndarray:
+def from_beat_time(rows: np.ndarray, anchors_s: np.ndarray, at_s, first=0, interpolation="cubic") -> np.ndarray:
     """The inverse of `to_beat_time`: rows, 8 a beat, placed on new anchors, at the times `at_s` (n,): (n, 14, D).
 
-    Row `first` stands on anchor 0. `kind` is the time map between anchors (see `warp.time_map`).
+    Row `first` stands on anchor 0. `interpolation` is the time map between anchors (see `warp.time_map`).
     """
-    beat_time = warp.time_map(anchors_s, np.arange(len(anchors_s)), kind)
+    beat_time = warp.time_map(anchors_s, np.arange(len(anchors_s)), interpolation)
     return warp.resample(rows, beat_time(at_s) * POSES_PER_BEAT + first)
 
 

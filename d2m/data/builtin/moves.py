@@ -56,7 +56,7 @@ class Style:
     """A style: its stance, its dynamics and its moves."""
 
     stance: Key
-    hold: float  # beats for which a pose is held
+    hold: float  # beats for which the body rests in a key pose where it stops
     step_height: float  # metres, of a stepping foot
     moves: dict[str, tuple[Key, ...]]
 

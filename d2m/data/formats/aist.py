@@ -78,7 +78,7 @@ def style(clip: Path) -> str:
 
 
 def read_arrays(content: bytes, names: tuple[str, ...], source: str) -> dict[str, np.ndarray]:
-    """The arrays in a pickled dictionary whose key is one of `names`, of numbers only, read-only.
+    """The arrays of numbers, read-only, that a pickled dictionary has under those `names`.
 
     Raises `CorpusError` naming `source` for another pickle, a damaged one, or one that names anything else.
     """
@@ -137,11 +137,11 @@ def _check_opcodes(content: bytes) -> None:
                 raise UnpicklingError(f"has a memo with an index {index}")
             memo[index] = stack[-1]
         else:
-            before = [kind.name for kind in opcode.stack_before]
+            before = [value.name for value in opcode.stack_before]
             start = len(stack) - len(before)
             if "mark" in before:  # operands begin at the last mark, or at the value below it
                 start = len(stack) - 1 - stack[::-1].index("mark") - before.index("mark")
-            operands, stack[start:] = stack[start:], [kind.name for kind in opcode.stack_after]
+            operands, stack[start:] = stack[start:], [value.name for value in opcode.stack_after]
             if opcode.name in FIRST_KEY and not set(operands[FIRST_KEY[opcode.name] :: 2]) <= {"str", "bytes_or_str"}:
                 raise UnpicklingError("has a key that is no text")
 
