@@ -75,7 +75,7 @@ def song_of(clip: Path, names: tuple[str, ...], media: dict[str, list[Path]], ro
 
 
 def style_of(clip: Path, song: Path, root: Path) -> str:
-    """The style of a clip: the nearest folder whose name is neither generic nor that of the clip or song; else `root`."""
+    """The style of a clip: the nearest folder that is neither generic nor named as the clip or song; else `root`."""
     skipped = GENERIC | {key(clip.name), key(song.stem)}
     names = [key(folder.name) for folder in _above(clip, root)]
     return next((name for name in names if name not in skipped), key(root.name))

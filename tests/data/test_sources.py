@@ -152,7 +152,7 @@ def rewrite(**content):
 
 
 BROKEN = {
-    "no song": (lambda folder: (folder / "a.mp3").unlink(), CorpusError, r"a\.json has no song; .* the name a"),
+    "no song": (lambda folder: (folder / "a.mp3").unlink(), CorpusError, r"a\.json has no song; .* file named a,"),
     "half": (lambda folder: (folder / "a.json").write_text('{"keypoints": [['), CorpusError, r"a\.json cannot be read"),
     "no fps": (rewrite(keypoints=ONE_POINT), CorpusError, r"frame rate of .*a is unknown"),
     "a wrong fps": (rewrite(fps="x", keypoints=ONE_POINT), PoseError, r"the frame rate of .*a\.json is x"),

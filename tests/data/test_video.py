@@ -213,7 +213,7 @@ def test_a_folder_goes_on_where_it_was_and_one_bad_video_does_not_stop_it(film, 
     assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.json")} == {"b/good.json", "b/known.json"}
     (tmp_path / "a/bad.mp4").unlink()
     assert video.main([str(tmp_path)]) == 0
-    assert "beside each video is its JSON; delete one to analyse" in capsys.readouterr().out
+    assert "has its JSON; delete one to analyse" in capsys.readouterr().out
     assert (tmp_path / "b/known.json").read_text() == "mine" and video.videos(tmp_path / "b/known.mp4") == []
 
 

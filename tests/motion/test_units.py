@@ -61,7 +61,7 @@ def test_cut_then_placed_is_within_the_error_of_two_readings_in_between(anchors_
 def test_placed_on_other_beats_the_anchors_follow_them(kind):
     poses, song_s = noise(), np.array([0.0, 0.4, 0.83, 1.2, 1.6])
     rows = units.to_beat_time(poses, EVEN)
-    placed = units.from_beat_time(rows, song_s, song_s, first=16, interpolation=kind)  # row 16: the third anchor of the dance
+    placed = units.from_beat_time(rows, song_s, song_s, first=16, interpolation=kind)  # 16: the third anchor
     np.testing.assert_allclose(placed, warp.resample(poses, to_frames(EVEN[2:7])), atol=1e-12)
 
 
