@@ -37,7 +37,10 @@ def samples_per_frame(sample_rate: int = SAMPLE_RATE, fps: float = FPS) -> int:
 
 
 def within(times_s: np.ndarray, begin_s: float, end_s: float) -> np.ndarray:
-    """The times (m,) of `times_s` (n,) with `begin_s` <= time < `end_s`, so that consecutive spans share no time."""
+    """The times (m,) of `times_s` (n,) with `begin_s` <= time < `end_s`.
+
+    Consecutive spans share no time.
+    """
     return times_s[(times_s >= begin_s) & (times_s < end_s)]
 
 
