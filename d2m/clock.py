@@ -32,14 +32,14 @@ def frame_count(duration_s: float, fps: float = FPS) -> int:
 
 
 def samples_per_frame(sample_rate: int = SAMPLE_RATE, fps: float = FPS) -> int:
-    """Audio samples in one frame (the hop of features that stand beside poses)."""
+    """Audio samples in one frame: the hop of the audio features, which have one row a pose."""
     return round(sample_rate / fps)
 
 
 def within(times_s: np.ndarray, begin_s: float, end_s: float) -> np.ndarray:
-    """The times (m,) of `times_s` (n,) in the span from `begin_s` to `end_s`, without its end.
+    """The times (m,) of `times_s` (n,) with `begin_s` <= time < `end_s`.
 
-    So spans that follow one another share no time.
+    Consecutive spans share no time.
     """
     return times_s[(times_s >= begin_s) & (times_s < end_s)]
 

@@ -36,7 +36,7 @@ class MediaError(D2MError):
 
 
 class PoseError(D2MError):
-    """Poses of a wrong shape, with missing joints, or not of a body."""
+    """Poses that have a wrong shape, miss joints, or are not those of a body."""
 
 
 class CorpusError(D2MError):

@@ -24,18 +24,18 @@ from d2m.errors import CorpusError, D2MError, OutputError, ParameterError
 
 ROOT = Path(__file__).resolve().parent.parent  # relative paths start here, wherever a notebook was started
 PARTIAL = ".d2m-"  # prefix of the names of files that are not complete
-LOCK_NAME = ".lock"  # names the last process in a folder; the system's lock on this file is what counts
-HEAD = 4096  # bytes that show which kind of file it is
+LOCK_NAME = ".lock"  # a file that names the last process in a folder; the system's lock on it keeps others out
+FIRST_BYTES = 4096  # from which the format of a file is recognised
 LARGEST_JSON = 64 * 2**20  # bytes: half an hour of keypoints at 31 pictures a second, as `data.video` writes them
-LARGEST_PARSED = 768 * 2**20  # bytes of memory: that half hour takes 550 MB, but brackets take 45 times their size
-# Upper bounds of the memory, in bytes, for each mark of JSON: a list, an object, a member, a value, half a string (it
-# has two quotes) without its letters.
+LARGEST_PARSED = 768 * 2**20  # bytes of memory: that half hour takes 550 MB; nested lists take 45 times their text
+# Upper bounds of the memory, in bytes, for each mark of JSON. The marks stand for a list, an object, a member of an
+# object, a value, and half a string without its letters (a string has two quotes).
 MARKS = {"[": 128, "{": 64, ":": 152, ",": 44, '"': 32}
 LARGEST_ARRAYS = 256 * 2**20  # bytes of all arrays in a file, unpacked: a dance of 10 hours with its music takes 160 MB
 
 
 class TooLarge(ValueError):
-    """A file above the size that d2m reads."""
+    """A file larger than those that d2m reads."""
 
 
 def resolve(path, name: str = "") -> Path:
@@ -50,8 +50,8 @@ def resolve(path, name: str = "") -> Path:
         return absolute
     except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: the home folder of an unknown user
         reason = getattr(error, "strerror", None) or error
-        what = f"{name} is {str(path)!r}, and that" if name else repr(str(path))
-        raise ParameterError(f"{what} cannot be used ({reason})", "a file or a folder") from error
+        subject = f"{name} is {str(path)!r}, which" if name else repr(str(path))
+        raise ParameterError(f"{subject} cannot be used ({reason})", "a file or a folder") from error
 
 
 def cache_folder(name: str) -> Path:
@@ -97,7 +97,7 @@ def replacing(path: Path):
 
 @contextmanager
 def alone_in(folder: Path, purpose: str, wait: bool = True):
-    """Keep other processes out of `folder` while the block runs; a process that is already in it is waited for.
+    """Keep other processes out of `folder` while the block runs; wait for one that is already in it.
 
     While waiting, stderr names that process and the `purpose` that waits ("training of the DU-VAE"). The lock of a
     process that dies is released. Raises `OutputError` where the folder cannot be written, and without `wait` where
@@ -108,10 +108,10 @@ def alone_in(folder: Path, purpose: str, wait: bool = True):
     try:
         try:
             lock.acquire(timeout=0)
-        except Timeout as held:
+        except Timeout as error:
             if not wait:
                 problem = f"{purpose}: process {_holder(path)} works in {folder}"
-                raise OutputError(problem, "a free folder", "wait until it has ended, or choose another one") from held
+                raise OutputError(problem, "a free folder", "wait until it has ended, or choose another one") from error
             print(f"{purpose} waits: process {_holder(path)} works in {folder}", file=sys.stderr, flush=True)
             lock.acquire()
         path.write_text(f"{os.getpid()} on {platform.node()}")
@@ -130,8 +130,8 @@ def content_hash(path: Path) -> str:
         return file_digest(file, "sha256").hexdigest()[:24]
 
 
-def head(path: Path, count: int = HEAD) -> bytes:
-    """The first `count` bytes of a file without a byte order mark of UTF-8; no bytes where it cannot be read."""
+def first_bytes(path: Path, count: int = FIRST_BYTES) -> bytes:
+    """The first `count` bytes of a file without a UTF-8 byte order mark; b"" where it cannot be read."""
     try:
         with path.open("rb") as file:
             return file.read(count).removeprefix(BOM_UTF8)
@@ -153,7 +153,7 @@ def read_json(path: Path, error: type[D2MError], expected: str, remedy: str = ""
     with _reading(path, LARGEST_JSON, error, expected, remedy, if_large):
         text = Path(path).read_text(encoding="utf-8-sig")
         if (memory := json_memory(text)) > LARGEST_PARSED:
-            raise TooLarge(f"it may take {memory / 2**20:.0f} MB of memory, of {LARGEST_PARSED / 2**20:.0f} at most")
+            raise TooLarge(f"it may take {memory / 2**20:.0f} MB of memory, more than {LARGEST_PARSED / 2**20:.0f}")
         return json.loads(text)
 
 
@@ -164,7 +164,7 @@ def json_memory(text: str) -> int:
 
 def read_object(path: Path) -> dict:
     """The object in a clip's JSON file. Raises `CorpusError` naming the file."""
-    expected = f"a whole JSON file of {LARGEST_JSON / 2**20:.0f} MB at most"
+    expected = f"a complete JSON file of {LARGEST_JSON / 2**20:.0f} MB at most"
     content = read_json(path, CorpusError, expected, if_large="cut the take into shorter ones")
     if not isinstance(content, dict):
         raise CorpusError(f"{path} holds {type(content).__name__}", "a JSON object")
@@ -183,7 +183,7 @@ def read_arrays(
             # The sizes in the directory can be trusted: zipfile stops at them, and a wrong one fails the checksum.
             unpacked = sum(member.file_size for member in file.zip.infolist())
             if unpacked > LARGEST_ARRAYS:
-                raise ValueError(f"it unpacks to {unpacked / 2**20:.0f} MB, of {LARGEST_ARRAYS / 2**20:.0f} at most")
+                raise ValueError(f"it unpacks to {unpacked / 2**20:.0f} MB, more than {LARGEST_ARRAYS / 2**20:.0f}")
             arrays = {name: file[name] for name in names}
         for name, values in arrays.items():
             if not isinstance(values, np.ndarray):
@@ -239,7 +239,7 @@ def _reading(path: Path, largest: int, error: type[D2MError], expected: str, rem
             raise ValueError("it is not a file" if Path(path).exists() else "there is no such file")
         size = Path(path).stat().st_size
         if size > largest:
-            raise TooLarge(f"it has {size / 2**20:.0f} MB, of {largest / 2**20:.0f} at most")
+            raise TooLarge(f"it has {size / 2**20:.0f} MB, more than {largest / 2**20:.0f}")
         yield
     except Exception as reason:
         text = str(reason) or type(reason).__name__

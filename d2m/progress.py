@@ -1,9 +1,9 @@
 """Progress of long work: a bar on a screen, ten lines in a log.
 
 A bar redraws itself many times a second. A terminal and JupyterLab show that as one line, but a notebook run by
-papermill keeps every drawing. So without a screen, one line is written for each tenth of the work. Widgets that have a
-progress bar of their own receive the progress instead (`report_to`). With D2M_PROGRESS=none nothing is written, which
-keeps notebook outputs equal from run to run.
+papermill keeps every drawing. So where there is no screen, one line is written for each tenth of the work. Widgets
+that have a progress bar of their own receive the progress instead (`report_to`). With D2M_PROGRESS=none nothing is
+written, which keeps notebook outputs equal from run to run.
 """
 
 import os
@@ -34,7 +34,7 @@ def report_to(callback: Callback):
 
 
 def progress(work: Iterable, label: str, total: int, initial: int = 0, unit: str = "step") -> Iterator:
-    """The items of `work`, numbers `initial` + 1 to `total`; progress is shown on stderr, never in a result."""
+    """The items of `work`, numbered `initial` + 1 to `total`; progress is shown on stderr, never in a result."""
     if callback := _CALLBACK.get():
         callback(label, initial / max(1, total))
         yield from _reported(work, total, initial, REPORTS, lambda done: callback(label, done / total))

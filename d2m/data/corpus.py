@@ -5,12 +5,12 @@ reason) and one npz a clip:
 
     poses               (T, 14, D) float32, at 15 fps, on the one body and floor of `pose`
     music_features      (T, 28) float32, row i belongs to pose i
-    music_beats_s       (m,) beats that are danced to, seconds from pose 0: from the last before pose 0 to the first
-                        after the last pose
-    kinematic_beats_s   (k,) of the dance, seconds from pose 0, and `kinematic_strength` (k,)
-    known_beats_s       (j,) the true kinematic beats of a built-in dancer, else empty
+    music_beats_s       (m,) the beats to dance to, seconds from pose 0: from the last one before pose 0 to the first
+                        one after the last pose
+    kinematic_beats_s   (k,) detected in the dance, seconds from pose 0, and `kinematic_strength` (k,)
+    known_beats_s       (j,) the true kinematic beats, which are known for the built-in dancers only; else empty
 
-It holds no audio: songs are named by path, so a corpus copied to a GPU machine takes a few megabytes.
+A corpus holds no audio: its songs are named by path, so a corpus copied to a GPU machine takes a few megabytes.
 """
 
 import hashlib
@@ -36,7 +36,7 @@ FORMAT = 2
 VERSION = 1  # of readers, built-in dances, music analysis and kinematic beats: a change makes cached corpora stale
 ARRAYS = ("poses", "music_features", "music_beats_s", "kinematic_beats_s", "kinematic_strength", "known_beats_s")
 FEATURES = 28  # columns of `music_features`; d2m.music is not imported here, a machine that only trains may lack it
-LATEST_END_S = 1.0  # by how much a dance may last longer than its song
+LATEST_END_S = 1.0  # seconds by which a dance may end after its song
 SPLITS = ("train", "validation", "test")
 SHARES = (0.7, 0.15, 0.15)  # of the groups of a style, where the source fixes no split
 FOLDS = 4  # of a cross-validation by song
@@ -83,9 +83,10 @@ class Corpus:
         return arrays
 
     def fold(self, number: int, folds: int = FOLDS) -> "Corpus":
-        """Fold `number` of a cross-validation by song: every `folds`-th group of a style tests, all others train.
+        """Fold `number` of a cross-validation by song: every `folds`-th group of a style is for testing.
 
-        A style of fewer than `folds` groups only trains. Raises `CorpusError` for a number outside 0 to `folds` - 1.
+        All others are for training, and styles of fewer than `folds` groups entirely. Raises `CorpusError` for a number
+        outside 0 to `folds` - 1.
         """
         if not 0 <= number < folds:
             raise CorpusError(f"fold is {number}", f"a number from 0 to {folds - 1}")
@@ -106,7 +107,7 @@ class Corpus:
         return hashlib.sha256(entries.encode()).hexdigest()[:12]
 
     def minutes(self, split: str | None = None) -> float:
-        """Minutes of dance in all, or in one split."""
+        """Minutes of dance in the corpus, or in one split."""
         return sum(entry.frames for entry in self.entries if split in (None, entry.split)) / FPS / 60
 
 
@@ -133,7 +134,7 @@ def open_corpus(source: str, jobs: int = -1) -> Corpus:
         if clips:  # they would be left out silently
             raise CorpusError(
                 f"{path} holds a corpus that d2m built and other clips beside it, for example {clips[0].files[0]}",
-                "one or the other", "move the clips to a folder of their own",
+                "a corpus or clips, not both", "move the clips to a folder of their own",
             )  # fmt: skip
         return read(path)
     if not clips:
@@ -147,7 +148,7 @@ def open_corpus(source: str, jobs: int = -1) -> Corpus:
 
 
 def build(name: str, clips: list, folder: Path, jobs: int = -1) -> None:
-    """Build a corpus in `folder` from clips: `sources.ClipFiles`, which are read here, or each a finished `Clip`.
+    """Build a corpus in `folder` from clips: `sources.ClipFiles`, which are read here, or complete `Clip`s.
 
     The result is the same, byte for byte, for any `jobs`, and on a Dask cluster (`joblib.parallel_config(backend=
     "dask")`). A clip that raises `CorpusError`, `MediaError` or `PoseError` is left out and listed with the reason.
@@ -208,7 +209,7 @@ def _no_corpus(path: Path) -> CorpusError:
     videos = len(folders.videos_in(path))
     advice = f"make keypoints VIDEO={path} estimates the poses in its {videos} videos; else " if videos else ""
     return CorpusError(
-        f"{path} is no corpus" if path.exists() else f"there is no folder {path}",
+        f"{path} is not a corpus" if path.exists() else f"there is no folder {path}",
         f'"builtin", a folder with clips of {", ".join(sources.FORMATS)}, or one with a corpus.json',
         f"{advice}check the parameter corpus, and d2m/FORMATS.md for what each format looks like",
     )
@@ -229,7 +230,7 @@ def _to_build(folder: Path) -> Iterator[bool]:
 
 
 def _build_clip(clip, folder: Path) -> Entry | tuple[str, str]:
-    """Read and analyse a clip and write its arrays: its entry (split not final), or its name and why it is refused."""
+    """Read and analyse a clip and write its arrays: its entry (split not final), or its name and the error."""
     from threadpoolctl import threadpool_limits
 
     from d2m.data import sources
@@ -277,7 +278,7 @@ def _arrays_of(clip: Clip, song) -> dict[str, np.ndarray]:
 
 
 def _with_splits(entries: list[Entry]) -> list[Entry]:
-    """Entries with a split each: the source's own, else by `SHARES`, whole groups at a time, style by style."""
+    """Entries, each with a split: the source's own, otherwise by `SHARES` of the groups of each style."""
     groups: dict[str, set[str]] = {}
     for entry in entries:
         if not entry.split:
@@ -296,7 +297,7 @@ def _check_entry(entry: Entry, styles: list[str]) -> None:
     """Raise `ValueError` for an entry that `build` does not write."""
     texts = (entry.name, entry.style, entry.song, entry.group, entry.split, entry.digest)
     if not all(isinstance(text, str) for text in texts) or Path(entry.name).name != entry.name or "\0" in entry.name:
-        raise ValueError(f"the entry {entry.name!r}: a field that is no text, or a name that is a path")
+        raise ValueError(f"the entry {entry.name!r}: a field is not a text, or the name is a path")
     if entry.style not in styles or entry.split not in SPLITS or not re.fullmatch("[0-9a-f]{16}", entry.digest):
         raise ValueError(f"the entry {entry.name!r} has the split {entry.split!r} and the digest {entry.digest!r}")
     if type(entry.frames) is not int or entry.frames < 2:

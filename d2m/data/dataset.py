@@ -4,8 +4,8 @@ All dances of a split are concatenated in one tensor of rows in beat time (8 a b
 of one pose. A unit or a phrase is a window of rows, rebased to its own lead when it is drawn, so units that begin at
 every beat overlap without being stored twice. The rows lie on disk (`DiskRows`): a corpus may be larger than memory.
 
-A style classifier reads windows of a view of a clip, (T, C) at 15 fps, one of `VIEWS`: "music", the first differences
-of the audio features; "dance", joints, travel and turning in the body's own frame; "speed", the speeds of the joints.
+A style classifier reads windows of a *view*, (T, C) at 15 fps, one of `VIEWS`: "music", the first differences of the
+audio features; "dance", joints, travel and turning in the body's own frame; "speed", the speeds of the joints.
 """
 
 import tempfile
@@ -24,11 +24,11 @@ from d2m.motion import pose, units
 from d2m.motion.units import LEAD, UNIT_BEATS, UNIT_POSES, WINDOW
 from d2m.music.features import beat_rows
 
-ENDS_S = 6.0  # at both ends of a recording, where the dancer may wait or bow
-SMALLEST_DEVIATION = 0.02  # metres or cos/sin: lower bound, so that nearly constant features are not amplified
+ENDS_S = 6.0  # seconds at each end of a recording, in which the dancer may wait or bow
+SMALLEST_DEVIATION = 0.02  # standard deviation (metres, cos/sin); lower bound, or constant features would be amplified
 VIEWS = ("music", "dance", "speed")
 WINDOW_FRAMES = {"music": 450, "dance": 60, "speed": 60}  # 30 s of music, 4 s of dance (two units)
-HOP_FRAMES = {"music": 45, "dance": 8, "speed": 8}  # between two windows of training
+HOP_FRAMES = {"music": 45, "dance": 8, "speed": 8}  # between the starts of two training windows
 MUSIC_DIFFERENCES = slice(14, 28)  # columns of the music features that are first differences
 
 
@@ -41,7 +41,7 @@ class UnitData:
     unit_rows: Tensor  # (N,) first row of each unit
     unit_styles: Tensor  # (N,) index of the dance's style
     phrase_rows: Tensor  # (K,) first row of each phrase
-    phrase_units: Tensor  # (K, phrase) its units
+    phrase_units: Tensor  # (K, phrase) index of each unit of a phrase
     phrase_styles: Tensor  # (K,)
     phrase_songs: Tensor  # (K,) index into `names`
     phrase_inside: Tensor  # (K,) bool: not within `ENDS_S` of either end of its dance
@@ -66,7 +66,7 @@ class UnitData:
         return self.phrase_s.diff(dim=1)[:, 0] / (UNIT_BEATS * self.phrase - 1)
 
     def statistics(self) -> tuple[Tensor, Tensor]:
-        """Mean and deviation (F,) of the features of all units."""
+        """Mean and standard deviation (F,) of the features of all units, the latter with a lower bound."""
         pieces = torch.arange(len(self.unit_rows)).split(1024)
         mean, deviation = moments(self.units(index).flatten(0, 1) for index in pieces)
         return mean, deviation.clamp(min=SMALLEST_DEVIATION)
@@ -116,7 +116,7 @@ def load(corpus: Corpus, split: str, dimensions: int = 3, phrase: int = 3, mirro
 def style_windows(corpus: Corpus, split: str, dimensions: int, view: str) -> tuple[Tensor, Tensor]:
     """Windows (n, window, C) of one of `VIEWS` of a split's clips, and the class of each.
 
-    They begin `HOP_FRAMES` apart, and lie on disk. Raises `CorpusError` for a clip of fewer than `dimensions`.
+    They begin `HOP_FRAMES` apart, and lie on disk. Raises `CorpusError` for a 2D clip where `dimensions` is 3.
     """
     windows, labels = DiskRows(), []
     for entry in clips(corpus, split):
@@ -133,7 +133,7 @@ def clips(corpus: Corpus, split: str) -> list[Entry]:
     entries = corpus.split(split)
     if not entries:
         problem = f"no clip of the corpus {corpus.name} is in its {split} split"
-        expected = "a style with at least four songs, so that one is held out for validation and one for the test"
+        expected = "a style with at least four songs, so that one is held out for validation and one for testing"
         raise CorpusError(problem, expected, "add songs")
     return entries
 
@@ -149,7 +149,7 @@ def in_dimensions(poses: np.ndarray, dimensions: int, name: str) -> np.ndarray:
 
 
 def view_of(view: str, poses: np.ndarray, music_features: np.ndarray | None = None) -> np.ndarray:
-    """A view (T, C) of a clip: "music" from `music_features` (T, 28), others from `poses` (T, 14, D)."""
+    """A view (T, C) of a clip: "music" from `music_features` (T, 28), "dance" and "speed" from `poses` (T, 14, D)."""
     if view == "music":
         return np.asarray(music_features, dtype=np.float32)[:, MUSIC_DIFFERENCES]
     poses = np.asarray(poses, dtype=np.float64)
@@ -205,7 +205,7 @@ def balanced(styles: Tensor, count: int, generator: torch.Generator) -> Tensor:
 
 
 def moments(pieces: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
-    """Mean and deviation (C,) of rows in `pieces` (n, C), of which one at a time is in memory."""
+    """Mean and standard deviation (C,) of the rows in all `pieces` (n, C), with one piece in memory at a time."""
     total, squares, count = 0.0, 0.0, 0
     for rows in pieces:
         rows = rows.double()
@@ -240,7 +240,7 @@ class DiskRows:
 
 
 def _cut(anchors: units.Anchors, frames: int, phrase: int) -> dict[str, np.ndarray]:
-    """Units and phrases of one dance of `frames` poses, as in `UnitData`, counted from its own first row and unit."""
+    """Units and phrases of one dance of `frames` poses, as in `UnitData`, counting from its own first row and unit."""
     unit_rows, phrase_rows = units.cut(len(anchors.times_s)), units.cut(len(anchors.times_s), phrase)
     unit_beats, phrase_beats = ((rows + LEAD + units.FIRST_BEAT) // POSES_PER_BEAT for rows in (unit_rows, phrase_rows))
     phrase_s = anchors.times_s[np.stack([phrase_beats, phrase_beats + UNIT_BEATS * phrase - 1], axis=1)]
@@ -250,7 +250,7 @@ def _cut(anchors: units.Anchors, frames: int, phrase: int) -> dict[str, np.ndarr
         "phrase_rows": phrase_rows,
         # Phrase i begins with unit i; its next unit begins four anchors, and so four units, later.
         "phrase_units": np.arange(len(phrase_rows))[:, None] + UNIT_BEATS * np.arange(phrase),
-        "phrase_inside": inside | (not inside.any()),  # a dance too short to have a middle: all of it
+        "phrase_inside": inside | (not inside.any()),  # all phrases of a dance that is too short to have any inside
         "phrase_s": phrase_s.astype(np.float32),
         "detected": anchors.detected[unit_beats[:, None] + np.arange(UNIT_BEATS)],
     }

@@ -1,4 +1,4 @@
-"""Song, style and frame rate of a clip, from the folders that its file lies in.
+"""Song, style and frame rate of a clip, from the folders above its file.
 
 song        the sound or video file of the same name (or of another that the format allows, such as AIST++'s "mBR0"), in
             the clip's folder, a folder above, or a folder `audio`, `music`, `songs`, `sound`, `video` or `videos` in
@@ -14,10 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from d2m.errors import CorpusError
-from d2m.files import head
+from d2m.files import first_bytes
 from d2m.music.audio import frame_rate
 
-# Endings that FFmpeg decodes; files with them are never clips.
+# Suffixes of files that FFmpeg decodes; such files are never clips.
 SOUND = {
     ".3ga", ".aac", ".ac3", ".aif", ".aifc", ".aiff", ".amr", ".ape", ".au", ".awb", ".caf", ".dsf", ".dts", ".eac3",
     ".flac", ".m4a", ".m4b", ".m4r", ".mka", ".mp1", ".mp2", ".mp3", ".mpa", ".mpc", ".oga", ".ogg", ".opus", ".ra",
@@ -36,7 +36,7 @@ FPS_FILE = "fps.txt"
 
 
 def is_media(path: Path) -> bool:
-    """Whether a file is sound or video by its ending."""
+    """Whether a file is sound or video, by its suffix."""
     return path.suffix.lower() in SOUND | VIDEO
 
 
@@ -64,18 +64,18 @@ def song_of(clip: Path, names: tuple[str, ...], media: dict[str, list[Path]], ro
     """The song of a clip among `media` (files by `key` of their stem), or None; `names` in order of preference."""
     above = _above(clip, root)
     for name in names:
-        near = []
+        candidates = []
         for path in media.get(key(name), ()):
-            folder = path.parent.parent if path.parent.name.lower() in MEDIA_FOLDERS else path.parent
-            for place in {path.parent, folder} & set(above):
-                near.append((above.index(place), path.suffix.lower() not in SOUND, str(path), path))
-        if near:
-            return min(near)[-1]
+            parent = path.parent.parent if path.parent.name.lower() in MEDIA_FOLDERS else path.parent
+            for folder in {path.parent, parent} & set(above):
+                candidates.append((above.index(folder), path.suffix.lower() not in SOUND, str(path), path))
+        if candidates:
+            return min(candidates)[-1]
     return None
 
 
 def style_of(clip: Path, song: Path, root: Path) -> str:
-    """The style of a clip: the nearest folder whose name is neither generic nor the clip's or song's; else `root`."""
+    """The style of a clip: the nearest folder that is neither generic nor named as the clip or song; else `root`."""
     skipped = GENERIC | {key(clip.name), key(song.stem)}
     names = [key(folder.name) for folder in _above(clip, root)]
     return next((name for name in names if name not in skipped), key(root.name))
@@ -86,7 +86,7 @@ def fps_of(clip: Path, song: Path, root: Path) -> float:
     for folder in _above(clip, root):
         file = folder / FPS_FILE
         if file.is_file():
-            text = head(file).decode(errors="replace").strip()
+            text = first_bytes(file).decode(errors="replace").strip()
             if not re.fullmatch(r"\d{1,4}(\.\d{1,9})?", text):
                 raise CorpusError(f"{file} holds {text[:40]!r}", "frames a second, one number such as 29.97")
             return float(text)

@@ -11,8 +11,8 @@ from d2m.motion.pose import ANKLE_HEIGHT, BONE_LENGTHS, L_ANKLE, R_ANKLE, bone_l
 from d2m.music.audio import MAX_SONG_S
 
 FPS_RANGE = (10.0, 1000.0)  # below 10 a step falls between two frames
-LONGEST_GAP_S = 0.5  # of a missing joint, filled by a straight line: one beat at 120 BPM
-LEVEL_S = 2.0  # recorded heights drift more slowly than this (in Dance with Melody by up to 60 cm)
+LONGEST_GAP_S = 0.5  # longest gap of a missing joint that is filled by a straight line: one beat at 120 BPM
+LEVEL_S = 2.0  # a recorded height drifts over longer times than this (in Dance with Melody by up to 60 cm)
 ANKLES = (R_ANKLE, L_ANKLE)
 FARTHEST = 1e9  # largest coordinate, in the recording's unit of length
 
@@ -85,7 +85,7 @@ def fit_body(poses: np.ndarray) -> np.ndarray:
 
 
 def level(poses: np.ndarray, window: int) -> np.ndarray:
-    """Poses (T, 14, D) of a recording whose height drifts, on a floor at rest: standing ankles at `ANKLE_HEIGHT`.
+    """Poses (T, 14, D) without the drift of the recorded height: standing ankles are at `ANKLE_HEIGHT`.
 
     The floor is the smoothed minimum of the lower ankle within `window` frames, which must last longer than any leap.
     """

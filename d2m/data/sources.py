@@ -1,6 +1,6 @@
 """The clips in a folder, in formats of other programs and data sets, recognised by content (see FORMATS.md).
 
-`find` lists the files of each clip, `read` makes a `Clip` of them or raises an error with the file and the reason.
+`find` lists the files of each clip, `read` turns them into a `Clip` or raises an error with the file and the reason.
 Dance with Melody has its own songs and splits. The reader of any other format returns `(joints, fps)`: joints
 (T, 14, 2 or 3), y up, NaN where missing, in any unit of length, at fps frames a second. `folders` determines song and
 style, and the frame rate where fps is None; the dance begins with the song. A new format is one entry of `FORMATS`.
@@ -18,10 +18,10 @@ from d2m.data import folders, retarget
 from d2m.data.formats import aist, bvh, dance_with_melody, keypoints
 from d2m.data.formats.dance_with_melody import read_pair
 from d2m.errors import CorpusError
-from d2m.files import head
+from d2m.files import first_bytes
 from d2m.motion.dance import Clip
 
-LONGEST_NAME = 200  # bytes: file systems take 255, and a number and an ending follow
+LONGEST_NAME = 200  # bytes: file systems allow 255, and a number and a suffix follow
 MOST_LISTED = 10  # refused clips, one a line
 
 
@@ -29,16 +29,16 @@ MOST_LISTED = 10  # refused clips, one a line
 class Format:
     """A format: how its files are recognised by path and first bytes, and how a clip is read.
 
-    The path of a clip is what the paths of its files share: a folder, or a file's path without its ending.
+    The path of a clip is what the paths of its files share: a folder, or a file's path without its suffix.
     """
 
     name: str
     recognises: Callable[[Path, bytes], bool]
     read: Callable[..., tuple[np.ndarray, float | None]] | None  # None: `read_pair`
-    many_files: bool = False  # whether `read` takes the list of a clip's files, not its only one
-    clip_of: Callable[[Path], Path] = lambda path: path.with_suffix("")  # of a file
+    many_files: bool = False  # True: `read` takes a list of files; False: one file
+    clip_of: Callable[[Path], Path] = lambda path: path.with_suffix("")  # the clip that a file belongs to
     songs: Callable[[Path], tuple[str, ...]] = lambda clip: (clip.name,)  # possible names of its song
-    style: Callable[[Path], str] = lambda clip: ""  # from its name; "" = by folder
+    style: Callable[[Path], str] = lambda clip: ""  # in its name; "": by folder
 
 
 FORMATS = {
@@ -51,7 +51,7 @@ FORMATS = {
         ),
         Format("AIST++", aist.recognises, aist.read, songs=aist.songs, style=aist.style),
         Format("keypoint JSON", keypoints.is_keypoint_json, keypoints.read_keypoint_json),
-        Format("BVH", lambda path, head: head.lstrip().startswith(b"HIERARCHY"), bvh.read),
+        Format("BVH", lambda path, start: start.lstrip().startswith(b"HIERARCHY"), bvh.read),
     )
 }  # fmt: skip
 
@@ -69,7 +69,7 @@ class ClipFiles:
 
 
 def find(folder: Path) -> tuple[list[ClipFiles], list[Path]]:
-    """The clips in `folder` and below, sorted by path, and the files of no known format.
+    """The clips in `folder` and below, sorted by path, and the files of unknown format.
 
     Links to folders and hidden files (".name") are ignored.
     """
@@ -79,7 +79,7 @@ def find(folder: Path) -> tuple[list[ClipFiles], list[Path]]:
         if folders.is_media(path):
             media.setdefault(folders.key(path.stem), []).append(path)
             continue
-        start = head(path)
+        start = first_bytes(path)
         format = next((format for format in FORMATS.values() if format.recognises(path, start)), None)
         if format:
             clips.setdefault((format.clip_of(path), format.name), []).append(path)
@@ -100,11 +100,11 @@ def read(clip: ClipFiles) -> Clip:
     if format.read is None:
         return replace(read_pair(clip.path), name=clip.name)
     if clip.song is None:
-        expected = f"a sound or video file of the name {' or '.join(format.songs(clip.path))}, beside it, in a folder "
+        expected = f"a sound or video file named {' or '.join(format.songs(clip.path))}, beside it, in a folder "
         raise CorpusError(f"{clip.files[0]} has no song", expected + "above, or in a folder audio or music of these")
     first, *others = clip.files
     if others and not format.many_files:
-        raise CorpusError(f"{first} and {others[0].name} have one name", "one file a clip", "rename one")
+        raise CorpusError(f"{first} and {others[0].name} have the same name", "one file a clip", "rename one")
     joints, fps = format.read(list(clip.files) if format.many_files else first)
     source = str(clip.path if others else first)
     fps = retarget.check_fps(folders.fps_of(clip.path, clip.song, clip.root) if fps is None else fps, source)
@@ -114,7 +114,7 @@ def read(clip: ClipFiles) -> Clip:
 
 
 def state(clips: list[ClipFiles]) -> list[tuple[str, int, int]]:
-    """Path, size and time of change of every file that a corpus of these clips depends on."""
+    """Path, size and modification time of every file that a corpus of these clips depends on."""
     paths = set()
     for clip in clips:
         song = clip.path / dance_with_melody.SONG if FORMATS[clip.format].read is None else clip.song
@@ -142,7 +142,7 @@ def describe(clips: list[ClipFiles], unknown: list[Path], refused: Sequence[tupl
 
 def _names(paths: list[Path]) -> list[str]:
     """Unique names of clips, of letters, digits, "_", "-" and ".": their paths, numbered where two would be equal."""
-    names = {}  # by their small letters: some file systems ignore case
+    names = {}  # keys in lower case, since some file systems ignore case
     for path in paths:
         plain = re.sub(r"[^\w.-]+", "_", "_".join(path.parts)).strip("._-") or "clip"
         plain = plain.encode()[:LONGEST_NAME].decode(errors="ignore")

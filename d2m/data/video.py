@@ -21,11 +21,11 @@ from d2m.errors import D2MError, MediaError, OutputError, ParameterError, PoseEr
 from d2m.files import replacing, resolve
 from d2m.progress import progress
 
-MOST_FPS = 31  # frames a second that are analysed: of 60 every second one
+MOST_FPS = 31  # frames a second that are analysed: of a video at 60 fps every second one
 LONGEST_S = 30 * 60  # keypoints of a longer video do not fit `files.LARGEST_JSON`
 ROUNDED_S = 0.001  # rounding of the times of frames
 GAP_S = 0.5  # longest gap between two frames that is interpolated, as for a missing joint
-WHOLE = 0.8  # least share of the declared duration that has frames; with less the video is damaged
+COMPLETE = 0.8  # least share of the declared duration that must have frames; with less the video is damaged
 
 
 def videos(path: Path) -> list[Path]:
@@ -37,20 +37,20 @@ def videos(path: Path) -> list[Path]:
         raise ParameterError(f"there is no {path}", "VIDEO: a video, or a folder of videos")
     all_videos = videos_in(path) if path.is_dir() else [path] if path.suffix.lower() in VIDEO else []
     if not all_videos:
-        problem = f"{path} holds no video" if path.is_dir() else f"{path} is no video by its name"
+        problem = f"{path} holds no video" if path.is_dir() else f"{path} does not have the suffix of a video"
         raise ParameterError(problem, f"files such as take1.mp4 ({', '.join(sorted(VIDEO))})")
     new = [video for video in all_videos if not _json_of(video).exists()]
     for target, times in Counter(map(_json_of, new)).items():
         if times > 1:
-            raise OutputError(f"{target} would be of {times} videos", "one video of a name", "rename or remove others")
+            raise OutputError(f"{target} would be the JSON of {times} videos", "different names", "rename one")
     return new
 
 
 def estimate(video: Path) -> dict:
-    """Keypoints of a video as a keypoint JSON has them, at a constant frame rate of at most `MOST_FPS`.
+    """Keypoints of a video in the form of a keypoint JSON, at a constant frame rate of at most `MOST_FPS`.
 
     A frame without a person, or in a gap of more than `GAP_S` between two frames, is null. Raises `MediaError` for a
-    file that is no video, is damaged or lasts more than half an hour, `PoseError` where nobody is visible in it.
+    file that is not a video, is damaged or lasts more than half an hour, `PoseError` where it shows nobody.
     """
     import cv2
     import mediapipe
@@ -85,9 +85,9 @@ def at_constant_rate(times_s: np.ndarray, rows: np.ndarray, fps: float) -> np.nd
     after = np.minimum(np.searchsorted(times_s, at_s - ROUNDED_S), len(times_s) - 1)
     gap_s = times_s[after] - times_s[before]
     share = ((at_s - times_s[before]) / np.where(gap_s > 0, gap_s, 1.0))[:, None, None]
-    between = (1 - share) * rows[before] + share * rows[after]
-    between[gap_s > GAP_S] = np.nan
-    return between
+    resampled = (1 - share) * rows[before] + share * rows[after]
+    resampled[gap_s > GAP_S] = np.nan
+    return resampled
 
 
 def _row(estimate) -> np.ndarray:
@@ -95,17 +95,17 @@ def _row(estimate) -> np.ndarray:
     if estimate.pose_world_landmarks is None:
         return np.full((33, 4), np.nan)
     points = zip(estimate.pose_world_landmarks.landmark, estimate.pose_landmarks.landmark, strict=True)
-    return np.array([(point.x, point.y, point.z, flat.visibility) for point, flat in points])
+    return np.array([(point.x, point.y, point.z, in_image.visibility) for point, in_image in points])
 
 
 def _pictures(video: Path) -> tuple[float, Iterator]:
     """The constant rate to resample at, and time in seconds and RGB image of each frame to analyse."""
     import cv2
 
-    opened = cv2.VideoCapture(str(video))  # it applies the rotation that a telephone records
-    rate, count = opened.get(cv2.CAP_PROP_FPS), opened.get(cv2.CAP_PROP_FRAME_COUNT)  # the count may be 0: unknown
-    if not opened.isOpened() or not 1 <= rate <= 1000:
-        raise MediaError(f"{video} cannot be read as a video", "a whole video that OpenCV decodes, such as an mp4")
+    capture = cv2.VideoCapture(str(video))  # it applies the rotation that a telephone records
+    rate, count = capture.get(cv2.CAP_PROP_FPS), capture.get(cv2.CAP_PROP_FRAME_COUNT)  # the count may be 0: unknown
+    if not capture.isOpened() or not 1 <= rate <= 1000:
+        raise MediaError(f"{video} cannot be read as a video", "a complete video that OpenCV decodes, such as an mp4")
     declared_s = max(0.0, count / rate)
     _check_length(video, declared_s)
 
@@ -113,19 +113,19 @@ def _pictures(video: Path) -> tuple[float, Iterator]:
         last_s, seconds = -1.0, 0.0  # of the last frame analysed, and of the last frame read
         total = int(count) if count > 0 else round(LONGEST_S * rate)
         for number in progress(itertools.count(), video.name, total, unit="picture"):
-            is_read, picture = opened.read()
+            is_read, picture = capture.read()
             if not is_read:
                 break
-            # Frames of a telephone come at varying times; in a file without times they are even.
-            seconds = opened.get(cv2.CAP_PROP_POS_MSEC) / 1000 or number / rate
+            # A telephone records frames at varying intervals; where a file states no times, they are taken as equal.
+            seconds = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000 or number / rate
             if seconds - last_s >= 1 / MOST_FPS - ROUNDED_S:
                 last_s = seconds
                 _check_length(video, seconds)
                 yield seconds, cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
-        opened.release()
-        if last_s < 0 or seconds + 1 / rate < WHOLE * declared_s:
-            problem = f"{video} is damaged: of {declared_s:.1f} seconds {seconds:.1f} can be read"
-            raise MediaError(problem, "a whole video", "copy or convert it again")
+        capture.release()
+        if last_s < 0 or seconds + 1 / rate < COMPLETE * declared_s:
+            problem = f"{video} is damaged: only {seconds:.1f} of {declared_s:.1f} seconds can be read"
+            raise MediaError(problem, "a complete video", "copy or convert it again")
 
     return rate / math.ceil(rate / MOST_FPS), pictures()
 
@@ -154,14 +154,14 @@ def main(words: list[str] | None = None) -> int:
     except D2MError as error:
         sys.exit(str(error))
     if not to_analyse:
-        print(f"{path} is done: beside each video is its JSON; delete one to analyse its video again")
+        print(f"nothing to do: each video in {path} has its JSON; delete one to analyse its video again")
     for video in to_analyse:
         try:
             clip = estimate(video)
             with replacing(_json_of(video)) as temporary:
                 temporary.write_text(json.dumps(clip))
             with_person = sum(frame is not None for frame in clip["confidence"])
-            print(f"{_json_of(video)}: {clip['frames']} frames, somebody in {with_person}", flush=True)
+            print(f"{_json_of(video)}: {clip['frames']} frames, a person in {with_person}", flush=True)
         except D2MError as error:
             errors.append(str(error))
     for reason in errors:

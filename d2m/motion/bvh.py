@@ -1,4 +1,4 @@
-"""BVH files (Biovision hierarchy): a tree of joints and their motion, read and written.
+"""Reading and writing BVH files (Biovision hierarchy): a tree of joints and their motion.
 
 HIERARCHY  ROOT <name> { OFFSET x y z  CHANNELS n <channel> ...  JOINT <name> { ... }  End Site { OFFSET x y z } }
 MOTION     Frames: <n>  Frame Time: <s>  one line a frame: the values of all channels, angles in degrees
@@ -20,7 +20,7 @@ MOST_FRAMES = 500_000  # three hours at 46 frames a second
 MOST_VALUES = 30_000_000  # numbers in a motion: 0.24 GB
 LARGEST_VALUE = 1e7  # magnitude of an offset, a position, an angle
 FASTEST_FPS = 1000.0
-CHANNELS = tuple(f"{axis}{kind}" for kind in ("position", "rotation") for axis in "XYZ")
+CHANNELS = tuple(f"{axis}{quantity}" for quantity in ("position", "rotation") for axis in "XYZ")
 
 
 def load(path: Path) -> tuple[list[Joint], np.ndarray, float]:
@@ -93,7 +93,7 @@ class _Lines:
         return words
 
     def expect(self, word: str) -> None:
-        """The next line, which must be `word`."""
+        """Read the next line, which must be `word`."""
         line = self.next()
         if line.upper() != word:
             raise self.wrong(f"has {line[:40]!r}" if line else "ends", word)
@@ -109,7 +109,7 @@ class _Lines:
         return numbers
 
     def wrong(self, problem: str, expected: str) -> PoseError:
-        """The error for the line read last."""
+        """The error that names the last line read."""
         return PoseError(f"{self.path} {problem} in line {self.number}", expected, "export the BVH file again")
 
 
@@ -140,7 +140,7 @@ def _hierarchy(lines: _Lines) -> list[Joint]:
 
 
 def _joint(lines: _Lines, name: list[str], parent: int) -> Joint:
-    """The joint in the lines from its { to its children."""
+    """Read a joint from its { to its channels; its children follow."""
     lines.expect("{")
     offset = tuple(lines.numbers(lines.words("OFFSET"), 3))
     count, *channels = lines.words("CHANNELS", 1)
@@ -178,5 +178,5 @@ def _values(lines: _Lines, frames: int, width: int) -> np.ndarray:
         if not (np.abs(values[number]) <= LARGEST_VALUE).all():
             raise lines.wrong(f"has {len(words)} words for frame {number + 1} of {frames}", f"{width} numbers")
     if lines.next():
-        raise lines.wrong(f"goes on after its {frames} frames", "as many frames as it says")
+        raise lines.wrong(f"continues after its {frames} frames", "the number of frames after Frames:")
     return values

@@ -1,10 +1,10 @@
 """Clips, dances, and the files of dances.
 
-A `Clip` is a recorded dance with its song: readers of data give clips. A `Dance` is poses with a song's beats:
-`generate` gives dances; `render`, `metrics` and the writers here take them.
+A `Clip` is a recorded dance with its song; data readers return clips. A `Dance` is poses with a song's beats;
+`generate` returns dances, which `render`, `metrics` and the writers in this file accept.
 
 Files are npz for numbers, JSON for other programs, and BVH, rotations of a skeleton, for animation (video is in
-`render`). npz and JSON hold a `Dance` without the song and its name.
+`render`). npz and JSON hold all fields of a `Dance` except `song` and `name`.
 """
 
 import json
@@ -22,31 +22,31 @@ from d2m.motion import bvh, pose, skeleton
 
 @dataclass(frozen=True)
 class Clip:
-    """One dance and its song."""
+    """A recorded dance and its song."""
 
     name: str  # unique in a corpus; letters, digits, "_", "-", "."
     style: str  # "ballet", "cha-cha", ...
     song: Path  # the sound file
     poses: np.ndarray  # (T, 14, D) float32 at clock.FPS, with d2m's body and floor (retarget.fit_body)
     start_s: float = 0.0  # the time of pose 0 in the song
-    group: str = ""  # clips of one group are on one side of a split; "": the clips to the same song are a group
+    group: str = ""  # clips of a group are always in the same split; "": clips to the same song are a group
     split: str = ""  # "train", "validation" or "test" where the source fixes it; "": the corpus splits by group
-    beats_s: np.ndarray = field(default_factory=lambda: np.empty(0))  # reference kinematic beats, where there are any
+    beats_s: np.ndarray = field(default_factory=lambda: np.empty(0))  # true kinematic beats; empty: not known
 
 
 @dataclass(frozen=True)
 class Dance:
-    """Poses and the beats of the song that is danced to. Times are seconds from pose 0."""
+    """Poses and the beats of their song. Times are seconds from pose 0."""
 
     poses: np.ndarray  # (T, 14, D) float32, metres, see `pose`
     beats_s: np.ndarray  # (m,) the song's beats
-    units_s: np.ndarray  # (u,) when each movement begins; for a real dance, when a generated one's would
+    units_s: np.ndarray  # (u,) start times of all movements but the first; a real dance has those of a generated one
     style: str
     seed: int
     song: Path | None  # the sound file; None: no sound
     start_s: float = 0.0  # the time of pose 0 in the song
     fps: float = FPS
-    name: str = ""  # of the clip or song that is danced to; metrics take dances of one name as dances to one song
+    name: str = ""  # of the clip or the song; metrics treat dances of the same name as dances to the same song
 
     @property
     def duration_s(self) -> float:
@@ -73,7 +73,7 @@ def file_stem(song: Path | str, style: str, seed: int, request: str = "") -> str
 
 
 def stem_ending(style: str, seed: int) -> str:
-    """The part of `file_stem` that differs between dances to one song and its beats."""
+    """The end of `file_stem`, "_<style>_<seed>": the part that differs between dances to one song and its beats."""
     return "_" + _clean(f"{style}_{seed}".lstrip("_"))
 
 
@@ -90,7 +90,7 @@ def write_npz(dance: Dance, path: Path) -> Path:
 
 
 def read_npz(path: Path) -> Dance:
-    """The dance in an npz file, checked; its name is the file's without style and seed.
+    """Read and check the dance in an npz file; its `name` is the file's stem without style and seed.
 
     Raises `PoseError` that names the file and the rule that it breaks.
     """
@@ -102,7 +102,7 @@ def read_npz(path: Path) -> Dance:
         fps, start_s = float(arrays["fps"]), float(arrays["start_s"])
         seed, style = int(arrays["seed"]), str(arrays["style"])
         if seed != arrays["seed"]:
-            raise ValueError(f"the seed {arrays['seed']} is no whole number")
+            raise ValueError(f"the seed {arrays['seed']} is not a whole number")
         times = [np.asarray(arrays[name], dtype=np.float64) for name in ("beats_s", "units_s")]
     except (ValueError, TypeError, OverflowError) as error:
         raise PoseError(f"{path} is no dance ({error})", expected) from error
@@ -123,9 +123,9 @@ def write_json(dance: Dance, path: Path) -> Path:
     format            "d2m dance 1"; incompatible changes get a new number
     joints, limbs     the 14 names of the joints, in the order of the poses; 14 pairs [i, j] of joints, to draw lines
     fps               poses a second: pose k is k / fps seconds after pose 0
-    style, seed       the style of the dance, "zumba"; the whole number of its random draw
+    style, seed       the style of the dance, such as "zumba"; the random seed, an integer
     start_s           seconds from the beginning of the song to pose 0
-    beats_s, units_s  the song's beats; the begins of all movements but the first: seconds from pose 0, to 0.1 ms
+    beats_s, units_s  the song's beats; the start times of all movements but the first: seconds from pose 0, to 0.1 ms
     poses             T lists of 14 lists of 2 or 3 numbers, metres to 0.1 mm: x to the left of a body that faces along
                       +z, y up from the floor, z; in 2D x to the right of the picture, y up
     """
@@ -142,8 +142,8 @@ def write_bvh(dance: Dance, path: Path) -> Path:
     """Write a 3D dance as BVH and return the path: metres, y up, facing +z at rest, frames at the dance's rate.
 
     The skeleton is `skeleton.SKELETON` with Mixamo's names; rotations are about z, x, y, and checked by forward
-    kinematics. Raises `OutputError`; `PoseError` for a 2D dance, and for bones of other lengths than d2m's, with which
-    a joint would be more than 1 cm off.
+    kinematics. Raises `OutputError`; `PoseError` for a 2D dance, and where bones of other lengths than d2m's would
+    move a joint by more than 1 cm.
     """
     poses = pose.validate(dance.poses, "the poses of the dance")
     if poses.shape[2] != 3:
@@ -152,8 +152,8 @@ def write_bvh(dance: Dance, path: Path) -> Path:
     errors = np.linalg.norm(skeleton.from_angles(root, angles) - poses, axis=-1)  # (T, 14)
     if errors.max() > LARGEST_BVH_ERROR_M:
         joint = pose.JOINTS[int(errors.max(axis=0).argmax())]
-        problem = f"the {joint} of this dance would be {errors.max():.2f} m off in BVH"
-        raise PoseError(problem, "a body with d2m's bones", "bring the poses to it with d2m.data.retarget.fit_body")
+        problem = f"BVH would misplace the {joint} by {errors.max():.2f} m"
+        raise PoseError(problem, "poses with d2m's bone lengths", "apply d2m.data.retarget.fit_body to them")
     values = np.concatenate([root, angles.reshape(len(poses), -1)], axis=1)
     with replacing(path) as temporary:
         temporary.write_text(bvh.as_text(skeleton.SKELETON, values, dance.fps))

@@ -46,7 +46,7 @@ def joint_motion(poses: np.ndarray, fps: float = FPS, smoothing_s: float = 0.0) 
 
 
 def directogram(speed: np.ndarray, direction: np.ndarray) -> np.ndarray:
-    """Motion by direction (T, 8 in 2D or 12 in 3D) in m/s, averaged over joints, of a `joint_motion`.
+    """Motion by direction (T, 8 in 2D or 12 in 3D) in m/s, averaged over joints, from the results of `joint_motion`.
 
     A joint's speed is shared among the nearest directions in proportion to the fourth power of the cosine, so that a
     movement that turns from one direction to the next passes between bins smoothly.
@@ -86,7 +86,7 @@ def beat_strength(poses: np.ndarray, fps: float = FPS, config: KinematicBeatConf
 def kinematic_beats(
     poses: np.ndarray, fps: float = FPS, config: KinematicBeatConfig = DEFAULT
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Kinematic beats of poses (T, 14, D): times in seconds (k,), finer than frames, and strengths (k,).
+    """Kinematic beats of poses (T, 14, D): times in seconds (k,), also between frames, and strengths (k,).
 
     Raises `PoseError` for an array that does not hold poses.
     """
@@ -97,7 +97,7 @@ def kinematic_beats(
 
 
 def _between_frames(curve: np.ndarray, peaks: np.ndarray) -> np.ndarray:
-    """Positions of the tops of the parabolas through each peak and its two neighbours."""
+    """Fractional frames of `peaks`: the vertex of the parabola through each peak and its two neighbours."""
     left, top, right = curve[peaks - 1], curve[peaks], curve[peaks + 1]
     curvature = left - 2 * top + right
     return peaks + np.where(curvature < 0, 0.5 * (left - right) / np.minimum(curvature, -1e-12), 0)

@@ -1,7 +1,7 @@
 """The body: 14 joints in OpenPose order, its limbs, its mirror image, and the features that networks see.
 
-A pose is (14, D): D = 3 in metres, right-handed, y up; or D = 2, y up (readers of images, whose y points down, turn it
-over). Heights are above the floor. Yaw is the angle about y: 0 faces +z, and the body's left is then +x.
+A pose is (14, D): D = 3 in metres, right-handed, y up; or D = 2, y up (readers of images flip y, which points down
+there). Heights are above the floor. Yaw is the angle about y: 0 faces +z, and the body's left is then +x.
 
 Networks see *features*, not poses: root motion, which is position and yaw of the body relative to one pose of the
 sequence, and the joints relative to the body of their own frame (F = 46 in 3D, 29 in 2D):
@@ -21,7 +21,7 @@ JOINTS = (
 NOSE, NECK, R_SHOULDER, R_ELBOW, R_WRIST, L_SHOULDER, L_ELBOW, L_WRIST = range(8)
 R_HIP, R_KNEE, R_ANKLE, L_HIP, L_KNEE, L_ANKLE = range(8, 14)
 
-# Pairs of joints that a line joins in a picture.
+# Pairs of joints that a line connects in a picture.
 LIMBS = (
     (1, 0), (1, 2), (2, 3), (3, 4), (1, 5), (5, 6), (6, 7),
     (1, 8), (1, 11), (8, 11), (8, 9), (9, 10), (11, 12), (12, 13),
@@ -49,7 +49,7 @@ ANKLE_HEIGHT = 0.09  # metres of a standing foot's ankle above the floor
 
 
 def _bone_matrix() -> np.ndarray:
-    """(12, 14): its product with joints is the bone vectors, from each bone's first end to its second."""
+    """The matrix (12, 14) that maps joints to bone vectors, from each bone's first end to its second."""
     matrix = np.zeros((len(BONES), len(JOINTS)))
     for row, (start, end, _) in zip(matrix, BONES, strict=True):
         row[list(end)] += 1 / len(end)
@@ -58,7 +58,7 @@ def _bone_matrix() -> np.ndarray:
 
 
 def _chain_matrix() -> np.ndarray:
-    """(14, 12): its product with bone vectors is the joints relative to the pelvis."""
+    """The matrix (14, 12) that maps bone vectors to joints relative to the pelvis."""
     origin, neck = np.zeros((2, len(JOINTS)))
     origin[list(PELVIS)] = 0.5  # the pelvis is at the origin
     neck[[R_SHOULDER, L_SHOULDER, NECK]] = 0.5, 0.5, -1  # the neck is in the middle of the shoulders
@@ -97,7 +97,7 @@ def validate(poses, source: str = "the poses") -> np.ndarray:
 
 
 def fill(poses: np.ndarray, longest: int = 8, share: float = 0.2, source: str = "the poses") -> np.ndarray:
-    """Missing joints (NaN in any coordinate) filled by linear interpolation in time; the ends hold the nearest value.
+    """Missing joints (NaN in any coordinate) filled by linear interpolation in time, at the ends by the nearest value.
 
     Raises `PoseError` where a joint is missing in more than `longest` frames in a row or in more than `share` of all.
     """
@@ -132,12 +132,12 @@ def pelvis(poses: np.ndarray) -> np.ndarray:
 
 
 def yaw(poses: np.ndarray) -> np.ndarray:
-    """Yaw (T,) in radians, unwrapped, of 3D poses (T, 14, 3): square to the sum of the lines across hips and shoulders.
+    """Yaw (T,) in radians, unwrapped, of 3D poses (T, 14, 3): perpendicular to the lines across hips plus shoulders.
 
-    Where that sum is shorter than 5 cm on the floor (a body that lies or bends double) the last yaw holds.
+    Where that sum is shorter than 5 cm on the floor (a body that lies or bends double) the last defined yaw is used.
     """
     across = poses[:, L_HIP] - poses[:, R_HIP] + poses[:, L_SHOULDER] - poses[:, R_SHOULDER]
-    angle = np.arctan2(-across[:, 2], across[:, 0])  # it faces left x up: in (x, z) that is (-across z, across x)
+    angle = np.arctan2(-across[:, 2], across[:, 0])  # facing, as (x, z), is left x up: (-across z, across x)
     defined = np.hypot(across[:, 0], across[:, 2]) >= 0.05
     last = np.maximum.accumulate(np.where(defined, np.arange(len(poses)), -1))
     return np.unwrap(np.where(last >= 0, angle[last], 0.0))
@@ -183,7 +183,7 @@ def from_features(features: np.ndarray, position=(0.0, 0.0), facing: float = 0.0
 
 
 def body_frame(poses: np.ndarray) -> np.ndarray:
-    """Poses (T, 14, D) without root motion: origin on the floor below the hips, in 3D turned to face +z (T, 14, D)."""
+    """Poses (T, 14, D) without root motion: origin on the floor below the hips, in 3D turned to face +z."""
     return to_features(poses, 0)[:, -poses[0].size :].reshape(poses.shape)
 
 

@@ -3,9 +3,9 @@
 A joint stands at its offset from its parent, in the parent's frame, and its rotation turns all its descendants. In the
 rest pose no joint is rotated and all frames are the world's.
 
-14 points leave one question open: how a bone is turned about its own axis. Here a limb takes the shortest turn from its
-rest direction, and is turned about itself so that its elbow or knee bends about its hinge; the more it is bent, the
-more this counts. Each frame is solved on its own; of the equivalent angles those nearest to the frame before are taken.
+14 points do not determine how a bone is twisted about its own axis. Here a limb takes the shortest turn from its rest
+direction, then a twist so that its elbow or knee bends about its hinge; the more it bends, the larger the weight of
+the twist. Each frame is solved on its own; of equivalent angles, those nearest to the frame before are taken.
 """
 
 import warnings
@@ -19,7 +19,7 @@ from d2m.motion import pose
 ORDER = "ZXY"  # of the angles: intrinsic rotations, about z, then the turned x, then the turned y
 ROTATIONS = tuple(f"{axis}rotation" for axis in ORDER)
 ROOT_CHANNELS = ("Xposition", "Yposition", "Zposition", *ROTATIONS)
-# The joint of `SKELETON` at the place of each of pose.JOINTS.
+# The name in `SKELETON` of each of pose.JOINTS, in their order.
 POSE_JOINTS = (
     "Nose", "Neck", "RightArm", "RightForeArm", "RightHand", "LeftArm", "LeftForeArm", "LeftHand",
     "RightUpLeg", "RightLeg", "RightFoot", "LeftUpLeg", "LeftLeg", "LeftFoot",
@@ -27,7 +27,7 @@ POSE_JOINTS = (
 HIPS, TORSO, SHOULDERS, HEAD, UPPER_ARM, FOREARM, *_, THIGH, CALF = (float(length) for length in pose.BONE_LENGTHS)
 NOSE = np.array([0.0, 0.85, 0.5]) / np.hypot(0.85, 0.5)  # direction from the neck to the nose of an upright head
 X, Y, Z = np.eye(3)
-BENT = 0.5  # sine of the bend above which an elbow or knee alone decides how its limb is turned about itself
+BENT = 0.5  # sine of the bend from which the elbow or knee alone determines the twist of its limb
 SMALL = 1e-9  # lower bound of a length that is divided by
 
 
@@ -36,14 +36,14 @@ class Joint:
     """A joint of a tree; a tree is a list in which parents come before their children."""
 
     name: str
-    parent: int  # its place in the list; -1: the root
+    parent: int  # its index in the list; -1: no parent, the root
     offset: tuple[float, float, float]  # from the parent, in the parent's frame
     channels: tuple[str, ...] = ()  # its degrees of freedom, in the order of rotation: "Xposition", "Zrotation", ...
-    end: tuple[float, float, float] | None = None  # the end of its bone, in its own frame, if it has no children
+    end: tuple[float, float, float] | None = None  # for a joint without children: the end of its bone, in its own frame
 
 
 def _rest_pose() -> list[Joint]:
-    """The body as motion-capture files name it: upright, arms spread, facing +z, its left at +x."""
+    """The body, with the joint names of motion-capture files: upright, arms spread, facing +z, its left at +x."""
     rows = [
         ("Hips", "", (0, 0, 0)),
         ("Spine", "Hips", (0, 0, 0)),
@@ -96,8 +96,8 @@ def from_angles(positions: np.ndarray, angles: np.ndarray) -> np.ndarray:
     numbers = ancestry(SKELETON, pose_joints)
     offsets = {number: np.array(SKELETON[number].offset) for number in numbers} | {0: positions}
     rotations = {number: Rotation.from_euler(ORDER, angles[:, number], degrees=True) for number in numbers}
-    places, _ = forward_kinematics(SKELETON, offsets, rotations)
-    return np.stack([places[number] for number in pose_joints], axis=1)
+    joints, _ = forward_kinematics(SKELETON, offsets, rotations)
+    return np.stack([joints[number] for number in pose_joints], axis=1)
 
 
 def unwrap(angles: np.ndarray) -> np.ndarray:
@@ -129,21 +129,21 @@ def ancestry(joints: list[Joint], numbers: list[int]) -> list[int]:
 def forward_kinematics(
     joints: list[Joint], offsets: dict[int, np.ndarray], rotations: dict[int, Rotation]
 ) -> tuple[dict[int, np.ndarray], dict[int, Rotation]]:
-    """Places (T, 3) in the world and frames (T) of the joints that `rotations` holds.
+    """Positions (T, 3) and frames (T) in the world, by number, of the joints in `rotations`.
 
-    `offsets` (3,) or (T, 3) and `rotations` (T) are in the parent's frame; they hold every ancestor of a joint, before
-    it (see `ancestry`).
+    `offsets` (3,) or (T, 3) and `rotations` (T) are in the parent's frame; every ancestor of a joint comes before it
+    (see `ancestry`).
     """
-    places: dict[int, np.ndarray] = {}
+    positions: dict[int, np.ndarray] = {}
     frames: dict[int, Rotation] = {}
     for number, rotation in rotations.items():
         parent = joints[number].parent
         if parent < 0:
-            places[number], frames[number] = np.broadcast_to(offsets[number], (len(rotation), 3)), rotation
+            positions[number], frames[number] = np.broadcast_to(offsets[number], (len(rotation), 3)), rotation
         else:
-            places[number] = places[parent] + frames[parent].apply(offsets[number])
+            positions[number] = positions[parent] + frames[parent].apply(offsets[number])
             frames[number] = frames[parent] * rotation
-    return places, frames
+    return positions, frames
 
 
 def _frames(poses: np.ndarray) -> dict[str, np.ndarray]:
@@ -170,10 +170,10 @@ def _frames(poses: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _limb(parent: np.ndarray, rest: np.ndarray, hinge: np.ndarray, along: np.ndarray, next_bone=None) -> np.ndarray:
-    """The frame (T, 3, 3) of a bone that points `along` (T, 3), and at rest along `rest` in the `parent` (T, 3, 3).
+    """The frame (T, 3, 3) of a bone that points `along` (T, 3), at rest along `rest` (3,) in the `parent` (T, 3, 3).
 
-    It takes the shortest turn. Where `next_bone` (T, 3) is bent against it, its axis `hinge`, square to `rest`, is also
-    turned towards the axis of that bend, unless the bend is against the joint.
+    The bone takes the shortest turn. Where `next_bone` (T, 3) bends from it, it is twisted so that its axis `hinge`
+    (3,), perpendicular to `rest`, approaches the axis of the bend, unless the joint would bend backwards.
     """
     start, axis = parent @ rest, parent @ hinge
     # Rodrigues' formula for the shortest turn of start to along, applied to axis; undefined for a turn of 180 degrees.
@@ -189,10 +189,10 @@ def _limb(parent: np.ndarray, rest: np.ndarray, hinge: np.ndarray, along: np.nda
 
 
 def _frame(first: np.ndarray, along: np.ndarray, second: np.ndarray, near: np.ndarray) -> np.ndarray:
-    """Rotations (T, 3, 3) of `first` (3,) to `along` (T, 3) that turn `second` (3,), square to it, nearest to `near`
-    (T, 3)."""
+    """Rotations (T, 3, 3) of `first` (3,) to `along` (T, 3); `second` (3,), perpendicular to `first`, comes as near to
+    `near` (T, 3) as possible."""
     across = near - _dot(near, along) * along
-    # Where near and along are parallel, any direction square to along will do.
+    # Where near and along are parallel, any direction perpendicular to along will do.
     other = np.eye(3)[np.abs(along).argmin(axis=-1)]
     parallel = np.linalg.norm(across, axis=-1, keepdims=True) < 1e-6
     across = _unit(np.where(parallel, other - _dot(other, along) * along, across))

@@ -1,7 +1,7 @@
 """Dance units: a dance is cut at its beats into units of 4 beats of 8 poses, and units are placed on beats.
 
-The cut of section 3.1 of the paper. *Anchors* are the kinematic beats and, where two of them are more than a beat
-apart, equal divisions of the gap. In *beat time* anchor k stands at k, and a dance is sampled at k + j/8: 8 poses a
+As in section 3.1 of the paper. *Anchors* are the kinematic beats and, where two of them are more than a beat apart,
+points that divide the gap equally. In *beat time* anchor k stands at k, and a dance is sampled at k + j/8: 8 poses a
 beat, in equal time steps inside each. A unit whose first beat is anchor k has its 32 poses at k - 3/8, ..., k + 28/8,
 so its beats are its frames 3, 11, 19 and 27. Before them it holds the LEAD = 2 poses at k - 5/8 and k - 4/8, from which
 the movement starts; their difference is its initial velocity. The features of a unit are relative to the second lead
@@ -22,12 +22,12 @@ UNIT_POSES = UNIT_BEATS * POSES_PER_BEAT  # 32
 FIRST_BEAT = 3  # the frame of a unit on which its first beat falls
 LEAD = 2  # poses before frame 0
 WINDOW = LEAD + UNIT_POSES
-CLOSEST = 0.5  # music beats: of two kinematic beats that are closer, only the stronger is an anchor
+CLOSEST = 0.5  # in music beats: of two closer kinematic beats only the stronger is an anchor
 
 
 @dataclass(frozen=True)
 class Anchors:
-    """The beats of a dance."""
+    """The beats of a dance: kinematic beats and divisions of the gaps between them."""
 
     times_s: np.ndarray  # (n,) increasing
     detected: np.ndarray  # (n,) whether it is a kinematic beat, not a division of a gap
@@ -65,17 +65,17 @@ def to_beat_time(poses: np.ndarray, anchors_s: np.ndarray, fps: float = FPS) -> 
     return warp.resample(poses, to_frames(at_s, fps))
 
 
-def from_beat_time(rows: np.ndarray, anchors_s: np.ndarray, at_s, first: int = 0, kind: str = "cubic") -> np.ndarray:
+def from_beat_time(rows: np.ndarray, anchors_s: np.ndarray, at_s, first=0, interpolation="cubic") -> np.ndarray:
     """The inverse of `to_beat_time`: rows, 8 a beat, placed on new anchors, at the times `at_s` (n,): (n, 14, D).
 
-    Row `first` stands on anchor 0. `kind` is the time map between anchors (see `warp.time_map`).
+    Row `first` stands on anchor 0. `interpolation` is the time map between anchors (see `warp.time_map`).
     """
-    beat_time = warp.time_map(anchors_s, np.arange(len(anchors_s)), kind)
+    beat_time = warp.time_map(anchors_s, np.arange(len(anchors_s)), interpolation)
     return warp.resample(rows, beat_time(at_s) * POSES_PER_BEAT + first)
 
 
 def cut(count: int, length: int = 1) -> np.ndarray:
-    """Rows of beat time at which sequences of `length` units begin, each with its first lead pose.
+    """The first rows, in beat time, of all sequences of `length` units; a sequence begins with its first lead pose.
 
     `count` is the number of anchors. A sequence needs one anchor before its first beat and one after its last, so a
     dance of fewer than 4 * length + 2 anchors has none. Sequence i is rows r[i], ..., r[i] + LEAD + 32 * length - 1.

@@ -1,8 +1,8 @@
 """Time warps: monotone time maps through anchors, and poses interpolated between frames.
 
 The cubic map (monotone: Fritsch and Carlson 1980, SciPy's PCHIP) keeps the velocity of a dance continuous at each
-anchor. The piecewise linear map of the reference implementation does not; it is kept for the cut into units (equal time
-steps inside a beat, paper section 3.1) and for the preset `paper`.
+anchor. The piecewise linear map of the reference implementation does not; only the preset `paper` uses it, and the cut
+into units (equal time steps inside a beat, paper section 3.1).
 """
 
 from collections.abc import Callable
@@ -13,8 +13,8 @@ from scipy.interpolate import PchipInterpolator
 from d2m.errors import D2MError
 
 
-def time_map(source, target, kind: str = "cubic") -> Callable[[np.ndarray], np.ndarray]:
-    """The strictly increasing function through the points (source[i], target[i]); `kind` is "cubic" or "linear".
+def time_map(source, target, interpolation: str = "cubic") -> Callable[[np.ndarray], np.ndarray]:
+    """The strictly increasing function through (source[i], target[i]); `interpolation` is "cubic" or "linear".
 
     `source` and `target` (n,) are strictly increasing, n >= 2, in any units. Outside the anchors the map is a straight
     line with the mean slope of the first or last segment. Raises `D2MError` for other anchors.
@@ -28,7 +28,7 @@ def time_map(source, target, kind: str = "cubic") -> Callable[[np.ndarray], np.n
     rise = np.array([target[1] - target[0], target[-1] - target[-2]])
     knots = np.r_[source[0] - step[0], source, source[-1] + step[1]]
     values = np.r_[target[0] - rise[0], target, target[-1] + rise[1]]
-    cubic = PchipInterpolator(knots, values) if kind == "cubic" else None
+    cubic = PchipInterpolator(knots, values) if interpolation == "cubic" else None
 
     def mapped(at) -> np.ndarray:
         at = np.asarray(at, dtype=np.float64)

@@ -20,7 +20,7 @@ from d2m.music.features import features, onset_strength
 
 VERSION = 4  # of the analysis: increase it with every change of its numbers, so that older caches are ignored
 
-# numba compiles librosa's beat tracker for some 20 s; in a folder of d2m that happens once on a machine.
+# numba takes some 20 s to compile librosa's beat tracker; with a cache of d2m's own that happens once on a machine.
 os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_folder("numba")))
 
 
@@ -39,9 +39,9 @@ class Music:
 def analyse(path, bpm: float | None = None, beats_s: np.ndarray | None = None) -> Music:
     """Beats, tempo and features of the song at `path`, cached by the content of the file.
 
-    `bpm` guides the beat tracker where it chooses a wrong tempo; `beats_s` (n,), see `beats.check_beats`, replace its
-    beats. Raises `MediaError` (see `audio.load`; also without a steady beat), and `ParameterError` for a `bpm` outside
-    30 to 300, for wrong beats, or for both parameters at once.
+    `bpm` guides the beat tracker where it chooses a wrong tempo; `beats_s` (n,), see `beats.check_beats`, are used
+    instead of tracked beats. Raises `MediaError` (see `audio.load`; also without a steady beat), and `ParameterError`
+    for a `bpm` outside 30 to 300, for wrong beats, or for both parameters at once.
     """
     if bpm is not None and not SLOWEST_BPM <= bpm <= FASTEST_BPM:
         raise ParameterError(f"bpm is {bpm}", f"a tempo from {SLOWEST_BPM:g} to {FASTEST_BPM:g}, or none")

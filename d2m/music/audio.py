@@ -12,13 +12,13 @@ import numpy as np
 
 from d2m.clock import SAMPLE_RATE
 from d2m.errors import MediaError
-from d2m.files import head
+from d2m.files import first_bytes
 
 MIN_SONG_S = 5.0  # two units of four beats take 4 s at 120 BPM
 MAX_SONG_S = 3 * 3600.0  # bounds the memory: 0.9 GB of mono samples
 SILENCE = 1e-4  # of full scale (-80 dB)
 STEREO_RATE = 44100  # of the sound in videos
-# A small file can decode to hours of silence: fewer bytes a second than any speech codec needs are refused.
+# A small file can decode to hours of silence: a file with fewer bytes a second than any speech codec is refused.
 MIN_BYTES_PER_S, MIN_BYTES_SPARE_S = 500, 60.0
 
 
@@ -84,8 +84,8 @@ def _decode(path, rate: int, channels: int) -> np.ndarray:
 def _pieces(path, rate: int, channels: int) -> Iterator[np.ndarray]:
     """Samples of the first audio stream of a file, resampled, (n, channels) a piece; mixed down by their mean.
 
-    In a film time 0 is the first video frame: later sound is preceded by silence, earlier sound is cut. FFmpeg does not
-    mix the channels, since it makes two equal channels 3 dB louder than each and so clips them.
+    In a film time 0 is the first video frame: silence precedes sound that begins later, earlier sound is cut. The
+    channels are not mixed by FFmpeg, which makes two equal channels 3 dB louder than each and so clips them.
     """
     import av
 
@@ -102,8 +102,8 @@ def _pieces(path, rate: int, channels: int) -> Iterator[np.ndarray]:
                 if delay is None and frame is not None:
                     delay = round(_delay_s(frame, video) * rate)
                     _check_length(path, delay / rate)
-                    for left in range(delay, 0, -rate):  # at most a second at a time
-                        yield np.zeros((min(left, rate), channels), dtype=np.float32)
+                    for remaining in range(delay, 0, -rate):  # at most a second at a time
+                        yield np.zeros((min(remaining, rate), channels), dtype=np.float32)
                 for piece in resampler.resample(frame):
                     samples = _mix(piece.to_ndarray().reshape(-1, len(piece.layout.channels)), channels)
                     yield samples[max(0, -delay - count) :]
@@ -157,20 +157,20 @@ def _mix(samples: np.ndarray, channels: int) -> np.ndarray:
 def _check_file(path: Path) -> None:
     """Raise `MediaError` for a missing, empty or cut file, before it is decoded."""
     if not os.path.isfile(path):  # unlike `Path.is_file`, False for a name that is too long
-        kind = "is a folder" if os.path.isdir(path) else "is no file"
-        raise MediaError(f"{path} {kind}" if os.path.exists(path) else f"there is no file {path}", "an audio file")
+        problem = "is a folder" if os.path.isdir(path) else "is not a file"
+        raise MediaError(f"{path} {problem}" if os.path.exists(path) else f"there is no file {path}", "an audio file")
     size = path.stat().st_size
     if size == 0:
         raise MediaError(f"{path} is empty", "an audio file", "copy or download it again")
     # FFmpeg decodes half a WAV without an error. One that was written into a pipe states a huge size.
-    header = head(path, 8)
+    header = first_bytes(path, 8)
     stated = int.from_bytes(header[4:], "little") + 8
     if header.startswith(b"RIFF") and size + 1 < stated < 0x7FFFF000:
         raise MediaError(f"{path} has {size} bytes of {stated}", "a complete file", "copy or download it again")
 
 
 def _check_length(path: Path, duration_s: float) -> None:
-    """Raise `MediaError` for more sound than a song has, or than the bytes of the file can hold."""
+    """Raise `MediaError` for sound longer than 3 hours, or longer than the bytes of the file can hold."""
     if duration_s > MAX_SONG_S:
         raise MediaError(f"{path} lasts more than {MAX_SONG_S / 3600:g} hours", "a shorter file", "cut it")
     if duration_s > MIN_BYTES_SPARE_S + path.stat().st_size / MIN_BYTES_PER_S:

@@ -1,8 +1,8 @@
 """Beats of a song: tracked in its onset strength, or read from a text file, and what is computed from them.
 
 librosa's dynamic programming (Ellis 2007) is right at the right tempo, but its own tempo is often wrong by an octave or
-by 3:2. So it runs at each tempo that the onsets suggest, and the beats with the best `_score` are kept. They come 25 ms
-late; that is subtracted.
+by 3:2. So it runs at each tempo that the onsets suggest, and the beats with the best `_score` are kept. librosa's
+beats are 25 ms late, which is subtracted.
 
 A text file has one beat a line, in seconds; the rest of the line is ignored, so that Audacity's labels and .beats files
 can be read too:
@@ -27,9 +27,9 @@ from d2m.files import read_bytes
 ONSET_HOP = 256  # samples: 86 onset frames a second, 12 ms each
 ONSET_FPS = SAMPLE_RATE / ONSET_HOP
 FEWEST_BEATS = 4  # one movement
-CLOSEST_S, WIDEST_S = 0.1, 4.0  # between two beats
+CLOSEST_S, WIDEST_S = 0.1, 4.0  # shortest and longest interval between two beats
 SLOWEST_BPM, FASTEST_BPM = 30.0, 300.0  # that a user may give
-FASTEST_DANCE = 150.0  # BPM
+FASTEST_DANCE = 150.0  # BPM: of faster beats only every second one is danced to
 LARGEST_BEATS_FILE = 4 * 2**20  # bytes; three hours of beats are less than 1 MB
 BEATS_REMEDY = "count them in seconds from the beginning of the song"
 
@@ -45,7 +45,7 @@ class BeatConfig:
     spread: float = 0.7  # octaves, standard deviation of that prior
     drums_below: float = 1000.0  # Hz: kick and snare sound below it, hi-hats above
     latency_s: float = 0.025  # delay of librosa's beats
-    overlap_s: float = 10.0  # of neighbouring pieces of a long song, at either side
+    overlap_s: float = 10.0  # by which the pieces of a long song are extended on each side
     piece_s: float = 150.0  # shortest piece of a long song; the tempo may differ between pieces
 
 
@@ -101,7 +101,7 @@ def read_beats(path: Path) -> np.ndarray:
 
 
 def check_beats(beats_s, duration_s: float = np.inf, source: str = "the given beats") -> np.ndarray:
-    """`beats_s` as float64 (n,): at least 4, finite, from 0 on, 0.1 to 4 s apart, in a song of `duration_s`.
+    """`beats_s` as float64 (n,), checked: n >= 4, all finite, from 0 to below `duration_s`, 0.1 to 4 s apart.
 
     Raises `ParameterError` that names `source` and the rule.
     """
@@ -193,9 +193,9 @@ def _score(drums: np.ndarray, frames: np.ndarray, bpm: float) -> float:
     Drums should strike on odd and even beats (otherwise the tempo is an octave too fast), not half-way between them (an
     octave too slow) nor at thirds. Beats should be even, at a tempo to which people dance.
     """
-    near = maximum_filter1d(drums, 7)  # 40 ms either way
-    struck = near[frames]
-    on_beat = 0.35 * struck.mean() + 0.65 * min(struck[::2].mean(), struck[1::2].mean())
+    near = maximum_filter1d(drums, 7)  # the strongest drum within 40 ms of each frame
+    on_beats = near[frames]
+    struck = 0.35 * on_beats.mean() + 0.65 * min(on_beats[::2].mean(), on_beats[1::2].mean())
     half = near[(frames[1:] + frames[:-1]) // 2].mean()
     thirds = near[np.r_[2 * frames[1:] + frames[:-1], frames[1:] + 2 * frames[:-1]] // 3].mean()
     intervals = np.diff(frames)
@@ -204,4 +204,4 @@ def _score(drums: np.ndarray, frames: np.ndarray, bpm: float) -> float:
     uneven = np.abs(intervals - median).mean() / median
     evenness = np.exp(-((off_tempo / 0.04) ** 2) - (uneven / 0.08) ** 2)
     prior = np.exp(-0.5 * (np.log2(bpm / CONFIG.likeliest) / CONFIG.spread) ** 2)
-    return float((on_beat - 0.6 * half - 0.3 * thirds) * prior * evenness)
+    return float((struck - 0.6 * half - 0.3 * thirds) * prior * evenness)

@@ -12,7 +12,7 @@ from d2m.clock import FPS, SAMPLE_RATE, frame_count, samples_per_frame, to_frame
 from d2m.music.beats import CONFIG, ONSET_HOP
 
 FEATURES = 28  # 13 MFCC, log energy, and the first differences of both (paper, section 4.1)
-SMALLEST_DEVIATION = 1e-3  # of a feature in a song; lower bound, so that constant features are not amplified
+SMALLEST_DEVIATION = 1e-3  # standard deviation in a song; lower bound, so that constant features are not amplified
 ONSET_BANDS, MFCC_BANDS = 96, 128  # mel bands
 SPECTRUM_WINDOW = 2048  # samples
 SPECTRUM_BLOCK = 2048  # frames, some 40 MB
@@ -51,7 +51,7 @@ def features(samples: np.ndarray) -> np.ndarray:
 
 
 def beat_rows(features: np.ndarray, beats_s: np.ndarray) -> np.ndarray:
-    """The music that D_mov sees: one row a beat, (len(beats_s), C), of features (T, C) and at least two beats.
+    """The audio input of D_mov: one row a beat, (len(beats_s), C), from features (T, C) and at least two beats.
 
     A row is the mean of the features over half a beat either side, standardised over the song. Unstandardised rows
     would identify the song and so, among a few dozen songs, the dance that belongs to it.
@@ -98,7 +98,7 @@ def _drum_strength(decibels: np.ndarray) -> np.ndarray:
 
 
 def _in_blocks(measure: Callable[..., np.ndarray], samples: np.ndarray, hop: int, **settings) -> np.ndarray:
-    """`measure`, a function of librosa from samples to (rows, frames), block by block: (rows, 1 + n // hop)."""
+    """Apply `measure`, a librosa function from samples to (rows, frames), block by block: (rows, 1 + n // hop)."""
     count, half_window = 1 + len(samples) // hop, SPECTRUM_WINDOW // 2
     measured = None
     for first in range(0, count, SPECTRUM_BLOCK):

@@ -152,7 +152,7 @@ def rewrite(**content):
 
 
 BROKEN = {
-    "no song": (lambda folder: (folder / "a.mp3").unlink(), CorpusError, r"a\.json has no song; .* the name a"),
+    "no song": (lambda folder: (folder / "a.mp3").unlink(), CorpusError, r"a\.json has no song; .* file named a,"),
     "half": (lambda folder: (folder / "a.json").write_text('{"keypoints": [['), CorpusError, r"a\.json cannot be read"),
     "no fps": (rewrite(keypoints=ONE_POINT), CorpusError, r"frame rate of .*a is unknown"),
     "a wrong fps": (rewrite(fps="x", keypoints=ONE_POINT), PoseError, r"the frame rate of .*a\.json is x"),
@@ -211,5 +211,5 @@ def test_two_files_of_one_clip_are_refused_by_name(tmp_path, song):
         motions.write_json(tmp_path / f"a{ending}", fps=30, keypoints=ONE_POINT)
     song(tmp_path / "a.mp3")
     ((files,), _) = sources.find(tmp_path)
-    with pytest.raises(CorpusError, match=r"a\.json and a\.txt have one name"):
+    with pytest.raises(CorpusError, match=r"a\.json and a\.txt have the same name"):
         sources.read(files)

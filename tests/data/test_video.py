@@ -104,7 +104,7 @@ def test_what_is_written_is_read(film, capsys):
     path = film(even(3, 30), 30.0, empty=[1])
     assert video.main([str(path)]) == 0
     written = path.with_suffix(".json")
-    assert capsys.readouterr().out == f"{written}: 3 frames, somebody in 2\n"
+    assert capsys.readouterr().out == f"{written}: 3 frames, a person in 2\n"
     content = json.loads(written.read_text())
     assert content["confidence"] == [[0.988] * 33, None, [0.988] * 33]
     joints, fps = keypoints.read_keypoint_json(written)
@@ -173,7 +173,7 @@ def test_a_video_that_is_too_long_is_refused_before_it_is_looked_at_or_as_soon_a
 
 @pytest.mark.parametrize("count", [0, 1, 147, 239])
 def test_a_video_that_breaks_off_is_damaged(film, count):
-    with pytest.raises(MediaError, match=r"take1\.mp4 is damaged: of 10\.0 seconds \d\.\d"):
+    with pytest.raises(MediaError, match=r"take1\.mp4 is damaged: only \d\.\d of 10\.0 seconds"):
         video.estimate(film(even(count, 30), 30.0, declared=300))
 
 
@@ -209,18 +209,18 @@ def test_a_folder_goes_on_where_it_was_and_one_bad_video_does_not_stop_it(film, 
     (tmp_path / "b/notes.txt").write_text("no film")
     assert video.main([str(tmp_path)]) == 1
     printed = capsys.readouterr()
-    assert "good.json: 3 frames, somebody in 3" in printed.out and "bad.mp4 cannot be read" in printed.err
+    assert "good.json: 3 frames, a person in 3" in printed.out and "bad.mp4 cannot be read" in printed.err
     assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.json")} == {"b/good.json", "b/known.json"}
     (tmp_path / "a/bad.mp4").unlink()
     assert video.main([str(tmp_path)]) == 0
-    assert "beside each video is its JSON; delete one to analyse" in capsys.readouterr().out
+    assert "has its JSON; delete one to analyse" in capsys.readouterr().out
     assert (tmp_path / "b/known.json").read_text() == "mine" and video.videos(tmp_path / "b/known.mp4") == []
 
 
 def test_two_videos_that_would_have_one_json_are_refused(film, tmp_path):
     film(even(3, 30), 30.0, "salsa/take1.mp4")
     film(even(3, 30), 30.0, "salsa/take1.mov")
-    with pytest.raises(OutputError, match=r"take1\.json would be of 2 videos"):
+    with pytest.raises(OutputError, match=r"take1\.json would be the JSON of 2 videos"):
         video.videos(tmp_path)
     (tmp_path / "salsa/take1.json").write_text("mine")
     assert video.videos(tmp_path) == []
@@ -228,7 +228,7 @@ def test_two_videos_that_would_have_one_json_are_refused(film, tmp_path):
 
 def test_no_video_is_one_sentence(tmp_path):
     (tmp_path / "take1.json").write_text("{}")
-    reasons = {"": "VIDEO is not given", "none.mp4": "there is no", "take1.json": "is no video by its name"}
+    reasons = {"": "VIDEO is not given", "none.mp4": "there is no", "take1.json": "does not have the suffix of a video"}
     for name, reason in reasons.items():
         with pytest.raises(SystemExit, match=reason):
             video.main([name and str(tmp_path / name)])

@@ -74,7 +74,7 @@ def test_a_2d_dance_and_a_body_with_other_bones_have_no_bvh(tmp_path):
     with pytest.raises(PoseError, match="a dance in 2D has no joint rotations"):
         dance_files.write_bvh(dance(2), tmp_path / "a.bvh")
     tall = replace(danced(), poses=danced().poses * 1.1)
-    with pytest.raises(PoseError, match=r"would be 0\.\d\d m off in BVH; expected a body with d2m's bones; .*fit_body"):
+    with pytest.raises(PoseError, match=r"by 0\.\d\d m; expected poses with d2m's bone lengths; .*fit_body"):
         dance_files.write_bvh(tall, tmp_path / "a.bvh")
     dance_files.write_bvh(replace(danced(), poses=danced().poses * 1.005), tmp_path / "b.bvh")
     assert [path.name for path in tmp_path.iterdir()] == ["b.bvh"]

@@ -36,7 +36,7 @@ def test_cut_then_placed_is_exact_at_the_anchors(anchors_s, kind):
     poses = noise()
     rows = units.to_beat_time(poses, anchors_s)
     assert rows.shape == ((len(anchors_s) - 1) * 8 + 1, 14, 3)
-    placed = units.from_beat_time(rows, anchors_s, anchors_s, kind=kind)
+    placed = units.from_beat_time(rows, anchors_s, anchors_s, interpolation=kind)
     # Only rounding: positions to some 1e-14 rows, slopes of this noise of some 5 a row.
     np.testing.assert_allclose(placed, warp.resample(poses, to_frames(anchors_s)), atol=1e-12)
 
@@ -46,7 +46,7 @@ def test_cut_then_placed_is_within_the_error_of_two_readings_in_between(anchors_
     # (On uneven anchors the cubic map is smoother than the cut's straight pieces: another time map, no inverse.)
     at_s = np.linspace(anchors_s[1], anchors_s[-2], 2001)
     poses = swing(np.arange(12 * FPS) / FPS)
-    placed = units.from_beat_time(units.to_beat_time(poses, anchors_s), anchors_s, at_s, kind=kind)
+    placed = units.from_beat_time(units.to_beat_time(poses, anchors_s), anchors_s, at_s, interpolation=kind)
     gaps = np.diff(anchors_s)
     # Frames are read, then rows (which lets the first error through by 5/4 at most: values, and slopes of their
     # differences by a quarter). Where gaps change, the slope at the anchor is that of neither side: its error is half
@@ -61,13 +61,13 @@ def test_cut_then_placed_is_within_the_error_of_two_readings_in_between(anchors_
 def test_placed_on_other_beats_the_anchors_follow_them(kind):
     poses, song_s = noise(), np.array([0.0, 0.4, 0.83, 1.2, 1.6])
     rows = units.to_beat_time(poses, EVEN)
-    placed = units.from_beat_time(rows, song_s, song_s, first=16, kind=kind)  # row 16: the third anchor of the dance
+    placed = units.from_beat_time(rows, song_s, song_s, first=16, interpolation=kind)  # 16: the third anchor
     np.testing.assert_allclose(placed, warp.resample(poses, to_frames(EVEN[2:7])), atol=1e-12)
 
 
 def test_without_a_kind_movements_are_placed_by_the_cubic_map():
     rows, at_s = units.to_beat_time(noise(), UNEVEN), np.linspace(1.0, 8.0, 50)
-    linear, cubic = (units.from_beat_time(rows, UNEVEN, at_s, kind=kind) for kind in ("linear", "cubic"))
+    linear, cubic = (units.from_beat_time(rows, UNEVEN, at_s, interpolation=kind) for kind in ("linear", "cubic"))
     np.testing.assert_array_equal(units.from_beat_time(rows, UNEVEN, at_s), cubic)
     assert not np.allclose(linear, cubic)
 

@@ -135,7 +135,7 @@ def test_beats_that_cannot_be_danced_to_are_refused_by_the_name_of_their_file(tm
         (0, "beats.txt", r"beats is '.*beats\.txt': .*song\.wav: a beat at 6\.5 s; expected seconds from 0 to 6\.00"),
         (90, "beats.txt", r"beats is '.*beats\.txt': bpm and beats are both given; expected one of them"),
         (0, "none.txt", r"beats is '.*none\.txt': .*none\.txt cannot be read"),
-        (0, "n" * 300, r"beats is '.*nnn', and that cannot be used"),
+        (0, "n" * 300, r"beats is '.*nnn', which cannot be used"),
     ):
         with pytest.raises(ParameterError, match=message):
             parameters.analyse(song, bpm, str(tmp_path / file))

@@ -11,7 +11,7 @@ from d2m.motion.dance import Clip
 
 SONGS_PER_STYLE = 20
 DURATION_S = 42.0  # of a song; 60 songs last 42 minutes
-HELD_OUT = 3  # of the 20 songs of a style for validation, as many for testing; the others are for training
+HELD_OUT = 3  # of the 20 songs of a style for validation, as many for testing; the rest for training
 EXAMPLE_SEED = 2019  # outside the corpus: its songs have the seeds seed * 10,000 + number
 
 
@@ -55,7 +55,7 @@ def write_flac(path: Path, samples: np.ndarray) -> None:
 
 
 def example_song() -> Path:
-    """A zumba song outside the corpus, as a FLAC file in the cache: the song where a user gives none."""
+    """A zumba song outside the corpus, as a FLAC file in the cache: used where a user gives no song."""
     path = cache_folder("songs") / "example.flac"
     write_flac(path, songs.song("zumba", DURATION_S, seed=EXAMPLE_SEED).samples)
     return path

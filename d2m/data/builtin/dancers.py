@@ -1,8 +1,9 @@
 """The built-in dancers: sequences of moves on the beats of a song, and poses by forward kinematics.
 
-A sequence is A A B A of two moves each, every other one mirrored. Key poses fall on beats, up to 40 ms early or late as
-a human's do. The body eases into and out of the keys in which it rests, which are the known kinematic beats; it passes
-through the others. Standing feet do not move: the legs are solved from hip and ankle, with the knees forward.
+A dance is a series of sequences A A B A, where A and B are two moves each; each sequence is followed by its mirror
+image. Key poses fall on beats, up to 40 ms early or late as a human's do. The body decelerates into those in which it
+stops and passes through the others. Stops reached by a visible movement (`VISIBLE`) are the true kinematic beats.
+Standing feet do not move; knees are computed from hip and ankle by inverse kinematics, and bend forward.
 """
 
 from dataclasses import dataclass, replace
@@ -15,19 +16,19 @@ from d2m.data.builtin import moves
 from d2m.motion import pose
 
 JITTER_S, LARGEST_JITTER_S = 0.015, 0.040  # standard deviation of a dancer's timing, and its bound
-SKIPPED = 0.12  # share of the rests that a dancer leaves out
-VISIBLE = 0.05  # metres, mean over joints: a smaller movement into a rest is no kinematic beat
+SKIPPED = 0.12  # probability that a dancer passes through a key pose instead of stopping in it
+VISIBLE = 0.05  # metres, mean over joints: a stop reached by a smaller movement is no kinematic beat
 REACH = 0.838  # metres from hip to ankle of an almost straight leg
 STANDING = pose.ANKLE_HEIGHT + 0.825  # metres, height of the pelvis at rest
-PLANTED = 0.02  # metres above standing height: a higher foot carries no weight
+PLANTED = 0.02  # metres above standing: a foot that is higher in a key pose is in the air, and takes no step
 
 
 @dataclass(frozen=True)
 class Choreography:
-    """The K key poses of a dance in the world."""
+    """The K key poses of a dance, in world coordinates."""
 
     times_s: np.ndarray
-    stops: np.ndarray  # (K,) bool: the body rests in it
+    stops: np.ndarray  # (K,) bool: whether the body stops in the key pose
     body: np.ndarray  # (K, 7): x, z, height and yaw of the pelvis; twist, lean, bend
     arms: np.ndarray  # (K, 12): right upper arm, right forearm, left upper arm, left forearm, each (left, up, ahead)
     feet: np.ndarray  # (K, 2, 3): right, left: x, z, height above standing
@@ -49,7 +50,7 @@ def dance(style: str, beats_s: np.ndarray, metre: int, duration_s: float, seed=0
 
 
 def _choreograph(vocabulary: moves.Style, beats_s: np.ndarray, metre: int, rng: np.random.Generator) -> Choreography:
-    """Keys in the dancer's own frame, placed in the world one after the other."""
+    """Choose the key poses and convert each from the dancer's frame to world coordinates."""
     energy = rng.uniform(0.85, 1.15)  # of one dancer in one song
     home, facing, feet = np.zeros(2), 0.0, np.full((2, 3), np.inf)
     rows = []  # of the fields of a `Choreography`
@@ -70,7 +71,7 @@ def _choreograph(vocabulary: moves.Style, beats_s: np.ndarray, metre: int, rng: 
 
 
 def _timed_keys(vocabulary: moves.Style, beats_s: np.ndarray, metre: int, rng: np.random.Generator) -> list:
-    """Pairs (seconds, `Key`). In a metre of three a move leaves out its fourth beat."""
+    """Pairs (seconds, `Key`). In 3/4 time, the keys on a move's fourth beat are left out."""
     length = min(metre, 4)
     index, timed = np.arange(len(beats_s)), [(0.0, vocabulary.stance), (beats_s[0], vocabulary.stance)]
     for number, move in enumerate(_sequences(vocabulary, len(beats_s) // length, rng)):
@@ -78,14 +79,14 @@ def _timed_keys(vocabulary: moves.Style, beats_s: np.ndarray, metre: int, rng: n
             beat = number * length + key.beat
             if key.beat > length or beat > len(beats_s) - 1:
                 continue
-            late = np.clip(rng.normal(0, JITTER_S), -LARGEST_JITTER_S, LARGEST_JITTER_S)
+            offset_s = np.clip(rng.normal(0, JITTER_S), -LARGEST_JITTER_S, LARGEST_JITTER_S)
             skipped = key.stop and rng.random() < SKIPPED
-            timed.append((np.interp(beat, index, beats_s) + late, replace(key, stop=key.stop and not skipped)))
+            timed.append((np.interp(beat, index, beats_s) + offset_s, replace(key, stop=key.stop and not skipped)))
     return timed
 
 
 def _sequences(vocabulary: moves.Style, count: int, rng: np.random.Generator) -> list[tuple[moves.Key, ...]]:
-    """At least `count` moves: sequences A A B A of two moves each, every other one mirrored."""
+    """At least `count` moves: sequences A A B A, A and B of two moves, each followed by its mirror image."""
     names, chosen = sorted(vocabulary.moves), []
     while len(chosen) < count:
         first, second, third, fourth = (vocabulary.moves[name] for name in rng.choice(names, 4, replace=False))
@@ -95,7 +96,7 @@ def _sequences(vocabulary: moves.Style, count: int, rng: np.random.Generator) ->
 
 
 def _in_world(offset: np.ndarray, facing: float) -> np.ndarray:
-    """The direction (side, ahead) of a dancer who faces `facing` as (x, z)."""
+    """An offset (side, ahead) in the frame of a dancer of yaw `facing`, as (x, z) in the world."""
     return pose.turn(np.array([offset[0], 0.0, offset[1]]), facing)[::2]
 
 
@@ -110,24 +111,24 @@ def _poses(plan: Choreography, at_s: np.ndarray, vocabulary: moves.Style) -> np.
 
 
 def _foot(times: np.ndarray, keys: np.ndarray, at_s: np.ndarray, step_height: float) -> np.ndarray:
-    """A foot (n, 3) at the times `at_s`: at rest in every key in which it stands, lifted while it steps between two."""
-    aloft = keys[:, 2] > PLANTED
-    path = _track(times, keys, ~aloft, at_s, 0.0)
+    """The path (n, 3) of a foot: still in key poses where it is on the floor, raised while it steps between two."""
+    in_air = keys[:, 2] > PLANTED
+    path = _track(times, keys, ~in_air, at_s, 0.0)
     segment = np.clip(np.searchsorted(times, at_s, "right") - 1, 0, len(times) - 2)
     moved = np.linalg.norm(np.diff(keys[:, :2], axis=0), axis=1) > 0.02
-    steps = moved & ~aloft[1:] & ~aloft[:-1]
+    steps = moved & ~in_air[1:] & ~in_air[:-1]
     progress = np.clip((at_s - times[segment]) / (times[segment + 1] - times[segment]), 0, 1)
     path[:, 2] = np.maximum(path[:, 2], 0) + steps[segment] * step_height * np.sin(np.pi * progress) ** 2
     return path
 
 
-def _track(times, values, rests, at_s, hold_s: float) -> np.ndarray:
-    """Values (K, ...) at key times, interpolated to `at_s` (n,); `rests` (K,) are the keys held for `hold_s`."""
+def _track(times, values, stops, at_s, hold_s: float) -> np.ndarray:
+    """Values (K, ...) at key times, interpolated to `at_s` (n,), at rest for `hold_s` at the keys `stops` (K,)."""
     values = values.reshape(len(times), -1)
     slopes = np.gradient(values, times, axis=0)
-    slopes[rests] = 0
-    # A held key has two knots: where the body comes to rest and where it leaves.
-    held = rests & (hold_s > 0)
+    slopes[stops] = 0
+    # A held key has two knots: where the body stops and where it moves on.
+    held = stops & (hold_s > 0)
     held &= (np.diff(times, append=np.inf) > 2.5 * hold_s) & (np.diff(times, prepend=-1) > 2.5 * hold_s)
     knots = np.r_[np.where(held, times - hold_s / 2, times), times[held] + hold_s / 2]
     order = np.argsort(knots, kind="stable")
@@ -142,8 +143,8 @@ def _forward_kinematics(body: np.ndarray, arms: np.ndarray, feet: np.ndarray) ->
     left_hip = pose.BONE_LENGTHS[0] / 2 * pose.turn(np.array([1.0, 0, 0]), yaw)
     sides = np.stack([-left_hip, left_hip], axis=1)
     # The standing legs limit the height of the pelvis.
-    flat = np.linalg.norm((np.stack([x, z], axis=1)[:, None] + sides[..., ::2]) - ankles[..., ::2], axis=-1)
-    reach = np.sqrt(np.maximum(REACH**2 - flat**2, 0.04)) + ankles[..., 1]
+    horizontal_m = np.linalg.norm((np.stack([x, z], axis=1)[:, None] + sides[..., ::2]) - ankles[..., ::2], axis=-1)
+    reach = np.sqrt(np.maximum(REACH**2 - horizontal_m**2, 0.04)) + ankles[..., 1]
     height = np.minimum(height, np.where(feet[..., 2] < 0.15, reach, np.inf).min(axis=1))
     pelvis = np.stack([x, height, z], axis=1)
     joints = np.zeros((len(body), len(pose.JOINTS), 3))

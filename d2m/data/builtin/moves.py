@@ -1,8 +1,8 @@
 """The moves of the built-in dancers: three styles, each a vocabulary of key poses on beats.
 
 A `Key` describes a pose: where the pelvis is, how the trunk leans, what each arm does, where each foot stands. Lengths
-are metres in the dancer's own frame (side: to the left, ahead: forward), angles are radians. A move lists only what
-differs from the stance of its style.
+are metres in the dancer's own frame (side: to the left, ahead: forward), angles are radians. *Home* is the point on the
+floor from which they count. A move lists only what differs from the stance of its style.
 """
 
 from dataclasses import dataclass, replace
@@ -35,11 +35,11 @@ class Key:
     """A key pose, reached at `beat` of its move."""
 
     beat: float
-    stop: bool = True  # whether the body comes to rest in it or passes through
-    side: float = 0.0  # of the pelvis, from the dancer's home, as `ahead`
+    stop: bool = True  # whether the body stops in it or passes through
+    side: float = 0.0  # of the pelvis from the dancer's home; so is `ahead`
     ahead: float = 0.0
-    drop: float = 0.0  # of the pelvis below its highest; negative on the toes
-    hips: float = 0.0  # turn of the pelvis from the facing
+    drop: float = 0.0  # of the pelvis below its height at rest; negative on the toes
+    hips: float = 0.0  # turn of the pelvis from the direction that the dancer faces
     twist: float = 0.0  # turn of the shoulders from the pelvis
     lean: float = 0.0  # of the trunk, forward
     bend: float = 0.0  # of the trunk, to the left
@@ -47,7 +47,7 @@ class Key:
     left: str = "down"
     right_foot: tuple[float, float, float] = (-0.10, 0.0, 0.0)  # side, ahead, height above standing
     left_foot: tuple[float, float, float] = (0.10, 0.0, 0.0)
-    turn: float = 0.0  # of the facing since the previous key, to the left
+    turn: float = 0.0  # of the dancer since the previous key, to the left
     travel: tuple[float, float] = (0.0, 0.0)  # of the dancer's home since the previous key: side, ahead
 
 
@@ -56,7 +56,7 @@ class Style:
     """A style: its stance, its dynamics and its moves."""
 
     stance: Key
-    hold: float  # beats for which a pose is held
+    hold: float  # beats for which the body rests in a key pose where it stops
     step_height: float  # metres, of a stepping foot
     moves: dict[str, tuple[Key, ...]]
 
@@ -74,7 +74,7 @@ def mirrored(keys: tuple[Key, ...]) -> tuple[Key, ...]:
 
 
 def _flipped(position: tuple[float, ...]) -> tuple[float, ...]:
-    """A position (side, ...) on the other side."""
+    """The mirror image of a position (side, ...)."""
     return -position[0], *position[1:]
 
 

@@ -13,7 +13,7 @@ from d2m.clock import SAMPLE_RATE
 STYLES = ("ballet", "hip-hop", "zumba")
 TEMPI = {"ballet": (84.0, 108.0), "hip-hop": (82.0, 104.0), "zumba": (116.0, 138.0)}  # BPM
 PLAYER_S = 0.004  # standard deviation of a player's timing
-# Chords as semitones above the key, "m" for minor, a bar each; they repeat after four to eight bars.
+# Chord roots in semitones above the tonic, "m" = minor; one chord a bar, then the progression repeats.
 PROGRESSIONS = {
     "ballet": ("0 9m 5 7", "0 5 7 0 9m 2m 7 0", "0 4m 5 7 9m 5 7 0"),
     "hip-hop": ("0m 8 3 10", "0m 5m 8 7", "0m 0m 8 7"),
@@ -39,14 +39,15 @@ def song(style: str, duration_s: float = 42.0, seed: int = 0) -> Song:
     beats_s = _beat_times(tempo, duration_s, rng)
     mixer = _Mixer(duration_s, rng)
     chords = PROGRESSIONS[style][rng.integers(3)].split()
-    key = int(rng.integers(45, 57))  # MIDI note of the bass
+    tonic = int(rng.integers(45, 57))  # MIDI note
     play_bar = {"ballet": _ballet, "hip-hop": _hip_hop, "zumba": _zumba}[style]
-    grid_s = np.r_[beats_s, beats_s[-1] + np.diff(beats_s)[-1] * np.arange(1, metre + 1)]  # the last bar may be cut
+    # Beats continue beyond the end, for a last bar that the end of the song cuts off.
+    grid_s = np.r_[beats_s, beats_s[-1] + np.diff(beats_s)[-1] * np.arange(1, metre + 1)]
     for number, first in enumerate(range(0, len(beats_s), metre)):
         chord = chords[number % len(chords)]
         third = 3 if chord.endswith("m") else 4
         chorus = (number // 8) % 2 == 1  # with more instruments than a verse
-        play_bar(mixer, _Bar(grid_s[first : first + metre + 1], key + int(chord.rstrip("m")), third, chorus, number))
+        play_bar(mixer, _Bar(grid_s[first : first + metre + 1], tonic + int(chord.rstrip("m")), third, chorus, number))
     return Song(mixer.mix(), tempo, metre, beats_s)
 
 
@@ -83,7 +84,7 @@ class _Bar:
     """One bar of a song, as its instruments play it."""
 
     times_s: np.ndarray  # (metre + 1,), its beats and the first beat of the next bar
-    root: int  # MIDI note of the chord
+    root: int  # MIDI note of the chord's root
     third: int  # semitones above the root
     chorus: bool
     number: int
@@ -157,11 +158,11 @@ def _hip_hop(mixer: _Mixer, bar: _Bar) -> None:
 
 
 def _zumba(mixer: _Mixer, bar: _Bar) -> None:
-    """Four to the floor, a tresillo in the bass, son clave, a shaker, and brass on the off-beats of the chorus."""
+    """Four to the floor, snare on two and four, tresillo bass, son clave, a shaker, brass (off-beats in choruses)."""
     for beat in range(4):
         mixer.add(_kick(), bar.at(beat), 0.9)
-        for quarter in range(4):
-            mixer.add(_hat(mixer.rng), bar.at(beat + quarter / 4), 0.22 if quarter % 2 else 0.12)
+        for sixteenth in range(4):
+            mixer.add(_hat(mixer.rng), bar.at(beat + sixteenth / 4), 0.22 if sixteenth % 2 else 0.12)
     for position in (1, 3):
         mixer.add(_snare(mixer.rng), bar.at(position), 0.45)
     mixer.add(_tone(bar.root - 12, 0.4, decay=5, harmonics=6), bar.at((0, 1.5, 3)), 0.7)

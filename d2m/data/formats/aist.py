@@ -19,7 +19,7 @@ import numpy as np
 
 from d2m.data.formats.keypoints import to_joints
 from d2m.errors import CorpusError, PoseError
-from d2m.files import head, read_bytes
+from d2m.files import first_bytes, read_bytes
 
 FPS = 60.0
 LARGEST_LIST = 2**20  # bytes of ignore_list.txt: AIST++'s has 46 names
@@ -45,9 +45,9 @@ FIRST_KEY = {"SETITEM": 1, "DICT": 1, "SETITEMS": 2}
 NAME = re.compile(r"g([A-Z]{2})_s\w+?_c\w+?_d\w+?_(m[A-Z]{2}\d)_ch\d+")
 
 
-def recognises(path: Path, head: bytes) -> bool:
+def recognises(path: Path, start: bytes) -> bool:
     """Whether a file begins like a pickle of 3D keypoints."""
-    return b"keypoints3d" in head and head[:1] in (b"\x80", b"(", b"}")
+    return b"keypoints3d" in start and start[:1] in (b"\x80", b"(", b"}")
 
 
 def read(path: Path) -> tuple[np.ndarray, float]:
@@ -56,9 +56,9 @@ def read(path: Path) -> tuple[np.ndarray, float]:
     A file in AIST++'s own list of bad reconstructions (`ignore_list.txt` beside the folder) is refused.
     """
     ignored = path.parent.parent / "ignore_list.txt"
-    if ignored.is_file() and path.stem in head(ignored, LARGEST_LIST).decode(errors="replace").split():
+    if ignored.is_file() and path.stem in first_bytes(ignored, LARGEST_LIST).decode(errors="replace").split():
         raise CorpusError(f"{path} is in {ignored.name}, AIST++'s list of bad reconstructions")
-    arrays = read_arrays(read_bytes(path, LARGEST_FILE, CorpusError, "a whole file"), ARRAYS, str(path))
+    arrays = read_arrays(read_bytes(path, LARGEST_FILE, CorpusError, "a complete file"), ARRAYS, str(path))
     if not arrays:
         raise PoseError(f"{path} holds no keypoints", f"an array {' or '.join(ARRAYS)}")
     name = next(name for name in ARRAYS if name in arrays)
@@ -78,9 +78,9 @@ def style(clip: Path) -> str:
 
 
 def read_arrays(content: bytes, names: tuple[str, ...], source: str) -> dict[str, np.ndarray]:
-    """The arrays of numbers of a pickled dictionary under those of `names` that it has, read-only.
+    """The arrays of numbers, read-only, that a pickled dictionary has under those `names`.
 
-    Raises `CorpusError` naming `source` for another pickle, a damaged one, or one that asks for anything else.
+    Raises `CorpusError` naming `source` for another pickle, a damaged one, or one that names anything else.
     """
     try:
         _check_opcodes(content)
@@ -95,7 +95,7 @@ def read_arrays(content: bytes, names: tuple[str, ...], source: str) -> dict[str
 
 
 class Record:
-    """A name in a pickle, the arguments of the call of it, and the `state` that the pickle sets on the result."""
+    """A name in a pickle, the arguments that it is called with, and the `state` that is set on the result."""
 
     def __init__(self, name: str, arguments: tuple = ()):
         self.name, self.arguments, self.state = name, arguments, None
@@ -137,11 +137,11 @@ def _check_opcodes(content: bytes) -> None:
                 raise UnpicklingError(f"has a memo with an index {index}")
             memo[index] = stack[-1]
         else:
-            before = [kind.name for kind in opcode.stack_before]
+            before = [value.name for value in opcode.stack_before]
             start = len(stack) - len(before)
             if "mark" in before:  # operands begin at the last mark, or at the value below it
                 start = len(stack) - 1 - stack[::-1].index("mark") - before.index("mark")
-            operands, stack[start:] = stack[start:], [kind.name for kind in opcode.stack_after]
+            operands, stack[start:] = stack[start:], [value.name for value in opcode.stack_after]
             if opcode.name in FIRST_KEY and not set(operands[FIRST_KEY[opcode.name] :: 2]) <= {"str", "bytes_or_str"}:
                 raise UnpicklingError("has a key that is no text")
 

@@ -35,8 +35,8 @@ def read(path: Path) -> tuple[np.ndarray, float]:
 
     Joints are recognised by their names in Mixamo, CMU, Blender, Unreal, SMPL and d2m. The neck is the middle of the
     shoulders; the nose is the file's, else in front of the middle of the head. The body is scaled to the length of
-    d2m's legs; bones and floor stay the file's (`retarget.fit_body` changes them). Raises `PoseError` naming the file
-    where it is missing, damaged, too large, or has no such body.
+    d2m's legs; its proportions and floor stay the same (`retarget.fit_body` changes them). Raises `PoseError` naming
+    the file where it is missing, damaged, too large, or has no such body.
     """
     joints, values, fps = bvh.load(path)
     numbers = _named(joints, path)
@@ -82,8 +82,8 @@ def _forward(joints: list[Joint], values: np.ndarray, numbers: list[int]) -> tup
 
 
 def _named(joints: list[Joint], path: Path) -> dict[str, int]:
-    """The number in a file of each of our joints but the neck; the nose may be the head."""
-    # Reversed, so that of equal names the first counts.
+    """The index among `joints` of each of `pose.JOINTS` except the neck; a head may stand for the nose."""
+    # Reversed, so that of equal names the first is used.
     plain = {_plain(joint.name): number for number, joint in reversed(list(enumerate(joints)))}
     spellings = {"nose": ["nose", "head", "skull"]}
     for side in ("right", "left"):
@@ -91,8 +91,8 @@ def _named(joints: list[Joint], path: Path) -> dict[str, int]:
             spellings[f"{side} {part}"] = [
                 spelling for name in names for spelling in (side + name, side[0] + name, name + side, name + side[0])
             ]
-    numbers = {ours: next((plain[name] for name in names if name in plain), -1) for ours, names in spellings.items()}
-    missing = [ours for ours, number in numbers.items() if number < 0]
+    numbers = {joint: next((plain[name] for name in names if name in plain), -1) for joint, names in spellings.items()}
+    missing = [joint for joint, number in numbers.items() if number < 0]
     if missing:
         present = ", ".join(joint.name for joint in joints[:30])
         expected = "names as in Mixamo, CMU or Blender (LeftUpLeg, LeftLeg, LeftFoot, ...)"
@@ -109,9 +109,9 @@ def _plain(name: str) -> str:
 
 
 def _ahead(heads: np.ndarray, body: np.ndarray) -> np.ndarray:
-    """The direction (3,) in the head's own frame, of orientations `heads` (T, 3, 3), in which it looks.
+    """The direction (3,) in which the head looks, in its own frame, from its orientations `heads` (T, 3, 3).
 
-    No file contains it: it is the mean direction in which the body faces.
+    A file does not state it; the mean direction in which the body faces is used.
     """
     across = body[:, pose.L_SHOULDER] - body[:, pose.R_SHOULDER]
     facing = np.cross(across, body[:, pose.NECK] - pose.pelvis(body))

@@ -19,16 +19,16 @@ from d2m.motion.dance import Clip
 FPS = 25.0
 SONG = "audio.mp3"
 STYLES = {"C": "cha-cha", "R": "rumba", "T": "tango", "W": "waltz"}
-# Markers whose mean is each of the 14 joints; measured, since no table is published.
+# Each of the 14 joints is the mean of these markers; measured, since no table is published.
 JOINTS = ((0, 1), (3, 12), (3,), (4,), (6,), (12,), (13,), (15,), (7,), (8,), (9,), (16,), (17,), (18,))
 MARKERS = 23
-# All waltzes are takes of one routine, and so are all tangos: they only train, since no take would be an unseen dance.
-# Validation and test hold songs of cha-cha and rumba that do not train, about a sixth of the minutes each.
+# All waltzes are takes of one routine, and so are all tangos: only for training, since no take is an unseen dance.
+# Validation and test have their own songs of cha-cha and rumba, about a sixth of the minutes each.
 VALIDATION = ("DANCE_C_4", "DANCE_R_4")
 TEST = ("DANCE_C_6", "DANCE_C_7", "DANCE_R_2", "DANCE_R_7")
 
 
-def recognises(path: Path, head: bytes) -> bool:
+def recognises(path: Path, start: bytes) -> bool:
     """Whether a file is part of a pair, by the names of the file and its folder."""
     return path.parent.name.startswith("DANCE_") and path.name in ("config.json", "skeletons.json")
 

@@ -34,16 +34,16 @@ LAYOUTS = {
     33: ((0,), (11, 12), (12,), (14,), (16,), (11,), (13,), (15,), (24,), (26,), (28,), (23,), (25,), (27,)),
 }
 NAMES = {17: "COCO", 18: "COCO-18", 25: "BODY_25", 33: "MediaPipe"}
-LEAST_CONFIDENCE = 0.2  # a keypoint of less counts as missing
+LEAST_CONFIDENCE = 0.2  # a keypoint with less counts as missing
 FRAME = re.compile(r"(.*?)[-_. ]?(\d+)(_keypoints)?", re.DOTALL)  # the stem of a frame's file
 LAST_FRAME = 1_000_000  # nine hours at 30 fps: bounds the memory that a file's name can ask for
 SOFT_M = 0.02  # scale of the height difference at which the lower foot counts as the standing one
 SMOOTH_FRAMES = 2  # standard deviation of the Gaussian that smooths steps: 1/15 s at 30 frames a second
 
 
-def is_openpose(path: Path, head: bytes) -> bool:
+def is_openpose(path: Path, start: bytes) -> bool:
     """Whether a file begins like a frame of OpenPose."""
-    return re.match(rb'\s*\{[^{}]*"people"\s*:', head) is not None
+    return re.match(rb'\s*\{[^{}]*"people"\s*:', start) is not None
 
 
 def openpose_clip(path: Path) -> Path:
@@ -53,15 +53,15 @@ def openpose_clip(path: Path) -> Path:
 
 
 def openpose_songs(clip: Path) -> tuple[str, ...]:
-    """The names that the song of a clip may have: that of the video, and that of the folder."""
+    """Possible names of the song of a clip: the video's and the folder's."""
     return (clip.name, clip.parent.name)
 
 
 def read_openpose(files: list[Path]) -> tuple[np.ndarray, None]:
     """Joints (T, 14, 2), y up, NaN where missing, of the files of one clip; OpenPose writes no frame rate.
 
-    Frame i is the file of number i, and missing without one. Of several people the most confident one is taken at
-    first, then whoever is nearest to the last position. Raises `PoseError` or `CorpusError`.
+    Frame i is the file of number i, and missing without one. Of several people the most confident is chosen at
+    first, then in each frame the one nearest to the last position. Raises `PoseError` or `CorpusError`.
     """
     frames = _numbered(files)
     joints = np.full((max(frames) + 1, 14, 2), np.nan)
@@ -74,10 +74,10 @@ def read_openpose(files: list[Path]) -> tuple[np.ndarray, None]:
     return joints * (1, -1), None
 
 
-def is_keypoint_json(path: Path, head: bytes) -> bool:
+def is_keypoint_json(path: Path, start: bytes) -> bool:
     """Whether a file begins like a keypoint JSON (and not like a dance that d2m wrote)."""
-    named = any(name in head for name in (b'"keypoints"', b'"world_landmarks"', b'"confidence"'))
-    return head.lstrip().startswith(b"{") and named and b'"d2m dance' not in head
+    has_name = any(name in start for name in (b'"keypoints"', b'"world_landmarks"', b'"confidence"'))
+    return start.lstrip().startswith(b"{") and has_name and b'"d2m dance' not in start
 
 
 def read_keypoint_json(path: Path) -> tuple[np.ndarray, float | None]:
@@ -109,7 +109,7 @@ def read_keypoint_json(path: Path) -> tuple[np.ndarray, float | None]:
 def to_joints(keypoints: np.ndarray, confidence: np.ndarray | None = None, source: str = "the keypoints") -> np.ndarray:
     """Joints (T, 14, D) of keypoints (T, K, D), NaN where a keypoint is NaN or its confidence (T, K) is below 0.2.
 
-    Raises `PoseError` naming `source` for a K that is no layout.
+    Raises `PoseError` naming `source` for a K without a layout.
     """
     if keypoints.ndim != 3 or keypoints.shape[1] not in LAYOUTS or keypoints.shape[2] not in (2, 3):
         layouts = ", ".join(f"{count} ({name})" for count, name in NAMES.items())
