@@ -146,7 +146,7 @@ $(MEDIAPIPE)/.d2m-ready: Makefile
 			exit 1; }; }
 	@touch $@
 
-# Two processes of one thread each take the files in the order of pyproject's testpaths: the longest, the notebooks, first.
+# Two processes of one thread each take files in the order of pyproject's testpaths: the notebooks, the longest, first.
 ON_TWO_CORES := -n 2 --no-loadscope-reorder
 test: setup
 	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest $(ON_TWO_CORES)
@@ -186,7 +186,7 @@ mutants: setup
 study: setup
 	@$(VENV)/bin/python -m d2m study $(OPTIONS)
 
-# Only this target writes into figures/. The notebooks keep no times, progress and states of controls: these differ each time.
+# Only this target writes into figures/. Notebooks keep no times, progress or states of controls: they always differ.
 figures: setup $(NOTEBOOKS)
 	@for notebook in $(NOTEBOOKS); do \
 		D2M_PROGRESS=none $(VENV)/bin/python -m nbconvert --to notebook --execute --inplace \

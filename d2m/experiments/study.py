@@ -86,11 +86,8 @@ def scores_of(experiment: Experiment, reference_run: Experiment, row: str) -> Sc
     views = run_evaluation.spaces(reference_run), run_evaluation.style_predictor(reference_run)
     reference = ReferenceSet.of(measure_each(real_dances(reference_run, "train"), *views))
     songs = {dance.name: dance.beats_s for dance in real_dances(reference_run, "test")}
-    return {
-        "ours": score_samples(
-            measure(report.ROWS[row].dances(experiment), songs, *views), reference, reference_run.seed
-        )
-    }
+    samples = measure(report.ROWS[row].dances(experiment), songs, *views)
+    return {"ours": score_samples(samples, reference, reference_run.seed)}
 
 
 def _digest(settings: dict) -> str:

@@ -133,7 +133,7 @@ class Material:
 
 @contextmanager
 def empty_cache(folder: Path):
-    """Within the block d2m has an empty cache in `folder`; joblib's processes restart, since they keep their environment."""
+    """Within the block d2m has an empty cache in `folder`; joblib's processes restart, to see the new environment."""
     with tempfile.TemporaryDirectory(dir=folder) as fresh, patch.dict(os.environ, D2M_CACHE=fresh):
         get_reusable_executor().shutdown(wait=True)
         try:
