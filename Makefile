@@ -50,7 +50,7 @@ help:
 	@echo 'make bench     times each stage on this machine (ten minutes); JSON=file writes the table as JSON too'
 	@echo 'make coverage  runs the unit tests and lists the lines of d2m that they miss (a quarter of an hour)'
 	@echo 'make soak      tests that take hours: kills, damaged files, long runs, the commands of the README'
-	@echo 'make mutants   changes the code that cuts, warps and measures, and lists the changes that no test detects (hours)'
+	@echo 'make mutants   changes code that cuts, warps and measures, and lists changes that no test detects (hours)'
 	@echo 'make study     trains and scores d2m, its baselines and its ablations (hours; continues where it stopped)'
 	@echo '               CORPUS=folder PRESET=demo DEVICE=auto STEPS=0, each optional'
 	@echo 'make figures   runs the five notebooks in place and updates figures/'
