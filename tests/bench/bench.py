@@ -2,7 +2,7 @@
 
 A row is the median of 5 runs after one warm-up run (of 3 if a run takes more than 2 seconds), with its target. Songs
 and dances are built-in, weights are untrained, which does not change times, and all files are in a temporary folder.
-Training runs on the GPU if there is one, everything else on the CPU. `--json FILE` writes machine and rows as JSON, too.
+Training runs on the GPU if there is one, everything else on the CPU. `--json FILE` also writes the rows as JSON.
 """
 
 import argparse
