@@ -19,10 +19,10 @@ NOTEBOOKS := $(addprefix notebooks/,01_beat_analysis.ipynb 02_train_vae.ipynb 03
 
 # Jupyter looks here first, so that the notebooks' kernel "python3" is the one in .venv.
 export JUPYTER_PATH := $(CURDIR)/$(VENV)/share/jupyter
-# Set in a kernel of JupyterLab, where d2m draws progress bars as widgets; make's output is a plain log.
+# JupyterLab sets this in its kernels, where d2m draws progress bars as widgets; make's output is a plain log.
 unexport JPY_SESSION_NAME
 
-# The values reach the shell unexpanded, by the environment: $$, quotes and blanks in a file's name stay as they are.
+# The values reach the shell through the environment: $$, quotes and blanks in a file's name stay unchanged.
 VALUES := SONG STYLE SEED N BPM BEATS ENERGY PRESET CORPUS DEVICE STEPS VIDEO JSON
 unexport $(VALUES)
 $(foreach name,$(VALUES),$(eval export D2M_$(name) = $$(value $(name))))
@@ -40,21 +40,21 @@ PARAMETERS = $(if $(value SONG),-r song "$$D2M_SONG") $(if $(value STYLE),-r sty
 .PHONY: help setup dance keypoints named test test-browser bench coverage soak mutants study figures
 
 help:
-	@echo 'make dance     a dance to a built-in song; trains the missing models first'
+	@echo 'make dance     makes a dance to a built-in song; trains missing models first'
 	@echo '               SONG=file STYLE=name SEED=0 N=1 BPM=0 BEATS=file ENERGY=calm|lively PRESET=demo CORPUS=folder'
 	@echo '               DEVICE=auto, each optional'
 	@echo 'make keypoints VIDEO=file   estimates the keypoints of the dancer in a video, or in each video of a folder, and'
-	@echo '               writes them beside it as JSON, which CORPUS=folder reads'
-	@echo 'make test      runs the unit tests, and the five notebooks, whose outputs are compared'
+	@echo '               writes them next to it as JSON, which CORPUS=folder reads'
+	@echo 'make test      runs the unit tests and the five notebooks, and compares the outputs of the notebooks'
 	@echo 'make test-browser   tests notebook 5 in JupyterLab in Chromium (installs Chromium if root)'
 	@echo 'make bench     times each stage on this machine (ten minutes); JSON=file writes the table as JSON too'
 	@echo 'make coverage  runs the unit tests and lists the lines of d2m that they miss (a quarter of an hour)'
 	@echo 'make soak      tests that take hours: kills, damaged files, long runs, the commands of the README'
-	@echo 'make mutants   changes the modules that cut, warp and measure, and lists the changes that no test sees (hours)'
+	@echo 'make mutants   changes code that cuts, warps and measures, and lists changes that no test detects (hours)'
 	@echo 'make study     trains and scores d2m, its baselines and its ablations (hours; continues where it stopped)'
 	@echo '               CORPUS=folder PRESET=demo DEVICE=auto STEPS=0, each optional'
 	@echo 'make figures   runs the five notebooks in place and updates figures/'
-	@echo 'make setup     installs into .venv what the other targets need; they call it themselves'
+	@echo 'make setup     installs into .venv what the other targets need; they run it themselves'
 
 setup: $(READY) $(SERVER) $(KERNEL)
 
@@ -84,7 +84,7 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 	@echo 'Ready.'
 
-# Debian's python3 comes without ensurepip, which venv needs and which is in another package.
+# venv needs ensurepip, which Debian's python3 does not contain: it is in another package.
 define ensurepip
 { "$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
 	package=$$("$(PYTHON)" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])'); \
@@ -96,7 +96,7 @@ define ensurepip
 		exit 1; }; }; }
 endef
 
-# make ignores unknown names: STLYE=ballet would dance in another style. Here they end it before anything is installed.
+# make itself ignores unknown names, such as STLYE=ballet. Here they are errors, before anything is installed.
 KNOWN_dance := SONG STYLE SEED N BPM BEATS ENERGY PRESET CORPUS DEVICE PAPERMILL
 KNOWN_study := CORPUS PRESET DEVICE STEPS
 KNOWN_keypoints := VIDEO
@@ -146,7 +146,7 @@ $(MEDIAPIPE)/.d2m-ready: Makefile
 			exit 1; }; }
 	@touch $@
 
-# Two processes of one thread take the files in the order of pyproject's testpaths: the notebooks, the longest, first.
+# Two processes of one thread each take files in the order of pyproject's testpaths: the notebooks, the longest, first.
 ON_TWO_CORES := -n 2 --no-loadscope-reorder
 test: setup
 	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest $(ON_TWO_CORES)
@@ -168,7 +168,7 @@ test-browser: setup
 bench: setup
 	@$(VENV)/bin/python tests/bench/bench.py $(if $(value JSON),--json "$$D2M_JSON")
 
-# Fails below the share of lines that pyproject names (fail_under).
+# Fails if the share of lines is below fail_under in pyproject.
 coverage: setup
 	@$(VENV)/bin/python -m coverage erase
 	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m coverage run -m pytest -o addopts=--import-mode=importlib -p no:nbval \
@@ -186,7 +186,7 @@ mutants: setup
 study: setup
 	@$(VENV)/bin/python -m d2m study $(OPTIONS)
 
-# Nothing else writes into figures/. Times, progress and states of controls differ each time, so notebooks keep none.
+# Only this target writes into figures/. Notebooks keep no times, progress or states of controls: they always differ.
 figures: setup $(NOTEBOOKS)
 	@for notebook in $(NOTEBOOKS); do \
 		D2M_PROGRESS=none $(VENV)/bin/python -m nbconvert --to notebook --execute --inplace \

@@ -1,4 +1,4 @@
-"""Dances and samples small enough to be scored within a test: true bodies on known beats, and samples made by hand."""
+"""Small dances and samples for tests of scores: built-in dancers on known beats, and samples with chosen values."""
 
 from functools import cache
 
@@ -10,11 +10,11 @@ from d2m.metrics.samples import Sample
 from d2m.motion.dance import Dance
 
 SECONDS = 20.0
-MUSIC = 0.5 * np.arange(1, 40)  # seconds: the beats of every sample made by hand
+MUSIC = 0.5 * np.arange(1, 40)  # seconds: the music beats of every `sample`
 
 
 def beats(song: str) -> np.ndarray:
-    """The beats of a song, whose tempo is in the last letter of its name."""
+    """The beats of a song; the last letter of its name determines the tempo."""
     return np.arange(0.3, SECONDS, 0.48 + 0.04 * (ord(song[-1]) % 5))
 
 
@@ -33,13 +33,13 @@ def _danced(song: str, style: str, seed: int, seconds: float) -> np.ndarray:
 
 
 def dances(songs: str = "abcd", seed: int = 0, styles: tuple[str, ...] = ("ballet", "zumba"), **changed) -> list[Dance]:
-    """A dance to each song, the styles in turn; no two are alike, nor are those of another seed."""
+    """A dance to each song, the styles in turn; all dances differ, also from those of another seed."""
     return [dance(song, styles[i % len(styles)], 10 * seed + i, **changed) for i, song in enumerate(songs)]
 
 
 def beats_of(*sets: list[Dance]) -> dict[str, np.ndarray]:
-    """What `evaluate` takes as `songs`."""
-    return {dance.name: beats(dance.name) for some in sets for dance in some}
+    """The argument `songs` of `evaluate` for these sets of dances."""
+    return {dance.name: beats(dance.name) for members in sets for dance in members}
 
 
 def walk(frames: int = 300, dimensions: int = 3, metres_a_second: float = 1.0) -> np.ndarray:
@@ -50,12 +50,12 @@ def walk(frames: int = 300, dimensions: int = 3, metres_a_second: float = 1.0) -
 
 
 def swaying(seed: int, frames: int = 300) -> np.ndarray:
-    """The walk of a rigid body that sways in its own time."""
+    """A rigid body that walks and sways; the seed determines how fast it sways."""
     return walk(frames) + 0.2 * np.sin(frame_times(frames) * (2 + seed / 7))[:, None, None]
 
 
 def sample(song: str = "a", seed: int = 0, **changed) -> Sample:
-    """A dance that hits every beat of its music, its movements from 4 s and 8 s on, noise for features."""
+    """A sample that hits every music beat, has seams near 4 s and 8 s, and noise as features."""
     fields = {
         "style": "zumba", "poses": swaying(seed), "music_beats_s": MUSIC, "kinematic_beats_s": MUSIC,
         "units_s": np.array([4.0, 8.0]) - 0.5 * 3 / 8, "predicted_style": "zumba",
@@ -65,5 +65,5 @@ def sample(song: str = "a", seed: int = 0, **changed) -> Sample:
 
 
 def samples(songs: str = "abcd", **changed) -> list[Sample]:
-    """A sample to each song, no two alike."""
+    """A sample to each song; all samples differ."""
     return [sample(song, seed, **changed) for seed, song in enumerate(songs)]

@@ -128,7 +128,7 @@ def nearest_music(experiment: Experiment) -> list[Dance]:
     deviation = train_songs.std(axis=0) + 1e-9
     nearest = np.linalg.norm((test_songs[:, None] - train_songs) / deviation, axis=-1).argmin(axis=1)
     train, tests = real_dances(experiment, "train"), real_dances(experiment, "test")
-    return [controls.danced_to(train[index], dance) for index, dance in zip(nearest, tests, strict=True)]
+    return [controls.with_motion_of(train[index], dance) for index, dance in zip(nearest, tests, strict=True)]
 
 
 def random_dance(experiment: Experiment) -> list[Dance]:

@@ -31,7 +31,7 @@ from d2m.metrics import samples as sampling
 from d2m.metrics.bootstrap import DRAWS
 from d2m.metrics.evaluation import Measured
 from d2m.metrics.samples import Space, StylePredictor, measure_each
-from d2m.metrics.scores import score
+from d2m.metrics.scores import score_samples
 from d2m.models import checkpoint
 from d2m.models.style import Classifier
 from d2m.motion import pose
@@ -179,11 +179,11 @@ def measure_drift(experiment: Experiment, measured: Measured, dances: list[Dance
                     excerpts.setdefault(prefix + part, []).append(shown)
     views = spaces(experiment), style_predictor(experiment)
     scores_of = {
-        part: score(measure_each(shown, *views), measured.reference, experiment.seed)
+        part: score_samples(measure_each(shown, *views), measured.reference, experiment.seed)
         for part, shown in excerpts.items()
     }
     first = scores_of.pop("first seconds")
-    return evaluation.table({"ours": first, **scores_of}, measured.kinds())
+    return evaluation.table({"ours": first, **scores_of}, measured.all_scores())
 
 
 def looped(music: Music, movements: int = MOVEMENTS + 4) -> Music:

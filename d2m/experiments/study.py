@@ -22,7 +22,7 @@ from d2m.files import read_json, replacing
 from d2m.generation.beat_warp import NEAR, SHIFT_ROUNDS, SLOW
 from d2m.generation.compose import TEMPO_SCALE
 from d2m.metrics.samples import ReferenceSet, measure, measure_each
-from d2m.metrics.scores import definitions, score
+from d2m.metrics.scores import definitions, score_samples
 from d2m.models import checkpoint
 
 
@@ -86,7 +86,8 @@ def scores_of(experiment: Experiment, reference_run: Experiment, row: str) -> Sc
     views = run_evaluation.spaces(reference_run), run_evaluation.style_predictor(reference_run)
     reference = ReferenceSet.of(measure_each(real_dances(reference_run, "train"), *views))
     songs = {dance.name: dance.beats_s for dance in real_dances(reference_run, "test")}
-    return {"ours": score(measure(report.ROWS[row].dances(experiment), songs, *views), reference, reference_run.seed)}
+    samples = measure(report.ROWS[row].dances(experiment), songs, *views)
+    return {"ours": score_samples(samples, reference, reference_run.seed)}
 
 
 def _digest(settings: dict) -> str:

@@ -1,9 +1,9 @@
 """Kinetic and geometric descriptors of a dance: a feature space without training.
 
-After the features of Onuma et al. (2008) and Mueller et al. (2005) that FACT (Li et al. 2021) uses, on the 14 joints,
-in windows of 4 s. *Kinetic*: of each joint the root mean square speed along the floor and up and down in m/s, and the
-mean acceleration in g. *Geometric*: the share of frames in which the body has a certain shape (hands above the head,
-knee bent, feet apart, ...). Both need only heights, distances and angles, so 2D dances have them too.
+They follow the features of Onuma et al. (2008) and Mueller et al. (2005) that FACT (Li et al. 2021) uses, for 14 joints
+in windows of 4 s. *Kinetic*: each joint's root mean square horizontal and vertical speed in m/s, and mean acceleration
+in g. *Geometric*: the share of frames in which the body has a certain shape (hands above the head, knee bent, feet
+apart, ...). All are computed from heights, distances and angles, so they are defined in 2D too.
 """
 
 import numpy as np
@@ -13,14 +13,14 @@ from d2m.motion import pose
 
 WINDOW_FRAMES, HOP_FRAMES = 60, 8
 GRAVITY = 9.81  # m/s^2: accelerations in g, to match the scale of speeds
-# Joints a-b-c bent at b by this angle or a sharper one, in degrees.
+# Limbs (a, b, c), bent if the angle at b is smaller than this, in degrees.
 BENT = (
     ("right elbow", (pose.R_SHOULDER, pose.R_ELBOW, pose.R_WRIST), 110),
     ("left elbow", (pose.L_SHOULDER, pose.L_ELBOW, pose.L_WRIST), 110),
     ("right knee", (pose.R_HIP, pose.R_KNEE, pose.R_ANKLE), 150),
     ("left knee", (pose.L_HIP, pose.L_KNEE, pose.L_ANKLE), 150),
 )
-# Joint above joint by so many metres.
+# The first joint is higher than the second by more than this, in metres.
 ABOVE = (
     ("right hand above the head", pose.R_WRIST, pose.NOSE, 0.0),
     ("left hand above the head", pose.L_WRIST, pose.NOSE, 0.0),
@@ -31,7 +31,7 @@ ABOVE = (
     ("right foot raised", pose.R_ANKLE, pose.L_ANKLE, 0.1),
     ("left foot raised", pose.L_ANKLE, pose.R_ANKLE, 0.1),
 )
-# Joints farther apart than so many metres.
+# The distance of two joints is larger than this, in metres.
 APART = (
     ("hands apart", pose.R_WRIST, pose.L_WRIST, 0.4),
     ("hands wide apart", pose.R_WRIST, pose.L_WRIST, 0.9),
@@ -40,20 +40,20 @@ APART = (
     ("right hand away from the other elbow", pose.R_WRIST, pose.L_ELBOW, 0.3),
     ("left hand away from the other elbow", pose.L_WRIST, pose.R_ELBOW, 0.3),
 )
-# Joints faster than so many metres a second.
+# The joint is faster than this, in m/s.
 FAST = (
     ("right hand fast", pose.R_WRIST, 1.5),
     ("left hand fast", pose.L_WRIST, 1.5),
     ("right foot fast", pose.R_ANKLE, 1.0),
     ("left foot fast", pose.L_ANKLE, 1.0),
 )
-LEANING = 15.0  # degrees of the trunk from upright
+LEANING = 15.0  # degrees between trunk and vertical: the body leans if it is larger
 
 
 def describe(poses: np.ndarray, fps: float = FPS) -> np.ndarray:
-    """Descriptors (K, C) of poses (T, 14, D), one row a window: 4 s long, about half a second apart.
+    """Descriptors (K, C) of poses (T, 14, D): a row for each window of 4 s, windows about half a second apart.
 
-    A shorter dance has one window of all its frames. C is 42 kinetic and 23 geometric descriptors.
+    A dance shorter than 4 s is one window. C = 65: 42 kinetic, then 23 geometric descriptors.
     """
     poses = pose.validate(poses)
     frames = np.concatenate([kinetic(poses, fps), geometric(poses, fps)], axis=1)  # (T, C)
@@ -67,15 +67,15 @@ def describe(poses: np.ndarray, fps: float = FPS) -> np.ndarray:
 
 
 def kinetic(poses: np.ndarray, fps: float = FPS) -> np.ndarray:
-    """Per frame (T, 42): squared speeds along the floor and up or down (m^2/s^2), and acceleration in g."""
+    """Per frame (T, 42): squared horizontal and vertical speeds in m^2/s^2, and accelerations in g, of each joint."""
     velocity = np.gradient(poses, axis=0) * fps  # (T, 14, D)
     acceleration = np.linalg.norm(np.gradient(velocity, axis=0) * fps, axis=-1) / GRAVITY
-    upright = velocity[..., 1] ** 2
-    return np.concatenate([np.square(velocity).sum(axis=-1) - upright, upright, acceleration], axis=1)
+    vertical = velocity[..., 1] ** 2
+    return np.concatenate([np.square(velocity).sum(axis=-1) - vertical, vertical, acceleration], axis=1)
 
 
 def geometric(poses: np.ndarray, fps: float = FPS) -> np.ndarray:
-    """Per frame (T, 23): 1 where the body has a shape, else 0, in the order of the tables above, leaning last."""
+    """Per frame (T, 23): 1 if the body has the shape, else 0; shapes in the order of the tables above, leaning last."""
     speed = np.linalg.norm(np.gradient(poses, axis=0), axis=-1) * fps
     shapes = [_angle(poses, *joints) < degrees for _, joints, degrees in BENT]
     shapes += [poses[:, upper, 1] > poses[:, lower, 1] + metres for _, upper, lower, metres in ABOVE]

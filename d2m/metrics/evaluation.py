@@ -1,7 +1,7 @@
-"""`evaluate`: any dances, to any songs, scored against real dances, with controls and intervals.
+"""`evaluate`: scores of any dances to any songs, compared with real dances and controls, with intervals.
 
-`compare` prepares all sets of dances (`samples`, `controls`), `Measured.scores` scores them (`scores`), and `table`
-puts the scores side by side.
+`compare` adds the controls and prepares all sets of dances, `Measured.scores` estimates their scores, and `table` makes
+one table of them.
 """
 
 from dataclasses import dataclass
@@ -24,40 +24,40 @@ from d2m.metrics.samples import (
     with_beats,
     with_random_beats,
 )
-from d2m.metrics.scores import BEATS, HIGHER, LOWER, Score, all_scores, score, score_dances
+from d2m.metrics.scores import BEATS, HIGHER, LOWER, Score, all_scores, score_dances, score_samples
 from d2m.motion.dance import Dance
 
 RESERVED = {"ours", "dances", "reference", "shuffled", "random", "mean_pose", "copy", "real_shuffled", "real_random"}
-# Controls without real motion; all but the first are scored with the dances of a run.
+# Controls that are no real dances; all but the first need a trained run and come from `experiments`.
 SYNTHETIC = ("mean_pose", "untrained", "prior", "codes", "style_codes", "phrases", "pasted")
-# Sets that hold the dances of another set with other beats: only their scores of beats differ.
+# Sets with the dances of another set and other beats: only scores of beats are computed anew.
 SAME_DANCES = {"shuffled": "ours", "random": "ours", "real_shuffled": "real", "real_random": "real"}
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A set of dances, the other sets and the reference, all prepared for scoring."""
+    """The evaluated dances, all sets that they are compared with, and the reference, prepared for scoring."""
 
     ours: list[Sample]
     others: dict[str, list[Sample]]
     reference: ReferenceSet
 
     def scores(self, seed: int = 0) -> dict[str, dict[str, Estimate]]:
-        """{set: {score: estimate}}: "ours" and the others."""
+        """{set: {score: estimate}} of "ours" and all other sets."""
         estimates: dict[str, dict[str, Estimate]] = {}
         for name, samples in {"ours": self.ours, **self.others}.items():
             if name in SAME_DANCES:
                 estimates[name] = estimates[SAME_DANCES[name]] | score_dances(samples, self.reference, seed, BEATS)
             else:
-                estimates[name] = score(samples, self.reference, seed)
+                estimates[name] = score_samples(samples, self.reference, seed)
         return estimates
 
     def table(self, seed: int = 0) -> dict:
         """The table of `evaluate`."""
-        return table(self.scores(seed), self.kinds())
+        return table(self.scores(seed), self.all_scores())
 
-    def kinds(self) -> dict[str, Score]:
-        """What each score is."""
+    def all_scores(self) -> dict[str, Score]:
+        """The definition, group and unit of every score, by its name."""
         return all_scores(self.reference.spaces, self.reference.styles)
 
 
@@ -68,15 +68,15 @@ def evaluate(
 ) -> dict:  # fmt: skip
     """The table {score: {value, low, high, n, group, better, unit, controls, as good as real}}.
 
-    `dances` are scored against `reference`, real training dances; `songs` holds the beats in seconds from pose 0 by
-    `Dance.name`. `others` are further sets to score in the same way; every score is compared with "real" among them,
-    unseen real dances. `controls` holds {set: {value, low, high, n}}; `as good as real` lists the controls that a
-    score does not separate from real dances. `spaces` adds feature spaces to the "motion" descriptors; without a
-    `predict_style` there is no style consistency.
+    `dances` are compared with `reference`, real training dances. `songs` holds the beats of each song, in seconds from
+    pose 0, by `Dance.name`. `others` are further sets, scored in the same way; the set "real" must hold unseen real
+    dances. In the table `controls` is {set: {value, low, high, n}}, and `as good as real` lists the controls that the
+    score does not separate from the set "real". `spaces` adds feature spaces to the "motion" descriptors; without
+    `predict_style` style consistency has no value.
 
-    Raises `D2MError` that names the dance and the rule: too few dances, values that are no numbers, another frame rate
+    Raises `D2MError` that names the dance and the rule: too few dances, values that are not numbers, a frame rate other
     than `clock.FPS`, a body that is not in metres, a song without beats, a style that no dance of the reference has,
-    dances of a style too short for a distance.
+    dances of a style that are too short for a distance.
     """
     return compare(dances, songs, reference, others, spaces, predict_style, seed).table(seed)
 
@@ -86,16 +86,16 @@ def compare(
     others: dict[str, list[Dance]] | None = None, spaces: dict[str, Space] | None = None,
     predict_style: StylePredictor | None = None, seed: int = 0,
 ) -> Measured:  # fmt: skip
-    """As `evaluate`, but the prepared sets, for figures of them."""
+    """As `evaluate`, but returns the prepared sets, from which figures can be drawn too."""
     others = others or {}
-    _check_kinds(dances, songs, reference, others, seed)
+    _check_types(dances, songs, reference, others, seed)
     if not dances or not reference:
-        raise D2MError(f"{len(dances)} dances and {len(reference)} real ones", "one of each at least")
+        raise D2MError(f"{len(dances)} dances and {len(reference)} real ones", "at least one of each")
     ours = measure(dances, songs, spaces, predict_style)
     real_training = measure_each(reference, spaces)
-    sets = {name: measure(some, songs, spaces, predict_style) for name, some in others.items() if some}
-    if len({sample.is_3d for some in (ours, real_training, *sets.values()) for sample in some}) > 1:
-        raise D2MError("some dances are 2D and others 3D", "all of one kind", "take the front view (d2m.motion.pose)")
+    sets = {name: measure(members, songs, spaces, predict_style) for name, members in others.items() if members}
+    if len({sample.is_3d for samples in (ours, real_training, *sets.values()) for sample in samples}) > 1:
+        raise D2MError("some dances are 2D and others 3D", "all 2D or all 3D", "take the front view (d2m.motion.pose)")
     _check_styles(ours, real_training)
     mean_pose = measure(controls.mean_pose(dances, reference), songs, spaces, predict_style)
     copies = measure(controls.copies(dances, reference, seed), songs, spaces, predict_style)
@@ -110,7 +110,7 @@ def compare(
 def _with_other_beats(
     prefix: str, samples: list[Sample], dances: list[Dance], songs: dict[str, np.ndarray], seed: int
 ) -> dict[str, list[Sample]]:
-    """The same dances with the beats of another song, where there are two songs, and with random kinematic beats."""
+    """The same dances with random kinematic beats and, if there are two songs or more, with another song's beats."""
     sets = {}
     if len({dance.name for dance in dances}) > 1:
         sets[f"{prefix}shuffled"] = with_beats(samples, controls.shuffled(dances, songs))
@@ -118,15 +118,15 @@ def _with_other_beats(
     return sets
 
 
-def table(estimates: dict[str, dict[str, Estimate]], kinds: dict[str, Score]) -> dict:
-    """The table of `evaluate` from the estimates of each set, "ours" and the controls, and what each score is."""
+def table(estimates: dict[str, dict[str, Estimate]], scores: dict[str, Score]) -> dict:
+    """The table of `evaluate`, from {set: {score: estimate}} of "ours" and its controls."""
     rows = {}
     for name, estimate in estimates["ours"].items():
-        kind = kinds[name]
+        score = scores[name]
         controls = {other: of_set[name].cell() for other, of_set in estimates.items() if other != "ours"}
         rows[name] = estimate.cell() | {
-            "group": kind.group, "better": kind.better, "unit": kind.unit, "controls": controls,
-            "as good as real": _as_good_as_real(kind, controls),
+            "group": score.group, "better": score.better, "unit": score.unit, "controls": controls,
+            "as good as real": _as_good_as_real(score, controls),
         }  # fmt: skip
     return rows
 
@@ -134,8 +134,8 @@ def table(estimates: dict[str, dict[str, Estimate]], kinds: dict[str, Score]) ->
 def as_markdown(table: dict, names=None, columns=None, ours: str = "ours") -> str:
     """The table in Markdown: value, interval, controls, and which controls score as well as real dances.
 
-    `names` are the scores (None: all that have a value in some set), `columns` the controls (None: all), and `ours` is
-    the header of the dances' own column.
+    `names` are the scores shown (None: all that have a value in any set), `columns` the controls shown (None: all),
+    `ours` is the header of the column of the evaluated dances.
     """
     has_value = {
         name: any(cell["value"] is not None for cell in (row, *row["controls"].values())) for name, row in table.items()
@@ -154,23 +154,23 @@ def as_markdown(table: dict, names=None, columns=None, ours: str = "ours") -> st
 
 
 def digits(value: float | None) -> str:
-    """Three digits, or a dash for a score without a value."""
+    """The value with three significant digits, or a dash if there is none."""
     if value is None:
         return "–"
     return f"{value:.0f}" if abs(value) >= 999.5 else f"{value:.3g}" if abs(value) >= 5e-4 else "0"
 
 
-def _check_kinds(dances, songs, reference, others, seed) -> None:
-    """Raise `D2MError` for an argument that is not of the kind that `evaluate` takes."""
+def _check_types(dances, songs, reference, others, seed) -> None:
+    """Raise `D2MError` for an argument of a wrong type."""
     if not isinstance(songs, dict):
         raise D2MError(f"songs is a {type(songs).__name__}", "a dict of each song's beats in seconds, by name")
     if not isinstance(others, dict):
         raise D2MError(f"others is a {type(others).__name__}", "a dict of lists of dances, by name")
     if reserved := sorted(set(others) & RESERVED):
         raise D2MError(f"a set of others has the name {reserved[0]!r}", f"none of {', '.join(sorted(RESERVED))}")
-    for name, some in {"dances": dances, "reference": reference, **others}.items():
-        if not isinstance(some, list | tuple) or not all(isinstance(dance, Dance) for dance in some):
-            raise D2MError(f"{name} is no list of dances", "a list of d2m.motion.dance.Dance")
+    for name, members in {"dances": dances, "reference": reference, **others}.items():
+        if not isinstance(members, list | tuple) or not all(isinstance(dance, Dance) for dance in members):
+            raise D2MError(f"{name} is not a list of dances", "a list of d2m.motion.dance.Dance")
     for dance in reference:
         if not isinstance(dance.style, str):
             raise D2MError(f"the real dance to {dance.name} has the style {dance.style!r}", "the name of a style")
@@ -186,24 +186,24 @@ def _check_styles(ours: list[Sample], real: list[Sample]) -> None:
         first = of_style[0]
         if style not in styles:
             raise D2MError(f"the dance to {first.song} has the style {style!r}", f"one of {', '.join(styles)}")
-        # The first dance to each song: a distance is taken of one dance a song.
+        # Of the first dance to each song: a distance is computed with one dance a song.
         windows = {sample.song: len(sample.features["motion"]) for sample in reversed(of_style)}
         if sum(windows.values()) < 2:
             frames = WINDOW_FRAMES + HOP_FRAMES
             raise D2MError(
                 f"the dances of {style} are to one song, {first.song}, and the first has {len(first.poses)} frames",
-                f"{frames} frames ({frames / FPS:.2f} s) at least, or dances to more songs",
+                f"at least {frames} frames ({frames / FPS:.2f} s), or dances to more songs",
             )
 
 
-def _as_good_as_real(kind: Score, controls: dict[str, dict]) -> list[str]:
-    """Controls that are no real dances to their own music and score as well: within the interval of `real`, or on the
-    better side of it where the score has one."""
+def _as_good_as_real(score: Score, controls: dict[str, dict]) -> list[str]:
+    """The controls that score as well as real dances: within the interval of "real" or, if the score has a better side,
+    on that side of it. Sets of real dances to their own music are not considered."""
     real = controls.get("real", {"value": None})
     if real["value"] is None:
         return []
-    low = -np.inf if kind.better == LOWER else real["low"]
-    high = np.inf if kind.better == HIGHER else real["high"]
-    of_beats = ("real_shuffled", "real_random") if kind.group == BEATS else ()
+    low = -np.inf if score.better == LOWER else real["low"]
+    high = np.inf if score.better == HIGHER else real["high"]
+    of_beats = ("real_shuffled", "real_random") if score.group == BEATS else ()
     values = {name: controls[name]["value"] for name in (*of_beats, *SYNTHETIC) if name in controls}
     return [name for name, value in values.items() if value is not None and low <= value <= high]

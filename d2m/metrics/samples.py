@@ -1,7 +1,7 @@
 """Dances prepared for scoring, and the real training dances that they are compared with.
 
 A `Sample` is one dance with its song's beats, its kinematic beats and its features. The `ReferenceSet` holds the real
-training dances with all that scores need of them, computed once: standardised features, movements, speeds.
+training dances and what scores compare with: their standardised features, their movements, their slowest speed.
 """
 
 from collections.abc import Callable
@@ -23,9 +23,9 @@ from d2m.motion.kinematics import kinematic_beats
 
 Space = Callable[[np.ndarray], np.ndarray]  # poses (T, 14, D) -> feature vectors (K, C)
 StylePredictor = Callable[[np.ndarray], str]  # poses -> the style that the independent style classifier predicts
-# Longest side of a body in metres. Dolls and giants may dance; poses in millimetres or kilometres are refused.
+# Limits of the longest side of a body: wide enough for dolls and giants, but poses in millimetres are refused.
 SMALLEST_BODY_M, LARGEST_BODY_M = 0.1, 20.0
-SMALLEST_DEVIATION = 0.05  # of a feature, in its unit: lower bound, so that constant features are not amplified
+SMALLEST_DEVIATION = 0.05  # standard deviation of a feature: lower bound, so that constant features are not amplified
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,13 @@ class Sample:
     poses: np.ndarray  # (T, 14, D) metres
     music_beats_s: np.ndarray
     kinematic_beats_s: np.ndarray
-    units_s: np.ndarray  # seams between movements; may be empty
+    units_s: np.ndarray  # seams, where a movement follows another; may be empty
     features: dict[str, np.ndarray]  # by space: feature vectors (K, C) of its windows
     predicted_style: str = ""  # by the independent style classifier; "" without one
 
     @property
     def is_3d(self) -> bool:
-        """Whether the poses have depth."""
+        """Whether the poses are 3D."""
         return self.poses.shape[2] == 3
 
     @cached_property
@@ -56,7 +56,7 @@ def measure(
     dances: list[Dance], songs: dict[str, np.ndarray], spaces: dict[str, Space] | None = None,
     predict_style: StylePredictor | None = None,
 ) -> list[Sample]:  # fmt: skip
-    """The samples of dances, each with the beats of its song (`songs`, in seconds from pose 0, by `Dance.name`).
+    """The samples of dances; `songs` holds the beats of each song, in seconds from pose 0, by `Dance.name`.
 
     Raises `D2MError` that names the dance and the rule that it breaks.
     """
@@ -66,7 +66,7 @@ def measure(
 def measure_each(
     dances: list[Dance], spaces: dict[str, Space] | None = None, predict_style: StylePredictor | None = None
 ) -> list[Sample]:
-    """As `measure`, each dance with its own beats: two dances may be to different parts of one song."""
+    """As `measure`, but with each dance's own beats: two dances may be to different parts of one song."""
     return [measure([dance], {dance.name: dance.beats_s}, spaces, predict_style)[0] for dance in dances]
 
 
@@ -80,7 +80,7 @@ def _sample(
     units_s = _times(dance.units_s, f"units_s of the dance to {name}")
     beats_s = within(beats_s, 0.0, dance.duration_s)
     if len(beats_s) < 2:
-        raise D2MError(f"the song {name} has {len(beats_s)} beats during its dance", "two at least")
+        raise D2MError(f"the song {name} has {len(beats_s)} beats during its dance", "at least 2")
     kinematic_beats_s, _ = kinematic_beats(poses)
     features = {space: _features(embed(poses), space, name) for space, embed in spaces.items()}
     predicted_style = predict_style(poses) if predict_style else ""
@@ -88,10 +88,10 @@ def _sample(
 
 
 def _checked_poses(dance: Dance) -> np.ndarray:
-    """The poses of a dance that has a name, `FPS` frames a second and a body in metres, else `D2MError`."""
+    """The poses of a dance. Raises `D2MError` if it has no name, not `FPS` frames a second, or no body in metres."""
     name = dance.name
     if not name:
-        raise D2MError("a dance has no name", "the name of its song: dances to one song share it")
+        raise D2MError("a dance has no name", "the name of its song, the same for all dances to it")
     poses = pose.validate(dance.poses, f"the poses of {name}")
     if not isinstance(dance.fps, Real) or not abs(dance.fps - FPS) <= 1e-6:
         raise D2MError(f"the dance to {name} has {dance.fps!r} frames a second", f"the number {FPS:g}", "resample it")
@@ -101,14 +101,14 @@ def _checked_poses(dance: Dance) -> np.ndarray:
     return poses
 
 
-def _times(times_s, what: str) -> np.ndarray:
-    """Times (n,) in seconds as float64. Raises `D2MError` where they are not numbers that increase."""
+def _times(times_s, label: str) -> np.ndarray:
+    """Times (n,) in seconds as float64. Raises `D2MError` if they are not increasing numbers."""
     try:
         times = np.asarray(times_s, dtype=np.float64)
     except (TypeError, ValueError):
         times = np.array(np.nan)
     if times.ndim != 1 or not np.isfinite(times).all() or (np.diff(times) <= 0).any():
-        raise D2MError(f"{what} do not increase, or are no numbers", "increasing numbers, in seconds")
+        raise D2MError(f"{label} do not increase, or are no numbers", "increasing numbers, in seconds")
     return times
 
 
@@ -127,12 +127,12 @@ def _features(features, space: str, name: str) -> np.ndarray:
 
 
 def with_beats(samples: list[Sample], songs: dict[str, np.ndarray]) -> list[Sample]:
-    """The same dances with other beats of their songs."""
-    return [replace(one, music_beats_s=within(songs[one.song], 0.0, len(one.poses) / FPS)) for one in samples]
+    """The same dances with other music beats: `songs` holds them in seconds by song."""
+    return [replace(each, music_beats_s=within(songs[each.song], 0.0, len(each.poses) / FPS)) for each in samples]
 
 
 def with_random_beats(samples: list[Sample], seed: int) -> list[Sample]:
-    """The same dances with as many kinematic beats at random times."""
+    """The same dances with their kinematic beats moved to random times."""
     rng, changed = np.random.default_rng(seed), []
     for sample in samples:
         times_s = rng.uniform(0, len(sample.poses) / FPS, len(sample.kinematic_beats_s))
@@ -142,18 +142,18 @@ def with_random_beats(samples: list[Sample], seed: int) -> list[Sample]:
 
 @dataclass(frozen=True)
 class ReferenceSet:
-    """The real training dances that others are compared with."""
+    """The real training dances, with which other dances are compared."""
 
     samples: list[Sample]
-    scale: dict[str, tuple[np.ndarray, np.ndarray]]  # by space: mean and deviation (C,) of its features
-    features: dict[tuple[str, str], list[np.ndarray]]  # by space and style: standardised, dance by dance
-    of_style: dict[tuple[str, str], distances.Reference]  # by space and style: what distances need of these
+    scale: dict[str, tuple[np.ndarray, np.ndarray]]  # by space: mean and standard deviation (C,) of its features
+    features: dict[tuple[str, str], list[np.ndarray]]  # by space and style: standardised, (K, C) for each dance
+    of_style: dict[tuple[str, str], distances.Reference]  # by space and style: the same, prepared for distances
     memory: Memory  # of all movements
-    freeze_speed: float  # m/s: 1 % of the frames are slower
+    freeze_speed: float  # m/s; 1 % of the frames are slower
 
     @classmethod
     def of(cls, samples: list[Sample]) -> "ReferenceSet":
-        """The reference set of real training dances, two windows of each style at least. Raises `D2MError`."""
+        """The reference set of real training dances. Raises `D2MError` if a style has fewer than two windows."""
         scale, features, of_style = {}, {}, {}
         for space in samples[0].features:
             vectors = np.concatenate([sample.features[space] for sample in samples])
@@ -163,7 +163,7 @@ class ReferenceSet:
                 if sum(len(sample.features[space]) for sample in members) < 2:
                     raise D2MError(
                         f"the reference has one window of {style}, of the dance to {members[0].song}",
-                        "two of every style at least", "give longer or more dances",
+                        "at least 2 of every style", "give longer or more dances",
                     )  # fmt: skip
                 features[space, style] = [standardised(sample, space, scale) for sample in members]
                 of_style[space, style] = distances.Reference.of(features[space, style])
@@ -183,6 +183,6 @@ class ReferenceSet:
 
 
 def standardised(sample: Sample, space: str, scale: dict) -> np.ndarray:
-    """Feature vectors (K, C) of a dance, by the mean and deviation of the reference."""
+    """Feature vectors (K, C) of a dance, standardised by `scale` of the reference."""
     mean, deviation = scale[space]
     return (sample.features[space] - mean) / deviation

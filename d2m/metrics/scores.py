@@ -1,12 +1,11 @@
 """Every score: its definition, group and unit, and its estimate for a set of dances.
 
-Scores of single dances (`DANCE_SCORES`) are averaged over songs; the measures are in `beats`, `physics` and `memory`.
-Scores of a set (`SET_SCORES`), distances from the reference, diversity and multimodality, are computed in every feature
-space.
+`DANCE_SCORES` are scores of single dances, averaged over songs; they are computed in `beats`, `physics` and `memory`.
+`SET_SCORES` are scores of a whole set (distances from the reference, diversity, multimodality) in each feature space.
 
-A distance is computed style by style and averaged over the styles that are danced, since a mixed set is near to real
-dances by its mix alone. It is computed with one dance a song, and averaged over several dances a song, since a larger
-set is nearer by its size alone. Features are standardised by the reference.
+A distance is computed for each style and averaged over the styles of the dances, since any mixed set is near to real
+dances that are mixed likewise. It is computed with one dance a song and, if songs have several dances, averaged over
+them, since a larger set is nearer to the reference. Features are standardised by the reference.
 """
 
 import itertools
@@ -24,34 +23,34 @@ from d2m.metrics.bootstrap import DRAWS, Estimate, draws_of_songs, mean_estimate
 from d2m.metrics.samples import ReferenceSet, Sample, standardised
 
 HIGHER, LOWER, LIKE_REAL = "higher", "lower", "like real"  # which way a score is better
-SHARE, RATIO = "share", "ratio"  # units of scores that have no physical one
-# Groups of scores. Only those of beats depend on the music's or the kinematic beats.
+SHARE, RATIO = "share", "ratio"  # units of scores without a physical unit
+# Groups of scores. Only the group BEATS depends on music beats and kinematic beats.
 BEATS, BODY, STYLE, MEMORY = "beats", "body", "style", "memory"
 DISTANCES, DISTANCES_BY_STYLE, VARIETY = "distances", "distances by style", "variety"
 
 
 @dataclass(frozen=True)
 class Score:
-    """What a score is: its group, its unit, which way it is better, and how it is measured."""
+    """The definition of a score: group, unit, which way it is better, and how it is measured."""
 
-    name: str  # a physical unit ends it
+    name: str  # ends with the physical unit, if there is one
     group: str
     unit: str
     better: str  # HIGHER, LOWER or LIKE_REAL
     measure: Callable[[Sample, ReferenceSet], float | None] | None  # of one dance; None for scores of a set
     definition: str
-    lacking: str = ""  # why a dance may have no value
+    missing_reason: str = ""  # why a dance may have no value
     space: str = ""  # the feature space of a score of a set
     style: str = ""  # the style of a distance; "" for the mean over styles
 
 
-# Measures of one dance, in the order of `DANCE_SCORES`, which defines them.
+# Measures of one dance, in the order of `DANCE_SCORES`, where they are defined.
 def _beat_coverage(sample: Sample, _) -> float:
     return beat_scores.beat_coverage(sample.music_beats_s, sample.kinematic_beats_s)
 
 
 def _beat_hit_rate(sample: Sample, _, at_seams: bool | None = None) -> float | None:
-    """Of all kinematic beats (None), of those at seams (True) or of the others (False)."""
+    """The share of hits among all kinematic beats (None), those at seams (True) or the others (False)."""
     kinematic_beats_s = sample.kinematic_beats_s
     if at_seams is not None:
         if len(sample.units_s) == 0:
@@ -89,7 +88,7 @@ def _style_consistency(sample: Sample, _) -> float | None:
 def _boundary_jump(sample: Sample, _, order: int = 1) -> float | None:
     try:
         return physics.boundary_jump(sample.poses, sample.units_s, order=order)
-    except D2MError:  # no seam within the dance, or a median step of 0
+    except D2MError:  # no seam, or a median step of 0
         return None
 
 
@@ -162,32 +161,32 @@ SET_SCORES = _by_name(
           "mean distance between the mean features of dances to one song"),
 )  # fmt: skip
 FRECHET, KERNEL, DIVERSITY, MULTIMODALITY = SET_SCORES.values()
-LEAST = {FRECHET.name: 0.0, KERNEL.name: -np.inf}  # lower bound of each distance
+LOWER_BOUNDS = {FRECHET.name: 0.0, KERNEL.name: -np.inf}  # of draws of each distance
 
 
 def definitions() -> dict[str, str]:
-    """What each score is, in a sentence; scores of sets without their space and style."""
+    """The definition of each score; scores of sets are named without space and style."""
     return {name: score.definition for name, score in (DANCE_SCORES | SET_SCORES).items()}
 
 
 def all_scores(spaces: Iterable[str], styles: Iterable[str]) -> dict[str, Score]:
-    """Every score that dances have in these feature spaces beside a reference of these styles, by name."""
+    """Every score by its name, for these feature spaces and the styles of the reference."""
     of_sets = []
-    for space, kind in itertools.product(spaces, SET_SCORES.values()):
-        parts = ["", *styles] if kind.group == DISTANCES else [""]
-        of_sets += [in_space(kind, space, style) for style in parts]
+    for space, score in itertools.product(spaces, SET_SCORES.values()):
+        parts = ["", *styles] if score.group == DISTANCES else [""]
+        of_sets += [in_space(score, space, style) for style in parts]
     return DANCE_SCORES | _by_name(*of_sets)
 
 
-def in_space(kind: Score, space: str, style: str = "") -> Score:
-    """One of `SET_SCORES` in a feature space; with a `style`, the distance of the dances of that style."""
+def in_space(score: Score, space: str, style: str = "") -> Score:
+    """A score of `SET_SCORES` in a feature space; with a `style`, the distance for that style alone."""
     if not style:
-        return replace(kind, name=f"{kind.name} ({space})", space=space)
-    return replace(kind, name=f"{kind.name} ({space}), {style}", group=DISTANCES_BY_STYLE, space=space, style=style)
+        return replace(score, name=f"{score.name} ({space})", space=space)
+    return replace(score, name=f"{score.name} ({space}), {style}", group=DISTANCES_BY_STYLE, space=space, style=style)
 
 
-def score(samples: list[Sample], reference: ReferenceSet, seed: int = 0) -> dict[str, Estimate]:
-    """Every score of a set of dances, by name. A score that the set cannot have has a reason and no value."""
+def score_samples(samples: list[Sample], reference: ReferenceSet, seed: int = 0) -> dict[str, Estimate]:
+    """Every score of a set of dances, by name; a score that is not defined for the set has a reason and no value."""
     estimates = score_dances(samples, reference, seed)
     for space in reference.spaces:
         estimates |= score_set(samples, reference, space, seed)
@@ -195,26 +194,26 @@ def score(samples: list[Sample], reference: ReferenceSet, seed: int = 0) -> dict
 
 
 def score_dances(samples: list[Sample], reference: ReferenceSet, seed: int, group: str = "") -> dict[str, Estimate]:
-    """Scores of single dances, averaged over songs; with a `group`, only those of the group."""
+    """The scores of single dances, averaged over songs; with a `group`, only those of that group."""
     estimates = {}
-    for kind in DANCE_SCORES.values():
-        if group in ("", kind.group):
-            values = [(sample.song, kind.measure(sample, reference)) for sample in samples]
+    for score in DANCE_SCORES.values():
+        if group in ("", score.group):
+            values = [(sample.song, score.measure(sample, reference)) for sample in samples]
             values = [(song, value) for song, value in values if value is not None]
-            estimates[kind.name] = mean_over_songs(values, kind.lacking, seed)
+            estimates[score.name] = mean_over_songs(values, score.missing_reason, seed)
     return estimates
 
 
 def score_set(samples: list[Sample], reference: ReferenceSet, space: str, seed: int) -> dict[str, Estimate]:
-    """Scores of a whole set in one feature space."""
+    """The scores of a whole set in one feature space."""
     estimates = {}
     by_style = {style: _distances(samples, reference, space, style, seed) for style in reference.styles}
-    for kind in (FRECHET, KERNEL):
-        danced = [of_style[kind.name] for of_style in by_style.values() if of_style[kind.name].value is not None]
-        mean = mean_estimate(danced) if danced else Estimate(None, reason="too few dances")
-        estimates[in_space(kind, space).name] = mean
+    for score in (FRECHET, KERNEL):
+        scored = [of_style[score.name] for of_style in by_style.values() if of_style[score.name].value is not None]
+        mean = mean_estimate(scored) if scored else Estimate(None, reason="too few dances")
+        estimates[in_space(score, space).name] = mean
         for style, of_style in by_style.items():
-            estimates[in_space(kind, space, style).name] = of_style[kind.name]
+            estimates[in_space(score, space, style).name] = of_style[score.name]
     estimates[in_space(DIVERSITY, space).name] = _diversity(samples, reference, space, seed)
     estimates[in_space(MULTIMODALITY, space).name] = _multimodality(samples, reference, space, seed)
     return estimates
@@ -223,21 +222,21 @@ def score_set(samples: list[Sample], reference: ReferenceSet, space: str, seed: 
 def _distances(
     samples: list[Sample], reference: ReferenceSet, space: str, style: str, seed: int
 ) -> dict[str, Estimate]:  # fmt: skip
-    """Each distance between the dances of a style and the reference's of that style."""
+    """Each distance between the dances of a style and the dances of that style in the reference."""
     of_style = [sample for sample in samples if sample.style == style]
     takes = [take for take in _takes(of_style) if sum(len(sample.features[space]) for sample in take) > 1]
     if not takes:
-        return dict.fromkeys(LEAST, Estimate(None, reason=f"too few dances of {style}"))
+        return dict.fromkeys(LOWER_BOUNDS, Estimate(None, reason=f"too few dances of {style}"))
     of_takes = [_distances_of_take(take, reference, space, style, seed) for take in takes]
     estimates = {}
-    for name, least in LEAST.items():
+    for name, lower_bound in LOWER_BOUNDS.items():
         values, draws = zip(*(of_take[name] for of_take in of_takes), strict=True)
-        estimates[name] = recentred(float(np.mean(values)), np.mean(draws, axis=0), len(of_style), least)
+        estimates[name] = recentred(float(np.mean(values)), np.mean(draws, axis=0), len(of_style), lower_bound)
     return estimates
 
 
 def _takes(samples: list[Sample]) -> list[list[Sample]]:
-    """The first dance to every song, the second to every song that has two, and so on."""
+    """The first dance to every song, the second dance to every song with two or more, and so on."""
     counts, takes = Counter(), defaultdict(list)
     for sample in samples:
         takes[counts[sample.song]].append(sample)
@@ -248,11 +247,11 @@ def _takes(samples: list[Sample]) -> list[list[Sample]]:
 def _distances_of_take(
     samples: list[Sample], reference: ReferenceSet, space: str, style: str, seed: int
 ) -> dict[str, tuple[float, np.ndarray]]:  # fmt: skip
-    """Value and draws (DRAWS,) of each distance for one dance a song, two windows at least."""
+    """Value and draws (DRAWS,) of each distance; the samples are one dance a song and have at least two windows."""
     vectors = [standardised(sample, space, reference.scale) for sample in samples]
     songs = distances.Songs.of(vectors, reference.features[space, style])
     weights = draws_of_songs([sample.song for sample in samples], seed)
-    weights = weights[(weights > 0) @ songs.counts > 1]  # a draw of one window alone has no spread
+    weights = weights[(weights > 0) @ songs.counts > 1]  # a draw with one window only has no covariance
     real = reference.of_style[space, style]
     measures = {FRECHET.name: real.frechet_distance, KERNEL.name: real.kernel_distance}
     results = {}
@@ -277,7 +276,7 @@ def _diversity(samples: list[Sample], reference: ReferenceSet, space: str, seed:
         return float((pairs * sums).sum() / (pairs * counts).sum())
 
     drawn = draws_of_songs(songs, seed)
-    drawn = drawn[(drawn > 0).sum(axis=1) > 1]  # a draw of one song alone has no pair of songs
+    drawn = drawn[(drawn > 0).sum(axis=1) > 1]  # a draw with one song only has no pair of songs
     draws = np.resize([value(weights) for weights in drawn], DRAWS)
     return Estimate(value(np.ones(len(names))), draws, len(samples))
 
@@ -291,6 +290,6 @@ def _multimodality(samples: list[Sample], reference: ReferenceSet, space: str, s
 
 
 def _pairwise_distances(samples: list[Sample], reference: ReferenceSet, space: str) -> tuple[np.ndarray, list[str]]:
-    """Distances (n, n) between the mean feature vectors of dances, and the song of each."""
+    """Distances (n, n) between the mean feature vectors of the dances, and the song of each dance."""
     means = np.stack([standardised(sample, space, reference.scale).mean(axis=0) for sample in samples])
     return distances.pairwise(means), [sample.song for sample in samples]

@@ -1,8 +1,8 @@
-"""How long each stage takes, and on which machine: `make bench`, some ten minutes on two cores.
+"""How long each stage takes on this machine: `make bench`, some ten minutes on two cores.
 
-A row is the median of 5 runs after one to warm up (of 3 where a run takes more than 2 seconds), with its target. Songs
-and dances are built-in, weights are untrained, which changes no time, and all files lie in a temporary folder. Training
-runs on the GPU where there is one, everything else on the CPU. `--json FILE` writes the machine and the rows as JSON.
+A row is the median of 5 runs after one warm-up run (of 3 if a run takes more than 2 seconds), with its target. Songs
+and dances are built-in, weights are untrained, which does not change times, and all files are in a temporary folder.
+Training runs on the GPU if there is one, everything else on the CPU. `--json FILE` also writes the rows as JSON.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from d2m.models import checkpoint
 
 
 def machine() -> dict[str, str | int | float | None]:
-    """What the times depend on; `load` is the number of processes that wanted a core in the last minute."""
+    """What the times depend on; `load` is the mean number of processes that ran or waited in the last minute."""
     name = re.search(r"^model name\s*: (.+)", PROCESSOR.read_text() if PROCESSOR.exists() else "", re.M)
     return {
         "cpu": name[1] if name else platform.processor() or platform.machine(),
@@ -46,12 +46,12 @@ def as_text(row: Row) -> str:
 
 
 def main(arguments: list[str]) -> None:
-    """Print the table; `--json FILE` is written after every row, so that a run that is cut off keeps its rows."""
+    """Print the table; `--json FILE` is written after every row, so that an interrupted run keeps its rows."""
     parser = argparse.ArgumentParser(description="How long each stage takes.")
-    parser.add_argument("--json", metavar="FILE", type=Path, help="write the machine and the rows to this file, too")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="also write the machine and the rows to this file")
     path, report = parser.parse_args(arguments).json, {"machine": machine(), "rows": []}
     with tempfile.TemporaryDirectory() as folder:
-        os.environ["D2M_CACHE"] = folder  # the project's cache stays as it is
+        os.environ["D2M_CACHE"] = folder  # the project's cache is not used
         print("\n".join(f"{name:10}{value}" for name, value in report["machine"].items()))
         print(f"\n{'stage':42}{'seconds':>10}{'repeats':>10}{'rate':>12} {'unit':12}target", flush=True)
         material = Material(Path(folder))

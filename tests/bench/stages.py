@@ -28,13 +28,13 @@ NAIVE_BATCHES = 4  # in an epoch of the plain loop
 
 
 def decode(material: Material, repeats: int) -> Row:
-    """From an audio file to samples."""
+    """An audio file to samples."""
     work = partial(audio.load, material.dance.song)
     return timed(f"decode {material.song_s:g} s", work, material.song_s, REAL_TIME, repeats)
 
 
 def music_beats(material: Material, repeats: int) -> Row:
-    """Onset strength, and beats from it."""
+    """Samples to onset strength to beats."""
     samples, _ = audio.load(material.dance.song)
     return timed("onset strength and beats", partial(_track, samples), material.song_s, REAL_TIME, repeats)
 
@@ -44,13 +44,13 @@ def _track(samples: np.ndarray) -> np.ndarray:
 
 
 def music_features(material: Material, repeats: int) -> Row:
-    """The 28 features a frame."""
+    """Samples to 28 features a frame."""
     samples, _ = audio.load(material.dance.song)
     return timed("features", partial(features.features, samples), material.song_s, REAL_TIME, repeats)
 
 
 def listen(material: Material, repeats: int) -> Row:
-    """From an audio file to beats and features, on one core."""
+    """An audio file to beats and features, on one core."""
 
     def work() -> None:
         samples, _ = audio.load(material.dance.song)
@@ -67,7 +67,7 @@ def kinematic_beats(material: Material, repeats: int) -> Row:
 
 
 def cut(material: Material, repeats: int) -> Row:
-    """From a dance and the beats of both to units."""
+    """A dance, its kinematic beats and its music beats to units."""
     arrays = material.arrays
 
     def work() -> np.ndarray:
@@ -79,7 +79,7 @@ def cut(material: Material, repeats: int) -> Row:
 
 
 def corpus_from_files(material: Material, repeats: int) -> Row:
-    """From songs and dances to units, with an empty cache."""
+    """Songs and dances to units, with an empty cache."""
     clips = material.many_clips
 
     def work() -> None:
@@ -92,7 +92,7 @@ def corpus_from_files(material: Material, repeats: int) -> Row:
 
 
 def corpus_from_cache(material: Material, repeats: int) -> Row:
-    """The same, built before."""
+    """The same from a corpus that was built before."""
     folder, clips = material.folder / "many", material.many_clips
     material.build(folder, clips)
     amount = material.song_s * len(clips)
@@ -109,7 +109,7 @@ def train_vae(material: Material, repeats: int) -> Row:
 
 
 def train_paper_vae(material: Material, repeats: int) -> Row:
-    """The same at the paper's sizes."""
+    """A training step of the DU-VAE with the paper's sizes."""
     experiment = material.experiment(material.paper)
     return timed_training(experiment, "vae", "DU-VAE step, paper's", 1, repeats, "300 units/s", FASTEST_PRECISION)
 
@@ -122,7 +122,7 @@ def train_mmgan(material: Material, repeats: int) -> Row:
 
 
 def train_naive_mmgan(material: Material, repeats: int) -> Row:
-    """The same in a plain loop over a DataLoader of files."""
+    """Training steps of the MM-GAN in a plain loop over a DataLoader of files."""
     experiment = material.experiment(material.preset)
     model = copy.deepcopy(experiment.train_mmgan())
     draw, config = experiment.trainings["mmgan"]
@@ -162,7 +162,7 @@ def naive_epoch(model: MMGAN, files: list[Path], batch: int) -> None:
 
 
 def on_gpu(material: Material, repeats: int) -> Row:
-    """The DU-VAE's step on a GPU, end to end with data."""
+    """A training step of the DU-VAE on a GPU, including its data."""
     label, target = "DU-VAE step, full, on a GPU", "50,000 units/s on an H200"
     if not torch.cuda.is_available():
         return Row(label, None, 0, None, "units/s", f"{target}: needs a GPU")
@@ -170,11 +170,11 @@ def on_gpu(material: Material, repeats: int) -> Row:
 
 
 def _generate(material: Material, repeats: int, preset: str, seconds: float, count: int, target: str) -> Row:
-    """From an analysed song to dances."""
+    """An analysed song to dances."""
     song, dancer = material.song(seconds), material.experiment(preset).train_dancer()
     work = partial(generate.dance_to, dancer, analysis.analyse(song), song, count=count)
-    some = f"generate {seconds:g} s, {preset}" + (f", {count} at once" if count > 1 else "")
-    return timed(some, work, seconds * count, REAL_TIME, repeats, target)
+    label = f"generate {seconds:g} s, {preset}" + (f", {count} at once" if count > 1 else "")
+    return timed(label, work, seconds * count, REAL_TIME, repeats, target)
 
 
 def generate_dance(material: Material, repeats: int) -> Row:
@@ -193,12 +193,12 @@ def generate_long(material: Material, repeats: int) -> Row:
 
 
 def generate_many(material: Material, repeats: int) -> Row:
-    """Dances to one song at once."""
+    """Many dances to one song at once."""
     return _generate(material, repeats, material.preset, material.dance_s, material.together, "10 x the seconds of one")
 
 
 def song_to_video(material: Material, repeats: int) -> Row:
-    """From an audio file, with an empty cache, to a video with its sound."""
+    """An audio file to a video with sound, with an empty cache."""
     song, dancer = material.song(material.dance_s), material.experiment(material.preset).train_dancer()
     path = material.folder / "song.mp4"
 
@@ -211,27 +211,27 @@ def song_to_video(material: Material, repeats: int) -> Row:
 
 
 def render_mp4(material: Material, repeats: int) -> Row:
-    """From a dance to a video with its sound."""
+    """A dance to a video with sound."""
     work = partial(render.render_video, material.dance, material.folder / "dance.mp4", 512, (0.0, material.video_s))
     frames = int(material.video_s * render.VIDEO_FPS)
     return timed(f"render {material.video_s:g} s, mp4, 512 x 512", work, frames, "frames/s", repeats)
 
 
 def render_gif(material: Material, repeats: int) -> Row:
-    """From a dance to a GIF."""
+    """A dance to a GIF."""
     span_s, fps = (0.0, material.video_s), 12.5
     work = partial(render.render_gif, material.dance, material.folder / "dance.gif", span_s, 256, fps)
     return timed(f"render {span_s[1]:g} s, GIF, 256 x 256", work, int(span_s[1] * fps), "frames/s", repeats)
 
 
 def evaluate(material: Material, repeats: int) -> Row:
-    """All scores of dances and of their controls that need no model, in the motion space."""
-    whole = material.dance
-    real = [replace(whole, name=f"real {number}") for number in range(12)]
-    begins_s = np.linspace(0, max(0.0, whole.duration_s - EVALUATED_S), material.evaluated)
-    dances = [excerpt(whole, begin_s, begin_s + EVALUATED_S) for begin_s in begins_s]
-    dances = [replace(dance, name=str(number // DANCES_A_SONG)) for number, dance in enumerate(dances)]
-    songs = {dance.name: dance.beats_s for dance in reversed(dances)}
+    """All scores of dances and of the controls that need no model, in the motion space."""
+    dance = material.dance
+    real = [replace(dance, name=f"real {number}") for number in range(12)]
+    begins_s = np.linspace(0, max(0.0, dance.duration_s - EVALUATED_S), material.evaluated)
+    dances = [excerpt(dance, begin_s, begin_s + EVALUATED_S) for begin_s in begins_s]
+    dances = [replace(each, name=str(number // DANCES_A_SONG)) for number, each in enumerate(dances)]
+    songs = {each.name: each.beats_s for each in reversed(dances)}
     work = partial(evaluation.evaluate, dances, songs, real)
     return timed(f"evaluate {len(dances)} dances", work, len(dances), "dances/s", repeats, "50 dances/s")
 
@@ -241,12 +241,12 @@ def _in_a_new_process(code: str, *arguments: str) -> None:
 
 
 def import_package(material: Material, repeats: int) -> Row:
-    """The package in a new process, and what Python itself takes."""
+    """The start of Python and the import of the package, in a new process."""
     return timed("import d2m", partial(_in_a_new_process, "import d2m"), 1, "imports/s", repeats, "0.3 s")
 
 
 def first_dance(material: Material, repeats: int) -> Row:
-    """From the start of a process to a dance to a song that is analysed already."""
+    """The start of a process to a dance; the song is already analysed."""
     experiment, song = material.experiment(material.preset), material.song(material.dance_s)
     generate.dance(experiment.train_dancer(), song)
     code = (

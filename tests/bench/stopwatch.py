@@ -1,4 +1,4 @@
-"""The clock of the bench, a median of runs after one to warm up, and the material of its stages."""
+"""The clock of the bench (a median of runs after a warm-up run), and the material of its stages."""
 
 import copy
 import itertools
@@ -27,29 +27,29 @@ from d2m.models import train
 from d2m.motion.dance import Dance
 
 REPEATS, SLOW_REPEATS, SLOW_S = 5, 3, 2.0  # a run that takes longer than SLOW_S is repeated less often
-# Steps of training in one run: a GPU works ahead, and is waited for only at the ends of a run.
+# Training steps in one run: a GPU works asynchronously and is waited for only at the end of a run.
 STEPS = 5 if torch.accelerator.is_available() else 1
 REAL_TIME = "x real time"
-PROCESSOR = Path("/proc/cpuinfo")  # of Linux
-# Large networks train fastest in bf16 on a processor with matrix units for it; "" is the default of the device.
+PROCESSOR = Path("/proc/cpuinfo")  # on Linux
+# On a processor with matrix units for bf16, large networks train fastest in it; "" is the device's default precision.
 BF16_UNITS = PROCESSOR.exists() and "amx_bf16" in PROCESSOR.read_text()
 FASTEST_PRECISION = "bf16-mixed" if BF16_UNITS and not torch.accelerator.is_available() else ""
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the table; without seconds, `target` says what it would need."""
+    """A row of the table; if `seconds` is None, `target` says what the stage needs."""
 
     stage: str
     seconds: float | None  # the median run (of training: the median run's mean step)
     repeats: int
     rate: float | None  # in `unit`
     unit: str
-    target: str = ""  # or that it is the naive form of the row above
+    target: str = ""  # "naive" marks the naive form of the row above
 
 
 class Untrained(Experiment):
-    """An experiment that keeps its models untrained, and how it would have trained each."""
+    """An experiment whose models stay untrained; it records how each would be trained."""
 
     @cached_property
     def trainings(self) -> dict[str, tuple[train.Draw, train.TrainConfig]]:
@@ -80,7 +80,7 @@ class Material:
     evaluated: int = 1000  # dances of 10 s
     corpus_songs: int = 17  # a style, in the corpus that is built: 36 minutes
     jobs: int = -1  # processes that build a corpus
-    experiments: dict[str, Untrained] = field(default_factory=dict)  # those of `experiment`, by preset
+    experiments: dict[str, Untrained] = field(default_factory=dict)  # by preset, filled by `experiment`
 
     def experiment(self, preset: str) -> Untrained:
         """An untrained run of a preset on the corpus of `clips`, all of the training split."""
@@ -104,7 +104,7 @@ class Material:
         """Build the corpus of `clips` (by default those of the material) in `folder`, if it is not there."""
         if not (folder / "corpus.json").exists():
             training = [replace(clip, split="train") for clip in clips or self.clips]
-            with redirect_stderr(StringIO()):  # a bar would tear the table
+            with redirect_stderr(StringIO()):  # no progress bar within the table
                 corpus.build("bench", training, folder, self.jobs)
 
     @cached_property
@@ -115,7 +115,7 @@ class Material:
 
     @cached_property
     def dance(self) -> Dance:
-        """The first clip as a dance, with seams as a generated one has them."""
+        """The first clip as a dance, with seams where a generated dance has them."""
         entry, beats_s = self.experiment(self.preset).corpus.entries[0], self.arrays["music_beats_s"]
         seams_s = unit_times(np.arange(len(beats_s)), beats_s)
         return Dance(
@@ -133,7 +133,7 @@ class Material:
 
 @contextmanager
 def empty_cache(folder: Path):
-    """In the block d2m has an empty cache in `folder`; joblib's processes, which keep their environment, begin anew."""
+    """Within the block d2m has an empty cache in `folder`; joblib's processes restart, to see the new environment."""
     with tempfile.TemporaryDirectory(dir=folder) as fresh, patch.dict(os.environ, D2M_CACHE=fresh):
         get_reusable_executor().shutdown(wait=True)
         try:
@@ -143,7 +143,7 @@ def empty_cache(folder: Path):
 
 
 def timed(stage: str, work: Callable[[], object], amount: float, unit: str, repeats: int, target: str = "") -> Row:
-    """The row of a stage whose `work()` does `amount` of what `unit` counts."""
+    """The row of a stage; one call of `work` does `amount` units of work, and the rate is in `unit`."""
     work()
     seconds: list[float] = []
     while len(seconds) < (min(repeats, SLOW_REPEATS) if seconds and seconds[0] > SLOW_S else repeats):
@@ -159,7 +159,7 @@ def timed_training(
 ) -> Row:  # fmt: skip
     """The row of a step of a model's training in a `precision`: the time between two calls of `train.fit` for a batch.
 
-    So a step is all that the loop does: batch, forward, backward, gradient clip and optimiser of every player.
+    So a step includes all that the loop does: batch, forward, backward, gradient clip and optimiser of every player.
     """
     model = copy.deepcopy(getattr(experiment, f"train_{name}")())
     draw, config = experiment.trainings[name]

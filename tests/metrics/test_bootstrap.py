@@ -20,7 +20,7 @@ def test_draws_are_moved_to_lie_about_the_value_and_keep_their_spread():
     result = recentred(0.5, drawn, 7)
     assert (result.value, result.n) == (0.5, 7) and result.draws.mean() == pytest.approx(0.5)
     np.testing.assert_allclose(result.draws - result.draws[0], drawn - drawn[0], atol=1e-12)
-    floored = recentred(0.25, 5 + OF_SPREAD, 1, least=0.0)  # no draw is below the least value
+    floored = recentred(0.25, 5 + OF_SPREAD, 1, lower_bound=0.0)  # no draw is below the bound
     np.testing.assert_allclose(floored.draws, np.maximum(0.25 + OF_SPREAD, 0), atol=1e-12)
 
 

@@ -147,6 +147,6 @@ def test_with_all_directions_the_search_is_exact(monkeypatch):
 
 
 def test_what_is_nearest_is_the_same_however_few_are_looked_at_together(training_memory, of_unseen, monkeypatch):
-    monkeypatch.setattr(memory, "PIECE", 7)
+    monkeypatch.setattr(memory, "BLOCK", 7)
     for poses, distances in zip(UNSEEN, of_unseen, strict=True):
         np.testing.assert_allclose(training_memory.distances(poses), distances, atol=ROUNDING)

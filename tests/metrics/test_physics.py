@@ -242,5 +242,5 @@ def test_hips_that_speed_up_less_than_rounding_does_push_nobody():
 
 
 def test_two_poses_have_no_acceleration():
-    with pytest.raises(D2MError, match="there are 2 poses; expected 3 at least"):
+    with pytest.raises(D2MError, match="there are 2 poses; expected at least 3"):
         physics.foot_contact(walk(2))

@@ -84,7 +84,11 @@ SONGS = {"a": beats("a"), "b": beats("b")}
 @pytest.mark.parametrize(
     ("dances", "songs", "rule"),
     [
-        (wrong(name=""), SONGS | {"": beats("a")}, "a dance has no name; expected the name of its song"),
+        (
+            wrong(name=""),
+            SONGS | {"": beats("a")},
+            "a dance has no name; expected the name of its song",
+        ),
         (wrong(poses=NAN), SONGS, "poses of a hold a value that is not finite in frame 7"),
         (wrong(poses=np.where(np.isnan(NAN), np.inf, NAN)), SONGS, "poses of a hold a value that is not finite"),
         (wrong(poses=NAN[:, :13]), SONGS, r"poses of a have shape \(300, 13, 3\)"),
@@ -102,7 +106,7 @@ SONGS = {"a": beats("a"), "b": beats("b")}
         ),
         (wrong(), SONGS | {"a": ["soon", "later"]}, "the beats of the song a do not increase, or are no numbers"),
         (wrong(), {"b": beats("b")}, "the song a has no beats in songs"),
-        (wrong(), SONGS | {"a": []}, "the song a has 0 beats during its dance; expected two at least"),
+        (wrong(), SONGS | {"a": []}, "the song a has 0 beats during its dance; expected at least 2"),
         (wrong(), SONGS | {"a": [3.0]}, "the song a has 1 beats"),
         (wrong(), SONGS | {"a": [3.0, 21.0]}, "the song a has 1 beats"),
         *(

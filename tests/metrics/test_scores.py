@@ -12,7 +12,7 @@ from d2m.metrics import physics, scores
 from d2m.metrics.bootstrap import DRAWS, Estimate, draws_of_songs
 from d2m.metrics.memory import SPAN
 from d2m.metrics.samples import ReferenceSet, Sample, measure
-from d2m.metrics.scores import DANCE_SCORES, HIGHER, LIKE_REAL, LOWER, all_scores, score
+from d2m.metrics.scores import DANCE_SCORES, HIGHER, LIKE_REAL, LOWER, all_scores, score_samples
 
 HIT = {
     "beat hit rate", "beat hit rate at seams", "beat hit rate away from seams", "beat precision", "beat recall",
@@ -26,7 +26,7 @@ STILL = np.repeat(walk(1), 300, axis=0)
 
 
 def scored(ours: list[Sample], reference: list[Sample] | None = None, seed: int = 0) -> dict[str, Estimate]:
-    return score(ours, ReferenceSet.of(reference or samples()), seed)
+    return score_samples(ours, ReferenceSet.of(reference or samples()), seed)
 
 
 def value(ours: list[Sample], name: str, reference: list[Sample] | None = None) -> float | None:
@@ -453,7 +453,7 @@ def test_no_score_is_not_a_number_however_odd_the_dance(songs, changed):
     ],
 )
 def test_a_reference_of_one_window_of_a_style_is_refused_by_the_style_and_the_dance(reference, rule):
-    with pytest.raises(D2MError, match=f"{rule}; expected two of every style at least; give longer or more dances"):
+    with pytest.raises(D2MError, match=f"{rule}; expected at least 2 of every style; give longer or more dances"):
         ReferenceSet.of(reference)
 
 

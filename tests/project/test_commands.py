@@ -22,17 +22,17 @@ from d2m.files import ROOT
 from d2m.notebook import parameters
 
 PAGES = {name: (ROOT / name).read_text() for name in ("README.md", "d2m/FORMATS.md", "d2m/SCALE.md")}
-# Commands of programs that are not installed here; `head=` belongs to Slurm.
+# Commands of programs that are not installed here; `head=` is part of a command of Slurm.
 OF_OTHERS = ("openpose.bin", "#SBATCH", "head=$(scontrol")
 
 
 def blocks(language: str) -> list[str]:
-    """The blocks of a language, in all pages."""
+    """The code blocks in a language, from all pages."""
     return [block for text in PAGES.values() for block in re.findall(rf"```{language}\n(.*?)```", text, re.S)]
 
 
 def commands() -> list[str]:
-    """The lines of all blocks of the shell, continued lines joined, and the calls of make in sentences."""
+    """The lines of all shell blocks, with continued lines joined, and the calls of make in sentences."""
     lines = [line for block in blocks("sh") for line in block.replace("\\\n", " ").splitlines()]
     inline = [command for text in PAGES.values() for command in re.findall(r"`(make [a-z][^`<]*)`", text)]
     return list(dict.fromkeys(re.sub(r"\s+", " ", line.strip()) for line in [*lines, *inline] if line.strip()))
@@ -42,7 +42,7 @@ def check_make(words: list[str]) -> None:
     done = test_make.make(ROOT, "--dry-run", "-o", "setup", "-o", ".venv/.d2m-ready", *words)
     assert done.returncode == 0, done.stderr  # make refuses the names that it does not know
     for name, _, value in (word.partition("=") for word in words if "=" in word):
-        if name != "VIDEO":
+        if name not in ("VIDEO", "JSON"):
             check_parameter(name.lower(), value)
 
 
