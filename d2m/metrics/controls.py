@@ -51,11 +51,11 @@ def copies(dances: list[Dance], reference: list[Dance], seed: int) -> list[Dance
     rng, drawn = np.random.default_rng(seed), []
     for dance in _one_a_song(dances):
         of_style = [candidate for candidate in reference if candidate.style == dance.style] or reference
-        drawn.append(danced_to(of_style[rng.integers(len(of_style))], dance))
+        drawn.append(with_motion_of(of_style[rng.integers(len(of_style))], dance))
     return drawn
 
 
-def danced_to(source: Dance, dance: Dance) -> Dance:
+def with_motion_of(source: Dance, dance: Dance) -> Dance:
     """`dance` with the motion of `source`, as long as the shorter of both."""
     count = min(len(source.poses), len(dance.poses))
     seams_s = dance.units_s[dance.units_s < count / dance.fps]

@@ -99,7 +99,7 @@ def test_a_motion_put_in_place_of_another_lasts_as_long_as_both(theirs_s, ours_s
     source = dance("x", "ballet", 7, theirs_s, beats_s=np.empty(0))
     seams_s = np.array([0.5, 3.99, 4.0, 8.0])
     ours = dance("a", seconds=ours_s, units_s=seams_s, start_s=2.0)
-    result = controls.danced_to(source, ours)
+    result = controls.with_motion_of(source, ours)
     np.testing.assert_array_equal(result.poses, source.poses[:frames])
     assert result.units_s.tolist() == ([0.5, 3.99] if frames == 60 else list(seams_s))
     assert (result.name, result.style, result.start_s, result.seed) == (ours.name, "zumba", 2.0, ours.seed)

@@ -32,7 +32,7 @@ def stopped(tmp_path):
 def test_a_state_of_another_training_is_refused(changed, named, stopped):
     state = (stopped / "training.safetensors").read_bytes()
     call = {"model": Toy(), "draw": draw_toy, "folder": stopped} | changed
-    with pytest.raises(CheckpointError, match=rf"training\.safetensors was made with {named}.*delete this one"):
+    with pytest.raises(CheckpointError, match=rf"training\.safetensors was trained with {named}.*delete this one"):
         fit(**call)
     assert (stopped / "training.safetensors").read_bytes() == state
 
