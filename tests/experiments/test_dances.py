@@ -175,7 +175,7 @@ def test_a_given_dance_keeps_its_own_beats_beside_a_song_of_the_corpus_of_the_sa
     np.testing.assert_array_equal(result.ours[0].music_beats_s, early.beats_s[early.beats_s >= 0])
     assert "shuffled" not in result.others  # one song has no other
     write(replace(dance, seed=1))
-    with pytest.raises(PoseError, match="has different beats_s than another file .*; expected the same beats"):
+    with pytest.raises(PoseError, match=r"has different beats_s than another file .*; expected the same beats"):
         read_dances(tiny_run, str(tmp_path))
 
 
