@@ -95,7 +95,8 @@ def test_damaged_losses_are_refused_with_the_name_of_their_file(copied, losses, 
 
 
 @pytest.mark.parametrize(
-    ("name", "named"), [("vae", "hidden = 32; expected 48"), ("mmgan", "dance_size = 8; expected 6")]
+    ("name", "named"),
+    [("vae", "hidden = 32; expected hidden = 48"), ("mmgan", "dance_size = 8; expected dance_size = 6")],
 )
 def test_a_model_of_another_config_is_refused(copied, name, named, monkeypatch):
     tiny = presets.PRESETS["tiny"]
