@@ -44,9 +44,9 @@ def study(arguments: list[str]) -> None:
     from d2m.experiments.report import as_markdown
     from d2m.notebook import parameters
 
-    whole = parameters.check({"run": "", "seed": 0, **_parse("study", STUDY_DEFAULTS, arguments)}, "steps")
-    path = study.run(whole)
-    print(f"\n{as_markdown(whole)}\n\nAll scores: {path.parent}")
+    study_run = parameters.check({"run": "", "seed": 0, **_parse("study", STUDY_DEFAULTS, arguments)}, "steps")
+    path = study.run(study_run)
+    print(f"\n{as_markdown(study_run)}\n\nAll scores: {path.parent}")
 
 
 def keypoints(arguments: list[str]) -> None:

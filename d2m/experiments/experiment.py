@@ -40,14 +40,14 @@ class Experiment:
     preset_name: str = "demo"
     seed: int = 0
     device: str = "auto"
-    # These four overrule the training of the DU-VAE and the MM-GAN (see `train.TrainConfig`); 0 or "": as the preset.
+    # These four override the training of the DU-VAE and the MM-GAN (see `train.TrainConfig`); 0 or "": as the preset.
     steps: int = 0
     batch: int = 0
     accumulate: int = 0
     precision: str = ""
-    fold: int | None = None  # of `corpus.FOLDS` by song; None: the corpus's own split
+    fold: int | None = None  # number of one of the `corpus.FOLDS` folds by song; None: the corpus's own split
     ablation: str = "d2m"  # one of `presets.ABLATIONS`; "d2m": nothing is left out
-    base: str = ""  # the run that lends the models that the ablation does not train
+    base: str = ""  # the run whose models are loaded where the ablation does not train its own
 
     @cached_property
     def corpus(self) -> Corpus:
@@ -63,7 +63,7 @@ class Experiment:
 
     @cached_property
     def preset(self) -> Preset:
-        """The preset after the ablation, with sizes that fit the corpus and the experiment's own training settings."""
+        """The preset after the ablation, with the sizes of the corpus and the experiment's own training settings."""
         ablated = ABLATIONS[self.ablation].change(preset(self.preset_name))
         gan = replace(ablated.gan, styles=len(self.corpus.styles), movement_size=ablated.vae.movement_size)
         settings = {name: getattr(self, name) for name in ("steps", "batch", "accumulate", "precision")}
@@ -78,7 +78,7 @@ class Experiment:
         return self._train_missing("vae")
 
     def train_mmgan(self) -> MMGAN:
-        """The MM-GAN; what is missing of the DU-VAE and the style classifier of music is trained before it."""
+        """The MM-GAN; the DU-VAE and the style classifier of music are trained first if they are missing."""
         return self._train_missing("mmgan")
 
     def train_style(self, view: str) -> Classifier:
@@ -134,13 +134,13 @@ class Experiment:
 
     @cached_property
     def _kept(self) -> dict[str, nn.Module | Dancer]:
-        """The models that were trained or loaded so far, by name."""
+        """The models trained or loaded so far, by name."""
         return {}
 
     def _train_missing(self, name: str) -> nn.Module:
         """The model `name` of `RECIPES`: kept, else loaded from the run, else trained."""
         if name not in self._kept:
-            train.seed_all(self.seed)  # its first weights do not depend on what was trained before
+            train.seed_all(self.seed)  # the initial weights do not depend on the models trained before
             model = RECIPES[name].build(self)
             if not self._load(name, model):
                 self._train(name, model, RECIPES[name].prepare(self, model))
@@ -178,8 +178,8 @@ class Experiment:
 
     def _run_folder(self, name: str) -> Path:
         """The run that holds a model: this one, or the base where the ablation does not train the model."""
-        lent = self.base and name not in ABLATIONS[self.ablation].trains
-        return resolve(self.base) if lent else self.folder
+        in_base = self.base and name not in ABLATIONS[self.ablation].trains
+        return resolve(self.base) if in_base else self.folder
 
     def _weights_path(self, name: str) -> Path:
         return self._run_folder(name) / name / "model.safetensors"
@@ -207,8 +207,7 @@ class Experiment:
             if provenance.get(key) != value:
                 same = "take the folder of the corpus that it was trained on, " if key == "corpus" else ""
                 problem = f"{self._weights_path(name)} was trained with the {key} {provenance.get(key)}"
-                remedy = f"{same}choose another run folder, or delete this one to train again"
-                raise CheckpointError(problem, f"{value}", remedy)
+                raise CheckpointError(problem, f"{value}", f"{same}{checkpoint.REMEDY}")
 
     def _check_clips(self) -> None:
         """Raise `CorpusError` where there are fewer than two clips to train on."""

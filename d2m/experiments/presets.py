@@ -1,11 +1,11 @@
 """The presets, the configurations of all models, and the ablations of the study.
 
-demo    3D, small: minutes on two cores
-full    3D, as large as the publication's networks or larger: a GPU
+demo    3D, small: trains in minutes on two CPU cores
+full    3D, as large as the publication's networks or larger: needs a GPU
 paper   as published: 2D seen by a front camera, with the networks, sizes and losses of the publication
 
-An ablation changes a preset so that one part of d2m is left out. It trains the models that this changes and borrows the
-others from the run of d2m itself.
+An ablation changes a preset so that one part of d2m is left out. It trains the models that this changes and loads the
+other, unchanged models from the run of the full d2m.
 """
 
 from collections.abc import Callable
@@ -25,7 +25,7 @@ class Preset:
     name: str
     vae: VAEConfig
     vae_training: TrainConfig
-    gan: GANConfig  # `styles` is set by the corpus, `movement_size` by `vae`
+    gan: GANConfig  # `styles` is set from the corpus, `movement_size` from `vae`
     gan_training: TrainConfig
     style_training: TrainConfig = field(default_factory=lambda: TrainConfig(steps=400, batch=64))
     music_style_training: TrainConfig = field(  # a convex loss, which converges fast
@@ -79,9 +79,9 @@ def preset(name: str) -> Preset:
 class Ablation:
     """d2m without one of its parts."""
 
-    leaves_out: str  # the part, as the study's tables name it
+    leaves_out: str  # the name of the part in the study's tables
     change: Callable[[Preset], Preset]  # leaves the part out of a preset
-    trains: tuple[str, ...] = ("mmgan",)  # the models that this changes
+    trains: tuple[str, ...] = ("mmgan",)  # the models that the change affects
 
 
 def _gan(**changes) -> Callable[[Preset], Preset]:
@@ -90,7 +90,8 @@ def _gan(**changes) -> Callable[[Preset], Preset]:
 
 
 def _one_latent(preset: Preset) -> Preset:
-    # Without z_ini the decoder does not know the first poses, so nothing is settled to them.
+    # Without z_ini the decoder does not know the first poses, so the start of a movement is not
+    # corrected to match them (see `DUVAE.settle`).
     vae = replace(preset.vae, initial_size=0, swap_weight=0.0, settle_poses=0, lead_noise=0.0)
     return replace(preset, vae=vae)
 
@@ -104,24 +105,25 @@ def _no_repertoire(preset: Preset) -> Preset:
     return change(preset) if preset.gan.repertoire else preset
 
 
-def _unit_warp(preset: Preset) -> Preset:
+def _no_kinematic_shift(preset: Preset) -> Preset:
     return replace(preset, warp="cubic") if preset.warp == "kinematic" else preset
 
 
 ABLATIONS = {
+    # The full model, listed here so that the study trains it like a row.
     "d2m": Ablation("nothing", replace, ("vae", "mmgan", "style/music", "style/dance", "style/speed", "lstm")),
-    "no_gan": Ablation(
-        "L_adv^m (nor L_adv^d, where there is one)", _gan(adversarial_weight=0.0, dance_adversarial_weight=0.0)
-    ),
-    "one_latent": Ablation("the split of z_ini and z_mov (nor settling, nor L_swap)", _one_latent, ("vae", "mmgan")),
-    "no_repertoire": Ablation("the repertoire: E_mus makes z~_dan from noise", _no_repertoire),
-    "deaf_discriminator": Ablation("the audio in L_adv^m", _gan(discriminator_sees_audio=False)),
+    "no_gan": Ablation("adversarial losses", _gan(adversarial_weight=0.0, dance_adversarial_weight=0.0)),
+    "one_latent": Ablation("the split of z_ini and z_mov, settling and L_swap", _one_latent, ("vae", "mmgan")),
+    "no_repertoire": Ablation("the repertoire (E_mus generates z~_dan from noise)", _no_repertoire),
+    "no_audio_in_discriminator": Ablation("the audio in L_adv^m", _gan(discriminator_sees_audio=False)),
     "no_recon_m": Ablation("L_recon^m (L_recon^p stays)", _gan(movement_weight=0.0)),
-    "no_dance_game": Ablation(
-        "L_KL^d (nor L_adv^d, where there is one)",
+    "no_dance_latent_losses": Ablation(
+        "L_KL^d and L_adv^d, on z_dan of dances and of music",
         _gan(dance_adversarial_weight=0.0, kl_weight=0.0, music_kl_weight=0.0),
     ),
     "no_recon_s": Ablation("L_recon^s", _gan(style_weight=0.0)),
-    "unit_warp": Ablation("bringing kinematic beats onto beats (movements stay as they were cut)", _unit_warp, ()),
+    "no_kinematic_shift": Ablation(
+        "shifting kinematic beats onto the song's beats (cubic warp of whole beats only)", _no_kinematic_shift, ()
+    ),
     "no_warp": Ablation("the warp onto the song's beats", partial(replace, warp="none"), ()),
 }

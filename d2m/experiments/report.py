@@ -53,10 +53,10 @@ Scores = dict[str, dict[str, Estimate]]  # {set: {score: estimate}}; the set "ou
 class Row:
     """A row of the study."""
 
-    what: str  # its name in the tables
+    label: str  # its name in the tables
     dances: Callable[[Experiment], list[Dance]]  # from a run to its dances to the test songs
-    seeds: tuple[int, ...] = (0,)  # of the training
-    belongs: Callable[[Experiment], bool] = lambda whole: True  # whether a study has the row
+    seeds: tuple[int, ...] = (0,)  # training seeds
+    belongs: Callable[[Experiment], bool] = lambda study_run: True  # whether a study has the row
 
 
 def composed(experiment: Experiment) -> list[Dance]:
@@ -65,20 +65,20 @@ def composed(experiment: Experiment) -> list[Dance]:
 
 
 def _from_the_front(experiment: Experiment) -> list[Dance]:
-    """Dances of the 3D preset `demo`, trained on the same clips, seen by the camera of a 2D preset."""
-    deep = replace(experiment, preset_name="demo", run=str(experiment.folder / "in-3d"))
-    return [replace(d, poses=pose.front_view(d.poses).astype(np.float32)) for d in composed(deep)]
+    """Dances of the 3D preset `demo`, trained on the same clips, as seen by the front camera of a 2D preset."""
+    run_in_3d = replace(experiment, preset_name="demo", run=str(experiment.folder / "in-3d"))
+    return [replace(d, poses=pose.front_view(d.poses).astype(np.float32)) for d in composed(run_in_3d)]
 
 
-def _changes(name: str, whole: Experiment) -> bool:
+def _changes(name: str, study_run: Experiment) -> bool:
     """Whether an ablation differs from d2m in the preset of a study."""
-    return ABLATIONS[name].change(whole.preset) != whole.preset
+    return ABLATIONS[name].change(study_run.preset) != study_run.preset
 
 
-def _is_3d_seen_in_2d(whole: Experiment) -> bool:
+def _is_3d_seen_in_2d(study_run: Experiment) -> bool:
     """Whether the preset is 2D but all clips are 3D, so that `demo` can be trained on them too."""
-    corpus = whole.corpus
-    return whole.preset.vae.dimensions == 2 and all(corpus.load(e)["poses"].shape[2] == 3 for e in corpus.entries)
+    corpus = study_run.corpus
+    return study_run.preset.vae.dimensions == 2 and all(corpus.load(e)["poses"].shape[2] == 3 for e in corpus.entries)
 
 
 ROWS = {
@@ -95,9 +95,9 @@ ROWS = {
 }
 
 
-def rows_of(whole: Experiment) -> dict[str, Row]:
-    """The rows of a study: the ablations that change something in its preset; d2m in 3D only beside a 2D preset."""
-    return {name: row for name, row in ROWS.items() if row.belongs(whole)}
+def rows_of(study_run: Experiment) -> dict[str, Row]:
+    """The rows of a study: only ablations that change its preset; d2m in 3D only in the study of a 2D preset."""
+    return {name: row for name, row in ROWS.items() if row.belongs(study_run)}
 
 
 def fold_numbers(source: str) -> tuple[int | None, ...]:
@@ -105,24 +105,24 @@ def fold_numbers(source: str) -> tuple[int | None, ...]:
     return (None,) if source == "builtin" else tuple(range(FOLDS))
 
 
-def experiment_of(whole: Experiment, row: str, fold: int | None, seed: int) -> Experiment:
-    """The experiment of a row: the run `whole` itself for d2m of seed 0 on its own split, else one below its study."""
-    folder = _fold_folder(whole, fold)
-    base = str(whole.folder if fold is None else folder / f"{HEADLINE}-0")
-    if row not in ABLATIONS:  # a baseline, which needs of d2m only the classifiers
-        return replace(whole, run=base, fold=fold, seed=0)
+def experiment_of(study_run: Experiment, row: str, fold: int | None, seed: int) -> Experiment:
+    """The experiment of a row: `study_run` itself for d2m of seed 0 on its own split, else one below its study."""
+    folder = _fold_folder(study_run, fold)
+    base = str(study_run.folder if fold is None else folder / f"{HEADLINE}-0")
+    if row not in ABLATIONS:  # a baseline, which needs only the classifiers of d2m
+        return replace(study_run, run=base, fold=fold, seed=0)
     own = base if row == HEADLINE and seed == 0 else str(folder / f"{row}-{seed}")
-    return replace(whole, run=own, fold=fold, seed=seed, ablation=row, base=base)
+    return replace(study_run, run=own, fold=fold, seed=seed, ablation=row, base=base)
 
 
-def result_path(whole: Experiment, row: str, fold: int | None, seed: int) -> Path:
-    """The file of the scores of a row."""
-    return _fold_folder(whole, fold) / f"{row}-{seed}" / "scores.json"
+def result_path(study_run: Experiment, row: str, fold: int | None, seed: int) -> Path:
+    """The file with the scores of a row."""
+    return _fold_folder(study_run, fold) / f"{row}-{seed}" / "scores.json"
 
 
-def ablation_dances(whole: Experiment, names: tuple[str, ...] = ("no_gan",)) -> dict[str, list[Dance]]:
-    """A dance to every test song by each of the ablations `names` that the study has trained on the run's own split."""
-    ablations = {name: experiment_of(whole, name, None, 0) for name in names}
+def ablation_dances(study_run: Experiment, names: tuple[str, ...] = ("no_gan",)) -> dict[str, list[Dance]]:
+    """For each ablation in `names` that the study has trained on the run's own split: a dance to every test song."""
+    ablations = {name: experiment_of(study_run, name, None, 0) for name in names}
     return {
         name: generated_dances(ablation, ablation.train_dancer(), 1)
         for name, ablation in ablations.items()
@@ -134,8 +134,8 @@ def write_scores(path: Path, scores: Scores) -> None:
     """Write scores with their bootstrap draws. Raises `OutputError`."""
     content = {
         name: {
-            kind: {"value": e.value, "draws": [float(f"{draw:.9g}") for draw in e.draws], "n": e.n, "reason": e.reason}
-            for kind, e in estimates.items()
+            score: {"value": e.value, "draws": [float(f"{draw:.9g}") for draw in e.draws], "n": e.n, "reason": e.reason}
+            for score, e in estimates.items()
         }
         for name, estimates in scores.items()
     }
@@ -150,7 +150,7 @@ def read_scores(path: Path) -> Scores:
     try:
         return {
             name: {
-                kind: Estimate(e["value"], np.array(e["draws"]), e["n"], e["reason"]) for kind, e in estimates.items()
+                score: Estimate(e["value"], np.array(e["draws"]), e["n"], e["reason"]) for score, e in estimates.items()
             }
             for name, estimates in content.items()
         }
@@ -158,19 +158,19 @@ def read_scores(path: Path) -> Scores:
         raise CheckpointError(f"{path} cannot be read ({error})", *rule) from error
 
 
-def results(whole: Experiment) -> dict[str, dict[str, Estimate]]:
-    """{row: {score: estimate}} of d2m's controls and every row with scores in all folds: means over folds and seeds.
+def results(study_run: Experiment) -> dict[str, dict[str, Estimate]]:
+    """Means over folds and seeds of rows with scores in all folds, and of d2m's controls: {row: {score: estimate}}.
 
-    Each bootstrap draw draws folds, seeds, and the songs within them.
+    Each bootstrap sample draws folds, seeds, and the songs within them.
     """
     rows, controls = {}, {}
-    for row, kind in rows_of(whole).items():
+    for row, definition in rows_of(study_run).items():
         by_seed = []
-        for seed in kind.seeds:
-            paths = _result_paths(whole, row, seed)
+        for seed in definition.seeds:
+            paths = _result_paths(study_run, row, seed)
             if all(path.exists() for path in paths):
                 by_fold = [read_scores(path) for path in paths]
-                # A fold with one song has no shuffled beats.
+                # Sets that some fold lacks are left out: a fold with one song has no shuffled beats.
                 sets = [name for name in by_fold[0] if all(name in scores for scores in by_fold)]
                 means = {name: _mean([scores[name] for scores in by_fold], independent=True) for name in sets}
                 by_seed.append(means.pop("ours"))
@@ -180,52 +180,53 @@ def results(whole: Experiment) -> dict[str, dict[str, Estimate]]:
     return rows | controls
 
 
-def write_report(whole: Experiment) -> Path:
+def write_report(study_run: Experiment) -> Path:
     """Write `study.json`, {row: {score: {value, low, high, n}}}, and its tables as `study.md` into the run's `study`.
 
     Returns the path of `study.json`.
     """
-    path, rows = whole.folder / "study" / "study.json", results(whole)
+    path, rows = study_run.folder / "study" / "study.json", results(study_run)
     content = {row: {name: e.cell() for name, e in scores.items()} for row, scores in rows.items()}
-    parts = [f"# Study: {whole.corpus.name}, {whole.preset_name}", INTERVALS]
+    parts = [f"# Study: {study_run.corpus.name}, {study_run.preset_name}", INTERVALS]
     if HEADLINE in rows:
         headlines = [name for name in HEADLINES if name in rows[HEADLINE]]
         parts += ["## Differences from d2m", _table(rows, headlines, minus=HEADLINE)]
-        kinds = {name: kind for name, kind in all_scores(SPACES, whole.corpus.styles).items() if name in rows[HEADLINE]}
+        scores = all_scores(SPACES, study_run.corpus.styles)
+        scores = {name: score for name, score in scores.items() if name in rows[HEADLINE]}
         for title, groups in GROUPS.items():
-            parts += [f"## {title}", _table(rows, [name for name, kind in kinds.items() if kind.group in groups])]
-    parts += _missing_note(whole)
+            parts += [f"## {title}", _table(rows, [name for name, score in scores.items() if score.group in groups])]
+    parts += _missing_note(study_run)
     for target, text in ((path, json.dumps(content, indent=1)), (path.with_suffix(".md"), "\n\n".join(parts) + "\n")):
         with replacing(target) as temporary:
             temporary.write_text(text)
     return path
 
 
-def as_markdown(whole: Experiment, names=HEADLINES, rows=None, minus: str = "") -> str:
-    """A table in Markdown of the scores `names` of `rows` (None: of all, with d2m's controls), then the missing rows.
+def as_markdown(study_run: Experiment, names=HEADLINES, rows=None, minus: str = "") -> str:
+    """A table in Markdown of the scores `names` of `rows` (None: all, and d2m's controls), then a note on missing rows.
 
     `minus` names a row that is subtracted from all others; differences are paired by fold and song.
     """
-    scores = results(whole)
+    scores = results(study_run)
     parts = [_table(scores, names, rows, minus)] if scores else []
-    return "\n\n".join(parts + _missing_note(whole))
+    return "\n\n".join(parts + _missing_note(study_run))
 
 
-def missing(whole: Experiment) -> list[str]:
+def missing(study_run: Experiment) -> list[str]:
     """The rows without scores for some fold or seed."""
     return [
         row
-        for row, kind in rows_of(whole).items()
-        if not all(path.exists() for seed in kind.seeds for path in _result_paths(whole, row, seed))
+        for row, definition in rows_of(study_run).items()
+        if not all(path.exists() for seed in definition.seeds for path in _result_paths(study_run, row, seed))
     ]
 
 
-def _fold_folder(whole: Experiment, fold: int | None) -> Path:
-    return whole.folder / "study" / ("split" if fold is None else f"fold-{fold}")
+def _fold_folder(study_run: Experiment, fold: int | None) -> Path:
+    return study_run.folder / "study" / ("split" if fold is None else f"fold-{fold}")
 
 
-def _result_paths(whole: Experiment, row: str, seed: int) -> list[Path]:
-    return [result_path(whole, row, fold, seed) for fold in fold_numbers(whole.source)]
+def _result_paths(study_run: Experiment, row: str, seed: int) -> list[Path]:
+    return [result_path(study_run, row, fold, seed) for fold in fold_numbers(study_run.source)]
 
 
 def _table(scores: dict[str, dict[str, Estimate]], names, rows=None, minus: str = "") -> str:
@@ -235,23 +236,23 @@ def _table(scores: dict[str, dict[str, Estimate]], names, rows=None, minus: str 
     for row in rows or scores:
         if row not in scores or row == minus:
             continue
-        shown = [scores[row].get(name, Estimate(None)) for name in names]
+        estimates = [scores[row].get(name, Estimate(None)) for name in names]
         if minus:
             subtracted = [scores[minus].get(name, Estimate(None)) for name in names]
-            shown = [bootstrap.difference(*pair) for pair in zip(shown, subtracted, strict=True)]
-        lines.append([_label(row), *map(_cell, shown)])
+            estimates = [bootstrap.difference(*pair) for pair in zip(estimates, subtracted, strict=True)]
+        lines.append([_label(row), *map(_cell, estimates)])
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-def _missing_note(whole: Experiment) -> list[str]:
+def _missing_note(study_run: Experiment) -> list[str]:
     """One sentence about the missing rows, if there are any."""
-    rows = ", ".join(missing(whole))
-    return [f"Not there: {rows}. `make study` trains and scores them (hours, resumable)."] if rows else []
+    rows = ", ".join(missing(study_run))
+    return [f"Missing: {rows}. `make study` trains and scores them (hours, resumable)."] if rows else []
 
 
 def _label(row: str) -> str:
     """The name of a row in a table, a control in italics."""
-    return ROWS[row].what if row in ROWS else f"*{row.replace('_', ' ')}*"
+    return ROWS[row].label if row in ROWS else f"*{row.replace('_', ' ')}*"
 
 
 def _mean(groups: list[dict[str, Estimate]], independent: bool) -> dict[str, Estimate]:

@@ -1,4 +1,4 @@
-"""A dance put on the beats of a song (paper, section 3.3: beat warping), with its planted feet kept in place.
+"""Warp a dance onto the beats of a song (paper, section 3.3: beat warping) and keep its planted feet in place.
 
 In beat time, beat k of a dance is row LEAD + 3 + 8k. Four warps map beat time to seconds:
 
@@ -7,7 +7,7 @@ In beat time, beat k of a dance is row LEAD + 3 + 8k. Four warps map beat time t
     cubic      the same, smooth: the velocity has no jump at a beat
     kinematic  as cubic, and a kinematic beat of the body close to a beat of the song is shifted onto it
 
-Movements are cut with kinematic beats on beats. The DU-VAE and the seams shift some; the last warp shifts them back.
+Training units have kinematic beats on beats. The DU-VAE and the seams move some of them; `kinematic` moves them back.
 """
 
 import math
@@ -34,7 +34,7 @@ START_BEAT = -(FIRST_BEAT + 1) / POSES_PER_BEAT  # beat time of the last lead po
 NEAR = 0.35  # beats: a kinematic beat this close to a beat is shifted onto it, and no shift is larger
 SHIFT_ROUNDS = 3  # rounds of detecting kinematic beats and shifting them: a shift moves them a little
 SOFT_M = 0.01  # metres over which a foot changes from standing to lifted
-SLOW = 0.5  # m/s: about the speed of a foot that slides by mistake, half of its speed in a step
+SLOW = 0.5  # m/s: about the speed of a foot that slides by mistake; a stepping foot is about twice as fast
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class BeatPlan:
     """The beats of a song that are danced to, and the movements and phrases that they take.
 
     A song of n danced beats takes ceil(n / 4) + 1 movements, in phrases of `phrase` movements; the last phrase may
-    reach past the last movement. With `has_start_pose` the dance leaves from a pose that stands at 0 s. Raises
+    reach past the last movement. With `has_start_pose` the dance starts from a given pose, at rest at 0 s. Raises
     `MediaError` for music with fewer than two beats.
     """
 
@@ -61,7 +61,7 @@ class BeatPlan:
 
     @property
     def movements(self) -> int:
-        """Number of movements: one for every four beats, and one to spare."""
+        """Number of movements: one for every four beats, and one more."""
         return math.ceil(len(self.beats_s) / UNIT_BEATS) + 1
 
     @property
@@ -71,7 +71,7 @@ class BeatPlan:
 
     @cached_property
     def phrase_beats_s(self) -> np.ndarray:
-        """The danced beats continued in their last tempo to all beats of all phrases: (phrases, 4 * phrase)."""
+        """The danced beats, continued at the last tempo to fill all phrases: (phrases, 4 * phrase)."""
         missing = self.phrases * self.phrase * UNIT_BEATS - len(self.beats_s)
         last_s, interval_s = self.beats_s[-1], self.beats_s[-1] - self.beats_s[-2]
         continued_s = np.r_[self.beats_s, last_s + interval_s * np.arange(1, missing + 1)]
@@ -100,7 +100,7 @@ class BeatPlan:
 
     @cached_property
     def song_beats_s(self) -> np.ndarray:
-        """All beats of the song, danced or not, from its beginning to its end."""
+        """All beats of the song, whether danced or not, from its start to its end."""
         beats_s = music_beats.extend_beats(self.music.beats_s, self.music.duration_s)
         return within(beats_s, 0.0, self.music.duration_s)
 
@@ -119,7 +119,7 @@ class BeatPlan:
 def perform(
     rows: np.ndarray, plan: BeatPlan, song: Path | None, style: str, seed: int, kind: str = "kinematic"
 ) -> list[Dance]:
-    """Dances in beat time, `rows` (count, LEAD + 32 * plan.movements, 14, D), put on the beats of a song.
+    """Dances in beat time, `rows` (count, LEAD + 32 * plan.movements, 14, D), warped onto the beats of a song.
 
     `kind` is one of `WARPS`; the seeds are `seed`, `seed` + 1, ... Raises `ParameterError` for an unknown kind.
     """
@@ -143,9 +143,9 @@ def perform(
 
 
 def plant(poses: np.ndarray, times_s: np.ndarray) -> np.ndarray:
-    """Poses (T, 14, 3) at times (T,) moved over the floor, from where pose 0 stands, so that planted feet do not slide.
+    """Poses (T, 14, 3) at times (T,) moved along the floor so that planted feet do not slide; pose 0 stays in place.
 
-    Root motion and legs are generated apart and each is a little wrong, so the feet glide. A foot is planted by
+    Root motion and legs are generated separately, each with small errors, so the feet glide. A foot is planted by
 
         w = sigmoid((STANDING_M - height) / SOFT_M) exp(- (speed / SLOW)^2),
 
@@ -169,7 +169,7 @@ def frames_in_beats(
 ) -> np.ndarray:
     """Beat time (T,), increasing, at which the frames at `frames_s` (T,) read the dance `rows` (R, 14, D).
 
-    Beat `beats[i]` (m,) is danced at `times_s[i]` (m,), but for the shifts of kinematic beats.
+    Beat `beats[i]` (m,) is danced at `times_s[i]` (m,), apart from the shifts of kinematic beats.
     """
     interpolation = "linear" if kind in ("none", "linear") else "cubic"
     shift = np.zeros(len(beats))
@@ -183,10 +183,10 @@ def frames_in_beats(
 def shift_onto_beats(
     kinematic_beats_s: np.ndarray, strength: np.ndarray, beats: np.ndarray, times_s: np.ndarray, shift: np.ndarray
 ) -> np.ndarray:
-    """By how many beats later (m,) the dance is read at each of `beats` (m,), so that its kinematic beats fall on them.
+    """By how many beats later (m,) the dance is read at each of `beats` (m,), to bring its kinematic beats onto beats.
 
     The kinematic beats (k,) with their `strength` (k,) were detected with the current `shift` (m,). Of two near a beat
-    the stronger counts. Beats without one take the shift of their neighbours; a start pose is not shifted.
+    the stronger counts. Other beats take shifts interpolated from their neighbours; a start pose is not shifted.
     """
     positions = np.interp(kinematic_beats_s, times_s, beats)
     nearest = np.round(positions)
@@ -210,7 +210,7 @@ def _poses_at(rows: np.ndarray, at_beats: np.ndarray) -> np.ndarray:
 def unit_times(beats: np.ndarray, times_s: np.ndarray) -> np.ndarray:
     """When the movements of a dance begin, in seconds, where beat time `beats` (n,) is danced at `times_s` (n,).
 
-    A movement begins 3/8 of a beat before every fourth beat; the first, which begins with the dance, is left out.
+    A movement begins 3/8 of a beat before every fourth beat; the first is left out, since it begins with the dance.
     """
     begins = np.arange(UNIT_BEATS, beats[-1] + 1, UNIT_BEATS) - FIRST_BEAT / POSES_PER_BEAT
     return np.interp(begins[(begins > beats[0]) & (begins < beats[-1])], beats, times_s)

@@ -4,11 +4,11 @@ As published, z~_dan = E_mus(s, noise) for each phrase, and {z~_mov} = G_dan(z~_
 exemplar prior of stored training phrases (Norouzi et al. 2020; README has the measures), phrases are drawn from
 
     p(phrase | s, beat) = p(style of the phrase | s) p(phrase | s, its style, beat),    l = || E_sty(z_dan) - s ||_1,
-    p(style | s)              its phrases' share of exp(-l / STYLE_SCALE),
+    p(style | s)              the share of the style's phrases in the sum of exp(-l / STYLE_SCALE),
     p(phrase | s, style, beat) ~ exp(-l / STYLE_SCALE - | log(beat / beat of the phrase) | / TEMPO_SCALE).
 
 One of several draws is kept with probability ~ exp(mean logit of D_mov for the windows across the seam with the phrase
-before, beside their music) (discriminator resampling: Azadi et al. 2019). D_mov sees G_dan(mean of E_dan(phrase)); the
+before, given their music) (discriminator resampling: Azadi et al. 2019). D_mov sees G_dan(mean of E_dan(phrase)); the
 dance has G_dan(z~_dan) with a sample z~_dan ~ E_dan(phrase).
 """
 
@@ -24,7 +24,7 @@ from d2m.models.vae import DUVAE
 from d2m.motion.units import LEAD, UNIT_BEATS
 
 STYLE_SCALE = 0.1  # L1 between a phrase's class probabilities and s that makes it e times less likely
-TEMPO_SCALE = 0.1  # difference between the logarithms of its beat and the music's that does so, too
+TEMPO_SCALE = 0.1  # the same for the difference between the logarithms of the phrase's and the music's beat length
 
 Generators = Sequence[torch.Generator | None]  # one for each dance
 
@@ -51,26 +51,26 @@ class RepertoireMMGAN(MMGAN):
         return self.movement_discriminator_terms(real, recombined, batch["audio"])
 
     def recombine(self, codes: Tensor, style: Tensor) -> Tensor:
-        """Replace the end of phrases (B, phrase, movement_size), at least a movement, with the start of another phrase.
+        """Replace the end of phrases (B, phrase, movement_size), one movement or more, by the start of another phrase.
 
-        The other phrase is drawn from the batch, of nearly the same style (B, styles): so are successive phrases of a
-        dance drawn from the repertoire.
+        The other phrase is drawn from the batch and has a similar `style` (B, styles), as successive phrases of a dance
+        that is drawn from the repertoire have.
         """
         distance = torch.cdist(style, style, p=1) + torch.diag(torch.full_like(style[:, 0], 1e6))  # not itself
         other = torch.multinomial(torch.softmax(-distance / STYLE_SCALE, dim=1), 1)[:, 0]
         kept = torch.randint(1, self.config.phrase, (len(codes), 1), device=codes.device)
-        place = torch.arange(self.config.phrase, device=codes.device) - kept  # (B, phrase), of the other phrase
-        start_of_other = codes[other].gather(1, place.clamp(min=0)[..., None].expand_as(codes))
-        return torch.where(place[..., None] < 0, codes, start_of_other)
+        position = torch.arange(self.config.phrase, device=codes.device) - kept  # (B, phrase), in the other phrase
+        start_of_other = codes[other].gather(1, position.clamp(min=0)[..., None].expand_as(codes))
+        return torch.where(position[..., None] < 0, codes, start_of_other)
 
 
 def new_mmgan(config: GANConfig, vae: DUVAE) -> MMGAN:
-    """An untrained MM-GAN: with a repertoire where the configuration has one, or else as published."""
+    """An untrained MM-GAN: with a repertoire if the configuration has one, otherwise as published."""
     return RepertoireMMGAN(config, vae) if config.repertoire else PaperMMGAN(config, vae)
 
 
 class Composer:
-    """Composes with a trained MM-GAN as published. A dance depends on its own generator alone."""
+    """Composes with a trained MM-GAN as published. Each dance depends only on its own generator."""
 
     def __init__(self, mmgan: MMGAN):
         self.mmgan = mmgan
@@ -97,7 +97,7 @@ class Composer:
 
 
 class RepertoireComposer(Composer):
-    """Composes by drawing from the repertoire, encoded once, and decoded once where D_mov chooses."""
+    """Composes by drawing from the repertoire; its phrases are encoded once, and decoded once if D_mov chooses."""
 
     @torch.no_grad()
     def __init__(self, mmgan: RepertoireMMGAN):
@@ -142,7 +142,7 @@ class RepertoireComposer(Composer):
         return torch.stack([reparameterise((mean, log_variance), each) for mean, log_variance, each in rows])
 
     def _choose(self, candidates: Tensor, audio: Tensor, generators: Generators) -> Tensor:
-        """Of the candidates (dances, phrases, draws), the index of the stored phrase to dance: (dances, phrases)."""
+        """Indices of the stored phrases to dance, chosen from (dances, phrases, draws): (dances, phrases)."""
         if self.candidates == 1:
             return candidates[..., 0]
         chosen = [candidates[:, 0, 0]]  # no phrase comes before the first
@@ -168,7 +168,7 @@ class RepertoireComposer(Composer):
 
 
 def composer_for(mmgan: MMGAN) -> Composer:
-    """The composer of a trained MM-GAN, for its weights as they are now."""
+    """The composer of a trained MM-GAN, with its current weights."""
     return RepertoireComposer(mmgan) if isinstance(mmgan, RepertoireMMGAN) else Composer(mmgan)
 
 

@@ -1,8 +1,8 @@
 """From a song to a dance: beat plan, style, movements, chaining, and the warp onto the beats (paper, section 3.3).
 
-The plan extends the beats of the song to both of its ends; every four of them take one movement. Three movements are a
-phrase, composed for the style and the tempo of the music about it (see `compose`). Each movement leaves from the last
-poses of the one before. That gives a dance in beat time, 8 poses a beat, which `perform` puts on the song's beats.
+The plan extends the beats of the song to both of its ends. A movement takes four beats; three movements are a phrase,
+composed for the style and tempo of the music around it (see `compose`). Each movement starts from the last poses of the
+one before. The result is a dance in beat time, 8 poses a beat, which `perform` warps onto the song's beats.
 """
 
 from dataclasses import dataclass
@@ -26,10 +26,10 @@ from d2m.motion.units import LEAD
 from d2m.music import analysis
 
 LONGEST_SONG_S = 3 * 3600.0
-MOST_DANCES = 1024  # that one call may ask for
+MOST_DANCES = 1024  # in one call
 MOST_TOGETHER, MOST_MOVEMENTS = 64, 4096  # dances and movements generated in one batch: bounds the memory
-PARALLEL_ROUNDS = 3  # in which all movements of a dance are generated at once
-SETTLED = 1e-3  # metres: largest change of a lead pose's features in the last parallel round
+PARALLEL_ROUNDS = 3  # rounds of generating all movements of a dance at once, see `chain`
+SETTLED = 1e-3  # metres: a dance is settled if no feature of its leads changes more in the last parallel round
 STYLE_SPAN_S = 30.0  # average the style over 30 s either side: steadier than a few bars, still follows a medley
 
 _thread_pools = cache(ThreadpoolController)  # NumPy's and PyTorch's would wait for each other on the same cores
@@ -41,7 +41,7 @@ class Dancer:
 
     mmgan: MMGAN
     music_style: style.Classifier
-    warp: str = "kinematic"  # how dances are put on the beats, see `perform`
+    warp: str = "kinematic"  # how dances are warped onto the beats, see `perform`
 
     @property
     def styles(self) -> tuple[str, ...]:
@@ -60,8 +60,8 @@ def dance(
 ) -> list[Dance]:  # fmt: skip
     """`count` dances, with seeds seed, seed + 1, ..., as long as `song` (5 s to 3 hours).
 
-    `requested_style` is a style's name ("": the style predicted from the music about each phrase); `start_pose` (14, D)
-    is the first pose (None: one from the training dances); `bpm` is the approximate tempo, where the detected one is
+    `requested_style` is a style's name ("": a style predicted from the music around each phrase); `start_pose` (14, D)
+    is the first pose (None: one from the training dances); `bpm` is the approximate tempo, if the detected one is
     wrong, and `beats_s` are the song's beats (see `analyse`). The same seed gives the same dance, alone or in a batch.
     Raises `MediaError`, `ParameterError`, `PoseError`.
     """
@@ -82,7 +82,7 @@ def dance_to(
     dancer: Dancer, music: analysis.Music, song: Path | None, seed: int = 0, requested_style: str = "",
     count: int = 1, start_pose: np.ndarray | None = None,
 ) -> list[Dance]:  # fmt: skip
-    """As `dance`, to music that is already analysed; `song` is only the name that the dances carry."""
+    """As `dance`, to music that is already analysed; `song` only names the dances."""
     check(dancer, requested_style, count)
     if music.duration_s > LONGEST_SONG_S:
         raise ParameterError(f"{song} lasts {music.duration_s / 3600:.1f} hours", "3 hours at most", "cut the song")
@@ -121,7 +121,7 @@ def song_style(dancer: Dancer, plan: BeatPlan, requested_style: str = "") -> Ten
 def first_leads(dancer: Dancer, s: Tensor, generators: list[torch.Generator], start_pose=None) -> Tensor:
     """Lead poses (count, LEAD, F) that the dances start from: `start_pose` at rest, or drawn from training dances.
 
-    Drawn leads are of the most likely style in `s` (styles,), if it has any. Raises `PoseError`, `ParameterError`.
+    Drawn leads have the most likely style in `s` (styles,), or any if none has. Raises `PoseError`, `ParameterError`.
     """
     if start_pose is not None:
         dimensions = dancer.mmgan.vae.config.dimensions
@@ -139,13 +139,14 @@ def first_leads(dancer: Dancer, s: Tensor, generators: list[torch.Generator], st
 
 @torch.no_grad()
 def chain(vae, leads: Tensor, codes: Tensor) -> np.ndarray:
-    """Movements danced one after the other, each from the last poses of the one before.
+    """Decode movements one after the other, each starting from the last poses of the one before.
 
     `leads` (B, LEAD, F) and `codes` (n, B, movement_size) give poses in beat time (B, LEAD + 32 * n, 14, D).
 
-    The end of a movement hardly depends on its lead poses, so all movements are generated in parallel: from a guess of
-    their leads, then from the ends that this gives, `PARALLEL_ROUNDS` times (trained `demo`: round 2 changes leads by
-    less than 1 mm, round 3 by a thousandth of that). Dances that have not settled by then are chained in sequence.
+    The end of a movement hardly depends on its lead poses, so all movements are generated in parallel
+    `PARALLEL_ROUNDS` times: first from guessed leads, then from the ends of the round before (trained `demo`: round 2
+    changes leads by less than 1 mm, round 3 by a thousandth of that). Dances that have not settled by then are chained
+    in sequence.
     """
     chained = leads.expand(len(codes), *leads.shape)  # lead poses of each movement
     for _ in range(PARALLEL_ROUNDS):
@@ -164,7 +165,7 @@ def chain(vae, leads: Tensor, codes: Tensor) -> np.ndarray:
 def place(units: np.ndarray) -> np.ndarray:
     """The units of a dance (n, LEAD + 32, F) end to end, as poses (LEAD + 32 * n, 14, D).
 
-    Each unit is relative to its last lead pose, which is the last pose of the unit before.
+    Each unit is relative to its last lead pose, which equals the last pose of the unit before.
     """
     count, length, size = units.shape
     poses = pose.from_features(units.reshape(-1, size)).reshape(count, length, len(pose.JOINTS), -1)

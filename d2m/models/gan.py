@@ -1,12 +1,12 @@
 """The MM-GAN: phrases of movements for music (paper, section 3.2).
 
 A phrase is three movements in a row. E_dan encodes a phrase {z_mov} as z_dan, G_dan decodes it, E_sty estimates its
-style, and D_mov discriminates real from generated phrases beside the music's audio rows a. As published (`PaperMMGAN`)
+style, and D_mov discriminates real from generated phrases, given the music's audio rows a. As published (`PaperMMGAN`)
 E_mus generates z~_dan from the music's style s and noise, and D_dan discriminates z_dan from z~_dan. The presets `demo`
 and `full` draw z~_dan from a repertoire, stored training phrases, instead (`compose.RepertoireMMGAN`).
 
 Other departures from the paper, off in the `paper` preset but for the last two (README has the measures):
-- The KL of z~_dan may have a weight (the authors' code drops it); R1 keeps discriminators from winning outright.
+- The KL of z~_dan may have a weight (the authors' code drops it); R1 keeps discriminators from separating perfectly.
 - The real side of L_adv^m is {z_mov}, not {z^_mov}, so that D_mov does not learn what reconstructions look like.
 - E_dan, G_dan and D_mov process a phrase at once, without GRUs; E_dan and G_dan start from principal components.
 - Each direction of z_mov is scaled by how much it moves a body; audio rows are relative to their song.
@@ -27,8 +27,8 @@ from d2m.models.vae import DUVAE
 from d2m.motion.pose import rebase
 from d2m.motion.units import LEAD, UNIT_BEATS, UNIT_POSES, WINDOW
 
-# A discriminator wins outright when its loss stays below this for as many logged steps: it is right, and 99 % sure.
-WINNING_LOSS, WINNING_LOGS = 0.02, 5
+# A discriminator separates real from generated perfectly (99 % sure) if its loss is below this in so many logged steps.
+PERFECT_LOSS, PERFECT_LOGS = 0.02, 5
 DISCRIMINATORS = ("movement_discriminator", "movement_logit", "dance_discriminator")  # D_mov and D_dan
 
 
@@ -39,24 +39,24 @@ class GANConfig:
     styles: int = 3  # size of s
     movement_size: int = 384  # of z_mov, as in the VAE
     dance_size: int = 1152  # of z_dan (paper: 512)
-    repertoire: int = 2048  # training phrases that z~_dan is drawn from; 0, as published: z~_dan from noise
+    repertoire: int = 2048  # stored training phrases that z~_dan is drawn from; 0, as published: z~_dan from noise
     candidates: int = 16  # draws from the repertoire that D_mov chooses from
     noise_size: int = 64  # of E_mus (paper: 30)
     hidden: int = 512  # width of layers and GRU states (paper: 1024)
-    recurrent: bool = False  # True, as published: GRUs step through a phrase; False: it is taken whole
+    recurrent: bool = False  # True, as published: GRUs step through a phrase; False: it is processed at once
     principal: bool = True  # False, as published: no linear part, all weights start random
     phrase: int = 3  # units in a phrase
     audio_size: int = 28  # of an audio feature row
     audio_per_beat: bool = True  # False, as published: one mean row a phrase
     real_is_reconstruction: bool = False  # True, as published: {z^_mov} is the real side of L_adv^m
-    adversarial_weight: float = 1.0  # of L_adv^m; 0, of both: no discriminator, and the first draw is danced
+    adversarial_weight: float = 1.0  # of L_adv^m; if both are 0: no discriminator, and the first draw is danced
     dance_adversarial_weight: float = 0.0  # of L_adv^d, without a repertoire (paper: 1)
     discriminator_sees_audio: bool = True  # False: D_mov has zeros for the audio a
-    gradient_penalty: float = 0.1  # gamma of R1, which is added gamma / 2 times; 0: as published
+    gradient_penalty: float = 0.1  # gamma of R1, whose weight is gamma / 2; 0: as published
     movement_weight: float = 1.0  # of L_recon^m
     style_weight: float = 1.0  # of L_recon^s
     kl_weight: float = 3e-5  # of L_KL^d, summed over z_dan
-    music_kl_weight: float = 0.0  # of the same for z~_dan, without a repertoire; 0: as published
+    music_kl_weight: float = 0.0  # of L_KL^d for z~_dan, without a repertoire; 0: as published
     pose_weight: float = 1.0  # of L_recon^p (paper: 10)
     leads: int = 96  # lead poses of training units, stored with the weights for dances to start from
 
@@ -68,7 +68,7 @@ class GANConfig:
 
 
 class MMGAN(nn.Module):
-    """What both forms of the MM-GAN share: E_dan, G_dan, E_sty and D_mov, over a trained DU-VAE that stays fixed.
+    """The part that both forms of the MM-GAN share: E_dan, G_dan, E_sty and D_mov, over a trained, fixed DU-VAE.
 
     A subclass adds the source of z~_dan, and `discriminator_terms`: the losses of the discriminators by name, without
     weights. Codes are the movements of phrases, {z_mov}: (B, phrase, movement_size).
@@ -79,7 +79,7 @@ class MMGAN(nn.Module):
         self.config = config
         self.vae = vae.requires_grad_(False)
         movement, hidden, dance, phrase = config.movement_size, config.hidden, config.dance_size, config.phrase
-        audio = config.audio_size * (UNIT_BEATS if config.audio_per_beat else 1)  # beside each movement
+        audio = config.audio_size * (UNIT_BEATS if config.audio_per_beat else 1)  # audio features of each movement
         self.dance_encoder = sequence_encoder(config.recurrent, movement, hidden, phrase)  # E_dan
         self.dance_decoder = layers.sequence_decoder(config.recurrent, dance, hidden, movement, phrase)  # G_dan
         self.movement_discriminator = sequence_encoder(config.recurrent, movement + audio, hidden, phrase)  # D_mov
@@ -100,7 +100,7 @@ class MMGAN(nn.Module):
         return bool(self.config.adversarial_weight or self.config.dance_adversarial_weight)
 
     def players(self) -> dict[str, list[nn.Parameter]]:
-        """The parameters of each optimiser, by name (see `train`): the discriminators', if trained, come first."""
+        """The parameters of each optimiser, by name (see `train`): discriminators, if trained, come first."""
         players = {"discriminator": [], "generator": []} if self.adversarial else {"generator": []}
         for name, part in self.named_children():
             player = "discriminator" if name in DISCRIMINATORS else "generator"
@@ -109,12 +109,12 @@ class MMGAN(nn.Module):
         return players
 
     def warning(self, history: dict[str, tuple[list[int], list[float]]]) -> str:
-        """The message that a discriminator wins outright by its logged losses; "" where none does."""
+        """A message if a discriminator separates real from generated perfectly, by its logged losses; else ""."""
         for discriminator, name in (("D_mov", "adv^m discriminator"), ("D_dan", "adv^d discriminator")):
-            latest = history.get(name, ([], []))[1][-WINNING_LOGS:]
-            if len(latest) == WINNING_LOGS and max(latest) < WINNING_LOSS:
-                times = f"its loss is below {WINNING_LOSS:g} {WINNING_LOGS} times in a row, where 1.39 is chance"
-                return f"{discriminator} wins outright: {times}; the generator cannot learn from it"
+            latest = history.get(name, ([], []))[1][-PERFECT_LOGS:]
+            if len(latest) == PERFECT_LOGS and max(latest) < PERFECT_LOSS:
+                times = f"its loss is below {PERFECT_LOSS:g} {PERFECT_LOGS} times in a row, where 1.39 is chance"
+                return f"{discriminator} separates perfectly: {times}; the generator cannot learn from it"
         return ""
 
     def encode_dance(self, codes: Tensor) -> tuple[Tensor, Tensor]:
@@ -160,9 +160,9 @@ class MMGAN(nn.Module):
         return self.vae.encode_movement(units.flatten(0, 1))[0].unflatten(0, units.shape[:2])
 
     def forward(self, batch: dict[str, Tensor], step: int, player: str) -> dict[str, Tensor]:
-        """Losses of one player ("discriminator" or "generator") on a batch, by name; "total" is what is minimised.
+        """Losses of one player ("discriminator" or "generator") on a batch, by name; "total" is minimised.
 
-        The batch: "phrase" (B, LEAD + 32 * phrase, F) metres, "codes", its `movements`, "audio" (B, 4 * phrase,
+        The batch: "phrase" (B, LEAD + 32 * phrase, F) metres, "codes" (its `movements`), "audio" (B, 4 * phrase,
         audio_size), "style" (B, styles).
         """
         config = self.config

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-PRINCIPAL_ROWS = 8192  # units or phrases, balanced over styles, whose principal components training starts from
-INITIAL_LOG_VARIANCE = -4.0  # of a latent that starts from principal components, which fit without training
+PRINCIPAL_ROWS = 8192  # units or phrases, balanced over styles, from which principal components are computed
+INITIAL_LOG_VARIANCE = -4.0  # small, for a latent that starts from principal components, which fit without training
 
 
 def mlp(inputs: int, hidden: int, outputs: int, depth: int = 2) -> nn.Sequential:
@@ -71,7 +71,7 @@ class PrincipalComponents(nn.Module):
 
 
 def start_at_zero(gaussian: Gaussian, decoder: nn.Module) -> None:
-    """Make the first outputs of networks that add to `PrincipalComponents` zero: mean 0, small variance, decoded 0."""
+    """Start networks that add to `PrincipalComponents` at zero: mean 0, small variance, decoded values 0."""
     for layer in (gaussian.linear, decoder.layers[-1]):
         nn.init.zeros_(layer.weight)
         nn.init.zeros_(layer.bias)
@@ -104,7 +104,7 @@ class SequenceEncoder(nn.Module):
 class SequenceDecoder(nn.Module):
     """A GRU that unrolls a latent: (B, inputs) -> (B, length, outputs), or a part of the steps.
 
-    Its input at each step is the latent and an embedding of the step.
+    Its input at each step is the latent plus an embedding of the step (`place`).
     """
 
     def __init__(self, inputs: int, hidden: int, outputs: int, length: int):

@@ -1,10 +1,10 @@
 """The losses of both models, one function each, named as in the paper; each returns a scalar, a mean over the batch.
 
 `vae` and `gan` compute the arguments and add the losses up by weight. In the formulas E is the mean over a batch, ^
-marks reconstructions and ~ what is generated for music. L_velocity, L_swap and R1 are additions to the paper.
+marks reconstructions and ~ values generated for music. L_velocity, L_swap and R1 are additions to the paper.
 
 Units u are standardised, (B, LEAD + 32, F); a Gaussian is its mean and log variance, each (B, size). A discriminator D
-is the sigmoid of logits (B, 1); one that guesses has an adversarial loss of 2 log 2 = 1.39.
+is the sigmoid of logits (B, 1); its adversarial loss at chance is 2 log 2 = 1.39.
 """
 
 import torch
@@ -49,7 +49,7 @@ def _kl(gaussian: tuple[Tensor, Tensor]) -> Tensor:
 
 
 def kl_annealing(step: int, half_step: int) -> Tensor:
-    """The share of the weight of L_KL^u at a training step: a sigmoid, 1 / (1 + e^8) at step 0, 1/2 at `half_step`."""
+    """The factor of the weight of L_KL^u at a training step: a sigmoid, 1 / (1 + e^8) at step 0, 1/2 at `half_step`."""
     return torch.sigmoid(torch.tensor(8.0 * (step / max(1, half_step) - 1)))
 
 

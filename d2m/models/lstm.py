@@ -1,7 +1,7 @@
 """A baseline without dance units: an LSTM from music features to poses, frame by frame.
 
-Its input is the 28 music features, its output *steps*, 15 a second: how far the body travels and turns from frame to
-frame, and its joints relative to it (the view "dance" of `dataset.view_of`). Its loss is their mean L1.
+Its input is the 28 music features. Its output is *steps*, 15 a second: how far the body travels and turns from frame to
+frame, and the joints relative to the body (the view "dance" of `dataset.view_of`). Its loss is their mean L1.
 """
 
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ class MusicToPoses(nn.Module):
         return {"lstm": list(self.parameters())}
 
     def set_statistics(self, music: Tensor, steps: Tensor) -> None:
-        """Store the mean and deviation, at least 1e-3, of the training split's features (n, 28) and steps (n, size)."""
+        """Store mean and standard deviation (at least 1e-3) of training features (n, 28) and steps (n, size)."""
         self.music_mean.copy_(music.mean(0))
         self.music_deviation.copy_(music.std(0).clamp(min=1e-3))
         self.mean.copy_(steps.mean(0))
@@ -72,7 +72,7 @@ class MusicToPoses(nn.Module):
         return (pose.fit_bones(poses) if self.config.dimensions == 3 else poses).astype(np.float32)
 
     def _standard(self, music: Tensor) -> Tensor:
-        """Standardised steps (B, T, size)."""
+        """Standardised steps (B, T, size) to music features (B, T, 28)."""
         hidden, _ = self.lstm((music - self.music_mean) / self.music_deviation)
         return self.out(hidden).float()
 
@@ -83,6 +83,6 @@ def from_steps(steps: np.ndarray, dimensions: int) -> np.ndarray:
         return pose.from_features(np.concatenate([steps[:, :1].cumsum(axis=0), steps[:, 1:]], axis=1))
     angle = steps[:, 2].cumsum()
     travel = np.stack([steps[:, 0], np.zeros(len(steps)), steps[:, 1]], axis=1)
-    place = pose.turn(travel, angle).cumsum(axis=0)[:, ::2]
-    turned = np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    return pose.from_features(np.concatenate([place, turned, steps[:, 3:]], axis=1))
+    position = pose.turn(travel, angle).cumsum(axis=0)[:, ::2]
+    facing = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    return pose.from_features(np.concatenate([position, facing, steps[:, 3:]], axis=1))

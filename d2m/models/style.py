@@ -6,7 +6,7 @@
 
 All are trained on the training split alone. Dances are classified by convolutions over time.
 
-Music is classified by the sum of two linear functions of its rhythm (`rhythm`), trained separately with a strong
+Music is classified by the sum of two linear functions of its rhythm (`rhythm`), trained separately with a strong weight
 penalty: larger networks memorise the timbre of the few songs of a style. On 14 real songs, each left out in turn, 0.8
 of the windows are classified correctly (the form was chosen by this number, so expect less elsewhere), against 0.58 for
 convolutions over the same differences and 0.31 over all features. Rhythm depends on tempo: the songs are ballroom music
@@ -33,12 +33,12 @@ class StyleConfig:
     inputs: int  # C of the view
     window: int  # frames of a window
     hidden: int = 64  # channels of the convolutions
-    embedding: int = 32  # size of the hidden layer that `embed` gives
+    embedding: int = 32  # size of the hidden layer, which `embed` returns
     dropout: float = 0.5  # of channels, in training: each style has few songs
 
 
 class Classifier(nn.Module):
-    """A classifier of windows; `inputs` are its standardised numbers. A subclass adds `set_statistics` and `logits`."""
+    """A classifier of windows; it standardises `inputs` numbers. A subclass adds `set_statistics` and `logits`."""
 
     def __init__(self, config: "StyleConfig | MusicStyleConfig", inputs: int):
         super().__init__()
@@ -70,7 +70,7 @@ class StyleClassifier(Classifier):
         self.out = nn.Linear(config.embedding, len(config.styles))
 
     def set_statistics(self, windows: Tensor) -> None:
-        """Store the mean and deviation of the training windows (n, window, C), at least 1e-3."""
+        """Store the mean and standard deviation of the training windows (n, window, C), at least 1e-3."""
         self.mean.copy_(windows.mean((0, 1)))
         self.deviation.copy_(windows.std((0, 1)).clamp(min=1e-3))
 
@@ -108,7 +108,7 @@ class MusicStyleClassifier(Classifier):
         self.heads = nn.ModuleList(nn.Linear(size, len(config.styles)) for size in sizes)
 
     def set_statistics(self, windows: Tensor) -> None:
-        """Store the mean and deviation of the rhythm of the training windows (n, window, C), at least 1e-3."""
+        """Store mean and standard deviation (at least 1e-3) of the rhythm of training windows (n, window, C)."""
         rhythms = torch.cat([rhythm(part) for part in windows.split(512)])
         self.mean.copy_(rhythms.mean(0))
         self.deviation.copy_(rhythms.std(0).clamp(min=1e-3))
@@ -136,8 +136,8 @@ class MusicStyleClassifier(Classifier):
 def rhythm(differences: Tensor) -> Tensor:
     """The rhythm of windows (B, T, C) of feature differences, T >= 2 + LAGS: (B, LAGS + 2 * C).
 
-    The autocorrelation of the onsets (the sum of all rises) at lags of 2 to 59 frames; then each feature's deviation as
-    a share of that of all features, and its mean.
+    The autocorrelation of the onsets (the sum of all rises) at lags of 2 to 59 frames; then each feature's
+    standard deviation as a share of that of all features, and its mean.
     """
     onsets = differences.clamp(min=0).sum(dim=2)  # (B, T)
     onsets = onsets - onsets.mean(dim=1, keepdim=True)

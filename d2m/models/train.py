@@ -34,7 +34,7 @@ from d2m.progress import progress
 PRECISIONS = ("", "32-true", "bf16-mixed")  # Fabric's names; float16 would need its losses scaled
 EXPLODED = 1e4  # a training fails when its loss is this many times its first loss (or 1)
 
-Draw = Callable[[int, torch.Generator], dict[str, Tensor]]  # batch size and randomness -> a batch
+Draw = Callable[[int, torch.Generator], dict[str, Tensor]]  # batch size and generator -> a batch
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class TrainConfig:
     steps: int
     batch: int = 64  # over all processes (paper: 256)
     learning_rate: float = 1e-3  # of Adam (paper: 2e-4)
-    final_rate: float = 0.05  # share of the rate at the last step, after a half cosine; 1: constant, as published
+    final_rate: float = 0.05  # factor of the rate at the last step, after a half cosine; 1: constant, as published
     clip: float = 0.5  # largest norm of a player's gradient, as published
     log_every: int = 25  # steps between two logged losses
     save_every_s: float = 60.0  # seconds between two states that a stopped training is resumed from
@@ -55,7 +55,7 @@ class TrainConfig:
 def pick_device(name: str) -> str:
     """The accelerator for the parameter `device`; "auto" prefers a GPU. Raises `ParameterError`."""
     available = {"cpu": True, "mps": torch.backends.mps.is_available(), "cuda": torch.cuda.is_available()}
-    usable = [kind for kind, is_available in available.items() if is_available]  # the fastest last
+    usable = [device for device, is_available in available.items() if is_available]  # the fastest last
     if name not in ("auto", *usable):
         raise ParameterError(f"device {name!r} cannot be used here", f"one of {', '.join(['auto', *usable])}")
     return usable[-1] if name == "auto" else name
@@ -67,13 +67,15 @@ def connect(device: str = "auto", precision: str = ""):
 
     if precision not in PRECISIONS:
         raise ParameterError(f"precision is {precision!r}", f"one of {', '.join(map(repr, PRECISIONS))}")
-    kind = pick_device(device)
+    device = pick_device(device)
     processes, here = (int(os.environ.get(name, 1)) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
     strategy = "auto"
     if processes > 1:  # only the weights of one player have gradients at a time; all processes have the same buffers
         strategy = strategies.DDPStrategy(find_unused_parameters=True, broadcast_buffers=False)
-    precision = precision or ("bf16-mixed" if kind == "cuda" else "32-true")
-    fabric = Fabric(accelerator=kind, strategy=strategy, devices=here, num_nodes=processes // here, precision=precision)
+    precision = precision or ("bf16-mixed" if device == "cuda" else "32-true")
+    fabric = Fabric(
+        accelerator=device, strategy=strategy, devices=here, num_nodes=processes // here, precision=precision
+    )
     fabric.launch()
     return fabric
 
@@ -89,7 +91,7 @@ def fit(
 ) -> History:  # fmt: skip
     """Train `model` in place and return its losses; resume a stopped training in `folder`.
 
-    `draw(batch, generator)` gives a batch of tensors; `origin` names its data. The state is stored in
+    `draw(batch, generator)` returns a batch of tensors; `origin` identifies the training data. The state is stored in
     `folder`/training.safetensors until `finish` removes it. Raises `CheckpointError` for the state of another training,
     and `TrainingError` when a loss is not finite; the last good state then stays.
     """
@@ -105,7 +107,7 @@ def fit(
     first = checkpoint.load_state(path, model, optimisers, history, state)
     writes = fabric.global_rank == 0
     logger = _open_log(folder, history) if writes else None
-    _check_shared(fabric, first, path)
+    _check_same_step(fabric, first, path)
     wrapped, *adams = fabric.setup(model, *optimisers.values())
     loop = _Loop(fabric, wrapped, dict(zip(players, adams, strict=True)), config, seed, history, path, logger)
     model.train()
@@ -143,7 +145,7 @@ class _Loop:
     logger: object
 
     def take_step(self, step: int, batch: dict[str, Tensor], logs: bool, saves: bool) -> None:
-        """Every player takes its turn on a batch. A step that is logged or saved is checked before weights change."""
+        """Every player takes its turn on a batch. Losses that are logged or saved are checked before weights change."""
         pieces, config = self._pieces(batch), self.config
         for turn, (player, optimiser) in enumerate(self.optimisers.items()):
             for group in optimiser.param_groups:
@@ -201,12 +203,12 @@ class _Loop:
 
 
 def _schedule(progress: float, final: float) -> float:
-    """Share of the learning rate: up over the first 2 %, then down a half cosine to `final`."""
+    """Factor of the learning rate: rises over the first 2 % of the steps, then falls along a half cosine to `final`."""
     warm = min(1.0, (progress + 1e-4) / 0.02) if final < 1 else 1.0
     return warm * (final + (1 - final) * (1 + math.cos(math.pi * progress)) / 2)
 
 
-def _check_shared(fabric, first: int, path: Path) -> None:
+def _check_same_step(fabric, first: int, path: Path) -> None:
     """Raise `TrainingError` where processes resume at different steps: they would wait for each other forever."""
     steps = fabric.all_gather(torch.tensor(first, device=fabric.device)).flatten().tolist()
     if len(set(steps)) > 1:
@@ -230,11 +232,11 @@ def read_losses(path: Path) -> History:
     content = read_json(path, CheckpointError, expected, "train again")
     try:
         losses = {name: (steps, values) for name, (steps, values) in content.items()}
-        if checkpoint.finite(losses) and all(len(steps) == len(values) for steps, values in losses.values()):
+        if checkpoint.is_finite(losses) and all(len(steps) == len(values) for steps, values in losses.values()):
             return losses
     except (AttributeError, TypeError, ValueError):
         pass
-    raise CheckpointError(f"{path} holds something else", expected, "train again")
+    raise CheckpointError(f"{path} does not hold losses", expected, "train again")
 
 
 def _warn(model: nn.Module, history: History, label: str, last: str) -> str:

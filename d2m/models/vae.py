@@ -5,7 +5,7 @@ the unit. A unit is (LEAD + 32, F) features relative to its last lead pose (see 
 
 Departures from the paper, all off in the `paper` preset but the lead of two poses (README has the measures):
 - A movement is settled: corrected to start exactly at the given lead (`DUVAE.settle`), so that dances have no jumps.
-- E_mov and G_uni start from the principal components of the training units (3.5 cm of error on unseen units, not 6.0).
+- E_mov and G_uni start from the principal components of the training units (error on unseen units 3.5 cm, without 6.0).
 - L_swap and L_velocity (see `losses`).
 - E_mov and G_uni process a unit at once, without GRUs: seven times as many training steps a minute.
 - In 3D the decoder corrects the length of bones (`pose.fit_bones`).
@@ -30,9 +30,9 @@ class VAEConfig:
     initial_size: int = 10  # of z_ini (paper: 10)
     movement_size: int = 384  # of z_mov (paper: 512)
     hidden: int = 512  # width of layers and GRU states (paper: 1024)
-    recurrent: bool = False  # True, as published: GRUs step through a unit; False: it is taken whole
+    recurrent: bool = False  # True, as published: GRUs step through a unit; False: it is processed at once
     principal: bool = True  # False, as published: no linear part, all weights start random
-    kl_weight: float = 1e-4  # of L_KL^u, beside a mean L1; with the published 1e-2 z_mov carries nothing
+    kl_weight: float = 1e-4  # of L_KL^u; with the published 1e-2 and a mean L1, z_mov carries no information
     kl_anneal_steps: int = 200  # the step at which a sigmoid reaches half of the weight
     velocity_weight: float = 1.0  # of L_velocity; 0: as published
     swap_weight: float = 0.5  # of L_swap; 0: as published
@@ -62,11 +62,11 @@ class DUVAE(nn.Module):
             layers.start_at_zero(self.movement_head, self.decoder)
 
     def start_from_principal_components(self, units: Tensor) -> None:
-        """Fit the linear part of E_mov and G_uni to units (N, LEAD + 32, F), after `feature_mean` and `_deviation`."""
+        """Fit the linear part of E_mov and G_uni to units (N, LEAD + 32, F); the feature statistics must be set."""
         self.linear.fit(self.standardise(units).flatten(1))
 
     def importance(self) -> Tensor:
-        """The size of the change in a unit by each direction of z_mov (movement_size,), of mean square 1."""
+        """How much each direction of z_mov changes a unit: (movement_size,), scaled to mean square 1."""
         if not self.config.principal:
             return torch.ones(self.config.movement_size)
         effect = self.linear.decoder.weight.detach().norm(dim=0)
@@ -77,7 +77,7 @@ class DUVAE(nn.Module):
         return {"vae": list(self.parameters())}
 
     def standardise(self, features: Tensor) -> Tensor:
-        """Features in metres -> features of mean 0 and deviation 1, the networks' input."""
+        """Features in metres -> features of mean 0 and standard deviation 1, the networks' input."""
         return (features - self.feature_mean) / self.feature_deviation
 
     def encode_initial(self, lead: Tensor) -> tuple[Tensor, Tensor]:
@@ -93,7 +93,7 @@ class DUVAE(nn.Module):
         return mean, log_variance
 
     def generate(self, z_ini: Tensor, z_mov: Tensor, part: slice = slice(None)) -> Tensor:
-        """G_uni: latents -> a unit (B, LEAD + 32, F) in metres, or a part of its poses; neither settled nor rigid."""
+        """G_uni: latents -> a unit (B, LEAD + 32, F) in metres, or a part of its poses; before `settle` and `rigid`."""
         unit = self.decoder(torch.cat([z_ini, z_mov], dim=-1), part)
         if self.config.principal:
             unit = unit + layers.linear_part(self.linear.decoder, z_mov, WINDOW, part)
@@ -111,7 +111,7 @@ class DUVAE(nn.Module):
         return self.rigid(torch.cat([lead, poses], dim=1))
 
     def rigid(self, unit: Tensor) -> Tensor:
-        """A unit with bones of the right length; unchanged in 2D, where lengths vary with the view."""
+        """A unit with d2m's bone lengths; unchanged in 2D, where lengths vary with the view."""
         if self.config.dimensions == 2:
             return unit
         joints = unit[..., 4:].unflatten(-1, (len(pose.JOINTS), 3))
@@ -129,7 +129,7 @@ class DUVAE(nn.Module):
         return self.rigid(self.generate(self.encode_initial(lead)[0], z_mov, slice(-LEAD, None)))
 
     def forward(self, batch: dict[str, Tensor], step: int, player: str = "vae") -> dict[str, Tensor]:
-        """Losses of a batch {"unit": (B, LEAD + 32, F)}, by name; "total" is what is minimised."""
+        """Losses of a batch {"unit": (B, LEAD + 32, F)}, by name; "total" is minimised."""
         config, unit = self.config, batch["unit"]
         lead = unit[:, :LEAD]
         if config.lead_noise:
@@ -146,7 +146,7 @@ class DUVAE(nn.Module):
         kl_weight = config.kl_weight * losses.kl_annealing(step, config.kl_anneal_steps)
         weights = {"recon^u": 1.0, "velocity": config.velocity_weight, "KL^u": kl_weight, "swap": config.swap_weight}
         if config.swap_weight:
-            # The lead of each unit with the movement of the one before it in the batch.
+            # The lead of each unit with the movement of the unit before it in the batch.
             swapped = self.standardise(self.settle(self.generate(z_ini, z_mov.roll(1, dims=0)), lead))
             settled = LEAD + config.settle_poses
             terms["swap"] = losses.swap(swapped, real.roll(1, dims=0), settled, config.smooth_weight)
@@ -157,5 +157,5 @@ def _fade(poses: int) -> Tensor:
     """(32, 2): cubic Hermite weights of the missing position and velocity after the lead; 0 from pose `poses` on."""
     if not poses:
         return torch.zeros(UNIT_POSES, 2)
-    place = (torch.arange(1, UNIT_POSES + 1) / poses).clamp(max=1)  # 0 at the last lead pose, 1 from pose `poses` on
-    return torch.stack([2 * place**3 - 3 * place**2 + 1, (place**3 - 2 * place**2 + place) * poses], dim=1)
+    phase = (torch.arange(1, UNIT_POSES + 1) / poses).clamp(max=1)  # 0 at the last lead pose, 1 from pose `poses` on
+    return torch.stack([2 * phase**3 - 3 * phase**2 + 1, (phase**3 - 2 * phase**2 + phase) * poses], dim=1)

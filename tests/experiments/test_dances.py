@@ -11,7 +11,7 @@ from d2m.clock import frame_count
 from d2m.errors import PoseError
 from d2m.experiments import dances as dance_sets
 from d2m.experiments import run_evaluation
-from d2m.experiments.dances import CODES, NAMES, read_dances
+from d2m.experiments.dances import COMPOSITIONS, LATENT_COMPOSITIONS, read_dances
 from d2m.generation import generate
 from d2m.generation.beat_warp import NEAR, BeatPlan
 from d2m.motion import dance as dance_files
@@ -45,7 +45,7 @@ def nearest(rows: torch.Tensor, references: torch.Tensor) -> tuple[torch.Tensor,
 
 
 def test_each_composition_is_one_dance_to_each_song_in_its_style_and_as_long(composed, songs):
-    assert tuple(composed) == NAMES
+    assert tuple(composed) == COMPOSITIONS
     for name, dances in composed.items():
         assert [dance.name for dance in dances] == list(songs), name
         for dance, (style, music) in zip(dances, songs.values(), strict=True):
@@ -56,13 +56,13 @@ def test_each_composition_is_one_dance_to_each_song_in_its_style_and_as_long(com
 
 def test_all_compositions_have_the_same_beats_and_no_two_are_alike(composed, tiny_run):
     for number, own in enumerate(dance_sets.generated_dances(tiny_run, tiny_run.train_dancer(), 1)):
-        dances = {name: composed[name][number] for name in NAMES}
+        dances = {name: composed[name][number] for name in COMPOSITIONS}
         for name, dance in dances.items():
             np.testing.assert_array_equal(dance.beats_s, own.beats_s)
             # Each warps its own kinematic beats onto the beats, which moves its seams by as much.
             most = 2 * NEAR * np.diff(own.beats_s).max()
             np.testing.assert_allclose(dance.units_s, own.units_s, rtol=0, atol=most)
-            others = [own, *(dances[other] for other in NAMES if other != name)]
+            others = [own, *(dances[other] for other in COMPOSITIONS if other != name)]
             assert all(np.abs(dance.poses - other.poses).max() > 0.01 for other in others), name
 
 
@@ -71,7 +71,7 @@ def test_the_same_seed_composes_the_same_and_another_otherwise(composed, songs, 
     for attribute in ("corpus", "_kept", "_units"):
         reseeded.__dict__[attribute] = tiny_run.__dict__[attribute]
     again, changed = (dance_sets.compositions(run, songs) for run in (tiny_run, reseeded))
-    for name in NAMES:
+    for name in COMPOSITIONS:
         for one, other in zip(composed[name], again[name], strict=True):
             np.testing.assert_array_equal(one.poses, other.poses)
         assert np.abs(composed[name][0].poses - changed[name][0].poses).max() > 0.01, name
@@ -125,7 +125,7 @@ def test_compositions_are_chained_from_a_training_pose_of_their_style(tiny_run, 
     monkeypatch.setattr(generate, "chain", lambda *arguments: chained.append(arguments) or chain(*arguments))
     song, (style, music) = next(iter(songs.items()))
     dance_sets.compositions(tiny_run, {song: (style, music)})
-    assert len(chained) == len(CODES) + 1  # pasted units are not chained
+    assert len(chained) == len(LATENT_COMPOSITIONS) + 1  # pasted units are not chained
     mmgan, movements = tiny_run.train_mmgan(), BeatPlan(music, 3).movements
     for vae, leads, codes in chained[:-1]:
         assert vae is mmgan.vae and codes.shape == (movements, 1, 8)
@@ -157,7 +157,7 @@ def test_dances_in_a_folder_are_read_with_their_songs_names(tiny_run, tmp_path):
         dance_files.write_npz(dance, tmp_path / f"{stem}.npz")
     read = read_dances(tiny_run, str(tmp_path))
     for dance, original in zip(read, written, strict=True):
-        assert (dance.name, dance.song) == (f"given/m_{original.name}", None)
+        assert (dance.name, dance.song) == (f"folder/m_{original.name}", None)
         assert (dance.style, dance.seed) == (original.style, original.seed)
         np.testing.assert_array_equal(dance.poses, original.poses)
         np.testing.assert_array_equal(dance.beats_s, original.beats_s)
@@ -175,7 +175,7 @@ def test_a_given_dance_keeps_its_own_beats_beside_a_song_of_the_corpus_of_the_sa
     np.testing.assert_array_equal(result.ours[0].music_beats_s, early.beats_s[early.beats_s >= 0])
     assert "shuffled" not in result.others  # one song has no other
     write(replace(dance, seed=1))
-    with pytest.raises(PoseError, match="has other beats than another dance to its song; expected another name"):
+    with pytest.raises(PoseError, match=r"has different beats_s than another file .*; expected the same beats"):
         read_dances(tiny_run, str(tmp_path))
 
 
@@ -206,5 +206,5 @@ def test_a_folder_without_dances_is_refused(tiny_run, tmp_path):
         read_dances(tiny_run, str(tmp_path))
     (tmp_path / "a file").touch()
     for nowhere in (tmp_path / "nowhere", tmp_path / "a file"):
-        with pytest.raises(PoseError, match=rf"there is no folder {nowhere}; expected a folder of dances"):
+        with pytest.raises(PoseError, match=rf"but the folder {nowhere} does not exist; expected a folder of dances"):
             read_dances(tiny_run, str(nowhere))

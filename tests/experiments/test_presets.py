@@ -26,16 +26,16 @@ CHANGES = {
         "gan.repertoire": 0, "gan.adversarial_weight": 0.02, "gan.dance_adversarial_weight": 0.02,
         "gan.gradient_penalty": 1.0, "gan.kl_weight": 2e-4, "gan.music_kl_weight": 2e-3,
     },
-    "deaf_discriminator": {"gan.discriminator_sees_audio": False},
+    "no_audio_in_discriminator": {"gan.discriminator_sees_audio": False},
     "no_recon_m": {"gan.movement_weight": 0},
-    "no_dance_game": {"gan.dance_adversarial_weight": 0, "gan.kl_weight": 0, "gan.music_kl_weight": 0},
+    "no_dance_latent_losses": {"gan.dance_adversarial_weight": 0, "gan.kl_weight": 0, "gan.music_kl_weight": 0},
     "no_recon_s": {"gan.style_weight": 0},
-    "unit_warp": {"warp": "cubic"},
+    "no_kinematic_shift": {"warp": "cubic"},
     "no_warp": {"warp": "none"},
 }  # fmt: skip
 TRAINED = {name: {"mmgan"} for name in CHANGES} | {
     "d2m": {"vae", "mmgan", "lstm", "style/music", "style/dance", "style/speed"}, "one_latent": {"vae", "mmgan"},
-    "unit_warp": set(), "no_warp": set(),
+    "no_kinematic_shift": set(), "no_warp": set(),
 }  # fmt: skip
 # What a preset has not cannot be taken from it.
 PAPER_HAS_NOT = {
@@ -121,7 +121,7 @@ def test_an_ablation_changes_what_it_leaves_out_and_nothing_else(name, of):
     changed = {field: after[field] for field in after if after[field] != before[field]}
     without = PAPER_HAS_NOT if of.endswith("paper") else OTHERS_HAVE_NOT if name != "no_repertoire" else set()
     expected = {k: v for k, v in CHANGES[name].items() if k not in without}
-    expected = {} if of.endswith("paper") and name in ("no_repertoire", "unit_warp") else expected
+    expected = {} if of.endswith("paper") and name in ("no_repertoire", "no_kinematic_shift") else expected
     assert before.keys() == after.keys() and changed == expected
     assert preset(of) == PRESETS[of]  # the preset itself is as it was
 
@@ -146,9 +146,9 @@ def test_an_ablation_trains_the_models_that_it_changes_and_borrows_the_others(na
             assert torch.equal(value, tiny_run.train_vae().state_dict()[key]), key
 
 
-@pytest.mark.parametrize(("name", "hears"), [("d2m", True), ("deaf_discriminator", False)])
+@pytest.mark.parametrize(("name", "hears"), [("d2m", True), ("no_audio_in_discriminator", False)])
 @pytest.mark.parametrize("audio_per_beat", [True, False])
-def test_the_logit_of_a_deaf_discriminator_does_not_depend_on_the_music(played_phrases, name, hears, audio_per_beat):
+def test_a_logit_without_audio_does_not_depend_on_the_music(played_phrases, name, hears, audio_per_beat):
     model, whole = (ablated(of, audio_per_beat=audio_per_beat) for of in (name, "d2m"))
     codes, audio = played_phrases["codes"], played_phrases["audio"]
     logits = [model.discriminate_movements(codes, music) for music in (audio, 5 + audio.flip(0))]

@@ -12,7 +12,7 @@ import torch
 from d2m.data import dataset
 from d2m.experiments import dances as dance_sets
 from d2m.experiments import run_evaluation
-from d2m.experiments.dances import NAMES
+from d2m.experiments.dances import COMPOSITIONS
 from d2m.experiments.presets import ABLATIONS
 from d2m.generation import generate
 from d2m.generation.beat_warp import BeatPlan
@@ -53,19 +53,20 @@ def sliding(body_at, speeds) -> Dance:
 
 
 def test_every_control_is_in_the_table_with_its_number_of_dances(tiny_run, measured, table):
-    assert set(measured.others) == OF_MODEL_FREE | set(NAMES) | {"asked"}
+    assert set(measured.others) == OF_MODEL_FREE | set(COMPOSITIONS) | {"requested_style"}
     counts = {name: cell["n"] for name, cell in table["speed, m/s"]["controls"].items()}
     assert table["speed, m/s"]["n"] == 6 and counts == {
-        name: 6 if name in ("shuffled", "random", "asked") else 3 for name in measured.others
+        name: 6 if name in ("shuffled", "random", "requested_style") else 3 for name in measured.others
     }
-    # Every style of the small corpus has a test song, so there is no set `seen`; ablations are given as `more`.
-    shown = set(run_evaluation.OF_DANCES) | set(run_evaluation.OF_SETS) | set(run_evaluation.PLOTTED)
-    assert shown - {"seen", *ABLATIONS} <= set(measured.others) and dance_sets.training_song_dances(tiny_run) == []
+    # Every style of the small corpus has a test song, so there is no set `training_songs`; ablations are `extra_sets`.
+    tables = run_evaluation.CONTROLS_OF_SINGLE_DANCES, run_evaluation.CONTROLS_OF_SETS, run_evaluation.PLOTTED
+    assert set().union(*tables) - {"training_songs", *ABLATIONS} <= set(measured.others)
+    assert dance_sets.training_song_dances(tiny_run) == []
 
 
 def test_every_song_is_danced_to_in_each_requested_style_but_its_own(tiny_run, measured):
     songs = {entry.name: entry.style for entry in tiny_run.corpus.split("test")}
-    dances = {(sample.song, sample.style): sample for sample in measured.others["asked"]}
+    dances = {(sample.song, sample.style): sample for sample in measured.others["requested_style"]}
     assert set(dances) == {(song, style) for song in songs for style in tiny_run.corpus.styles if style != songs[song]}
     music = dance_sets.split_music(tiny_run, "test")["zumba_02"][1]
     dance = generate.dance_to(tiny_run.train_dancer(), music, None, tiny_run.seed, "ballet")[0]
@@ -111,7 +112,7 @@ def test_a_held_pose_and_copies_have_their_known_scores(table):
 
 def test_given_dances_are_measured_as_generated_ones_without_compositions_and_with_more_sets(tiny_run, real, measured):
     dances = dance_sets.generated_dances(tiny_run, tiny_run.train_dancer(), 2)
-    result = run_evaluation.compare(tiny_run, dances=dances, more={"mine": real, "nobody": []})
+    result = run_evaluation.compare(tiny_run, dances=dances, extra_sets={"mine": real, "nobody": []})
     assert set(result.others) == OF_MODEL_FREE | {"mine"}  # an empty set is left out
     pairs = [(result.ours, measured.ours), (result.others["mine"], measured.others["real"])]
     for one, other in (samples for pair in pairs for samples in zip(*pair, strict=True)):
@@ -307,7 +308,7 @@ def test_side_by_side_stand_dances_of_a_style_to_the_same_song(measured):
         (real,) = [s for s in measured.others["real"] if s.style == kind and np.array_equal(s.poses, pair["real"])]
         (ours,) = [s for s in measured.ours if s.style == kind and np.array_equal(s.poses, pair["ours"])]
         assert real.song == ours.song
-    others = replace(measured, ours=[replace(measured.ours[0], song="given/mine")])
+    others = replace(measured, ours=[replace(measured.ours[0], song="folder/mine")])
     assert list(showcase.side_by_side(others)) == [measured.ours[0].style]
     assert showcase.side_by_side(replace(measured, ours=[replace(measured.ours[0], style="polka")])) == {}
 

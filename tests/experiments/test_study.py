@@ -134,7 +134,7 @@ def below(folder: Path) -> set[str]:
 def test_there_is_a_row_for_d2m_each_baseline_and_each_part_that_is_left_out():
     assert list(ROWS) == [HEADLINE, "random_dance", "nearest_music", "lstm", *list(ABLATIONS)[1:], "in_3d"]
     assert ROWS[HEADLINE].seeds == (0, 1, 2) and all(ROWS[row].seeds == (0,) for row in ROWS if row != HEADLINE)
-    assert len({row.what for row in ROWS.values()}) == len(ROWS)
+    assert len({row.label for row in ROWS.values()}) == len(ROWS)
     assert report.fold_numbers("builtin") == (None,) and report.fold_numbers("/data/mine") == tuple(range(corpus.FOLDS))
 
 
@@ -150,7 +150,8 @@ def test_every_row_and_seed_has_its_scores_and_the_headline_comes_first(studied,
         assert scores["ours"]["speed, m/s"].n == count and len(scores["ours"]["speed, m/s"].draws) == DRAWS
         controls = {"real", "shuffled", "random", "mean_pose", "copy", "prior", "untrained", "real_random"}
         assert controls < set(scores) if row == HEADLINE else set(scores) == {"ours"}
-    assert "seen" not in report.read_scores(report.result_path(studied, HEADLINE, None, 0))  # every style is tested
+    scores = report.read_scores(report.result_path(studied, HEADLINE, None, 0))
+    assert "training_songs" not in scores  # every style is tested
 
 
 def test_a_row_borrows_what_it_leaves_as_it_is(studied):
@@ -261,14 +262,15 @@ def test_a_table_has_a_line_for_each_row_and_control_or_for_those_that_are_chose
     lines = report.as_markdown(studied, ["speed, m/s", "boundary jump"]).splitlines()
     assert lines[0] == "|  | speed, m/s | boundary jump |" and len(lines) == 2 + len(report.results(studied))
     assert "| *mean pose* | 0 (0 to 0) | – |" in lines
-    assert sum(line.startswith("| d2m without ") for line in lines) == 9 and "Not there" not in lines[-1]
+    assert sum(line.startswith("| d2m without ") for line in lines) == 9 and "Missing" not in lines[-1]
     shown = report.as_markdown(studied, ["speed, m/s"], ["lstm", "real", "polka"]).splitlines()
     assert [line.split(" | ")[0] for line in shown[2:]] == ["| an LSTM from music to poses", "| *real*"]
 
 
 def test_a_2d_study_has_d2m_in_3d_beside_it_and_no_row_that_is_d2m_itself(whole, monkeypatch):
     flat = replace(whole, preset_name="tiny-paper", run=str(whole.folder / "flat"))
-    assert set(report.rows_of(flat)) == set(ROWS) - {"no_repertoire", "unit_warp"}  # the published form has neither
+    missing = set(ROWS) - set(report.rows_of(flat))
+    assert missing == {"no_repertoire", "no_kinematic_shift"}  # the published form has neither
     monkeypatch.setitem(presets.PRESETS, "demo", presets.PRESETS["tiny"])
     dances = ROWS["in_3d"].dances(flat)
     deep = replace(flat, preset_name="demo", run=str(flat.folder / "in-3d"))
@@ -301,7 +303,7 @@ def test_a_row_is_the_mean_of_its_folds_and_styles_that_only_train_are_reported_
         assert results[row]["speed, m/s"].value == pytest.approx(np.mean([score.value for score in speeds]))
         # Two songs a fold; three dances to each of d2m, and one of the baseline.
         assert results[row]["speed, m/s"].n == (12 if row == HEADLINE else 4)
-    assert results["seen"]["speed, m/s"].n == 2 * 3  # ballet: three songs that train in both folds
+    assert results["training_songs"]["speed, m/s"].n == 2 * 3  # ballet: three songs that train in both folds
     assert report.missing(in_folds) == []
 
 
@@ -327,7 +329,7 @@ def test_a_corpus_whose_styles_have_too_few_songs_is_refused_before_anything_is_
     small_corpus, tmp_path, no_work
 ):
     run = Experiment(str(small_corpus.folder), str(tmp_path / "run"), "tiny", 0, "cpu")
-    with pytest.raises(CorpusError, match="no style of small has 4 songs; expected enough songs to hold some out"):
+    with pytest.raises(CorpusError, match="every style of small has fewer than 4 songs; expected enough songs to hold"):
         study.run(run, lambda line: None)
     assert list(tmp_path.iterdir()) == []
 
@@ -400,7 +402,7 @@ def test_what_the_study_trained_dances_to_each_test_song(studied, tmp_path):
 
 def test_missing_rows_are_named_with_the_command_that_trains_them(on_paper):
     assert report.results(on_paper) == {} and report.missing(on_paper) == [HEADLINE, "lstm"]
-    note = "Not there: d2m, lstm. `make study` trains and scores them (hours, resumable)."
+    note = "Missing: d2m, lstm. `make study` trains and scores them (hours, resumable)."
     assert report.as_markdown(on_paper) == note and json.loads(report.write_report(on_paper).read_text()) == {}
     one, real = {"a": estimate(1.0)}, {"a": estimate(2.0)}
     for fold, seed in ((0, 0), (1, 0), (0, 1)):
@@ -431,7 +433,7 @@ def test_the_command_takes_its_options_and_says_what_is_wrong_with_them(small_co
     words = ["--corpus", str(small_corpus.folder), "--preset", "tiny", "--device", "cpu", "--steps"]
     __main__.main(["study", *words, "7"])
     assert ran == [Experiment(str(small_corpus.folder), "", "tiny", 0, "cpu", 7)]
-    assert "Not there: d2m" in capsys.readouterr().out
+    assert "Missing: d2m" in capsys.readouterr().out
     for more, problem in ((["-1"], "steps is -1"), (["7", "--device", "tpu"], "device 'tpu'"), (["many"], "2")):
         with pytest.raises(SystemExit, match=problem):
             __main__.main(["study", *words, *more])
@@ -450,5 +452,5 @@ def test_a_study_of_other_steps_is_refused_and_not_mixed(studied):
     study.check_protocol(studied)
     kept = json.loads((studied.folder / "study" / "protocol.json").read_text())
     assert (kept["steps"], kept["corpus fingerprint"]) == (2, studied.corpus.fingerprint())
-    with pytest.raises(CheckpointError, match="has steps 2; expected 7; give the same"):
+    with pytest.raises(CheckpointError, match="has steps 2; expected 7; run with the recorded settings"):
         study.run(replace(studied, steps=7), say=lambda message: pytest.fail("the study began"))

@@ -266,7 +266,7 @@ def test_beats_are_told_from_those_of_real_dances_to_other_beats_and_other_score
 
 def test_every_control_whose_motion_is_made_is_told_and_one_that_moves_as_real_dancers_do_is_not():
     synthetic = ["mean_pose", "untrained", "prior", "codes", "style_codes", "phrases", "pasted"]
-    sets = ["ours", "real", "shuffled", "random", "copy", "asked", "seen", *reversed(synthetic)]
+    sets = ["ours", "real", "shuffled", "random", "copy", "requested_style", "training_songs", *reversed(synthetic)]
     result = evaluation.table({name: {"freeze share": spread(0.1, 0.2)} for name in sets}, KINDS)
     assert result["freeze share"]["as good as real"] == synthetic
 

@@ -72,23 +72,27 @@ def test_a_damaged_file_is_refused(path, part):
         checkpoint.read(path, "vae")
 
 
-@pytest.mark.parametrize(("header", "content"), [({"kind": "mmgan"}, "mmgan"), (None, "nothing that it names")])
+@pytest.mark.parametrize(
+    ("header", "content"), [({"kind": "mmgan"}, "holds mmgan"), (None, "does not say what kind of model it holds")]
+)
 def test_another_kind_is_refused(path, header, content):
     save_file({"weight": torch.ones(1)}, path, header)
     for read in (checkpoint.read, checkpoint.provenance):
-        with pytest.raises(CheckpointError, match=rf"model\.safetensors holds {content}; expected weights of kind vae"):
+        with pytest.raises(CheckpointError, match=rf"model\.safetensors {content}; expected weights of kind vae"):
             read(path, "vae")
 
 
 def test_the_same_config_passes_and_another_is_refused_by_the_name_that_differs(path):
     _, config, _ = checkpoint.read(path, "vae")
     checkpoint.check_config(path, config, CONFIG)
-    with pytest.raises(CheckpointError, match=r"model\.safetensors was made with inputs = 3; expected 4;"):
+    with pytest.raises(CheckpointError, match=r"model\.safetensors was trained with inputs = 3; expected inputs = 4;"):
         checkpoint.check_config(path, config, replace(CONFIG, inputs=4))
-    with pytest.raises(CheckpointError, match=r"sharpness = 3.0; expected 0.1 \(and 1 more differ\)"):
+    with pytest.raises(
+        CheckpointError, match=r"sharpness = 3.0 \(other differing settings: 1\); expected sharpness = 0.1"
+    ):
         checkpoint.check_config(path, config, replace(CONFIG, sharpness=0.1, styles=("zumba", "ballet")))
     for of_another_version in ({"inputs": 3, "window": 70}, config | {"added": 1}, {}):
-        with pytest.raises(CheckpointError, match="was made with"):
+        with pytest.raises(CheckpointError, match="was trained with"):
             checkpoint.check_config(path, of_another_version, CONFIG)
 
 
@@ -98,7 +102,7 @@ def test_weights_go_into_the_network_they_fit_and_no_other(path):
     checkpoint.load_weights(fitting, tensors, path)
     assert torch.equal(fitting.weight, tensors["weight"])
     for unfit in (tensors, {"bias": torch.zeros(2)}, {}):
-        with pytest.raises(CheckpointError, match=r"model\.safetensors do not fit the network"):
+        with pytest.raises(CheckpointError, match=r"model\.safetensors do not match the network"):
             checkpoint.load_weights(other, unfit, path)
 
 

@@ -267,13 +267,13 @@ def games(last: float, count: int = 8) -> dict[str, tuple[list[int], list[float]
 
 def test_a_discriminator_that_wins_outright_gives_a_warning_and_one_that_only_wins_does_not():
     warned = new_mmgan().warning(games(0.001))
-    assert warned.startswith("D_mov wins outright: its loss is below 0.02 5 times in a row, where 1.39 is chance")
+    assert warned.startswith("D_mov separates perfectly: its loss is below 0.02 5 times in a row, where 1.39 is chance")
     for fair in (games(0.3), games(0.001, count=4), games(0.021), {}, {"recon^m": ([0], [0.0])}):
         assert new_mmgan().warning(fair) == ""
 
 
 def test_a_warning_is_said_once_in_the_log_of_the_training(tmp_path, capfd):
     model = new_mmgan()
-    model.warning = lambda history: "D_mov wins outright" if len(history["recon^m"][0]) > 2 else ""
+    model.warning = lambda history: "D_mov separates perfectly" if len(history["recon^m"][0]) > 2 else ""
     train.fit(model, draw_phrases, OFTEN, tmp_path, 0, "cpu", "MM-GAN")
-    assert capfd.readouterr().err.count("MM-GAN: D_mov wins outright") == 1
+    assert capfd.readouterr().err.count("MM-GAN: D_mov separates perfectly") == 1

@@ -24,15 +24,15 @@ def stopped(tmp_path):
 
 
 @pytest.mark.parametrize(("changed", "named"), [
-    ({"seed": 1}, "seed = 0; expected 1"),
+    ({"seed": 1}, "seed = 0; expected seed = 1"),
     ({"config": replace(OFTEN, steps=9)}, "training = .*'steps': 8.*expected .*'steps': 9"),
     ({"config": replace(OFTEN, learning_rate=0.5)}, "training = .*'learning_rate': 0.001"),
-    ({"model": Toy(ToyConfig(size=4))}, "model = {'size': 3}; expected {'size': 4}"),
+    ({"model": Toy(ToyConfig(size=4))}, "model = {'size': 3}; expected model = {'size': 4}"),
 ])  # fmt: skip
 def test_a_state_of_another_training_is_refused(changed, named, stopped):
     state = (stopped / "training.safetensors").read_bytes()
     call = {"model": Toy(), "draw": draw_toy, "folder": stopped} | changed
-    with pytest.raises(CheckpointError, match=rf"training\.safetensors was made with {named}.*delete this one"):
+    with pytest.raises(CheckpointError, match=rf"training\.safetensors was trained with {named}.*delete this one"):
         fit(**call)
     assert (stopped / "training.safetensors").read_bytes() == state
 

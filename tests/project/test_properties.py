@@ -166,7 +166,7 @@ def test_a_configuration_of_any_values_is_accepted_again_and_another_is_refused_
     _, read, _ = checkpoint.read(tmp_path / "model", "vae")
     checkpoint.check_config(tmp_path / "model", read, config)
     changed = f"part{data.draw(st.integers(0, len(values) - 1))}"
-    with pytest.raises(CheckpointError, match=f"model was made with {changed} ="):
+    with pytest.raises(CheckpointError, match=f"model was trained with {changed} ="):
         checkpoint.check_config(tmp_path / "model", read, replace(config, **{changed: [getattr(config, changed)]}))
 
 
