@@ -20,6 +20,7 @@ from joblib import cpu_count
 from stages import STAGES
 from stopwatch import PROCESSOR, REPEATS, Material, Row
 
+from d2m.errors import D2MError
 from d2m.files import replacing
 from d2m.models import checkpoint
 
@@ -46,10 +47,11 @@ def as_text(row: Row) -> str:
 
 
 def main(arguments: list[str]) -> None:
-    """Print the table; `--json FILE` is written after every row, so that an interrupted run keeps its rows."""
+    """Print the table. Raises `OutputError` where the file of `--json` cannot be written, before anything is timed."""
     parser = argparse.ArgumentParser(description="How long each stage takes.")
     parser.add_argument("--json", metavar="FILE", type=Path, help="also write the machine and the rows to this file")
     path, report = parser.parse_args(arguments).json, {"machine": machine(), "rows": []}
+    write(report, path)
     with tempfile.TemporaryDirectory() as folder:
         os.environ["D2M_CACHE"] = folder  # the project's cache is not used
         print("\n".join(f"{name:10}{value}" for name, value in report["machine"].items()))
@@ -59,10 +61,18 @@ def main(arguments: list[str]) -> None:
             row = stage(material, REPEATS)
             print(as_text(row), flush=True)
             report["rows"].append(asdict(row))
-            if path:
-                with replacing(path) as temporary:
-                    temporary.write_text(json.dumps(report, indent=1))
+            write(report, path)  # after every row, so that a run that is cut off keeps its rows
+
+
+def write(report: dict, path: Path | None) -> None:
+    """Write the machine and the rows so far to `path`, if there is one."""
+    if path:
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(report, indent=1))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    try:
+        main(sys.argv[1:])
+    except D2MError as error:
+        sys.exit(str(error))

@@ -7,24 +7,24 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import naive
 import numpy as np
 import torch
 from stopwatch import FASTEST_PRECISION, REAL_TIME, Material, Row, empty_cache, timed, timed_training
-from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.flop_counter import FlopCounterMode
 
 from d2m.data import corpus, dataset
 from d2m.experiments.run_evaluation import excerpt
 from d2m.files import ROOT
 from d2m.generation import generate
 from d2m.metrics import evaluation
-from d2m.models.gan import MMGAN
+from d2m.models import train, vae
 from d2m.motion import kinematics, units
 from d2m.music import analysis, audio, beats, features
 from d2m.visual import render
 
 DANCES_A_SONG, EVALUATED_S = 10, 10.0  # of the dances that are evaluated
-NAIVE_BATCHES = 4  # in an epoch of the plain loop
+FEW = 4  # batches or dances of a naive form
 
 
 def decode(material: Material, repeats: int) -> Row:
@@ -114,6 +114,33 @@ def train_paper_vae(material: Material, repeats: int) -> Row:
     return timed_training(experiment, "vae", "DU-VAE step, paper's", 1, repeats, "300 units/s", FASTEST_PRECISION)
 
 
+def _paper_step(material: Material) -> tuple[vae.DUVAE, torch.Tensor, str, torch.dtype]:
+    """The paper's DU-VAE and a batch of units, both on the CPU, and the device and the type that it trains in."""
+    experiment = material.experiment(material.paper)
+    model = copy.deepcopy(experiment.train_vae()).train()  # cuDNN's GRU has no backward pass in eval mode
+    draw, config = experiment.trainings["vae"]
+    units, device = draw(config.batch, torch.Generator().manual_seed(0))["unit"], train.pick_device("auto")
+    return model, units, device, torch.bfloat16 if FASTEST_PRECISION or device == "cuda" else torch.float32
+
+
+def products_of_paper_vae(material: Material, repeats: int) -> Row:
+    """As much arithmetic as a step of it, in large matrix products and nothing else."""
+    model, units, device, dtype = _paper_step(material)
+    with FlopCounterMode(display=False) as counter:  # on the CPU: it does not count those of cuDNN's GRU
+        model({"unit": units}, 0)["total"].backward()
+    work = naive.matrix_products(counter.get_total_flops(), device, dtype)
+    label = f"  its arithmetic alone{', bf16' if FASTEST_PRECISION else ''}, batch {len(units)}"
+    return timed(label, work, len(units), "units/s", repeats, "no step can exceed it")
+
+
+def train_reference_vae(material: Material, repeats: int) -> Row:
+    """A step of it in the form of the reference implementation."""
+    model, units, device, dtype = _paper_step(material)
+    work = naive.reference_step(model.to(device), units.to(device), dtype)
+    label = f"  two encodes, four decodes{', bf16' if FASTEST_PRECISION else ''}, batch {len(units)}"
+    return timed(label, work, len(units), "units/s", repeats, "naive; 110 units/s")
+
+
 def train_mmgan(material: Material, repeats: int) -> Row:
     """A training step of the MM-GAN."""
     experiment = material.experiment(material.preset)
@@ -126,39 +153,11 @@ def train_naive_mmgan(material: Material, repeats: int) -> Row:
     experiment = material.experiment(material.preset)
     model = copy.deepcopy(experiment.train_mmgan())
     draw, config = experiment.trainings["mmgan"]
-    count = NAIVE_BATCHES * config.batch
-    files = write_phrases(material.folder / "phrases", draw(count, torch.Generator().manual_seed(0)))
-    work = partial(naive_epoch, model, files, config.batch)
+    count = FEW * config.batch
+    files = naive.write_phrases(material.folder, draw(count, torch.Generator().manual_seed(0)))
+    work = partial(naive.mmgan_epoch, model, files, config.batch)
     label = f"  a loop over a DataLoader, batch {config.batch}"
     return timed(label, work, count * model.config.phrase, "units/s", repeats, "naive")
-
-
-def write_phrases(folder: Path, batch: dict[str, Tensor]) -> list[Path]:
-    """Write each phrase of a batch, without its codes, to a file in `folder`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    files = [folder / f"{number}.npz" for number in range(len(batch["phrase"]))]
-    for number, file in enumerate(files):
-        np.savez(file, **{name: rows[number].numpy() for name, rows in batch.items() if name != "codes"})
-    return files
-
-
-def read_phrases(files: list[Path]) -> dict[str, Tensor]:
-    """The batch of the phrases in `files`."""
-    phrases = [np.load(file, allow_pickle=False) for file in files]
-    return {name: torch.from_numpy(np.stack([phrase[name] for phrase in phrases])) for name in phrases[0].files}
-
-
-def naive_epoch(model: MMGAN, files: list[Path], batch: int) -> None:
-    """Train the MM-GAN for an epoch in a plain loop, which reads and encodes every phrase again."""
-    optimisers = {player: torch.optim.Adam(weights, lr=1e-4) for player, weights in model.players().items()}
-    for step, phrases in enumerate(DataLoader(files, batch, shuffle=True, collate_fn=read_phrases)):
-        phrases["codes"] = model.movements(phrases["phrase"])
-        for player, optimiser in optimisers.items():
-            loss = model(phrases, step, player)["total"]
-            optimiser.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.players()[player], 0.5)
-            optimiser.step()
 
 
 def on_gpu(material: Material, repeats: int) -> Row:
@@ -197,6 +196,13 @@ def generate_many(material: Material, repeats: int) -> Row:
     return _generate(material, repeats, material.preset, material.dance_s, material.together, "10 x the seconds of one")
 
 
+def generate_one_by_one(material: Material, repeats: int) -> Row:
+    """A few of the same in a Python loop."""
+    dancer, song = material.experiment(material.preset).train_dancer(), material.song(material.dance_s)
+    work = partial(naive.dances_one_by_one, dancer, analysis.analyse(song), FEW)
+    return timed(f"  a loop over {FEW} dances", work, FEW * material.dance_s, REAL_TIME, repeats, "naive")
+
+
 def song_to_video(material: Material, repeats: int) -> Row:
     """An audio file to a video with sound, with an empty cache."""
     song, dancer = material.song(material.dance_s), material.experiment(material.preset).train_dancer()
@@ -215,6 +221,13 @@ def render_mp4(material: Material, repeats: int) -> Row:
     work = partial(render.render_video, material.dance, material.folder / "dance.mp4", 512, (0.0, material.video_s))
     frames = int(material.video_s * render.VIDEO_FPS)
     return timed(f"render {material.video_s:g} s, mp4, 512 x 512", work, frames, "frames/s", repeats)
+
+
+def animate(material: Material, repeats: int) -> Row:
+    """The first part of it as a GIF by FuncAnimation."""
+    frames = max(1, int(material.video_s / FEW * render.VIDEO_FPS))
+    work = partial(naive.animate, material.dance, material.folder / "naive.gif", frames, render.VIDEO_FPS)
+    return timed("  FuncAnimation, GIF, 512 x 512", work, frames, "frames/s", repeats, "naive")
 
 
 def render_gif(material: Material, repeats: int) -> Row:
@@ -259,6 +272,7 @@ def first_dance(material: Material, repeats: int) -> Row:
 
 STAGES = (
     decode, music_beats, music_features, listen, kinematic_beats, cut, corpus_from_files, corpus_from_cache, train_vae,
-    train_paper_vae, train_mmgan, train_naive_mmgan, on_gpu, generate_dance, generate_full, generate_long,
-    generate_many, song_to_video, render_mp4, render_gif, evaluate, import_package, first_dance,
+    train_paper_vae, products_of_paper_vae, train_reference_vae, train_mmgan, train_naive_mmgan, on_gpu, generate_dance,
+    generate_full, generate_long, generate_many, generate_one_by_one, song_to_video, render_mp4, animate, render_gif,
+    evaluate, import_package, first_dance,
 )  # fmt: skip

@@ -48,13 +48,11 @@ class Row:
     target: str = ""  # "naive" marks the naive form of the row above
 
 
+@dataclass(frozen=True)
 class Untrained(Experiment):
-    """An experiment whose models stay untrained; it records how each would be trained."""
+    """An experiment that keeps its models untrained, and the batches and configuration of each training, by name."""
 
-    @cached_property
-    def trainings(self) -> dict[str, tuple[train.Draw, train.TrainConfig]]:
-        """The batches and the configuration of each training, by the model's name."""
-        return {}
+    trainings: dict[str, tuple[train.Draw, train.TrainConfig]] = field(default_factory=dict)
 
     def _train(self, name: str, model: torch.nn.Module, draw: train.Draw) -> None:
         recipe = RECIPES[name]
@@ -157,10 +155,8 @@ def timed(stage: str, work: Callable[[], object], amount: float, unit: str, repe
 def timed_training(
     experiment: Untrained, name: str, label: str, units_a_draw: int, repeats: int, target: str = "", precision: str = ""
 ) -> Row:  # fmt: skip
-    """The row of a step of a model's training in a `precision`: the time between two calls of `train.fit` for a batch.
-
-    So a step includes all that the loop does: batch, forward, backward, gradient clip and optimiser of every player.
-    """
+    """The row of a step of a model's training in a `precision`: the time between two calls of `train.fit` for a batch,
+    so all that its loop does: batch, forward, backward, gradient clip and optimiser of every player."""
     model = copy.deepcopy(getattr(experiment, f"train_{name}")())
     draw, config = experiment.trainings[name]
     number, ticks_s = itertools.count(), []
