@@ -1,4 +1,16 @@
-"""Music into dance: *Dancing to Music* (Lee et al., NeurIPS 2019), whole. README.md maps the modules."""
+"""Music into dance: *Dancing to Music* (Lee et al., NeurIPS 2019). A folder imports only those above it, but for the
+four from data to visual, which do not import each other; errors, clock, progress and files are for all.
+
+motion       the body: poses, kinematic beats, dance units, the warp
+music        the song: audio, features, beats
+data         recordings and corpora
+models       networks, losses, training
+metrics      dances measured beside controls
+visual       figures, charts, videos
+generation   from a song to a dance
+experiments  training, evaluation, ablations
+notebook     what the notebooks are made of
+"""
 
 import os
 

@@ -12,7 +12,7 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from d2m.errors import D2MError
+from d2m.errors import D2MError, ParameterError
 
 # Commands import what they need themselves: `keypoints` runs in MediaPipe's environment, which has no torch.
 
@@ -59,6 +59,11 @@ def keypoints(arguments: list[str]) -> None:
     sys.exit(video.main(arguments))
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> None:
+        raise ParameterError(message, f"options as {self.prog} --help lists them")
+
+
 def _parse(command: str, defaults: dict[str, str | int], arguments: list[str]) -> dict[str, str | int]:
     """The values of a command's options, which are parameters of the notebooks.
 
@@ -66,7 +71,7 @@ def _parse(command: str, defaults: dict[str, str | int], arguments: list[str]) -
     """
     from d2m.notebook import parameters
 
-    parser = argparse.ArgumentParser(f"python -m d2m {command}")
+    parser = _Parser(f"python -m d2m {command}")
     described = parameters.COMMON | parameters.NOTEBOOK_SPECIFIC
     for name, default in defaults.items():
         names = (f"--{name}", "--run-folder") if name == "run" else (f"--{name}",)

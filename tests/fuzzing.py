@@ -172,7 +172,7 @@ def _text(name: str, text: str, folder: Path) -> Path:
 
 
 def _corpus(file: str, folder: Path) -> Path:
-    times_s = ("music_beats_s", "kinematic_beats_s", "kinematic_strength", "known_beats_s")
+    times_s = ("music_beats_s", "kinematic_beats_s", "kinematic_strength", "true_beats_s")
     arrays = {"poses": turning_body(frame_times(60)).astype("f4"), "music_features": np.ones((60, 28), "f4")}
     arrays |= dict.fromkeys(times_s, np.arange(-0.2, 4.5, 0.5))
     np.savez(folder / "clip.npz", **arrays)

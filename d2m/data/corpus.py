@@ -8,7 +8,7 @@ reason) and one npz a clip:
     music_beats_s       (m,) the beats to dance to, seconds from pose 0: from the last one before pose 0 to the first
                         one after the last pose
     kinematic_beats_s   (k,) detected in the dance, seconds from pose 0, and `kinematic_strength` (k,)
-    known_beats_s       (j,) the true kinematic beats, which are known for the built-in dancers only; else empty
+    true_beats_s       (j,) the true kinematic beats, which are known for the built-in dancers only; else empty
 
 A corpus holds no audio: its songs are named by path, so a corpus copied to a GPU machine takes a few megabytes.
 """
@@ -30,12 +30,12 @@ from d2m.errors import CorpusError, MediaError, PoseError
 from d2m.files import alone_in, cache_folder, content_hash, make_folder, read_arrays, read_json, replacing, resolve
 from d2m.motion import pose
 from d2m.motion.dance import Clip
+from d2m.music.features import FEATURES
 from d2m.progress import progress
 
-FORMAT = 2
-VERSION = 1  # of readers, built-in dances, music analysis and kinematic beats: a change makes cached corpora stale
-ARRAYS = ("poses", "music_features", "music_beats_s", "kinematic_beats_s", "kinematic_strength", "known_beats_s")
-FEATURES = 28  # columns of `music_features`; d2m.music is not imported here, a machine that only trains may lack it
+FORMAT = 3
+VERSION = 2  # of readers, built-in dances, music analysis and kinematic beats: a change makes cached corpora stale
+ARRAYS = ("poses", "music_features", "music_beats_s", "kinematic_beats_s", "kinematic_strength", "true_beats_s")
 LATEST_END_S = 1.0  # seconds by which a dance may end after its song
 SPLITS = ("train", "validation", "test")
 SHARES = (0.7, 0.15, 0.15)  # of the groups of a style, where the source fixes no split
@@ -273,7 +273,7 @@ def _arrays_of(clip: Clip, song) -> dict[str, np.ndarray]:
         "music_beats_s": beats_s[first : last + 1],
         "kinematic_beats_s": kinematic_beats_s,
         "kinematic_strength": strength,
-        "known_beats_s": clip.beats_s,
+        "true_beats_s": clip.beats_s,
     }
 
 

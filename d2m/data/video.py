@@ -140,11 +140,11 @@ def _json_of(video: Path) -> Path:
 
 
 def main(words: list[str] | None = None) -> int:
-    """`python -m d2m.data.video path`: analyse a video, or all in a folder; 1 where one of them failed.
+    """`python -m d2m keypoints path`: analyse a video, or all in a folder; 1 where one of them failed.
 
     Errors are printed at the end, after the output of MediaPipe.
     """
-    parser = argparse.ArgumentParser(prog="python -m d2m.data.video", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m d2m keypoints", description=__doc__.splitlines()[0])
     parser.add_argument("path", help="a video, or a folder of videos")
     path, errors = parser.parse_args(words).path, []
     try:
@@ -167,7 +167,3 @@ def main(words: list[str] | None = None) -> int:
     for reason in errors:
         print(reason, file=sys.stderr)
     return 1 if errors else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

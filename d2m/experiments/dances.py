@@ -89,12 +89,13 @@ def training_song_dances(experiment: Experiment) -> list[Dance]:
 
 def requested_style_dances(experiment: Experiment) -> list[Dance]:
     """For each test song a dance in each style other than its own, scored as a dance of the requested style."""
+    dancer = experiment.train_dancer()
     return [
         replace(dance, name=name)
         for name, (style, music) in split_music(experiment, "test").items()
         for requested_style in experiment.corpus.styles
         if requested_style != style
-        for dance in generate.dance_to(experiment.train_dancer(), music, None, experiment.seed, requested_style)
+        for dance in generate.dance_to(dancer, music, None, experiment.seed, requested_style)
     ]
 
 

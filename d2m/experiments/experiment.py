@@ -97,11 +97,10 @@ class Experiment:
 
     def units(self, split: str) -> UnitData:
         """Units and phrases of a split; those of the training split with their mirror images."""
-        kept = self.__dict__.setdefault("_units", {})
-        if split not in kept:
-            mirror = self.preset.mirror and split == "train"
-            kept[split] = dataset.load(self.corpus, split, self.preset.vae.dimensions, self.preset.gan.phrase, mirror)
-        return kept[split]
+        if split not in self._units:
+            dimensions, mirror = self.preset.vae.dimensions, self.preset.mirror and split == "train"
+            self._units[split] = dataset.load(self.corpus, split, dimensions, self.preset.gan.phrase, mirror)
+        return self._units[split]
 
     def style_windows(self, view: str, split: str) -> tuple[Tensor, Tensor]:
         """Windows (n, window, C) of a view of a split's clips, and the class of each (see `dataset.style_windows`)."""
@@ -135,6 +134,11 @@ class Experiment:
     @cached_property
     def _kept(self) -> dict[str, nn.Module | Dancer]:
         """The models trained or loaded so far, by name."""
+        return {}
+
+    @cached_property
+    def _units(self) -> dict[str, UnitData]:
+        """The units of the splits loaded so far."""
         return {}
 
     def _train_missing(self, name: str) -> nn.Module:

@@ -22,7 +22,7 @@ from d2m.files import read_json, replacing
 from d2m.metrics import bootstrap
 from d2m.metrics.bootstrap import Estimate
 from d2m.metrics.evaluation import digits
-from d2m.metrics.scores import all_scores
+from d2m.metrics.scores import BEATS, BODY, DISTANCES, DISTANCES_BY_STYLE, MEMORY, STYLE, VARIETY, all_scores
 from d2m.motion import pose
 from d2m.motion.dance import Dance
 
@@ -37,10 +37,10 @@ HEADLINES = (
 )  # fmt: skip
 # The tables of the report, and the groups of scores that each holds.
 GROUPS = {
-    "Distances and variety": ("distances", "variety"),
-    "Distances, style by style": ("distances by style",),
-    "Beats": ("beats",),
-    "Bodies, style and memory": ("body", "style", "memory"),
+    "Distances and variety": (DISTANCES, VARIETY),
+    "Distances, style by style": (DISTANCES_BY_STYLE,),
+    "Beats": (BEATS,),
+    "Bodies, style and memory": (BODY, STYLE, MEMORY),
 }
 SPACES = ("style", "motion")  # the feature spaces of a run
 INTERVALS = """Means over folds and training seeds with 95 % intervals, from draws of folds, of seeds and of songs.

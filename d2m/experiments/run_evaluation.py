@@ -124,13 +124,13 @@ def protocol(experiment: Experiment, count: int = 3) -> dict:
     }
 
 
-def write_metrics(experiment: Experiment, table: dict, drift: dict, dances: str = "", count: int = 3) -> Path:
+def write_metrics(experiment: Experiment, table: dict, drift: dict, folder: str = "", count: int = 3) -> Path:
     """Write the table, the drift, the protocol and the commit to the run's `metrics.json`; return its path.
 
-    The scores of dances from a folder `dances` go to `metrics_<folder>.json` in the run.
+    The scores of dances read from a `folder` go to `metrics_<folder>.json` in the run.
     """
-    path = experiment.folder / (f"metrics_{resolve(dances).name}.json" if dances else "metrics.json")
-    settings = protocol(experiment, count) | ({"dances": str(resolve(dances))} if dances else {})
+    path = experiment.folder / (f"metrics_{resolve(folder).name}.json" if folder else "metrics.json")
+    settings = protocol(experiment, count) | ({"dances": str(resolve(folder))} if folder else {})
     content = table | {"drift": drift, "protocol": settings, "commit": checkpoint.commit()}
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(content, indent=1))

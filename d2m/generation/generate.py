@@ -24,8 +24,8 @@ from d2m.motion import pose
 from d2m.motion.dance import Dance
 from d2m.motion.units import LEAD
 from d2m.music import analysis
+from d2m.music.audio import MAX_SONG_S
 
-LONGEST_SONG_S = 3 * 3600.0
 MOST_DANCES = 1024  # in one call
 MOST_TOGETHER, MOST_MOVEMENTS = 64, 4096  # dances and movements generated in one batch: bounds the memory
 PARALLEL_ROUNDS = 3  # rounds of generating all movements of a dance at once, see `chain`
@@ -84,7 +84,7 @@ def dance_to(
 ) -> list[Dance]:  # fmt: skip
     """As `dance`, to music that is already analysed; `song` only names the dances."""
     check(dancer, requested_style, count)
-    if music.duration_s > LONGEST_SONG_S:
+    if music.duration_s > MAX_SONG_S:
         raise ParameterError(f"{song} lasts {music.duration_s / 3600:.1f} hours", "3 hours at most", "cut the song")
     plan = BeatPlan(music, dancer.mmgan.config.phrase, has_start_pose=start_pose is not None)
     s = song_style(dancer, plan, requested_style)

@@ -176,6 +176,10 @@ class MMGAN(nn.Module):
         }  # fmt: skip
         return terms | {"total": sum(weights[name] * value for name, value in terms.items())}
 
+    def discriminator_terms(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The losses of the discriminators by name, without weights."""
+        raise NotImplementedError("each form of the MM-GAN has its own generated phrases")
+
     def movement_discriminator_terms(self, real: Tensor, generated: Tensor, audio: Tensor) -> dict[str, Tensor]:
         """The discriminator's side of L_adv^m for real and generated {z_mov}, and its R1."""
         logit = partial(self._logit, audio=audio)

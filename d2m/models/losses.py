@@ -9,7 +9,7 @@ is the sigmoid of logits (B, 1); its adversarial loss at chance is 2 log 2 = 1.3
 
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 
 def recon_u(rebuilt: Tensor, unit: Tensor) -> Tensor:
@@ -103,3 +103,16 @@ def recon_s(estimated: Tensor, style: Tensor) -> Tensor:
 def recon_p(rebuilt: Tensor, unit: Tensor) -> Tensor:
     """L_recon^p = E || poses decoded from z^_mov - u ||_1, a mean over poses and features (paper, supplement)."""
     return (rebuilt - unit).abs().mean()
+
+
+def style(logits: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
+    """L_style = -E log p(style): the cross entropy of a style classifier, logits (B, styles), labels (B,).
+
+    The paper takes s from such a classifier and does not name its loss.
+    """
+    return cross_entropy(logits, labels, label_smoothing=smoothing)
+
+
+def steps(estimated: Tensor, steps: Tensor) -> Tensor:
+    """L_steps = E || steps^ - steps ||_1 of the baseline LSTM, standardised (B, T, size); not in the paper."""
+    return (estimated - steps).abs().mean()

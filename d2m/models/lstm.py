@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from d2m.models import losses
 from d2m.motion import pose
 
 
@@ -62,7 +63,7 @@ class MusicToPoses(nn.Module):
     def forward(self, batch: dict[str, Tensor], step: int, player: str = "lstm") -> dict[str, Tensor]:
         """The loss of a batch {"music": (B, T, 28), "steps": (B, T, size)}: the mean L1 of standardised steps."""
         standard_steps = (batch["steps"] - self.mean) / self.deviation
-        return {"total": (self._standard(batch["music"]) - standard_steps).abs().mean()}
+        return {"total": losses.steps(self._standard(batch["music"]), standard_steps)}
 
     @torch.no_grad()
     def dance(self, music: np.ndarray) -> np.ndarray:

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from d2m.errors import ParameterError
+from d2m.models import losses
 
 LAGS = 58  # of the autocorrelation of onsets: 2 to 59 frames, up to 4 s, two bars at 120 BPM
 
@@ -81,7 +81,7 @@ class StyleClassifier(Classifier):
 
     def forward(self, batch: dict[str, Tensor], step: int, player: str = "style") -> dict[str, Tensor]:
         """The loss of a batch {"windows": (B, window, C), "style": (B,) class}: cross entropy."""
-        return {"total": cross_entropy(self.logits(batch["windows"]), batch["style"], label_smoothing=0.05)}
+        return {"total": losses.style(self.logits(batch["windows"]), batch["style"], smoothing=0.05)}
 
     def logits(self, windows: Tensor) -> Tensor:
         """Logits (B, styles) of windows (B, window, C)."""
@@ -128,7 +128,7 @@ class MusicStyleClassifier(Classifier):
 
     def forward(self, batch: dict[str, Tensor], step: int, player: str = "style") -> dict[str, Tensor]:
         """The loss of a batch {"windows": (B, window, C), "style": (B,) class}: the cross entropies and the penalty."""
-        entropy = sum(cross_entropy(logit, batch["style"]) for logit in self.head_logits(batch["windows"]))
+        entropy = sum(losses.style(logit, batch["style"]) for logit in self.head_logits(batch["windows"]))
         heads = zip(self.config.penalties, self.heads, strict=True)
         return {"total": entropy + sum(penalty * head.weight.square().sum() for penalty, head in heads)}
 

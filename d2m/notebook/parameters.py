@@ -81,7 +81,7 @@ COMMON = _by_name(
 NOTEBOOK_SPECIFIC = _by_name(
     Parameter("steps", int, "training steps, 0 for the preset's", range(10_000_001)),
     Parameter("batch", int, "units or phrases in a batch, 0 for the preset's", range(10_000_001)),
-    Parameter("accumulate", int, "parts that each batch is computed in, 0 for the preset's", range(10_001)),
+    Parameter("accumulate", int, "pieces of a process's share of a batch, 0 for the preset's", range(10_001)),
     Parameter("precision", str, '"bf16-mixed", "32-true", or "" for the default of the device', PRECISIONS),
     Parameter("dances", str, 'a folder of npz dances, or ""'),
     Parameter("song", str, 'an audio file, or ""'),

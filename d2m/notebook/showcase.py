@@ -70,9 +70,9 @@ def feature_points(measured: Measured, space: str = "motion") -> tuple[dict[str,
     return points, labels
 
 
-def figures_of(experiment: Experiment, dances: str = "") -> Path:
-    """The folder for the figures of the run's dances, or for those of the dances read from the folder `dances`."""
-    return experiment.folder / "figures" / (resolve(dances).name if dances else "")
+def figures_of(experiment: Experiment, folder: str = "") -> Path:
+    """The folder for the figures of the run's dances, or for those of the dances read from a `folder`."""
+    return experiment.folder / "figures" / (resolve(folder).name if folder else "")
 
 
 def strip(movements: dict[str, np.ndarray], title: str = "", every: int = 2, spacing: float = 1.1) -> figures.Picture:

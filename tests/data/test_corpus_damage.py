@@ -103,7 +103,7 @@ WRONG = {
     "objects": ("poses", lambda whole: np.array([{}], dtype=object)),
     "backwards": ("music_beats_s", lambda whole: whole[::-1]),
     "twice": ("kinematic_beats_s", lambda whole: np.repeat(whole, 2)),
-    "a beat that is not a number": ("known_beats_s", lambda whole: np.r_[whole[:-1], np.nan]),
+    "a beat that is not a number": ("true_beats_s", lambda whole: np.r_[whole[:-1], np.nan]),
     "complex": ("music_beats_s", lambda whole: whole + 1j),
     "text": ("music_beats_s", lambda whole: whole.astype(str)),
     "no beats": ("music_beats_s", lambda whole: whole[:0]),

@@ -24,7 +24,7 @@ def write_corpus(folder: Path, poses: np.ndarray, count: int = 1) -> corpus.Corp
     arrays = {
         "poses": poses, "music_features": frame_times(len(poses))[:, None] * ([1, 2] + [0] * 26),
         "music_beats_s": np.arange(-0.25, 20.5, BEAT_S), "kinematic_beats_s": DETECTED_S,
-        "kinematic_strength": np.ones(len(DETECTED_S)), "known_beats_s": np.empty(0),
+        "kinematic_strength": np.ones(len(DETECTED_S)), "true_beats_s": np.empty(0),
     }  # fmt: skip
     entries, digest = [], corpus.digest(arrays)
     for number in range(count):

@@ -434,10 +434,14 @@ def test_the_command_takes_its_options_and_says_what_is_wrong_with_them(small_co
     __main__.main(["study", *words, "7"])
     assert ran == [Experiment(str(small_corpus.folder), "", "tiny", 0, "cpu", 7)]
     assert "Missing: d2m" in capsys.readouterr().out
-    for more, problem in ((["-1"], "steps is -1"), (["7", "--device", "tpu"], "device 'tpu'"), (["many"], "2")):
+    for more, problem in (
+        (["-1"], "steps is -1"),
+        (["7", "--device", "tpu"], "device 'tpu'"),
+        (["many"], "invalid int value: 'many'"),
+    ):
         with pytest.raises(SystemExit, match=problem):
             __main__.main(["study", *words, *more])
-    assert len(ran) == 1 and "invalid int value: 'many'" in capsys.readouterr().err
+    assert len(ran) == 1
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"ours": {"a": {"value": 1}}}'])

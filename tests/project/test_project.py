@@ -211,3 +211,11 @@ def test_threads_do_not_wait_for_each_other_in_long_loops_unless_the_user_sets_i
     code = "import d2m, os, sys; assert 'torch' not in sys.modules; print(os.environ.get('GOMP_SPINCOUNT'))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.stdout.strip() == spins, done.stderr
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name != "files"])
+def test_a_module_writes_results_through_replacing_alone(name):
+    # `files.replacing` gives the path or file that is named so: a killed process leaves no half of it.
+    text = MODULES[name].read_text()
+    receivers = re.findall(r"([\w.]+)\.write_(?:text|bytes)\(|np\.savez(?:_compressed)?\(\s*(\w+)", text)
+    assert {one or other for one, other in receivers} <= {"temporary", "file"}
