@@ -75,7 +75,7 @@ def _parse(command: str, defaults: dict[str, str | int], arguments: list[str]) -
     described = parameters.COMMON | parameters.NOTEBOOK_SPECIFIC
     for name, default in defaults.items():
         names = (f"--{name}", "--run-folder") if name == "run" else (f"--{name}",)
-        parser.add_argument(*names, type=described[name].kind, default=default, help=described[name].meaning)
+        parser.add_argument(*names, type=described[name].value_type, default=default, help=described[name].meaning)
     return vars(parser.parse_args(arguments))
 
 

@@ -184,7 +184,7 @@ def test_all_seeds_are_scored_over_the_same_draws_of_songs(studied, monkeypatch)
     # Otherwise the mean over seeds would average over the choice of songs too, and the interval would be too narrow.
     seeds, measured = [], SimpleNamespace(ours=[], reference=None)
     monkeypatch.setattr(run_evaluation, "compare", lambda *arguments: measured)
-    monkeypatch.setattr(study, "score", lambda samples, reference, seed: seeds.append(seed) or {})
+    monkeypatch.setattr(study, "score_samples", lambda samples, reference, seed: seeds.append(seed) or {})
     for seed in (1, 2):
         study.scores_of(report.experiment_of(studied, HEADLINE, None, seed), studied, HEADLINE)
     assert seeds == [0, 0]

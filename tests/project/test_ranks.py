@@ -99,7 +99,7 @@ def test_processes_that_find_different_states_do_not_wait_for_each_other():
             return torch.stack([number, number + 40])
 
     with pytest.raises(TrainingError, match=r"training\.safetensors is at step 10 for one process and at 50 for ano"):
-        train._check_shared(Apart(), 10, Path("training.safetensors"))
+        train._check_same_step(Apart(), 10, Path("training.safetensors"))
 
 
 @pytest.mark.parametrize(("arguments", "reason"), [
