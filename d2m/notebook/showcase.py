@@ -143,7 +143,8 @@ def detected_beats(
     strength = kinematics.beat_strength(poses, config=config)
     title = f"{len(kinematic_s)} kinematic beats in the whole dance"
     if len(kinematic_s):
-        title += f", {beats.hits(music_beats_s, kinematic_s).mean():.2f} of them within 70 ms of a music beat (blue)"
+        rate = beats.hits(music_beats_s, kinematic_s).mean()
+        title += f", {rate:.2f} of them within {1000 * beats.TOLERANCE_S:.0f} ms of a music beat (blue)"
     track = figures.Track(title, strength, FPS, "change", figures.KINEMATIC, kinematic_s)
     figure = figures.timeline([track], span_s)
     (axis,) = figure.axes

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from d2m import progress
 from d2m.errors import D2MError
 from d2m.experiments.experiment import Experiment
+from d2m.metrics import beats
 from d2m.motion.dance import Dance
 from d2m.motion.kinematics import KinematicBeatConfig
 from d2m.notebook import panel, parameters, showcase
@@ -150,7 +151,8 @@ def as_html(dance: Dance) -> str:
     note = "" if span_s[1] == dance.duration_s else f" (the first {span_s[1]:.0f} s are shown)"
     numbers = (
         f"{html.escape(dance.style)}, seed {dance.seed}: {dance.duration_s:.0f} s{note}; mean joint "
-        f"speed {panel.speed(dance):.2f} m/s; {panel.hit_rate(dance):.2f} of its kinematic beats within 70 ms of a beat"
+        f"speed {panel.speed(dance):.2f} m/s; {panel.hit_rate(dance):.2f} of its kinematic beats "
+        f"within {1000 * beats.TOLERANCE_S:.0f} ms of a beat"
     )
     alt = f"a stick figure dances {html.escape(dance.style)} to {html.escape(dance.song.stem)}"
     return (
