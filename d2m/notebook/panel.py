@@ -179,7 +179,7 @@ def beat_timeline(dance: Dance, span_s: tuple[float, float]) -> Figure:
 
 
 def hit_rate(dance: Dance) -> float:
-    """Share of a dance's kinematic beats within `beats.TOLERANCE_S` of a beat of its song; nan if it has no kinematic beats."""
+    """Share of the kinematic beats within `beats.TOLERANCE_S` of a beat of the song; nan without kinematic beats."""
     hits = beats.hits(dance.beats_s, kinematics.kinematic_beats(dance.poses, dance.fps)[0])
     return float(hits.mean()) if len(hits) else float("nan")
 
