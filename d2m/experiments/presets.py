@@ -90,8 +90,8 @@ def _gan(**changes) -> Callable[[Preset], Preset]:
 
 
 def _one_latent(preset: Preset) -> Preset:
-    # Without z_ini the decoder does not know the first poses, so the start of a movement is not
-    # corrected to match them (see `DUVAE.settle`).
+    # Without z_ini the decoder is not given the first poses. Everything that joins a movement to given first poses is
+    # left out with it: settling, L_swap, noise on the lead.
     vae = replace(preset.vae, initial_size=0, swap_weight=0.0, settle_poses=0, lead_noise=0.0)
     return replace(preset, vae=vae)
 
@@ -110,7 +110,7 @@ def _no_kinematic_shift(preset: Preset) -> Preset:
 
 
 ABLATIONS = {
-    # The full model, listed here so that the study trains it like a row.
+    # The full model, listed because it is also a row of the study and the default of `Experiment.ablation`.
     "d2m": Ablation("nothing", replace, ("vae", "mmgan", "style/music", "style/dance", "style/speed", "lstm")),
     "no_gan": Ablation("adversarial losses", _gan(adversarial_weight=0.0, dance_adversarial_weight=0.0)),
     "one_latent": Ablation("the split of z_ini and z_mov, settling and L_swap", _one_latent, ("vae", "mmgan")),

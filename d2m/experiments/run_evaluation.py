@@ -1,7 +1,8 @@
-"""A run is evaluated by scoring its dances to the test songs and all control sets with the same code.
+"""To evaluate a run, its dances to the test songs are scored, and so are all control sets, by the same code.
 
     real                                unseen real dances to the same songs; their scores are the reference
-    real_shuffled, real_random          real dances scored against another song's beats, or with random beats
+    real_shuffled, real_random          real dances scored with another song's music beats, or with random kinematic
+                                        beats
     shuffled, random, mean_pose, copy   controls, see `metrics.controls`
     prior, codes, style_codes, phrases, pasted, untrained   compositions, see `dances`
     training_songs                      d2m to training songs, for the styles without a test song
@@ -42,9 +43,10 @@ from d2m.music.analysis import Music
 from d2m.music.beats import BeatConfig
 
 HOP = 8  # frames between two windows of the classifiers
-# `measure_drift`: the length of the first and the last excerpt; the number of the late movement.
+# For `measure_drift`: seconds of the first and of the last excerpt; which late movement is compared with movement 1.
 DRIFT_SECONDS, DRIFT_MOVEMENT = 10.0, 100
-# The controls in the table of scores of single dances, in the figure, and in the table of scores of sets.
+# Which controls are shown: in the table of scores of single dances (the first tuple), in the figure (the second), in
+# the table of scores of sets of dances (the third).
 CONTROLS_OF_SINGLE_DANCES = (
     "real", "real_shuffled", "real_random", "shuffled", "random", "mean_pose", "copy", "untrained", "no_gan",
     "training_songs", "requested_style",
@@ -220,7 +222,7 @@ def _windows(classifier: Classifier, poses: np.ndarray) -> torch.Tensor:
 
 
 def _parts(dance: Dance) -> dict[str, Dance]:
-    """The excerpts of a dance that `measure_drift` compares; of movements only if it has at least 100."""
+    """The excerpts of a dance that `measure_drift` compares; movements 1 and 100 only if it has 100 movements."""
     last_s, end_s = max(0.0, dance.duration_s - DRIFT_SECONDS), dance.duration_s
     parts = {"first seconds": excerpt(dance, 0.0, DRIFT_SECONDS), "last seconds": excerpt(dance, last_s, end_s)}
     begins_s = np.unique(np.r_[0.0, dance.units_s])  # the first movement begins with the dance

@@ -1,8 +1,8 @@
 """The study (`make study`): d2m, its baselines and its ablations, trained and scored by the same code.
 
-All rows of a fold are scored in the feature spaces of the same reference run: d2m with seed 0, trained on that fold.
-Rows that already have scores are skipped, so a stopped study resumes where it stopped, even within a training. `report`
-writes and reads the scores.
+All rows of a fold are scored in the feature spaces of the same reference run: d2m with seed 0, trained on all songs but
+those of that fold (for the built-in corpus, on its training split). Rows that already have scores are skipped, so a
+stopped study resumes where it stopped, even within a training. `report` writes and reads the scores.
 """
 
 import hashlib

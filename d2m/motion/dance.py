@@ -40,7 +40,9 @@ class Dance:
 
     poses: np.ndarray  # (T, 14, D) float32, metres, see `pose`
     beats_s: np.ndarray  # (m,) the song's beats
-    units_s: np.ndarray  # (u,) start times of all movements but the first; a real dance has those of a generated one
+    # (u,) start times of all movements but the first; for a real dance, the times at which a generated dance to its
+    # song would start them
+    units_s: np.ndarray
     style: str
     seed: int
     song: Path | None  # the sound file; None: no sound
@@ -73,7 +75,10 @@ def file_stem(song: Path | str, style: str, seed: int, request: str = "") -> str
 
 
 def stem_ending(style: str, seed: int) -> str:
-    """The end of `file_stem`, "_<style>_<seed>": the part that differs between dances to one song and its beats."""
+    """The end of `file_stem`, "_<style>_<seed>".
+
+    It is the part of the name that differs between dances to the same song with the same beats.
+    """
     return "_" + _clean(f"{style}_{seed}".lstrip("_"))
 
 

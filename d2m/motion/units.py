@@ -1,11 +1,11 @@
 """Dance units: a dance is cut at its beats into units of 4 beats of 8 poses, and units are placed on beats.
 
-As in section 3.1 of the paper. *Anchors* are the kinematic beats and, where two of them are more than a beat apart,
-points that divide the gap equally. In *beat time* anchor k stands at k, and a dance is sampled at k + j/8: 8 poses a
-beat, in equal time steps inside each. A unit whose first beat is anchor k has its 32 poses at k - 3/8, ..., k + 28/8,
-so its beats are its frames 3, 11, 19 and 27. Before them it holds the LEAD = 2 poses at k - 5/8 and k - 4/8, from which
-the movement starts; their difference is its initial velocity. The features of a unit are relative to the second lead
-pose, where the unit before ended: chained units repeat no pose and lose no travel.
+As in section 3.1 of the paper. *Anchors* are the kinematic beats and points between them: a gap longer than about one
+and a half music beats is divided into equal parts of about a beat. In *beat time* anchor k stands at k, and a dance is
+sampled at k + j/8: 8 poses a beat, in equal time steps inside each. A unit whose first beat is anchor k has its 32
+poses at k - 3/8, ..., k + 28/8, so its beats are its frames 3, 11, 19 and 27. Before them it holds the LEAD = 2 poses
+at k - 5/8 and k - 4/8, from which the movement starts; their difference is its initial velocity. The features of a unit
+are relative to the second lead pose, where the unit before ended: chained units repeat no pose and lose no travel.
 """
 
 import itertools

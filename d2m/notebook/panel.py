@@ -28,15 +28,17 @@ PREVIEW_S = 20.0  # seconds of a dance that the panel shows; saved videos hold a
 GIF_S = 5.0  # seconds of a dance that a GIF holds
 TEMPO_TOLERANCE = 0.05  # the user is warned if the tempo differs from the requested one by more than this fraction
 CANDIDATES = 8  # dances generated to choose the calmest or liveliest ones from
-START_POSES = ("", "last", "file")  # from training, the last of the last dance shown, from a file
+# "": a pose from the training dances; "last": the last pose of the last dance shown; "file": a pose read from a file.
+START_POSES = ("", "last", "file")
 
 
 @dataclass(frozen=True)
 class Request:
     """A request for `count` dances to a song, with consecutive seeds that begin with `seed`.
 
-    With the `energy` "calm" or "lively", `CANDIDATES` dances are generated, and those with the lowest or the highest
-    mean joint speed are returned. They are not altered: the seed of each generates it again, without `energy`.
+    With the `energy` "calm" or "lively", `candidates` dances are generated (8, or `count` if that is more), and those
+    with the lowest or the highest mean joint speed are returned. The dances themselves are not changed: a request with
+    the seed of one of them and no `energy` gives the same dance.
     """
 
     song: Path
@@ -86,7 +88,7 @@ def save_upload(name: str, content: bytes, folder: Path) -> Path:
 def start_pose(choice: str, path: str, previous_dances: list[Dance]) -> np.ndarray | None:
     """The pose (14, D) to start from, or None for a training pose; `choice` is one of `START_POSES`.
 
-    `path` is used for "file", `previous_dances`, those that the panel shows now, for "last". Raises `ParameterError`,
+    "file" reads `path`; "last" uses `previous_dances`, the dances that the panel shows now. Raises `ParameterError`,
     `PoseError`.
     """
     if choice == "last":
@@ -197,8 +199,9 @@ SAVERS: dict[str, Callable[[Dance, Path], Path]] = {
 def save(dances: list[Dance], folder: Path, suffixes=tuple(SAVERS), request_name: str = "") -> list[Path]:
     """Save each dance in `folder` in each format of `suffixes` (keys of `SAVERS`); return the paths.
 
-    A file with the same name is overwritten, except if its npz has other beats or another start time: then a hash of
-    both is added to the name of the new file. A 2D dance is not saved as BVH. Raises `OutputError`, `MediaError`.
+    A file with the same name is overwritten, except if the saved .npz of that name has other beats or another start
+    time than the new dance: then a hash of the new dance's beats and start time is added to the new names. A 2D dance
+    is not saved as BVH. Raises `OutputError`, `MediaError`.
     """
     paths = []
     for dance in dances:

@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 
 from d2m.visual.figures import CHANCE, CYCLE, GENERATED, KINEMATIC, REAL, TRUNK, figure
 
-MARKERS = ("o", "^", "s", "v", "D")  # 5 and 7 are coprime, so 35 classes get different colour-marker pairs
-LOG_RATIO = 100  # logarithmic axis if all values are positive and the largest is more than this many times ours
+# 5 markers and the 7 colours of `CYCLE`: no common divisor, so the first 35 classes all differ in colour or marker.
+MARKERS = ("o", "^", "s", "v", "D")
+LOG_RATIO = 100  # the axis is logarithmic if all values are positive and the largest is over 100 times ours
 
 
 def beat_distances(distances: dict[str, np.ndarray], title: str = "") -> Figure:

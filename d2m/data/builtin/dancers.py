@@ -1,9 +1,9 @@
 """The built-in dancers: sequences of moves on the beats of a song, and poses by forward kinematics.
 
 A dance is a series of sequences A A B A, where A and B are two moves each; each sequence is followed by its mirror
-image. Key poses fall on beats, up to 40 ms early or late as a human's do. The body decelerates into those in which it
-stops and passes through the others. Stops reached by a visible movement (`VISIBLE`) are the true kinematic beats.
-Standing feet do not move; knees are computed from hip and ankle by inverse kinematics, and bend forward.
+image. Key poses fall on beats, up to 40 ms early or late as a human's do. In some key poses the body comes to rest; it
+passes through the others without stopping. Stops reached by a visible movement (`VISIBLE`) are the true kinematic
+beats. Standing feet do not move; knees are computed from hip and ankle by inverse kinematics, and bend forward.
 """
 
 from dataclasses import dataclass, replace
@@ -123,7 +123,10 @@ def _foot(times: np.ndarray, keys: np.ndarray, at_s: np.ndarray, step_height: fl
 
 
 def _track(times, values, stops, at_s, hold_s: float) -> np.ndarray:
-    """Values (K, ...) at key times, interpolated to `at_s` (n,), at rest for `hold_s` at the keys `stops` (K,)."""
+    """Values (K, ...) at key times, interpolated to `at_s` (n,), with zero slope at the keys `stops` (K,).
+
+    The values rest there for `hold_s` where both neighbouring keys are more than 2.5 * `hold_s` away.
+    """
     values = values.reshape(len(times), -1)
     slopes = np.gradient(values, times, axis=0)
     slopes[stops] = 0

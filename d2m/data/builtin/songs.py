@@ -41,18 +41,21 @@ def song(style: str, duration_s: float = 42.0, seed: int = 0) -> Song:
     chords = PROGRESSIONS[style][rng.integers(3)].split()
     tonic = int(rng.integers(45, 57))  # MIDI note
     play_bar = {"ballet": _ballet, "hip-hop": _hip_hop, "zumba": _zumba}[style]
-    # Beats continue beyond the end, for a last bar that the end of the song cuts off.
+    # The last bar may be incomplete, so the beats are continued by one bar.
     grid_s = np.r_[beats_s, beats_s[-1] + np.diff(beats_s)[-1] * np.arange(1, metre + 1)]
     for number, first in enumerate(range(0, len(beats_s), metre)):
         chord = chords[number % len(chords)]
         third = 3 if chord.endswith("m") else 4
-        chorus = (number // 8) % 2 == 1  # with more instruments than a verse
+        chorus = (number // 8) % 2 == 1  # with more notes than a verse
         play_bar(mixer, _Bar(grid_s[first : first + metre + 1], tonic + int(chord.rstrip("m")), third, chorus, number))
     return Song(mixer.mix(), tempo, metre, beats_s)
 
 
 def drum_track(tempo: float, duration_s: float = 30.0, hi_hat: bool = True, seed: int = 0) -> Song:
-    """Kick and snare at `tempo` BPM, rock or four to the floor by the seed, with or without hi-hats in eighths."""
+    """Kick and snare at `tempo` BPM, in a rock or a four-to-the-floor rhythm (drawn at random).
+
+    `hi_hat` adds hi-hats in eighths.
+    """
     rng = np.random.default_rng([int(tempo * 10), seed])
     beats_s = np.arange(rng.uniform(0.1, 0.6), duration_s - 0.1, 60 / tempo)
     mixer = _Mixer(duration_s, rng)
@@ -140,7 +143,10 @@ def _ballet(mixer: _Mixer, bar: _Bar) -> None:
 
 
 def _hip_hop(mixer: _Mixer, bar: _Bar) -> None:
-    """Kick on one, with a syncopation, snare on two and four, swung hi-hats, a deep bass, and chords that ring."""
+    """Kick on one and three, with one syncopated kick more, and snare on two and four.
+
+    Also swung hi-hats, a deep bass, and chords that ring.
+    """
     mixer.add(_kick(), bar.at((0, 2, 2.5) if bar.number % 2 else (0, 0.5, 2)))
     for position in (1, 3):
         mixer.add(_snare(mixer.rng), bar.at(position), 0.8)
