@@ -204,11 +204,18 @@ def test_a_space_and_a_style_predictor_add_their_scores():
     mean = lambda poses: pose.body_frame(poses).mean(axis=0).reshape(1, -1)[:, :3]  # noqa: E731
     predicted = []
     predict_style = lambda poses: predicted.append(poses) or "zumba"  # noqa: E731
-    result = evaluation.evaluate(OURS, SONGS, REFERENCE, spaces={"mine": mean}, predict_style=predict_style)
-    assert len(predicted) == 3 * 4  # ours, and a held pose and a copy to each song; none of the reference
+    views = {"spaces": {"mine": mean}, "predict_style": predict_style}
+    result = evaluation.evaluate(OURS, SONGS, REFERENCE, {"late": OURS}, **views)
+    assert len(predicted) == 4 * 4  # two sets of dances, and a held pose and a copy to each song; none of the reference
     assert set(result) == set(DANCE_SCORES) | OF_SETS | {name.replace("motion", "mine") for name in OF_SETS}
     assert result["style consistency"]["value"] == 0.5  # two of four dances are zumbas
     assert result["Frechet distance (mine), zumba"]["value"] > 0
+    for name in ("style consistency", "Frechet distance (mine), zumba"):
+        assert result[name]["controls"]["late"] == {key: result[name][key] for key in ("value", "low", "high", "n")}
+
+
+def test_two_songs_are_enough_to_shuffle():
+    assert "shuffled" in evaluation.compare(OURS[:2], SONGS, REFERENCE).others
 
 
 def test_the_same_seed_gives_the_same_table_and_another_one_other_chances(table):

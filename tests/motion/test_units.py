@@ -124,7 +124,9 @@ def test_of_two_beats_nearer_than_half_a_music_beat_the_stronger_stays(beats_s, 
 @pytest.mark.parametrize("music_beats_s", [[], [1.0]])
 def test_music_of_two_beats_has_a_beat_length_and_of_fewer_is_refused(music_beats_s):
     assert units.anchors([1.0, 2.0], [0.0, 0.5]).times_s.tolist() == [1.0, 1.5, 2.0]
-    with pytest.raises(PoseError, match=f"the music has {len(music_beats_s)} beats"):
+    with pytest.raises(
+        PoseError, match=f"the music has {len(music_beats_s)} beats; expected at least two, for the length of a beat"
+    ):
         units.anchors([1.0, 2.0], music_beats_s)
 
 

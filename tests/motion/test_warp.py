@@ -74,8 +74,16 @@ def test_the_cubic_keeps_velocity_at_anchors_and_the_linear_breaks_it():
      ([0, np.nan], [0, 1]), (np.array([0, 2, 1], np.uint8), [0, 1, 2])],  # 1 - 2 would be 255
 )  # fmt: skip
 def test_what_is_no_time_map_is_refused_with_the_rule(source, target):
-    with pytest.raises(D2MError, match=f"^{len(source)} and {len(target)} anchors .*strictly increasing"):
+    with pytest.raises(
+        D2MError, match=f"^{len(source)} and {len(target)} anchors .*; expected two strictly increasing"
+    ):
         warp.time_map(source, target)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_texts_and_large_integers_are_numbers_too(kind):
+    map_ = warp.time_map(["0", "1", "3"], ["0", "2", "4"], kind)
+    assert map_(["0.5", "3"]).tolist() == warp.time_map([0, 1, 3], [0, 2, 4], kind)([0.5, 3]).tolist()
 
 
 def test_resample_is_exact_on_whole_frames_and_holds_the_poses_at_the_ends():
