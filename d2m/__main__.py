@@ -3,6 +3,7 @@
     python -m d2m train --corpus builtin --preset demo    trains the models of notebooks 2 and 3, in the same run folder
     python -m d2m study --corpus builtin --steps 300      trains and scores d2m, its baselines and its ablations
     python -m d2m keypoints path/to/videos                estimates the dancer's keypoints in each video (MediaPipe)
+    python -m d2m train-beats --run runs/beats            makes songs and trains the beat network on them (an hour)
     torchrun --nproc-per-node 2 -m d2m train ...          trains on two processes
 
 `python -m d2m COMMAND --help` lists the options of a command.
@@ -11,6 +12,7 @@
 import argparse
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from d2m.errors import D2MError, ParameterError
 
@@ -20,6 +22,7 @@ TRAIN_DEFAULTS = {
     "corpus": "builtin", "run": "", "preset": "demo", "seed": 0, "device": "auto", "steps": 0, "batch": 0,
     "accumulate": 0, "precision": "",
 }  # fmt: skip
+TRAIN_BEATS_DEFAULTS = {"run": "runs/beats", "seed": 0, "steps": 0}
 STUDY_DEFAULTS = {"corpus": "builtin", "preset": "demo", "device": "auto", "steps": 0}
 
 
@@ -36,6 +39,14 @@ def train(arguments: list[str]) -> None:
     experiment.train_mmgan()
     if fabric.global_rank == 0:
         print(f"Trained: {experiment.folder}")
+
+
+def train_beats(arguments: list[str]) -> None:
+    """Synthesise songs in the run folder, train the beat network on them, and print the hash of its weights."""
+    from d2m.experiments import train_beats
+
+    values = _parse("train-beats", TRAIN_BEATS_DEFAULTS, arguments)
+    train_beats.run(Path(values["run"]), values["seed"], values["steps"])
 
 
 def study(arguments: list[str]) -> None:
@@ -79,7 +90,12 @@ def _parse(command: str, defaults: dict[str, str | int], arguments: list[str]) -
     return vars(parser.parse_args(arguments))
 
 
-COMMANDS: dict[str, Callable[[list[str]], None]] = {"train": train, "study": study, "keypoints": keypoints}
+COMMANDS: dict[str, Callable[[list[str]], None]] = {
+    "train": train,
+    "train-beats": train_beats,
+    "study": study,
+    "keypoints": keypoints,
+}
 
 
 def main(arguments: list[str]) -> None:

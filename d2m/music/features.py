@@ -66,19 +66,19 @@ def beat_rows(features: np.ndarray, beats_s: np.ndarray) -> np.ndarray:
     return (rows - rows.mean(axis=0)) / np.maximum(rows.std(axis=0), SMALLEST_DEVIATION)
 
 
-def mel_power(samples: np.ndarray, hop: int, bands: int) -> np.ndarray:
-    """Power (bands, 1 + n // hop) in mel bands of samples (n,), float32."""
+def mel_power(samples: np.ndarray, hop: int, bands: int, window: int = SPECTRUM_WINDOW, **limits: float) -> np.ndarray:
+    """Power (bands, 1 + n // hop) in mel bands of samples (n,), float32; `limits` are librosa's fmin and fmax."""
     import librosa
 
     measure = librosa.feature.melspectrogram
-    return _in_blocks(measure, samples, hop, sr=SAMPLE_RATE, n_fft=SPECTRUM_WINDOW, n_mels=bands)
+    return _in_blocks(measure, samples, hop, window, sr=SAMPLE_RATE, n_fft=window, n_mels=bands, **limits)
 
 
 def mean_square(samples: np.ndarray, hop: int) -> np.ndarray:
     """Mean square (1, 1 + n // hop) of samples (n,)."""
     import librosa
 
-    return _in_blocks(librosa.feature.rms, samples, hop, frame_length=SPECTRUM_WINDOW) ** 2
+    return _in_blocks(librosa.feature.rms, samples, hop, SPECTRUM_WINDOW, frame_length=SPECTRUM_WINDOW) ** 2
 
 
 def _drum_strength(decibels: np.ndarray) -> np.ndarray:
@@ -97,9 +97,9 @@ def _drum_strength(decibels: np.ndarray) -> np.ndarray:
     return np.tanh(0.6 * drums)
 
 
-def _in_blocks(measure: Callable[..., np.ndarray], samples: np.ndarray, hop: int, **settings) -> np.ndarray:
+def _in_blocks(measure: Callable[..., np.ndarray], samples: np.ndarray, hop: int, window: int, **settings) -> np.ndarray:
     """Apply `measure`, a librosa function from samples to (rows, frames), block by block: (rows, 1 + n // hop)."""
-    count, half_window = 1 + len(samples) // hop, SPECTRUM_WINDOW // 2
+    count, half_window = 1 + len(samples) // hop, window // 2
     measured = None
     for first in range(0, count, SPECTRUM_BLOCK):
         last = min(first + SPECTRUM_BLOCK, count) - 1

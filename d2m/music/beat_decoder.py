@@ -1,0 +1,115 @@
+"""The most likely beats and bars under the network's probabilities: hidden Markov models, solved by Viterbi's algorithm.
+
+Beats (after Krebs, Boeck and Widmer 2015, "An efficient state-space model for joint tempo and meter tracking"): a state
+is an interval between beats and the position in it. The position advances by one each frame; only at a beat may the
+interval change, and a large change is unlikely. Bars: a state is a metre and the beat of the bar.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+FPS = 100.0  # frames a second of the model; finer than the network's, so that fast tempi are told apart
+METRES = (2, 3, 4)
+SMALLEST = 1e-4  # probability; lower bound of the activations, so that one missing beat does not rule out a path
+
+
+@dataclass(frozen=True)
+class DecoderConfig:
+    """Settings of the decoder, chosen on one half of the real excerpts (see `make bench`)."""
+
+    slowest: float = 55.0  # BPM
+    fastest: float = 215.0  # BPM
+    steadiness: float = 100.0  # the larger, the less likely is another interval
+    share: float = 1 / 16  # of an interval, which is its beat
+    likeliest: float = 115.0  # BPM, the middle of a log-normal prior of the tempo
+    spread: float = 1.0  # octaves, its standard deviation
+    prior: float = 0.0  # weight of that prior at each beat
+    metre_change: float = 0.01  # probability at the end of a bar
+    metre_prior: tuple[float, ...] = (0.15, 0.25, 0.6)  # of METRES
+
+
+CONFIG = DecoderConfig()
+
+
+def decode_beats(activation: np.ndarray, fps: float, bpm: float | None = None, config: DecoderConfig = CONFIG) -> np.ndarray:
+    """Beats (n,) in seconds from the probability of a beat (T,) in each frame; `bpm` allows tempi near it only."""
+    times = np.arange(int(len(activation) / fps * FPS)) / FPS
+    observed = np.clip(np.interp(times, np.arange(len(activation)) / fps, activation), SMALLEST, 1 - SMALLEST)
+    slowest, fastest = (bpm / 1.12, bpm * 1.12) if bpm else (config.slowest, config.fastest)
+    intervals = np.arange(round(60 * FPS / fastest), round(60 * FPS / slowest) + 1)
+    starts = _viterbi(observed, intervals, config)
+    return np.array([_peak_s(activation, fps, start / FPS) for start in starts])
+
+
+def decode_bars(activation: np.ndarray, config: DecoderConfig = CONFIG) -> tuple[np.ndarray, int]:
+    """Which beats begin bars (n,) bool, and the metre, from the probability of a downbeat (n,) at each beat."""
+    activation = np.clip(activation, 0.02, 0.98)
+    states = [(metre, beat) for metre in METRES for beat in range(metre)]
+    transitions = np.full((len(states), len(states)), -np.inf)
+    for here, (metre, beat) in enumerate(states):
+        for there, (next_metre, next_beat) in enumerate(states):
+            if next_metre == metre and next_beat == (beat + 1) % metre:
+                transitions[here, there] = np.log1p(-config.metre_change) if next_beat == 0 else 0.0
+            elif beat == metre - 1 and next_beat == 0:
+                transitions[here, there] = np.log(config.metre_change / (len(METRES) - 1))
+    first = np.array([beat == 0 for _, beat in states])
+    evidence = np.where(first, np.log(activation)[:, None], np.log1p(-activation)[:, None])
+    score = np.array([np.log(config.metre_prior[METRES.index(metre)] / metre) for metre, _ in states]) + evidence[0]
+    before = np.zeros((len(activation), len(states)), dtype=np.int8)
+    for number in range(1, len(activation)):
+        paths = score[:, None] + transitions
+        before[number] = paths.argmax(axis=0)
+        score = paths.max(axis=0) + evidence[number]
+    path = [int(score.argmax())]
+    for number in range(len(activation) - 1, 0, -1):
+        path.append(int(before[number, path[-1]]))
+    path = np.array(path[::-1])
+    metres = [states[state][0] for state in path]
+    return first[path], max(METRES, key=metres.count)
+
+
+def _viterbi(observed: np.ndarray, intervals: np.ndarray, config: DecoderConfig) -> np.ndarray:
+    """The frames at which the intervals of the most likely path begin."""
+    ends = np.cumsum(intervals) - 1  # the last state of each interval
+    starts = ends - intervals + 1
+    position = np.arange(ends[-1] + 1) - np.repeat(starts, intervals)
+    is_beat = position < np.maximum(1, np.repeat(intervals, intervals) * config.share)
+    change = -config.steadiness * np.abs(intervals[None] / intervals[:, None] - 1)
+    change -= np.log(np.exp(change).sum(axis=1, keepdims=True))  # (from, to)
+    bpm = 60 * FPS / intervals
+    change -= config.prior * 0.5 * (np.log2(bpm / config.likeliest) / config.spread) ** 2
+    on, off = np.log(observed), np.log((1 - observed) / (1 / config.share - 1))
+    score = np.where(is_beat, on[0], off[0])
+    before = np.zeros((len(observed), len(intervals)), dtype=np.uint8)
+    columns = np.arange(len(intervals))
+    for frame in range(1, len(observed)):
+        arriving = score[ends][:, None] + change
+        before[frame] = arriving.argmax(axis=0)
+        score[1:] = score[:-1].copy()
+        score[starts] = arriving[before[frame], columns]
+        score += off[frame]
+        score[is_beat] += on[frame] - off[frame]
+    state = int(score.argmax())
+    interval, frame = int(np.searchsorted(ends, state)), len(observed) - 1 - int(position[state])
+    frames = []
+    while frame >= 0:
+        frames.append(frame)
+        if frame == 0:
+            break
+        interval = int(before[frame, interval])
+        frame -= int(intervals[interval])
+    return np.array(frames[::-1])
+
+
+def _peak_s(activation: np.ndarray, fps: float, start_s: float) -> float:
+    """The time of the highest activation within 60 ms after `start_s`, refined by a parabola."""
+    first = max(1, round((start_s - 0.02) * fps))
+    window = activation[first : min(len(activation) - 1, round((start_s + 0.06) * fps) + 1)]
+    if len(window) == 0:
+        return start_s
+    peak = first + int(window.argmax())
+    left, middle, right = activation[peak - 1 : peak + 2]
+    curvature = left - 2 * middle + right
+    shift = 0.5 * (left - right) / curvature if curvature < -1e-6 else 0.0
+    return (peak + float(np.clip(shift, -0.5, 0.5))) / fps
