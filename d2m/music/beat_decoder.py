@@ -1,4 +1,4 @@
-"""The most likely beats and bars under the network's probabilities: hidden Markov models, solved by Viterbi's algorithm.
+"""The most likely beats and bars under the network's probabilities: hidden Markov models, by Viterbi's algorithm.
 
 Beats (after Krebs, Boeck and Widmer 2015, "An efficient state-space model for joint tempo and meter tracking"): a state
 is an interval between beats and the position in it. The position advances by one each frame; only at a beat may the
@@ -32,7 +32,9 @@ class DecoderConfig:
 CONFIG = DecoderConfig()
 
 
-def decode_beats(activation: np.ndarray, fps: float, bpm: float | None = None, config: DecoderConfig = CONFIG) -> np.ndarray:
+def decode_beats(
+    activation: np.ndarray, fps: float, bpm: float | None = None, config: DecoderConfig = CONFIG
+) -> np.ndarray:
     """Beats (n,) in seconds from the probability of a beat (T,) in each frame; `bpm` allows tempi near it only."""
     times = np.arange(int(len(activation) / fps * FPS)) / FPS
     observed = np.clip(np.interp(times, np.arange(len(activation)) / fps, activation), SMALLEST, 1 - SMALLEST)

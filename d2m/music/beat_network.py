@@ -1,9 +1,9 @@
 """The network that detects beats: a temporal convolutional network over a log-mel spectrogram at 50 frames a second.
 
-After Davies and Boeck (EUSIPCO 2019) and Boeck and Davies (ISMIR 2020): convolutions over time and frequency reduce each
-frame to a few numbers, dilated convolutions then see some 20 s either side. It gives the probabilities of a beat and of
-a downbeat in each frame. Its weights, `beat_network.safetensors`, come from `python -m d2m train-beats`: songs that this
-repository synthesises.
+After Davies and Boeck (EUSIPCO 2019) and Boeck and Davies (ISMIR 2020): convolutions over time and frequency reduce
+each frame to a few numbers, dilated convolutions then see some 20 s either side. It gives the probabilities of a beat
+and of a downbeat in each frame. Its weights, `beat_network.safetensors`, come from `python -m d2m train-beats`, which
+trains on songs that this repository synthesises.
 """
 
 from dataclasses import dataclass
@@ -23,6 +23,7 @@ FPS = SAMPLE_RATE / HOP  # 50 frames a second
 BANDS = 80  # mel bands
 WINDOW = 1024  # samples, 46 ms
 RANGE_DB = 80.0  # below the loudest point of a song
+BLOCK, MARGIN = 3000, 1000  # frames that are computed at once, and seen either side of them
 WEIGHTS = Path(__file__).with_name("beat_network.safetensors")
 
 
@@ -95,7 +96,7 @@ class _Layer(nn.Module):
 
 
 def spectrum(samples: np.ndarray) -> np.ndarray:
-    """The network's input (T, BANDS) float32 in 0..1 for samples (n,): mel bands in dB, 0 at 80 dB below the loudest."""
+    """The network's input (T, BANDS) for samples (n,): mel bands in dB, 0 at 80 dB below the loudest, 1 there."""
     power = mel_power(samples, HOP, BANDS, window=WINDOW, fmin=30.0, fmax=10_000.0).T
     decibels = 10 * np.log10(np.maximum(power, 1e-10))
     return np.clip((decibels - decibels.max()) / RANGE_DB + 1, 0, 1).astype(np.float32)
@@ -103,9 +104,18 @@ def spectrum(samples: np.ndarray) -> np.ndarray:
 
 @torch.inference_mode()
 def activations(samples: np.ndarray, network: BeatNetwork | None = None) -> np.ndarray:
-    """The probabilities (T, 2) of a beat and of a downbeat at `FPS`, for samples (n,), by the packaged network."""
+    """The probabilities (T, 2) of a beat and of a downbeat at `FPS`, for samples (n,), by the packaged network.
+
+    Computed minute by minute, with what the network sees either side, so that an hour takes no more memory.
+    """
     network = network or packaged()
-    return torch.sigmoid(network.logits(torch.from_numpy(spectrum(samples))[None]))[0].numpy()
+    image = torch.from_numpy(spectrum(samples))
+    blocks = []
+    for first in range(0, len(image), BLOCK):
+        before = max(0, first - MARGIN)
+        logits = network.logits(image[None, before : first + BLOCK + MARGIN])[0]
+        blocks.append(torch.sigmoid(logits[first - before :][:BLOCK]))
+    return torch.cat(blocks).numpy()
 
 
 @cache

@@ -97,7 +97,9 @@ def _drum_strength(decibels: np.ndarray) -> np.ndarray:
     return np.tanh(0.6 * drums)
 
 
-def _in_blocks(measure: Callable[..., np.ndarray], samples: np.ndarray, hop: int, window: int, **settings) -> np.ndarray:
+def _in_blocks(
+    measure: Callable[..., np.ndarray], samples: np.ndarray, hop: int, window: int, **settings
+) -> np.ndarray:
     """Apply `measure`, a librosa function from samples to (rows, frames), block by block: (rows, 1 + n // hop)."""
     count, half_window = 1 + len(samples) // hop, window // 2
     measured = None

@@ -10,18 +10,40 @@ import numpy as np
 
 from d2m.data.synthesis.grooves import GROOVES, Groove
 
-DRUMS = {"kick": (36, 35), "snare": (38, 40), "rim": (37,), "clap": (39,), "hat": (42,), "pedal": (44,), "open": (46,),
-         "ride": (51, 59, 53), "crash": (49, 57), "tambourine": (54,), "cowbell": (56,), "shaker": (70, 82, 69), "brush": (40, 38),
-         "conga": (63, 64, 62), "bongo": (60, 61), "timbale": (65, 66), "clave": (75, 76), "guiro": (73, 74), "agogo": (67, 68),
-         "surdo": (41, 87), "castanet": (85, 76), "tom": (45, 47, 48, 50, 41)}  # General MIDI notes
+DRUMS = {
+    "kick": (36, 35),
+    "snare": (38, 40),
+    "rim": (37,),
+    "clap": (39,),
+    "hat": (42,),
+    "pedal": (44,),
+    "open": (46,),
+    "ride": (51, 59, 53),
+    "crash": (49, 57),
+    "tambourine": (54,),
+    "cowbell": (56,),
+    "shaker": (70, 82, 69),
+    "brush": (40, 38),
+    "conga": (63, 64, 62),
+    "bongo": (60, 61),
+    "timbale": (65, 66),
+    "clave": (75, 76),
+    "guiro": (73, 74),
+    "agogo": (67, 68),
+    "surdo": (41, 87),
+    "castanet": (85, 76),
+    "tom": (45, 47, 48, 50, 41),
+}  # General MIDI notes
 # General MIDI programs of each family: bass, chords, melody; and its drum kits.
 FAMILIES = {
-    "band": ((33, 34, 35, 36), (0, 4, 16, 24, 25, 26, 27, 28, 29, 48, 89), (0, 26, 27, 29, 30, 65, 73, 80, 11, 22), (0, 8, 16)),
+    "band": ((33, 34, 35, 36), (0, 4, 16, 24, 25, 26, 27, 28, 29, 48, 89),
+             (0, 26, 27, 29, 30, 65, 73, 80, 11, 22), (0, 8, 16)),
     "metal": ((33, 34), (29, 30, 30, 29), (29, 30, 31, 81), (0, 16, 8)),
     "country": ((32, 33), (24, 25, 25, 105, 0), (25, 110, 105, 22, 27), (0, 8, 40)),
     "brass": ((58, 57, 32), (61, 60, 57, 56), (56, 57, 71, 72, 73), (0, 48)),
     "folk": ((32, 58), (21, 22, 24, 25, 105, 46), (21, 40, 73, 75, 79, 110, 109), (0, 40)),
-    "electronic": ((38, 39, 87, 36), (80, 81, 88, 89, 90, 91, 95, 4, 0, 50, 51, 54), (80, 81, 84, 85, 87, 98, 4, 54, 11), (24, 25, 24, 0)),
+    "electronic": ((38, 39, 87, 36), (80, 81, 88, 89, 90, 91, 95, 4, 0, 50, 51, 54),
+                   (80, 81, 84, 85, 87, 98, 4, 54, 11), (24, 25, 24, 0)),
     "chip": ((38, 39, 80, 81), (80, 81, 80, 6, 88), (80, 81, 79, 85, 13), (24, 25, 8)),
     "urban": ((38, 39, 33, 36, 35), (4, 0, 5, 48, 88, 89, 11, 24, 46, 51), (80, 11, 0, 73, 54, 4, 24), (25, 24, 0, 8)),
     "blues": ((32, 33, 34), (0, 16, 17, 18, 26, 27), (22, 26, 27, 29, 66, 65, 0), (0, 8, 40)),
@@ -29,17 +51,30 @@ FAMILIES = {
     "reggae": ((33, 34, 38), (16, 17, 18, 26, 27, 28, 0), (57, 56, 65, 17, 27, 22), (0, 8, 16)),
     "latin": ((32, 33, 35), (0, 0, 24, 25, 4, 61), (56, 57, 65, 73, 24, 0, 11, 68), (0, 8, 48)),
     "tango": ((32, 43), (21, 23, 0, 48, 40), (21, 23, 40, 0, 71), (0, 48, 40)),
-    "orchestra": ((42, 43, 32, 58), (0, 6, 46, 48, 49, 44, 45, 60, 19, 24), (40, 41, 42, 48, 56, 60, 68, 71, 73, 0, 6, 52), (48, 0, 40)),
+    "orchestra": ((42, 43, 32, 58), (0, 6, 46, 48, 49, 44, 45, 60, 19, 24),
+                  (40, 41, 42, 48, 56, 60, 68, 71, 73, 0, 6, 52), (48, 0, 40)),
     "acoustic": ((32, 33, 42), (0, 24, 25, 46, 1, 26, 19), (0, 24, 40, 73, 42, 25, 22, 68), (0, 40)),
 }  # fmt: skip
 SCALES = {"": (0, 2, 4, 5, 7, 9, 11), "m": (0, 2, 3, 5, 7, 8, 10)}
-PROGRESSIONS = ("0 7 9m 5", "0 5 7 7", "0 0 5 7", "9m 5 0 7", "0m 8 3 10", "0m 10 8 7", "0m 5m 7 0m", "0m 0m 5m 7", "0 9m 2m 7",
-                "2m 7 0 0", "0 0 0 0 5 5 0 0 7 5 0 7", "0m 0m 0m 0m", "0 0 0 0", "0 4m 5 5m", "0m 3 5 8", "0 10 5 0")  # fmt: skip
-TEXTURES = {  # the layers of a section and how often it is played so
-    ("drums", "bass", "chords", "lead", "second"): 5, ("drums", "bass", "chords"): 3, ("drums", "bass", "chords", "lead"): 5,
-    ("drums",): 0.7, ("drums", "bass"): 1, ("bass", "chords", "lead"): 1, ("chords", "lead"): 0.8, ("chords", "second"): 0.6,
-    ("drums", "lead"): 0.5, ("drums", "chords", "second"): 1.5, ("chords",): 0.5,
-}  # fmt: skip
+# Chord roots in semitones above the tonic, "m" = minor; the progression repeats.
+PROGRESSIONS = (
+    "0 7 9m 5", "0 5 7 7", "0 0 5 7", "9m 5 0 7", "0m 8 3 10", "0m 10 8 7", "0m 5m 7 0m", "0m 0m 5m 7", "0 9m 2m 7",
+    "2m 7 0 0", "0 0 0 0 5 5 0 0 7 5 0 7", "0m 0m 0m 0m", "0 0 0 0", "0 4m 5 5m", "0m 3 5 8", "0 10 5 0",
+)  # fmt: skip
+# The layers of a section, and how often it is played so.
+TEXTURES = {
+    ("drums", "bass", "chords", "lead", "second"): 5,
+    ("drums", "bass", "chords"): 3,
+    ("drums", "bass", "chords", "lead"): 5,
+    ("drums",): 0.7,
+    ("drums", "bass"): 1,
+    ("bass", "chords", "lead"): 1,
+    ("chords", "lead"): 0.8,
+    ("chords", "second"): 0.6,
+    ("drums", "lead"): 0.5,
+    ("drums", "chords", "second"): 1.5,
+    ("chords",): 0.5,
+}
 
 
 @dataclass
@@ -80,7 +115,10 @@ def arrange_without_beat(seed, duration_s: float = 40.0) -> Arrangement:
     family = rng.choice(["acoustic", "orchestra", "electronic", "band"])
     _, chords, melody, _ = FAMILIES[family]
     notes = {"chords": [], "lead": []}
-    for layer, rate, length in (("chords", rng.choice([0, 0.2, 0.5]), 6.0), ("lead", rng.choice([0, 0.5, 1.5, 3.0]), 1.0)):
+    for layer, rate, length in (
+        ("chords", rng.choice([0, 0.2, 0.5]), 6.0),
+        ("lead", rng.choice([0, 0.5, 1.5, 3.0]), 1.0),
+    ):
         time = 0.0
         while rate and (time := time + rng.gamma(1.5, 1 / rate / 1.5)) < duration_s:
             root = int(rng.integers(45, 76))
@@ -102,9 +140,15 @@ class Grid:
         pace = np.zeros(count)  # log of the tempo relative to bpm
         if free:
             walk = np.cumsum(rng.normal(0, 0.03, count))
-            pace = walk - np.convolve(walk, np.ones(33) / 33, "same") + 0.05 * np.sin(beats * rng.uniform(0.2, 0.8)) * rng.random()
+            pace = (
+                walk
+                - np.convolve(walk, np.ones(33) / 33, "same")
+                + 0.05 * np.sin(beats * rng.uniform(0.2, 0.8)) * rng.random()
+            )
         elif kind < 0.3:
-            pace = 0.015 * np.sin(beats * rng.uniform(0.03, 0.2) + rng.uniform(0, 6)) + np.cumsum(rng.normal(0, 0.002, count))
+            pace = 0.015 * np.sin(beats * rng.uniform(0.03, 0.2) + rng.uniform(0, 6)) + np.cumsum(
+                rng.normal(0, 0.002, count)
+            )
         elif kind < 0.36:
             pace = np.where(beats < rng.integers(12, 60), 0, rng.choice([-1, 1]) * rng.uniform(0.08, 0.45))
         elif kind < 0.39:
@@ -141,8 +185,9 @@ class _Band:
         self.patterns = {name: self._varied(pattern) for name, pattern in self.patterns.items() if rng.random() > 0.08}
         self.rhythms = {"bass": rng.choice(groove.bass.split()), "chords": rng.choice(groove.chords.split()),
                         "second": rng.choice(groove.chords.split())}  # fmt: skip
-        self.riffs = {layer: self._riff(density) for layer, density in
-                      (("bass", 0.35), ("chords", 0.3), ("second", 0.35), ("lead", rng.uniform(0.2, 0.5)), ("voice", rng.uniform(0.3, 0.55)))}  # fmt: skip
+        densities = {"bass": 0.35, "chords": 0.3, "second": 0.35}
+        densities |= {"lead": rng.uniform(0.2, 0.5), "voice": rng.uniform(0.3, 0.55)}
+        self.riffs = {layer: self._riff(density) for layer, density in densities.items()}
         self.late_s = {layer: rng.normal(0, 0.006) for layer in ("drums", "bass", "chords", "second", "lead", "voice")}
         self.loose_s = rng.choice([0.001, 0.004, 0.008, 0.012])
         self.accent = rng.uniform(0, 0.3)
@@ -163,14 +208,20 @@ class _Band:
             if sings and rng.random() < 0.7:
                 layers.add("voice")
             for number in range(bar, min(bar + length, bars)):
-                self._bar(number, layers, fill=number == bar + length - 1 and rng.random() < 0.5, crash=number == bar and rng.random() < 0.4)
+                self._bar(
+                    number,
+                    layers,
+                    fill=number == bar + length - 1 and rng.random() < 0.5,
+                    crash=number == bar and rng.random() < 0.4,
+                )
             bar += length
         beats = np.arange(len(self.grid.times_s))
         times_s = self.grid.seconds(beats)
         first = min((note.start_s for notes in self.notes.values() for note in notes), default=0.0)
         inside = (times_s > first - 0.1) & (times_s < self.duration_s)
+        downbeats_s = times_s[inside & (beats % metre == 0)]
         programs = {layer: int(program) for layer, program in self.programs.items()}
-        return Arrangement(self.duration_s, self.groove.name, metre, times_s[inside], times_s[inside & (beats % metre == 0)], programs, self.notes)  # fmt: skip
+        return Arrangement(self.duration_s, self.groove.name, metre, times_s[inside], downbeats_s, programs, self.notes)
 
     def _bar(self, number: int, layers: set, fill: bool, crash: bool) -> None:
         metre, rng = self.groove.metre, self.rng
@@ -217,7 +268,11 @@ class _Band:
         rng = self.rng
         root, third = self.chords[int(position / self.groove.metre / self.bars_per_chord + 1e-6) % len(self.chords)]
         if layer == "bass":
-            step = rng.choice([0, 0, 0, 7, 12, third]) if self.rhythms["bass"] in ("beats", "riff", "half", "shuffle") else 0
+            step = (
+                rng.choice([0, 0, 0, 7, 12, third])
+                if self.rhythms["bass"] in ("beats", "riff", "half", "shuffle")
+                else 0
+            )
             if self.rhythms["bass"] == "octaves":
                 step = 12 * (round(position * 2) % 2)
             self._note("bass", position, length, self.tonic - 12 + root % 12 + step, 100)
@@ -252,7 +307,9 @@ class _Band:
         on_bar, on_beat = position % self.groove.metre < 1e-6, position % 1 < 1e-6
         loud = velocity * (1 + self.accent * (on_bar + 0.5 * on_beat - 0.7)) * rng.uniform(0.85, 1.1)
         if start_s < self.duration_s:
-            self.notes[layer].append(Note(max(0.0, start_s), max(0.05, end_s - start_s), int(pitch), int(np.clip(loud, 15, 127))))
+            self.notes[layer].append(
+                Note(max(0.0, start_s), max(0.05, end_s - start_s), int(pitch), int(np.clip(loud, 15, 127)))
+            )
 
     def rhythm(self, kind: str, layer: str, number: int) -> list[tuple[float, float]]:
         """Positions and lengths in beats, within a bar, of one of the named rhythms."""
@@ -262,16 +319,23 @@ class _Band:
             return [(place * step, 0.4) for place, mark in enumerate(self.patterns["kick"]) if mark != "."]
         if kind == "riff" or kind == "scratch":
             return self.riffs[layer][number % len(self.riffs[layer])]
+        bar = range(metre * self.groove.steps)
+        montuno = (0, 2, 3, 5, 7) if number % 2 else (0, 1, 3, 5, 7)  # eighths
         simple = {
-            "pad": [(0.0, metre)], "first": [(0.0, metre * 0.9)], "beats": [(b, 0.85) for b in beats],
-            "half": [(b, 0.8) for b in beats if b % 2 == 0], "backbeats": [(b, 0.4) for b in beats if b % 2 or metre == 3 and b],
-            "offbeats": [(b + eighth, 0.25) for b in beats], "steps": [(place * step, step) for place in range(metre * self.groove.steps)],
-            "shuffle": [(b + part, 0.3) for b in beats for part in (0, 2 / 3)], "charleston": [(0.0, 0.5), (1 + eighth, 0.3)],
+            "pad": [(0.0, metre)],
+            "first": [(0.0, metre * 0.9)],
+            "beats": [(b, 0.85) for b in beats],
+            "half": [(b, 0.8) for b in beats if b % 2 == 0],
+            "backbeats": [(b, 0.4) for b in beats if b % 2 or (metre == 3 and b)],
+            "offbeats": [(b + eighth, 0.25) for b in beats],
+            "steps": [(place * step, step) for place in bar],
+            "shuffle": [(b + part, 0.3) for b in beats for part in (0, 2 / 3)],
+            "charleston": [(0.0, 0.5), (1 + eighth, 0.3)],
             "gallop": [(b + part, 0.2) for b in beats for part in (0, 0.5, 0.75)],
             "strum": [(b + part, 0.4) for b in beats for part in ((0,) if b == 0 else (0, eighth))],
             "tresillo": [(part, 0.6) for part in (0, 1.5, 3) if part < metre],
-            "montuno": [(part / 2, 0.4) for part in ((0, 2, 3, 5, 7) if number % 2 else (0, 1, 3, 5, 7)) if part / 2 < metre],
-        }  # fmt: skip
+            "montuno": [(part / 2, 0.4) for part in montuno if part / 2 < metre],
+        }
         eighths = [(b + part, 0.4) for b in beats for part in (0, eighth)]
         return simple.get(kind, eighths)
 

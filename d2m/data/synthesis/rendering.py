@@ -17,7 +17,9 @@ from d2m.data.synthesis.arrangement import Arrangement, Note
 SOUNDFONTS = (Path("/usr/share/sounds/sf2/FluidR3_GM.sf2"), Path("/usr/share/sounds/sf3/MuseScore_General.sf3"))
 CHANNELS = {"bass": 0, "chords": 1, "second": 2, "lead": 3, "drums": 9}
 # Formants of five vowels in Hz.
-VOWELS = np.array([(800, 1150, 2900), (400, 1600, 2700), (350, 1700, 2700), (450, 800, 2830), (325, 700, 2530)], dtype=float)
+VOWELS = np.array(
+    [(800, 1150, 2900), (400, 1600, 2700), (350, 1700, 2700), (450, 800, 2830), (325, 700, 2530)], dtype=float
+)
 
 
 def render(song: Arrangement, seed) -> np.ndarray:
@@ -58,11 +60,17 @@ def render_noise(duration_s: float, seed) -> np.ndarray:
     sound *= 1 + rng.uniform(0, 1) * np.sin(2 * np.pi * np.cumsum(waves) / SAMPLE_RATE)
     sound *= rng.choice([0, 0.02, 1])
     for _ in range(rng.integers(0, 4)):
-        glide = np.interp(time, np.linspace(0, duration_s, 4), rng.uniform(80, 2000) * 2 ** (rng.normal(0, 1, 4) * rng.choice([0, 0, 0.3])))
+        glide = np.interp(
+            time,
+            np.linspace(0, duration_s, 4),
+            rng.uniform(80, 2000) * 2 ** (rng.normal(0, 1, 4) * rng.choice([0, 0, 0.3])),
+        )
         sound += rng.uniform(0.3, 2) * np.sin(2 * np.pi * np.cumsum(glide) / SAMPLE_RATE)
     if rng.random() < 0.4:
         for start in rng.integers(0, length - 2000, int(rng.uniform(0.5, 8) * duration_s)):
-            sound[start : start + 1500] += rng.uniform(1, 5) * rng.normal(size=1500) * np.exp(-np.arange(1500) / rng.uniform(20, 500))
+            sound[start : start + 1500] += (
+                rng.uniform(1, 5) * rng.normal(size=1500) * np.exp(-np.arange(1500) / rng.uniform(20, 500))
+            )
     return _record(sound / (np.abs(sound).max() + 1e-9), rng)
 
 
@@ -122,9 +130,13 @@ def _drum_sound(pitch: int, rng: np.random.Generator) -> np.ndarray:
     if pitch in (35, 36, 41, 87):  # kicks and low drums: a falling sine with a click
         low, depth, decay = rng.uniform(38, 65), rng.uniform(1, 6), rng.uniform(4, 20)
         click = rng.uniform(0, 0.5) * noise * np.exp(-time * 300)
-        return (np.tanh(rng.uniform(1, 3) * np.sin(2 * np.pi * (low * time + depth * (1 - np.exp(-35 * time))))) + click) * np.exp(-decay * time)
+        return (
+            np.tanh(rng.uniform(1, 3) * np.sin(2 * np.pi * (low * time + depth * (1 - np.exp(-35 * time))))) + click
+        ) * np.exp(-decay * time)
     if pitch in (37, 38, 39, 40):  # snares and claps: noise, with a tone
-        body = rng.uniform(0, 0.8) * np.sin(2 * np.pi * rng.uniform(150, 350) * time) * np.exp(-rng.uniform(15, 40) * time)
+        body = (
+            rng.uniform(0, 0.8) * np.sin(2 * np.pi * rng.uniform(150, 350) * time) * np.exp(-rng.uniform(15, 40) * time)
+        )
         return 0.9 * (lfilter([1, -rng.uniform(0, 0.9)], [1], noise) * 0.6 * np.exp(-rng.uniform(10, 35) * time) + body)
     if pitch in (42, 44, 46, 49, 51, 53, 54, 57, 59, 69, 70, 82, 73, 74):  # cymbals and shakers: bright noise
         decay = {42: 60, 44: 50, 46: 12, 49: 4, 57: 4, 51: 9, 59: 9, 53: 9}.get(pitch, 40) * rng.uniform(0.6, 1.6)
@@ -179,7 +191,9 @@ def _record(sound: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     length = len(sound)
     if rng.random() < 0.4:
         seconds = rng.uniform(0.1, 0.9)
-        tail = rng.normal(size=int(seconds * SAMPLE_RATE)) * np.exp(-np.arange(int(seconds * SAMPLE_RATE)) / SAMPLE_RATE * 6 / seconds)
+        tail = rng.normal(size=int(seconds * SAMPLE_RATE)) * np.exp(
+            -np.arange(int(seconds * SAMPLE_RATE)) / SAMPLE_RATE * 6 / seconds
+        )
         sound = sound + rng.uniform(0.02, 0.25) * fftconvolve(sound, tail / np.sqrt((tail**2).sum()))[:length]
     if rng.random() < 0.6:
         spectrum = np.fft.rfft(sound)
@@ -208,7 +222,9 @@ def _through_codec(sound: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
     memory = io.BytesIO()
     with av.open(memory, "w", format="mp3") as container:
-        stream = container.add_stream("mp3", rate=SAMPLE_RATE, layout="mono", bit_rate=int(rng.choice([24_000, 32_000, 48_000, 64_000])))
+        stream = container.add_stream(
+            "mp3", rate=SAMPLE_RATE, layout="mono", bit_rate=int(rng.choice([24_000, 32_000, 48_000, 64_000]))
+        )
         frame = av.AudioFrame.from_ndarray(sound.astype(np.float32)[None], format="fltp", layout="mono")
         frame.sample_rate = SAMPLE_RATE
         for packet in [*stream.encode(frame), *stream.encode(None)]:
