@@ -18,7 +18,7 @@ from d2m.music.audio import load
 from d2m.music.beats import FASTEST_BPM, ONSET_FPS, SLOWEST_BPM, check_beats, tempo, track_beats
 from d2m.music.features import features, onset_strength
 
-VERSION = 4  # of the analysis: increase it with every change of its numbers, so that older caches are ignored
+VERSION = 5  # of the analysis: increase it with every change of its numbers, so that older caches are ignored
 
 # numba takes some 20 s to compile librosa's beat tracker; with a cache of d2m's own that happens once on a machine.
 os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_folder("numba")))
