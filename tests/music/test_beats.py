@@ -8,7 +8,7 @@ from filelock import FileLock, Timeout
 from d2m.clock import frame_count
 from d2m.data.builtin import songs
 from d2m.errors import MediaError, OutputError
-from d2m.music import analysis, beats
+from d2m.music import analysis, beats, onset_tracker
 from d2m.music import features as music_features
 
 TEMPI = range(70, 181, 5)
@@ -19,10 +19,6 @@ PATTERNS = {
     "3-3-2": {"kick": (0, 1.5, 2), "snare": (1, 3), "hi-hat": EIGHTHS},
     "half-time": {"kick": (0, 1.5), "snare": (2,), "hi-hat": range(4)},
 }
-
-
-def beats_of(samples: np.ndarray, bpm: float | None = None) -> np.ndarray:
-    return beats.track_beats(*music_features.onset_strength(samples), bpm)
 
 
 def f1(song: songs.Song, beats_s: np.ndarray) -> float:
@@ -39,7 +35,7 @@ def tracked(request):
     pairs = {}
     for tempo in TEMPI:
         song = songs.drum_track(tempo, 20.0, request.param)
-        beats_s = beats_of(song.samples)
+        beats_s = beats.track_beats(song.samples)
         halves = [song.beats_s[::2], song.beats_s[1::2]] if tempo > beats.FASTEST_DANCE else []
         true_s = max([song.beats_s, *halves], key=lambda level: mir_eval.beat.f_measure(level, beats_s))
         pairs[tempo] = true_s, beats_s
@@ -60,7 +56,7 @@ def test_tempo_is_within_two_percent_and_beats_are_neither_early_nor_late(tracke
         assert beats.tempo(beats_s) == pytest.approx(60 / np.diff(true_s).mean(), rel=0.02)
         nearest = np.abs(true_s[:, None] - beats_s).argmin(axis=0)
         off_s.extend(beats_s - true_s[nearest])
-    assert abs(np.median(off_s)) < beats.ONSET_HOP / 22050  # one onset frame
+    assert abs(np.median(off_s)) < music_features.ONSET_HOP / 22050  # one onset frame
 
 
 def bass_in_eighths(pattern: dict[str, tuple], tempo: float) -> songs.Song:
@@ -80,20 +76,20 @@ def bass_in_eighths(pattern: dict[str, tuple], tempo: float) -> songs.Song:
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_a_bass_in_eighths_does_not_turn_three_of_them_into_a_beat(pattern, tempo):
     song = bass_in_eighths(PATTERNS[pattern], tempo)
-    assert f1(song, beats_of(song.samples)) >= 0.95  # 0.4 at two thirds, 0.66 at twice the tempo
+    assert f1(song, beats.track_beats(song.samples)) >= 0.95  # 0.4 at two thirds, 0.66 at twice the tempo
 
 
 @pytest.mark.parametrize("style", songs.STYLES)
 def test_beats_of_built_in_songs_are_right(style):
-    scores = [f1(song, beats_of(song.samples)) for song in (songs.song(style, 24.0, seed) for seed in (0, 1))]
+    scores = [f1(song, beats.track_beats(song.samples)) for song in (songs.song(style, 24.0, seed) for seed in (0, 1))]
     assert min(scores) >= 0.85, scores
 
 
 @pytest.mark.parametrize("first_s", [0.0, 0.1, 0.4])
 def test_beats_where_pieces_of_a_long_song_meet_are_neither_doubled_nor_lost(first_s):
-    pulse = np.zeros(int(310 * beats.ONSET_FPS), dtype=np.float32)  # two pieces of 155 s
-    pulse[np.round(np.arange(first_s, 309.9, 0.5) * beats.ONSET_FPS).astype(int)] = 1
-    intervals_s = np.diff(beats.track_beats(pulse, pulse))
+    pulse = np.zeros(int(310 * music_features.ONSET_FPS), dtype=np.float32)  # two pieces of 155 s
+    pulse[np.round(np.arange(first_s, 309.9, 0.5) * music_features.ONSET_FPS).astype(int)] = 1
+    intervals_s = np.diff(onset_tracker.track_onsets(pulse, pulse))
     # A doubled beat leaves an interval below half a beat, a lost one leaves a whole beat more.
     assert intervals_s.min() > 0.25 and intervals_s.max() < 0.75
 
