@@ -18,7 +18,7 @@ from d2m.music.audio import load
 from d2m.music.beats import FASTEST_BPM, SLOWEST_BPM, check_beats, tempo, track_beats
 from d2m.music.features import ONSET_FPS, features, onset_strength
 
-VERSION = 5  # of the analysis: increase it with every change of its numbers, so that older caches are ignored
+VERSION = 6  # of the analysis: increase it with every change of its numbers, so that older caches are ignored
 
 # numba takes some 20 s to compile librosa's beat tracker; with a cache of d2m's own that happens once on a machine.
 os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_folder("numba")))
@@ -29,7 +29,7 @@ class Music:
     """An analysed song. Times are seconds from its beginning."""
 
     duration_s: float
-    tempo: float  # BPM, from the median interval between beats
+    tempo: float  # BPM, see `beats.tempo`
     beats_s: np.ndarray  # (n,) float64
     onset_strength: np.ndarray  # (m,) float32, at `onset_fps`
     features: np.ndarray  # (T, 28) float32, at clock.FPS

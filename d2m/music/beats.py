@@ -20,6 +20,7 @@ from d2m.music import onset_tracker
 FEWEST_BEATS = 4  # one movement
 CLOSEST_S, WIDEST_S = 0.1, 4.0  # shortest and longest interval between two beats
 SLOWEST_BPM, FASTEST_BPM = 30.0, 300.0  # that a user may give
+UNSTEADY = 0.1  # of the median interval: intervals that differ by more do not count in the tempo
 FASTEST_DANCE = 150.0  # BPM: of faster beats only every second one is danced to
 LARGEST_BEATS_FILE = 4 * 2**20  # bytes; three hours of beats are less than 1 MB
 BEATS_REMEDY = "count them in seconds from the beginning of the song"
@@ -87,8 +88,16 @@ def check_beats(beats_s, duration_s: float = np.inf, source: str = "the given be
 
 
 def tempo(beats_s: np.ndarray) -> float:
-    """Beats a minute, from the median interval of beats (n,) in seconds, n >= 2; finer than librosa's tempo grid."""
-    return float(60 / np.median(np.diff(beats_s)))
+    """Beats a minute: 60 over the mean interval between beats (n,) in seconds, n >= 2.
+
+    The mean is finer than the median, which lies on the tracker's grid of 12 ms. Intervals further than `UNSTEADY` from
+    the median are left out: a pause does not count.
+    """
+    intervals_s = np.diff(beats_s)
+    median_s = np.median(intervals_s)
+    steady = np.abs(intervals_s - median_s) <= UNSTEADY * median_s
+    # Of an even number of intervals the median may be none of them.
+    return float(60 / (intervals_s[steady].mean() if steady.any() else median_s))
 
 
 def dance_beats(beats_s: np.ndarray) -> np.ndarray:

@@ -49,11 +49,10 @@ def test_beats_of_drum_tracks_are_right_at_every_tempo(tracked):
     assert min(scores.values()) >= 0.85, scores
 
 
-def test_tempo_is_within_two_percent_and_beats_are_neither_early_nor_late(tracked):
+def test_tempo_is_within_0_6_beats_a_minute_and_beats_are_neither_early_nor_late(tracked):
     off_s = []
     for true_s, beats_s in tracked.values():
-        # Beats lie on onset frames of 11.6 ms: half of one is 1.7 % of a beat at 180 BPM.
-        assert beats.tempo(beats_s) == pytest.approx(60 / np.diff(true_s).mean(), rel=0.02)
+        assert beats.tempo(beats_s) == pytest.approx(60 / np.diff(true_s).mean(), abs=0.6)  # 2.3 by the median
         nearest = np.abs(true_s[:, None] - beats_s).argmin(axis=0)
         off_s.extend(beats_s - true_s[nearest])
     assert abs(np.median(off_s)) < music_features.ONSET_HOP / 22050  # one onset frame
@@ -111,6 +110,14 @@ def test_features_stand_at_the_frames_of_their_sound():
     loud = np.flatnonzero(energy > (energy.max() + energy.min()) / 2)
     # Windows of 93 ms reach 0.7 frames to either side of frames 30 and 60.
     assert abs(loud[0] - 30) <= 1 and abs(loud[-1] - 60) <= 1
+
+
+def test_tempo_does_not_count_a_pause_and_is_that_of_most_beats():
+    beats_s = np.round(np.arange(0, 30, 60 / 170), 2)  # on a grid: intervals of 0.35 and 0.36 s
+    assert beats.tempo(beats_s) == pytest.approx(170, abs=0.1)
+    assert beats.tempo(np.r_[beats_s, beats_s + 40]) == pytest.approx(170, abs=0.1)
+    assert beats.tempo(np.r_[beats_s[:9], beats_s[10:]]) == pytest.approx(170, abs=0.5)  # a missed beat
+    assert beats.tempo([0, 1, 3]) == 40  # no interval is near the median of 1.5 s
 
 
 @pytest.mark.parametrize("first_s", [0.0, 0.3, 4.9])
