@@ -40,7 +40,7 @@ from d2m.motion.dance import Dance
 from d2m.motion.kinematics import KinematicBeatConfig
 from d2m.motion.units import LEAD, UNIT_BEATS
 from d2m.music.analysis import Music
-from d2m.music.beats import BeatConfig
+from d2m.music.onset_tracker import BeatConfig
 
 HOP = 8  # frames between two windows of the classifiers
 # For `measure_drift`: seconds of the first and of the last excerpt; which late movement is compared with movement 1.

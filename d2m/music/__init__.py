@@ -1,9 +1,10 @@
 """Music: sound, features, beats, and the analysis of a song that joins them.
 
-audio        sound of any file, decoded by PyAV
-features     spectra, onset strength, the 28 features of a song
-beats        the beat tracker, beats that a user gives, tempo
-analysis     a song's beats, tempo and features, cached
+audio          sound of any file, decoded by PyAV
+features       spectra, onset strength, the 28 features of a song
+onset_tracker  the beat tracker that needs no trained weights
+beats          beats, tracked or given by a user, and their tempo
+analysis       a song's beats, tempo and features, cached
 """
 
 from d2m.music.audio import load

@@ -15,10 +15,10 @@ from d2m.clock import SAMPLE_RATE
 from d2m.errors import D2MError, OutputError, ParameterError
 from d2m.files import cache_folder, content_hash, make_folder, replacing
 from d2m.music.audio import load
-from d2m.music.beats import FASTEST_BPM, ONSET_FPS, SLOWEST_BPM, check_beats, tempo, track_beats
-from d2m.music.features import features, onset_strength
+from d2m.music.beats import FASTEST_BPM, SLOWEST_BPM, check_beats, tempo, track_beats
+from d2m.music.features import ONSET_FPS, features, onset_strength
 
-VERSION = 4  # of the analysis: increase it with every change of its numbers, so that older caches are ignored
+VERSION = 6  # of the analysis: increase it with every change of its numbers, so that older caches are ignored
 
 # numba takes some 20 s to compile librosa's beat tracker; with a cache of d2m's own that happens once on a machine.
 os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_folder("numba")))
@@ -29,7 +29,7 @@ class Music:
     """An analysed song. Times are seconds from its beginning."""
 
     duration_s: float
-    tempo: float  # BPM, from the median interval between beats
+    tempo: float  # BPM, see `beats.tempo`
     beats_s: np.ndarray  # (n,) float64
     onset_strength: np.ndarray  # (m,) float32, at `onset_fps`
     features: np.ndarray  # (T, 28) float32, at clock.FPS
@@ -86,11 +86,10 @@ def warm() -> None:
 
 def compile_librosa() -> None:
     """Call every function of librosa that d2m uses, so that numba compiles it or reads it from its cache."""
-    noise = np.random.default_rng(0).normal(size=6 * SAMPLE_RATE).astype(np.float32)
-    strength, drums = onset_strength(noise / 10)
-    features(noise / 10)
+    noise = np.random.default_rng(0).normal(scale=0.1, size=6 * SAMPLE_RATE).astype(np.float32)
+    features(noise)
     with suppress(D2MError):  # noise may have no beat
-        track_beats(strength, drums, bpm=120.0)
+        track_beats(noise, bpm=120.0)
 
 
 def _analyse(path, bpm: float | None, beats_s: np.ndarray | None) -> Music:
@@ -101,12 +100,11 @@ def _analyse(path, bpm: float | None, beats_s: np.ndarray | None) -> Music:
     samples, rate = load(path)
     duration_s = len(samples) / rate
     with threadpool_limits(1):  # rounding depends on the number of threads, and so would the beats
-        strength, drums = onset_strength(samples)
         if beats_s is None:
-            beats_s = track_beats(strength, drums, bpm, str(path))
+            beats_s = track_beats(samples, bpm, str(path))
         else:
             check_beats(beats_s, duration_s, f"the beats given for {path}")
-        return Music(duration_s, tempo(beats_s), beats_s, strength, features(samples))
+        return Music(duration_s, tempo(beats_s), beats_s, onset_strength(samples)[0], features(samples))
 
 
 def _compiled_for() -> str:

@@ -9,8 +9,10 @@ from collections.abc import Callable
 import numpy as np
 
 from d2m.clock import FPS, SAMPLE_RATE, frame_count, samples_per_frame, to_frames
-from d2m.music.beats import CONFIG, ONSET_HOP
 
+ONSET_HOP = 256  # samples: 86 onset frames a second, 12 ms each
+ONSET_FPS = SAMPLE_RATE / ONSET_HOP
+DRUMS_BELOW = 1000.0  # Hz: kick and snare sound below it, hi-hats above
 FEATURES = 28  # 13 MFCC, log energy, and the first differences of both (paper, section 4.1)
 SMALLEST_DEVIATION = 1e-3  # standard deviation in a song; lower bound, so that constant features are not amplified
 ONSET_BANDS, MFCC_BANDS = 96, 128  # mel bands
@@ -86,12 +88,12 @@ def _drum_strength(decibels: np.ndarray) -> np.ndarray:
     import librosa
 
     centres = librosa.mel_frequencies(ONSET_BANDS, fmax=SAMPLE_RATE / 2)
-    low_bands = centres < CONFIG.drums_below
+    low_bands = centres < DRUMS_BELOW
     centres, decibels = centres[low_bands], decibels[low_bands]
     loudness = np.log1p(100 * np.sqrt(librosa.db_to_power(decibels)))
     rise = np.maximum(np.diff(loudness, axis=1, prepend=loudness[:, :1]), 0)
     drums = np.zeros(rise.shape[1])
-    for low, high in ((0, 200), (200, CONFIG.drums_below)):
+    for low, high in ((0, 200), (200, DRUMS_BELOW)):
         band = rise[(centres >= low) & (centres < high)].mean(axis=0)
         drums += np.clip(band / (np.percentile(band, 98) + 1e-9), 0, 1.5)
     return np.tanh(0.6 * drums)

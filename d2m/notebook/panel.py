@@ -20,7 +20,6 @@ from d2m.motion import dance as dance_files
 from d2m.motion import kinematics
 from d2m.motion.dance import Dance
 from d2m.music import audio, features
-from d2m.music import beats as music_beats
 from d2m.notebook import parameters
 from d2m.visual import figures, render
 
@@ -170,11 +169,11 @@ def strip(dance: Dance) -> Figure:
 
 def beat_timeline(dance: Dance, span_s: tuple[float, float]) -> Figure:
     """Top: onset strength and beats of the song; bottom: change of motion and kinematic beats of the dance."""
-    onsets = features.onset_strength(audio.load(dance.song)[0])[0][round(dance.start_s * music_beats.ONSET_FPS) :]
+    onsets = features.onset_strength(audio.load(dance.song)[0])[0][round(dance.start_s * features.ONSET_FPS) :]
     strength = kinematics.beat_strength(dance.poses, dance.fps)
     kinematic_s = kinematics.kinematic_beats(dance.poses, dance.fps)[0]
     tracks = [
-        figures.Track("music beats", onsets, music_beats.ONSET_FPS, "onset strength", figures.MUSIC, dance.beats_s),
+        figures.Track("music beats", onsets, features.ONSET_FPS, "onset strength", figures.MUSIC, dance.beats_s),
         figures.Track("kinematic beats of the dance", strength, dance.fps, "change", figures.KINEMATIC, kinematic_s),
     ]
     return figures.timeline(tracks, span_s)

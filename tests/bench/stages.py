@@ -36,11 +36,7 @@ def decode(material: Material, repeats: int) -> Row:
 def music_beats(material: Material, repeats: int) -> Row:
     """Samples to onset strength to beats."""
     samples, _ = audio.load(material.dance.song)
-    return timed("onset strength and beats", partial(_track, samples), material.song_s, REAL_TIME, repeats)
-
-
-def _track(samples: np.ndarray) -> np.ndarray:
-    return beats.track_beats(*features.onset_strength(samples))
+    return timed("onset strength and beats", partial(beats.track_beats, samples), material.song_s, REAL_TIME, repeats)
 
 
 def music_features(material: Material, repeats: int) -> Row:
@@ -54,7 +50,7 @@ def listen(material: Material, repeats: int) -> Row:
 
     def work() -> None:
         samples, _ = audio.load(material.dance.song)
-        _track(samples)
+        beats.track_beats(samples)
         features.features(samples)
 
     return timed("song to beats and features", work, material.song_s, REAL_TIME, repeats, "100 x real time")

@@ -8,14 +8,17 @@ from filelock import FileLock, Timeout
 from d2m.clock import frame_count
 from d2m.data.builtin import songs
 from d2m.errors import MediaError, OutputError
-from d2m.music import analysis, beats
+from d2m.music import analysis, beats, onset_tracker
 from d2m.music import features as music_features
 
 TEMPI = range(70, 181, 5)
-
-
-def beats_of(samples: np.ndarray, bpm: float | None = None) -> np.ndarray:
-    return beats.track_beats(*music_features.onset_strength(samples), bpm)
+# Bars of four beats with a bass in eighths: on which beats kick, snare and hi-hat strike.
+EIGHTHS = np.arange(0, 4, 0.5)
+PATTERNS = {
+    "rock": {"kick": (0, 2, 2.5), "snare": (1, 3), "hi-hat": EIGHTHS},
+    "3-3-2": {"kick": (0, 1.5, 2), "snare": (1, 3), "hi-hat": EIGHTHS},
+    "half-time": {"kick": (0, 1.5), "snare": (2,), "hi-hat": range(4)},
+}
 
 
 def f1(song: songs.Song, beats_s: np.ndarray) -> float:
@@ -25,39 +28,67 @@ def f1(song: songs.Song, beats_s: np.ndarray) -> float:
 
 @pytest.fixture(scope="module", params=[True, False], ids=["hi-hats", "no hi-hats"])
 def tracked(request):
-    """Drum tracks of all tempi and the beats tracked in them, once with hi-hats and once without."""
-    tracks = [songs.drum_track(tempo, 20.0, request.param) for tempo in TEMPI]
-    return [(track, beats_of(track.samples)) for track in tracks]
+    """True and tracked beats of drum tracks of all tempi, once with hi-hats and once without.
+
+    A tempo that is halved for dancing may be tracked at its half: then every second beat is a true one.
+    """
+    pairs = {}
+    for tempo in TEMPI:
+        song = songs.drum_track(tempo, 20.0, request.param)
+        beats_s = beats.track_beats(song.samples)
+        halves = [song.beats_s[::2], song.beats_s[1::2]] if tempo > beats.FASTEST_DANCE else []
+        true_s = max([song.beats_s, *halves], key=lambda level: mir_eval.beat.f_measure(level, beats_s))
+        pairs[tempo] = true_s, beats_s
+    return pairs
 
 
 def test_beats_of_drum_tracks_are_right_at_every_tempo(tracked):
     # An extra beat at one end of 20 s costs 0.02; double, half or two thirds of the tempo score below 0.7.
-    scores = {song.tempo: f1(song, beats_s) for song, beats_s in tracked}
+    scores = {tempo: mir_eval.beat.f_measure(*pair) for tempo, pair in tracked.items()}
     assert np.mean(list(scores.values())) >= 0.95, scores
     assert min(scores.values()) >= 0.85, scores
 
 
-def test_tempo_is_within_two_percent_and_beats_are_neither_early_nor_late(tracked):
+def test_tempo_is_within_0_6_beats_a_minute_and_beats_are_neither_early_nor_late(tracked):
     off_s = []
-    for song, beats_s in tracked:
-        # Beats lie on onset frames of 11.6 ms: half of one is 1.7 % of a beat at 180 BPM.
-        assert beats.tempo(beats_s) == pytest.approx(song.tempo, rel=0.02)
-        nearest = np.abs(song.beats_s[:, None] - beats_s).argmin(axis=0)
-        off_s.extend(beats_s - song.beats_s[nearest])
-    assert abs(np.median(off_s)) < beats.ONSET_HOP / 22050  # one onset frame
+    for true_s, beats_s in tracked.values():
+        assert beats.tempo(beats_s) == pytest.approx(60 / np.diff(true_s).mean(), abs=0.6)  # 2.3 by the median
+        nearest = np.abs(true_s[:, None] - beats_s).argmin(axis=0)
+        off_s.extend(beats_s - true_s[nearest])
+    assert abs(np.median(off_s)) < music_features.ONSET_HOP / 22050  # one onset frame
+
+
+def bass_in_eighths(pattern: dict[str, tuple], tempo: float) -> songs.Song:
+    """A song of 20 s in bars of one of `PATTERNS`."""
+    rng = np.random.default_rng(0)
+    mixer, beats_s = songs._Mixer(20.0, rng), np.arange(0.4, 19.9, 60 / tempo)
+    tone = songs._tone(38, 0.25, decay=7, harmonics=6)
+    drums = {"kick": (songs._kick(), 1.0), "snare": (songs._snare(rng), 0.6), "hi-hat": (songs._hat(rng), 0.35)}
+    for first in range(0, len(beats_s), 4):
+        mixer.add(tone, beats_s[0] + (first + EIGHTHS) * 60 / tempo, 0.9)
+        for name, (sound, gain) in drums.items():
+            mixer.add(sound, beats_s[0] + (first + np.array(pattern[name])) * 60 / tempo, gain)
+    return songs.Song(mixer.mix(), tempo, 4, beats_s)
+
+
+@pytest.mark.parametrize("tempo", [84, 110, 124])
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_a_bass_in_eighths_does_not_turn_three_of_them_into_a_beat(pattern, tempo):
+    song = bass_in_eighths(PATTERNS[pattern], tempo)
+    assert f1(song, beats.track_beats(song.samples)) >= 0.95  # 0.4 at two thirds, 0.66 at twice the tempo
 
 
 @pytest.mark.parametrize("style", songs.STYLES)
 def test_beats_of_built_in_songs_are_right(style):
-    scores = [f1(song, beats_of(song.samples)) for song in (songs.song(style, 24.0, seed) for seed in (0, 1))]
+    scores = [f1(song, beats.track_beats(song.samples)) for song in (songs.song(style, 24.0, seed) for seed in (0, 1))]
     assert min(scores) >= 0.85, scores
 
 
 @pytest.mark.parametrize("first_s", [0.0, 0.1, 0.4])
 def test_beats_where_pieces_of_a_long_song_meet_are_neither_doubled_nor_lost(first_s):
-    pulse = np.zeros(int(310 * beats.ONSET_FPS), dtype=np.float32)  # two pieces of 155 s
-    pulse[np.round(np.arange(first_s, 309.9, 0.5) * beats.ONSET_FPS).astype(int)] = 1
-    intervals_s = np.diff(beats.track_beats(pulse, pulse))
+    pulse = np.zeros(int(310 * music_features.ONSET_FPS), dtype=np.float32)  # two pieces of 155 s
+    pulse[np.round(np.arange(first_s, 309.9, 0.5) * music_features.ONSET_FPS).astype(int)] = 1
+    intervals_s = np.diff(onset_tracker.track_onsets(pulse, pulse))
     # A doubled beat leaves an interval below half a beat, a lost one leaves a whole beat more.
     assert intervals_s.min() > 0.25 and intervals_s.max() < 0.75
 
@@ -79,6 +110,14 @@ def test_features_stand_at_the_frames_of_their_sound():
     loud = np.flatnonzero(energy > (energy.max() + energy.min()) / 2)
     # Windows of 93 ms reach 0.7 frames to either side of frames 30 and 60.
     assert abs(loud[0] - 30) <= 1 and abs(loud[-1] - 60) <= 1
+
+
+def test_tempo_does_not_count_a_pause_and_is_that_of_most_beats():
+    beats_s = np.round(np.arange(0, 30, 60 / 170), 2)  # on a grid: intervals of 0.35 and 0.36 s
+    assert beats.tempo(beats_s) == pytest.approx(170, abs=0.1)
+    assert beats.tempo(np.r_[beats_s, beats_s + 40]) == pytest.approx(170, abs=0.1)
+    assert beats.tempo(np.r_[beats_s[:9], beats_s[10:]]) == pytest.approx(170, abs=0.5)  # a missed beat
+    assert beats.tempo([0, 1, 3]) == 40  # no interval is near the median of 1.5 s
 
 
 @pytest.mark.parametrize("first_s", [0.0, 0.3, 4.9])
