@@ -1,5 +1,6 @@
 """The results of a trained run that the notebooks draw: reconstructions, swaps, chains, samples, style confusions."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,9 @@ from d2m.models.layers import reparameterise
 from d2m.motion import kinematics, pose
 from d2m.motion.kinematics import KinematicBeatConfig
 from d2m.motion.units import FIRST_BEAT, LEAD, UNIT_BEATS, UNIT_POSES
+from d2m.music import onset_tracker
+from d2m.music.beats import track_beats
+from d2m.music.features import ONSET_FPS, onset_strength
 from d2m.visual import figures
 
 DRAWN_SPLIT = "validation"  # no model was trained on it
@@ -132,12 +136,36 @@ def interpolated(experiment: Experiment, movement: float, initial: float) -> dic
     return dict(zip(names, _to_poses(vae.rigid(vae.generate(*latents))), strict=True))
 
 
+def music_tracks(samples: np.ndarray, start_s: float = 0.0) -> list[figures.Track]:
+    """How both trackers hear a song (n,): onset strength and the beat network, with their beats, from `start_s` on."""
+    from d2m.music import beat_network  # imported here, as librosa is: training needs neither
+
+    tracks = []
+    for title, unit, colour, (values, fps), beats_s in (
+        ("onset strength", "dB", figures.CHANCE, (onset_strength(samples)[0], ONSET_FPS), onset_tracker.track(samples)),
+        ("beat network", "probability", figures.MUSIC, (beat_network.activations(samples)[:, 0], beat_network.FPS),
+         track_beats(samples).beats_s),
+    ):  # fmt: skip
+        tracks.append(figures.Track(title, values[round(start_s * fps) :], fps, unit, colour, beats_s - start_s))
+    return tracks
+
+
+def least_agreement(first_s: np.ndarray, second_s: np.ndarray, width_s: float = 10.0) -> tuple[float, float]:
+    """The start and end of the `width_s` seconds in which two sequences of beats agree least (F-measure)."""
+    starts = np.arange(0, max(first_s[-1], second_s[-1]) - width_s, 1.0)
+    parts = [[part[(part >= start) & (part < start + width_s)] for part in (first_s, second_s)] for start in starts]
+    worst = starts[int(np.argmin([beats.beat_f1(*part) for part in parts]))]
+    return float(worst), float(worst + width_s)
+
+
 def detected_beats(
-    poses: np.ndarray, music_beats_s: np.ndarray, config: KinematicBeatConfig, span_s: tuple[float, float]
-) -> figures.Picture:
+    poses: np.ndarray, music_beats_s: np.ndarray, config: KinematicBeatConfig, span_s: tuple[float, float],
+    music: Sequence[figures.Track] = (),
+) -> figures.Picture:  # fmt: skip
     """The change of motion of a dance over time; kinematic beats are dashed lines, music beats strokes at the bottom.
 
-    The title gives the number of kinematic beats detected with `config` and the share that hits music beats.
+    The title gives the number of kinematic beats detected with `config` and the share that hits music beats. `music`
+    is drawn above.
     """
     kinematic_s = kinematics.kinematic_beats(poses, config=config)[0]
     strength = kinematics.beat_strength(poses, config=config)
@@ -146,8 +174,8 @@ def detected_beats(
         rate = beats.hits(music_beats_s, kinematic_s).mean()
         title += f", {rate:.2f} of them within {1000 * beats.TOLERANCE_S:.0f} ms of a music beat (blue)"
     track = figures.Track(title, strength, FPS, "change", figures.KINEMATIC, kinematic_s)
-    figure = figures.timeline([track], span_s)
-    (axis,) = figure.axes
+    figure = figures.timeline([*music, track], span_s)
+    axis = figure.axes[-1]
     axis.vlines(music_beats_s, 0, 0.1, transform=axis.get_xaxis_transform(), color=figures.MUSIC, linewidth=3)
     axis.axhline(config.threshold, color=figures.CHANCE, linestyle=":", label="threshold")
     axis.legend(loc="upper right")

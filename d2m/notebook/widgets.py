@@ -6,7 +6,7 @@ They are ipywidgets that call `panel` and `showcase` and show the results as HTM
 import base64
 import html
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from d2m.motion.dance import Dance
 from d2m.motion.kinematics import KinematicBeatConfig
 from d2m.notebook import panel, parameters, showcase
 from d2m.notebook.panel import Request
+from d2m.visual.figures import Track
 
 # The sliders of the beat laboratory: fields of `KinematicBeatConfig` with minimum, maximum, step and label.
 SLIDERS = {
@@ -170,8 +171,13 @@ def picture(figure: Figure, alt: str) -> str:
     return f'<img style="max-width: 100%" alt="{html.escape(alt)}" src="data:image/webp;base64,{webp}">'
 
 
-def beat_laboratory(poses: np.ndarray, music_beats_s: np.ndarray, span_s: tuple[float, float]) -> ipywidgets.VBox:
-    """Sliders for all fields of `KinematicBeatConfig`, and the kinematic beats that they detect in a dance."""
+def beat_laboratory(
+    poses: np.ndarray, music_beats_s: np.ndarray, span_s: tuple[float, float], music: Sequence[Track] = ()
+) -> ipywidgets.VBox:
+    """Sliders for all fields of `KinematicBeatConfig`, and the kinematic beats that they detect in a dance.
+
+    The `music` (see `showcase.music_tracks`) is drawn above.
+    """
     defaults = KinematicBeatConfig()
     sliders = {
         name: ipywidgets.FloatSlider(getattr(defaults, name), min=low, max=high, step=step, description=label)
@@ -179,7 +185,7 @@ def beat_laboratory(poses: np.ndarray, music_beats_s: np.ndarray, span_s: tuple[
     }
 
     def draw(**values: float) -> Figure:
-        return showcase.detected_beats(poses, music_beats_s, KinematicBeatConfig(**values), span_s)
+        return showcase.detected_beats(poses, music_beats_s, KinematicBeatConfig(**values), span_s, music)
 
     return _with_sliders(sliders, draw, "change of motion over time, kinematic beats dashed")
 

@@ -188,9 +188,9 @@ def test_a_dance_is_shown_as_a_video_with_its_numbers_and_pictures_that_say_what
 def test_the_beat_laboratory_follows_every_slider(monkeypatch, body_at):
     configs, draw = [], widgets.showcase.detected_beats
 
-    def detected_beats(poses, music_beats_s, config, span_s):
+    def detected_beats(poses, music_beats_s, config, span_s, music):
         configs.append(config)
-        return draw(poses, music_beats_s, config, span_s)
+        return draw(poses, music_beats_s, config, span_s, music)
 
     monkeypatch.setattr(widgets.showcase, "detected_beats", detected_beats)
     times_s = np.arange(150) / 15
