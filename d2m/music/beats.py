@@ -9,32 +9,77 @@ can be read too:
 """
 
 import math
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from scipy.ndimage import maximum_filter1d
 
 from d2m.errors import MediaError, ParameterError
 from d2m.files import read_bytes
-from d2m.music import onset_tracker
+from d2m.music import beat_decoder, onset_tracker
 
 FEWEST_BEATS = 4  # one movement
 CLOSEST_S, WIDEST_S = 0.1, 4.0  # shortest and longest interval between two beats
 SLOWEST_BPM, FASTEST_BPM = 30.0, 300.0  # that a user may give
 UNSTEADY = 0.1  # of the median interval: intervals that differ by more do not count in the tempo
+EVENNESS = 40.0  # how much uneven intervals lower the confidence
+UNCERTAIN = 0.3  # confidence below which the user is warned; provisional, until a tracker's confidence is measured
 FASTEST_DANCE = 150.0  # BPM: of faster beats only every second one is danced to
 LARGEST_BEATS_FILE = 4 * 2**20  # bytes; three hours of beats are less than 1 MB
 BEATS_REMEDY = "count them in seconds from the beginning of the song"
 
 
-def track_beats(samples: np.ndarray, bpm: float | None = None, source="the song") -> np.ndarray:
-    """Beats in seconds (n,), n >= 4, of mono samples (m,) at `clock.SAMPLE_RATE`; `bpm` is the tempo if it is known.
+@dataclass(frozen=True)
+class BeatTrack:
+    """The beats of a song, and what a tracker knows about them; the defaults are those of beats that a user gives."""
 
+    beats_s: np.ndarray  # (n,) float64, seconds, n >= 4
+    confidence: float = 1.0  # that the song has these beats, 0 to 1
+    metre: int = 0  # beats in a bar: 2, 3 or 4; 0: unknown
+    downbeats_s: np.ndarray = field(default_factory=lambda: np.empty(0))  # (k,) the first beats of bars, if known
+
+
+def track_beats(samples: np.ndarray, bpm: float | None = None, source="the song") -> BeatTrack:
+    """The beats of mono samples (m,) at `clock.SAMPLE_RATE`; `bpm` is the tempo if it is known.
+
+    By the beat network, or without its weights by the onset tracker, which measures no confidence (1.0) and no bars.
     Raises `MediaError` that names `source` where there is no steady beat.
     """
-    beats_s = onset_tracker.track(samples, bpm)
-    if len(beats_s) < FEWEST_BEATS:
+    from d2m.music import beat_network  # imported here, since torch takes seconds and the other functions need none
+
+    if beat_network.WEIGHTS.exists():
+        track = _network_beats(beat_network.activations(samples), beat_network.FPS, bpm)
+    else:
+        track = BeatTrack(onset_tracker.track(samples, bpm))
+    if len(track.beats_s) < FEWEST_BEATS:
         raise MediaError(f"{source}: no beat is detected", "music with a beat", "give its tempo with bpm=")
-    return beats_s
+    return track
+
+
+def _network_beats(activations: np.ndarray, fps: float, bpm: float | None) -> BeatTrack:
+    """The beats, bars and confidence that follow from the network's probabilities (T, 2) of beats and downbeats."""
+    beats_s = beat_decoder.decode_beats(activations[:, 0], fps, bpm)
+    frames = np.clip(np.round(beats_s * fps).astype(int), 0, len(activations) - 1)
+    at_beats = maximum_filter1d(activations, 5, axis=0)[frames]  # the highest within 40 ms
+    begins_bar, metre = beat_decoder.decode_bars(at_beats[:, 1])
+    intervals_s = np.diff(beats_s)
+    unevenness = np.abs(np.diff(intervals_s)).mean() / intervals_s.mean() if len(beats_s) > 2 else 1.0
+    confidence = at_beats[:, 0].mean() * np.exp(-EVENNESS * unevenness)
+    return BeatTrack(beats_s, float(confidence), metre, beats_s[begins_bar])
+
+
+def warning(music, song: str) -> str:
+    """What to tell a user about uncertain beats of `music`, an `analysis.Music` or `BeatTrack`, of the name `song`.
+
+    "" where the confidence is `UNCERTAIN` or more.
+    """
+    if music.confidence >= UNCERTAIN:
+        return ""
+    return (
+        f"The beat of {song} is uncertain ({music.confidence:.2f}, steady songs have over {UNCERTAIN:g}): it may be "
+        "speech, ambient sound or free tempo. Give its tempo (BPM=) or its beats (BEATS=)."
+    )
 
 
 def read_beats(path: Path) -> np.ndarray:
