@@ -1,10 +1,11 @@
 """How well beat trackers do on real music, d2m's beside others:
 
-    python tests/bench/beat_trackers.py SONGS RESULTS [essentia=PYTHON] [madmom=PYTHON] [beatnet=PYTHON]
+    python tests/bench/beat_trackers.py SONGS RESULTS PAGE [essentia=PYTHON] [madmom=PYTHON] [beatnet=PYTHON]
 
 SONGS holds NAME.ogg and NAME.beats.txt, seconds, one a line. Each tracker's beats are kept in RESULTS/TRACKER/NAME.json
 and not tracked again: delete d2m's after a change of its tracker. The others need packages that d2m does not
 have, so each runs in the environment whose Python is given; without it a tracker is shown where all its beats are kept.
+The table is written to PAGE (figures/beat_trackers.md).
 
 F-measure, CMLt and AMLt are mir_eval's without the first 5 seconds. The columns "2/3, 4/3" to "2" are the share of
 songs whose tempo is within 4 % of the reference's times that number. Seconds are processor time on one thread, from
@@ -22,7 +23,14 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-OWN = ("d2m", "librosa")
+LABELS = {
+    "d2m": "d2m",
+    "onsets": "d2m without weights (`music/onset_tracker`)",
+    "librosa": "librosa `beat_track`",
+    "essentia": "essentia `RhythmExtractor2013`, multifeature (AGPL)",
+    "beatnet": "BeatNet, model 1 and DBN",
+    "madmom": "madmom, RNN and DBN (weights not for commercial use)",
+}
 RATE = 44100  # of the samples that the other environments get
 TRIMMED_S, NEAR = 5.0, 0.04  # of the beginning; of a tempo
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
@@ -60,20 +68,27 @@ for path in sys.argv[1:]:
     samples = numpy.load(path)
     start = time.process_time()
     beats_s = [round(float(beat_s), 4) for beat_s in track(samples)]
-    heard = {"beats_s": beats_s, "seconds": time.process_time() - start, "song_s": len(samples) / RATE}
-    print(json.dumps(heard), flush=True)  # so that a run that is cut off keeps its songs
+    tracked = {"beats_s": beats_s, "seconds": time.process_time() - start, "song_s": len(samples) / RATE}
+    print(json.dumps(tracked), flush=True)  # so that a run that is cut off keeps its songs
 """
 
 
 def d2m_beats(samples: np.ndarray) -> np.ndarray:
     """The beats of d2m's tracker, or none where it raises an error."""
     from d2m.errors import MediaError
-    from d2m.music import beats, features
+    from d2m.music import beats
 
     try:
-        return beats.track_beats(*features.onset_strength(samples))
+        return beats.track_beats(samples).beats_s
     except MediaError:
         return np.empty(0)
+
+
+def onset_beats(samples: np.ndarray) -> np.ndarray:
+    """The beats of d2m's tracker without weights."""
+    from d2m.music import onset_tracker
+
+    return onset_tracker.track(samples)
 
 
 def librosa_beats(samples: np.ndarray) -> np.ndarray:
@@ -83,11 +98,14 @@ def librosa_beats(samples: np.ndarray) -> np.ndarray:
     return librosa.beat.beat_track(y=samples, sr=22050, units="time")[1]
 
 
+OWN = {"d2m": d2m_beats, "onsets": onset_beats, "librosa": librosa_beats}
+
+
 def track_here(tracker: str, songs: list[Path], folder: Path) -> None:
-    """Write what `d2m` or `librosa` hears in `songs` to `folder`, a file for each song."""
+    """Write the beats of one of `OWN` in `songs` to `folder`, a file for each song."""
     from d2m.music import analysis, audio
 
-    track = {"d2m": d2m_beats, "librosa": librosa_beats}[tracker]
+    track = OWN[tracker]
     analysis.warm()
     track(np.random.default_rng(0).normal(size=22050 * 10).astype(np.float32))  # compiles what `warm` does not
     for song in songs:
@@ -95,12 +113,12 @@ def track_here(tracker: str, songs: list[Path], folder: Path) -> None:
         start = time.process_time()
         with threadpool_limits(1):
             beats_s = [round(float(beat_s), 4) for beat_s in track(samples)]
-        heard = {"beats_s": beats_s, "seconds": time.process_time() - start, "song_s": len(samples) / rate}
-        (folder / f"{song.stem}.json").write_text(json.dumps(heard))
+        tracked = {"beats_s": beats_s, "seconds": time.process_time() - start, "song_s": len(samples) / rate}
+        (folder / f"{song.stem}.json").write_text(json.dumps(tracked))
 
 
 def track_elsewhere(tracker: str, python: str, songs: list[Path], folder: Path) -> None:
-    """Write what one of `OTHERS` hears in `songs`, in the environment of `python`, to `folder`."""
+    """Write the beats of one of `OTHERS` in `songs`, in the environment of `python`, to `folder`."""
     from d2m.music import audio
 
     with tempfile.TemporaryDirectory() as temporary:
@@ -116,36 +134,34 @@ def track_elsewhere(tracker: str, python: str, songs: list[Path], folder: Path) 
                 (folder / f"{song.stem}.json").write_text(line)
 
 
-def scores(heard: dict, reference_s: np.ndarray) -> dict[str, float]:
+def scores(tracked: dict, reference_s: np.ndarray) -> dict[str, float]:
     """The measures of one song."""
     from mir_eval import beat
 
-    late, late_reference = (beat.trim_beats(np.array(times), TRIMMED_S) for times in (heard["beats_s"], reference_s))
+    late, late_reference = (beat.trim_beats(np.array(times), TRIMMED_S) for times in (tracked["beats_s"], reference_s))
     _, cmlt, _, amlt = beat.continuity(late_reference, late)
-    beats_s = heard["beats_s"]  # the tempo is 60 / mean interval; without two beats there is none
+    beats_s = tracked["beats_s"]  # the tempo is 60 / mean interval; without two beats there is none
     ratio = np.diff(reference_s).mean() / np.diff(beats_s).mean() if len(beats_s) > 1 else 0
     measures = {"F": beat.f_measure(late_reference, late), "CMLt": cmlt, "AMLt": amlt}
     for name, wrong in TEMPI.items():
         measures[name] = any(abs(ratio / tempo - 1) <= NEAR for tempo in wrong)
-    return measures | {"s a minute": heard["seconds"] / heard["song_s"] * 60}
+    return measures | {"s a minute": tracked["seconds"] / tracked["song_s"] * 60}
 
 
-def main(songs_folder: str, results: str, *pythons: str) -> None:
-    """Track what is not tracked yet, and print a table for all songs, for GTZAN's and others, and for two halves:
-    "choose", with an even index among the sorted names, to choose settings on, and "report"."""
+def main(songs_folder: str, results: str, page: str, *pythons: str) -> None:
+    """Track what is not tracked yet, and write the table of all songs, and of two halves of them: "choose", with an
+    even index among the sorted names, to choose settings on, and "report"."""
     songs = sorted(Path(songs_folder).glob("*.ogg"))
-    names = [song.stem for song in songs]
     references = {song.stem: np.loadtxt(song.with_suffix(".beats.txt"), usecols=0, ndmin=1) for song in songs}
     given = dict(argument.split("=", 1) for argument in pythons)
-    groups = {
-        "all": names,
-        "GTZAN": [name for name in names if name.startswith("gtzan_")],
-        "others": [name for name in names if not name.startswith("gtzan_")],
-        "choose": names[::2],
-        "report": names[1::2],
-    }
-    rows = {}
-    for tracker in (*OWN, *OTHERS):
+    names = list(references)
+    groups = {"all": names, "choose": names[::2], "report": names[1::2]}
+    groups["GTZAN"] = [name for name in names if name.startswith("gtzan_")]
+    groups["others"] = [name for name in names if not name.startswith("gtzan_")]
+    groups = {name: members for name, members in groups.items() if members}
+    heads = [f"{group} ({len(members)}): F / CMLt / AMLt" for group, members in groups.items()]
+    lines = [f"| tracker | {' | '.join(heads)} | {' | '.join(TEMPI)} | s a minute |", "|---" * (7 + len(groups)) + "|"]
+    for tracker, label in LABELS.items():
         folder = Path(results) / tracker
         folder.mkdir(parents=True, exist_ok=True)
         new = [song for song in songs if not (folder / f"{song.stem}.json").exists()]
@@ -155,16 +171,17 @@ def main(songs_folder: str, results: str, *pythons: str) -> None:
             track_elsewhere(tracker, given[tracker], new, folder)
         elif new:
             continue
-        heard = {name: json.loads((folder / f"{name}.json").read_text()) for name in names}
-        rows[tracker] = {name: scores(heard[name], references[name]) for name in names}
-    for group, members in ((group, members) for group, members in groups.items() if members):
-        print(f"\n{f'{group} ({len(members)})':14}" + "".join(f"{measure:>12}" for measure in rows["d2m"][names[0]]))
-        for tracker, row in rows.items():
-            print(f"{tracker:14}", end="")
-            for measure in row[names[0]]:
-                cell = np.mean([row[name][measure] for name in members])
-                print(f"{cell:12.1%}" if measure in TEMPI else f"{cell:12.3f}", end="")
-            print()
+        tracked = {name: json.loads((folder / f"{name}.json").read_text()) for name in names}
+        row = {name: scores(tracked[name], references[name]) for name in names}
+        cells = [
+            " / ".join(f"{np.mean([row[name][measure] for name in members]):.3f}" for measure in ("F", "CMLt", "AMLt"))
+            for members in groups.values()
+        ]
+        cells += [f"{np.mean([row[name][tempo] for name in names]):.1%}" for tempo in TEMPI]
+        cells += [f"{np.mean([row[name]['s a minute'] for name in names]):.2f}"]
+        lines.append(f"| {label} | {' | '.join(cells)} |")
+    Path(page).write_text("\n".join(lines) + "\n")
+    print(Path(page).read_text())
 
 
 if __name__ == "__main__":
