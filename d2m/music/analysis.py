@@ -4,7 +4,7 @@ import hashlib
 import os
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -15,10 +15,10 @@ from d2m.clock import SAMPLE_RATE
 from d2m.errors import D2MError, OutputError, ParameterError
 from d2m.files import cache_folder, content_hash, make_folder, replacing
 from d2m.music.audio import load
-from d2m.music.beats import FASTEST_BPM, SLOWEST_BPM, check_beats, tempo, track_beats
+from d2m.music.beats import FASTEST_BPM, SLOWEST_BPM, BeatTrack, check_beats, tempo, track_beats
 from d2m.music.features import ONSET_FPS, features, onset_strength
 
-VERSION = 6  # of the analysis: increase it with every change of its numbers, so that older caches are ignored
+VERSION = 7  # of the analysis: increase it with every change of its numbers, so that older caches are ignored
 
 # numba takes some 20 s to compile librosa's beat tracker; with a cache of d2m's own that happens once on a machine.
 os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_folder("numba")))
@@ -34,6 +34,9 @@ class Music:
     onset_strength: np.ndarray  # (m,) float32, at `onset_fps`
     features: np.ndarray  # (T, 28) float32, at clock.FPS
     onset_fps: float = ONSET_FPS
+    confidence: float = 1.0  # these three as in `beats.BeatTrack`
+    metre: int = 0
+    downbeats_s: np.ndarray = field(default_factory=lambda: np.empty(0))
 
 
 def analyse(path, bpm: float | None = None, beats_s: np.ndarray | None = None) -> Music:
@@ -101,10 +104,13 @@ def _analyse(path, bpm: float | None, beats_s: np.ndarray | None) -> Music:
     duration_s = len(samples) / rate
     with threadpool_limits(1):  # rounding depends on the number of threads, and so would the beats
         if beats_s is None:
-            beats_s = track_beats(samples, bpm, str(path))
+            track = track_beats(samples, bpm, str(path))
         else:
-            check_beats(beats_s, duration_s, f"the beats given for {path}")
-        return Music(duration_s, tempo(beats_s), beats_s, onset_strength(samples)[0], features(samples))
+            track = BeatTrack(check_beats(beats_s, duration_s, f"the beats given for {path}"))
+        return Music(
+            duration_s, tempo(track.beats_s), track.beats_s, onset_strength(samples)[0], features(samples),
+            confidence=track.confidence, metre=track.metre, downbeats_s=track.downbeats_s,
+        )  # fmt: skip
 
 
 def _compiled_for() -> str:

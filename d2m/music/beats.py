@@ -9,6 +9,7 @@ can be read too:
 """
 
 import math
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -21,20 +22,45 @@ FEWEST_BEATS = 4  # one movement
 CLOSEST_S, WIDEST_S = 0.1, 4.0  # shortest and longest interval between two beats
 SLOWEST_BPM, FASTEST_BPM = 30.0, 300.0  # that a user may give
 UNSTEADY = 0.1  # of the median interval: intervals that differ by more do not count in the tempo
+UNCERTAIN = 0.3  # confidence below which the user is warned; provisional, until a tracker's confidence is measured
 FASTEST_DANCE = 150.0  # BPM: of faster beats only every second one is danced to
 LARGEST_BEATS_FILE = 4 * 2**20  # bytes; three hours of beats are less than 1 MB
 BEATS_REMEDY = "count them in seconds from the beginning of the song"
 
 
-def track_beats(samples: np.ndarray, bpm: float | None = None, source="the song") -> np.ndarray:
-    """Beats in seconds (n,), n >= 4, of mono samples (m,) at `clock.SAMPLE_RATE`; `bpm` is the tempo if it is known.
+@dataclass(frozen=True)
+class BeatTrack:
+    """The beats of a song, and what a tracker knows about them; the defaults are those of beats that a user gives."""
 
-    Raises `MediaError` that names `source` where there is no steady beat.
+    beats_s: np.ndarray  # (n,) float64, seconds, n >= 4
+    confidence: float = 1.0  # that the song has these beats, 0 to 1
+    metre: int = 0  # beats in a bar: 2, 3 or 4; 0: unknown
+    downbeats_s: np.ndarray = field(default_factory=lambda: np.empty(0))  # (k,) the first beats of bars, if known
+
+
+def track_beats(samples: np.ndarray, bpm: float | None = None, source="the song") -> BeatTrack:
+    """The beats of mono samples (m,) at `clock.SAMPLE_RATE`; `bpm` is the tempo if it is known.
+
+    The onset tracker has no measure of its confidence, which is 1.0 for now, and knows no bars. Raises `MediaError`
+    that names `source` where there is no steady beat.
     """
     beats_s = onset_tracker.track(samples, bpm)
     if len(beats_s) < FEWEST_BEATS:
         raise MediaError(f"{source}: no beat is detected", "music with a beat", "give its tempo with bpm=")
-    return beats_s
+    return BeatTrack(beats_s)
+
+
+def warning(music, song: str) -> str:
+    """What to tell a user about uncertain beats of `music`, an `analysis.Music` or `BeatTrack`, of the name `song`.
+
+    "" where the confidence is `UNCERTAIN` or more.
+    """
+    if music.confidence >= UNCERTAIN:
+        return ""
+    return (
+        f"The beat of {song} is uncertain ({music.confidence:.2f}, steady songs have over {UNCERTAIN:g}): it may be "
+        "speech, ambient sound or free tempo. Give its tempo (BPM=) or its beats (BEATS=)."
+    )
 
 
 def read_beats(path: Path) -> np.ndarray:
