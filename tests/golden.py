@@ -45,7 +45,7 @@ def numbers() -> dict[str, list]:
         "onset strength": strength[100:104],
         "drums": drums[100:104],
         "music features": features[[10, 60], :5],
-        "music beats": beats.track_beats(song.samples)[:6],
+        "music beats": beats.track_beats(song.samples).beats_s[:6],
         "beat rows": music_features.beat_rows(features, music_beats_s)[[1, 5], :3],
         "poses of a built-in dancer": poses[[0, 40, 110], 4],
         "known beats": known_s[:5],

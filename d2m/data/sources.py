@@ -20,9 +20,10 @@ from d2m.data.formats.dance_with_melody import read_pair
 from d2m.errors import CorpusError
 from d2m.files import first_bytes
 from d2m.motion.dance import Clip
+from d2m.music import analysis, beats
 
 LONGEST_NAME = 200  # bytes: file systems allow 255, and a number and a suffix follow
-MOST_LISTED = 10  # refused clips, one a line
+MOST_LISTED = 10  # refused clips, or clips to songs with an uncertain beat, one a line
 
 
 @dataclass(frozen=True)
@@ -117,14 +118,17 @@ def state(clips: list[ClipFiles]) -> list[tuple[str, int, int]]:
     """Path, size and modification time of every file that a corpus of these clips depends on."""
     paths = set()
     for clip in clips:
-        song = clip.path / dance_with_melody.SONG if FORMATS[clip.format].read is None else clip.song
+        song = _song(clip)
         paths.update(clip.files, [song] if song else ())
         paths.update(folder / name for folder in clip.path.parents for name in (folders.FPS_FILE, "ignore_list.txt"))
     return [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in sorted(paths) if path.is_file()]
 
 
 def describe(clips: list[ClipFiles], unknown: list[Path], refused: Sequence[tuple[str, str]]) -> str:
-    """The contents of a folder: clips of each format, those `refused` (name, reason), files of no known format."""
+    """The contents of a folder: clips of each format, those `refused` (name, reason), files of no known format.
+
+    Clips that are used although the beat of their song is uncertain are listed too.
+    """
     formats = {clip.name: clip.format for clip in clips}
     refused_of = Counter(formats[name] for name, _ in refused)
     counts = [
@@ -134,10 +138,30 @@ def describe(clips: list[ClipFiles], unknown: list[Path], refused: Sequence[tupl
     lines = [", ".join(counts), *(f"refused: {name}: {reason}" for name, reason in refused[:MOST_LISTED])]
     if len(refused) > MOST_LISTED:
         lines.append(f"refused: {len(refused) - MOST_LISTED} more, named in the corpus's manifest")
+    uncertain = _uncertain([clip for clip in clips if clip.name not in dict(refused)])
+    lines += [
+        f"uncertain: {name}: the confidence in the beats of its song is {confidence:.2f} (steady songs have over "
+        f"{beats.UNCERTAIN:g}), so its movements may be cut at wrong places"
+        for name, confidence in uncertain[:MOST_LISTED]
+    ]
+    if len(uncertain) > MOST_LISTED:
+        lines.append(f"uncertain: {len(uncertain) - MOST_LISTED} more")
     if unknown:
         names = ", ".join(map(str, unknown[:3])) + (", ..." if len(unknown) > 3 else "")
         lines.append(f"ignored, of no known format: {len(unknown)} files ({names})")
     return "\n".join(lines)
+
+
+def _song(clip: ClipFiles) -> Path | None:
+    """The path of a clip's song, None if there is none."""
+    return clip.path / dance_with_melody.SONG if FORMATS[clip.format].read is None else clip.song
+
+
+def _uncertain(clips: list[ClipFiles]) -> list[tuple[str, float]]:
+    """Name and confidence of the clips of a built corpus whose songs have an uncertain beat."""
+    # The analyses are in the cache, where the build of the corpus put them.
+    confidence = {song: analysis.analyse(song).confidence for song in set(map(_song, clips))}
+    return [(clip.name, confidence[_song(clip)]) for clip in clips if confidence[_song(clip)] < beats.UNCERTAIN]
 
 
 def _names(paths: list[Path]) -> list[str]:

@@ -9,7 +9,7 @@ import pytest
 from d2m.data import corpus
 from d2m.data.builtin import clips
 from d2m.errors import CorpusError
-from d2m.music import analysis
+from d2m.music import analysis, beats
 
 
 @pytest.fixture
@@ -47,6 +47,13 @@ def test_a_folder_of_pairs_is_built_once_and_then_found_in_the_cache(melody, own
     forbid_building(monkeypatch)
     assert corpus.open_corpus(str(melody), jobs=1) == built
     assert corpus.open_corpus(str(built.folder)) == built  # what d2m built is a corpus itself
+
+
+def test_clips_to_songs_with_an_uncertain_beat_are_used_and_listed(melody, monkeypatch, capsys):
+    monkeypatch.setattr(beats, "UNCERTAIN", 1.1)
+    assert len(corpus.open_corpus(str(melody), jobs=1).entries) == 2
+    listed = [line for line in capsys.readouterr().err.splitlines() if line.startswith("uncertain: ")]
+    assert [line.split(": ")[1] for line in listed] == ["DANCE_C_1", "DANCE_C_4"] and " is 1.00 (" in listed[0]
 
 
 def test_the_built_in_corpus_is_made_once(own_cache, monkeypatch):

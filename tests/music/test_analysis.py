@@ -5,7 +5,7 @@ import pytest
 
 from d2m.data.builtin import songs
 from d2m.errors import MediaError, ParameterError
-from d2m.music import analysis
+from d2m.music import analysis, beats
 
 
 @pytest.fixture
@@ -74,6 +74,17 @@ def test_given_beats_replace_the_tracked_ones(song):
     np.testing.assert_array_equal(analysis.analyse(song, beats_s=beats_s[1:]).beats_s, beats_s[1:])
     np.testing.assert_array_equal(analysis.analyse(song, beats_s=beats_s).beats_s, beats_s)
     np.testing.assert_array_equal(analysis.analyse(song).beats_s, music.beats_s)
+
+
+def test_what_a_tracker_knows_about_the_beats_is_kept_and_given_beats_are_certain(song, monkeypatch):
+    track = beats.BeatTrack(np.arange(0.5, 11, 0.5), 0.25, 3, np.arange(0.5, 11, 1.5))
+    monkeypatch.setattr(analysis, "track_beats", lambda samples, bpm, source: track)
+    for _ in range(2):  # analysed, then read from the cache
+        music = analysis.analyse(song)
+        assert (music.confidence, music.metre) == (0.25, 3) and type(music.metre) is int
+        np.testing.assert_array_equal(music.downbeats_s, track.downbeats_s)
+    own = analysis.analyse(song, beats_s=track.beats_s)
+    assert (own.confidence, own.metre, len(own.downbeats_s)) == (1.0, 0, 0)
 
 
 def test_a_song_without_a_beat_is_refused_by_name_unless_beats_are_given(tmp_path, own_cache, write_sound):

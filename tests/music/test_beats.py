@@ -35,7 +35,7 @@ def tracked(request):
     pairs = {}
     for tempo in TEMPI:
         song = songs.drum_track(tempo, 20.0, request.param)
-        beats_s = beats.track_beats(song.samples)
+        beats_s = beats.track_beats(song.samples).beats_s
         halves = [song.beats_s[::2], song.beats_s[1::2]] if tempo > beats.FASTEST_DANCE else []
         true_s = max([song.beats_s, *halves], key=lambda level: mir_eval.beat.f_measure(level, beats_s))
         pairs[tempo] = true_s, beats_s
@@ -75,12 +75,13 @@ def bass_in_eighths(pattern: dict[str, tuple], tempo: float) -> songs.Song:
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_a_bass_in_eighths_does_not_turn_three_of_them_into_a_beat(pattern, tempo):
     song = bass_in_eighths(PATTERNS[pattern], tempo)
-    assert f1(song, beats.track_beats(song.samples)) >= 0.95  # 0.4 at two thirds, 0.66 at twice the tempo
+    assert f1(song, beats.track_beats(song.samples).beats_s) >= 0.95  # 0.4 at two thirds, 0.66 at twice the tempo
 
 
 @pytest.mark.parametrize("style", songs.STYLES)
 def test_beats_of_built_in_songs_are_right(style):
-    scores = [f1(song, beats.track_beats(song.samples)) for song in (songs.song(style, 24.0, seed) for seed in (0, 1))]
+    two_songs = [songs.song(style, 24.0, seed) for seed in (0, 1)]
+    scores = [f1(song, beats.track_beats(song.samples).beats_s) for song in two_songs]
     assert min(scores) >= 0.85, scores
 
 
@@ -110,6 +111,14 @@ def test_features_stand_at_the_frames_of_their_sound():
     loud = np.flatnonzero(energy > (energy.max() + energy.min()) / 2)
     # Windows of 93 ms reach 0.7 frames to either side of frames 30 and 60.
     assert abs(loud[0] - 30) <= 1 and abs(loud[-1] - 60) <= 1
+
+
+def test_only_an_uncertain_beat_is_warned_of():
+    beats_s = np.arange(4.0)
+    assert beats.warning(beats.BeatTrack(beats_s), "a.mp3") == ""
+    assert beats.warning(beats.BeatTrack(beats_s, confidence=beats.UNCERTAIN), "a.mp3") == ""
+    text = beats.warning(beats.BeatTrack(beats_s, confidence=0.123), "a.mp3")
+    assert text.startswith("The beat of a.mp3 is uncertain (0.12, steady songs have over 0.3)") and "BEATS=" in text
 
 
 def test_tempo_does_not_count_a_pause_and_is_that_of_most_beats():
