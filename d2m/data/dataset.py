@@ -22,6 +22,7 @@ from d2m.errors import CorpusError, OutputError
 from d2m.files import cache_folder
 from d2m.motion import pose, units
 from d2m.motion.units import LEAD, UNIT_BEATS, UNIT_POSES, WINDOW
+from d2m.music import beats
 from d2m.music.features import beat_rows
 
 ENDS_S = 6.0  # seconds at each end of a recording, in which the dancer may wait or bow
@@ -126,6 +127,14 @@ def style_windows(corpus: Corpus, split: str, dimensions: int, view: str) -> tup
         windows.append(of_clip)
         labels.append(torch.full((len(of_clip),), corpus.styles.index(entry.style)))
     return windows.tensor(), torch.cat(labels)
+
+
+def song_tempi(corpus: Corpus, split: str) -> dict[str, list[float]]:
+    """The tempo of the danced beats of each clip of a split in BPM, by style."""
+    tempi: dict[str, list[float]] = {}
+    for entry in corpus.split(split):
+        tempi.setdefault(entry.style, []).append(beats.tempo(corpus.load(entry)["music_beats_s"]))
+    return tempi
 
 
 def clips(corpus: Corpus, split: str) -> list[Entry]:

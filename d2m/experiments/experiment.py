@@ -90,9 +90,10 @@ class Experiment:
         return self._train_missing("lstm")
 
     def train_dancer(self) -> Dancer:
-        """All that `generate.dance` needs: the MM-GAN and the style classifier of music."""
+        """All that `generate.dance` needs: the MM-GAN, the style classifier of music, and the tempi of each style."""
         if "dancer" not in self._kept:
-            self._kept["dancer"] = Dancer(self.train_mmgan(), self.train_style("music"), self.preset.warp)
+            tempi = dataset.song_tempi(self.corpus, "train")
+            self._kept["dancer"] = Dancer(self.train_mmgan(), self.train_style("music"), self.preset.warp, tempi)
         return self._kept["dancer"]
 
     def units(self, split: str) -> UnitData:

@@ -5,7 +5,8 @@ composed for the style and tempo of the music around it (see `compose`). Each mo
 one before. The result is a dance in beat time, 8 poses a beat, which `perform` warps onto the song's beats.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
 
@@ -23,13 +24,14 @@ from d2m.models.gan import MMGAN
 from d2m.motion import pose
 from d2m.motion.dance import Dance
 from d2m.motion.units import LEAD
-from d2m.music import analysis
+from d2m.music import analysis, beats
 from d2m.music.audio import MAX_SONG_S
 
 MOST_DANCES = 1024  # in one call
 MOST_TOGETHER, MOST_MOVEMENTS = 64, 4096  # dances and movements generated in one batch: bounds the memory
 PARALLEL_ROUNDS = 3  # rounds of generating all movements of a dance at once, see `chain`
 SETTLED = 1e-3  # metres: a dance is settled if no feature of its leads changes more in the last parallel round
+SURE = 0.8  # mean probability from which on the style of a song may choose its metrical level
 STYLE_SPAN_S = 30.0  # average the style over 30 s either side: steadier than a few bars, still follows a medley
 
 _thread_pools = cache(ThreadpoolController)  # NumPy's and PyTorch's would wait for each other on the same cores
@@ -42,6 +44,7 @@ class Dancer:
     mmgan: MMGAN
     music_style: style.Classifier
     warp: str = "kinematic"  # how dances are warped onto the beats, see `perform`
+    tempi: Mapping[str, Sequence[float]] = field(default_factory=dict)  # BPM of the training songs of each style
 
     @property
     def styles(self) -> tuple[str, ...]:
@@ -62,11 +65,14 @@ def dance(
 
     `requested_style` is a style's name ("": a style predicted from the music around each phrase); `start_pose` (14, D)
     is the first pose (None: one from the training dances); `bpm` is the approximate tempo, if the detected one is
-    wrong, and `beats_s` are the song's beats (see `analyse`). The same seed gives the same dance, alone or in a batch.
+    wrong, and `beats_s` are the song's beats (see `analyse`); without either, the style may choose the metrical level
+    (see `at_level_of_style`). The same seed gives the same dance, alone or in a batch.
     Raises `MediaError`, `ParameterError`, `PoseError`.
     """
     check(dancer, requested_style, count)
     music = analysis.analyse(song, bpm, beats_s)
+    if bpm is None and beats_s is None:
+        music, _ = at_level_of_style(dancer, music, requested_style)
     return dance_to(dancer, music, Path(song), seed, requested_style, count, start_pose)
 
 
@@ -101,6 +107,39 @@ def dance_to(
             rows = chain(dancer.mmgan.vae, leads, codes)
             dances += perform(rows, plan, song, style_name, first, dancer.warp)
     return dances
+
+
+def at_level_of_style(
+    dancer: Dancer, music: analysis.Music, requested_style: str = ""
+) -> tuple[analysis.Music, str]:  # fmt: skip
+    """The music with half or twice its beats where only these have the tempo of a style, and a text that says so.
+
+    The style is the requested one, or the predicted one where its mean probability is `SURE`. If the tracked tempo lies
+    outside the range of the style's training songs, and half or double of it inside, that is taken. The text is "" for
+    music that is left as it is. It is meant for tracked beats, not for a tempo or beats that a user gave.
+    """
+    style_name = requested_style
+    if not style_name:
+        s = song_style(dancer, BeatPlan(music, dancer.mmgan.config.phrase)).mean(dim=0)
+        style_name = dancer.styles[int(s.argmax())] if s.max() >= SURE else ""
+    tempi = dancer.tempi.get(style_name, ())
+    factor = beats.level(music.tempo, tempi)
+    if factor == 1:
+        return music, ""
+    if factor < 1:
+        beats_s, change = beats.halve(music.beats_s, music.downbeats_s, music.onset_strength), "every second of the"
+    else:
+        beats_s, change = beats.double(music.beats_s), "twice the"
+    bpm, metre = beats.tempo(beats_s), music.metre * factor
+    at_level = replace(
+        music, tempo=bpm, beats_s=beats_s, metre=int(metre) if metre in (2, 4) else 0,
+        downbeats_s=np.intersect1d(music.downbeats_s, beats_s),
+    )  # fmt: skip
+    text = (
+        f"danced at {bpm:.0f} BPM, {change} beats at {music.tempo:.0f}, since {style_name} dances have "
+        f"{min(tempi):.0f} to {max(tempi):.0f}"
+    )
+    return at_level, text
 
 
 def song_style(dancer: Dancer, plan: BeatPlan, requested_style: str = "") -> Tensor:

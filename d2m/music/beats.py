@@ -9,6 +9,7 @@ can be read too:
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from scipy.ndimage import maximum_filter1d
 from d2m.errors import MediaError, ParameterError
 from d2m.files import read_bytes
 from d2m.music import beat_decoder, onset_tracker
+from d2m.music.features import ONSET_FPS
 
 FEWEST_BEATS = 4  # one movement
 CLOSEST_S, WIDEST_S = 0.1, 4.0  # shortest and longest interval between two beats
@@ -37,7 +39,7 @@ class BeatTrack:
     beats_s: np.ndarray  # (n,) float64, seconds, n >= 4
     confidence: float = 1.0  # that the song has these beats, 0 to 1
     metre: int = 0  # beats in a bar: 2, 3 or 4; 0: unknown
-    downbeats_s: np.ndarray = field(default_factory=lambda: np.empty(0))  # (k,) the first beats of bars, if known
+    downbeats_s: np.ndarray = field(default_factory=lambda: np.empty(0))  # (k,) those of the beats that begin a bar
 
 
 def track_beats(samples: np.ndarray, bpm: float | None = None, source="the song") -> BeatTrack:
@@ -143,6 +145,64 @@ def tempo(beats_s: np.ndarray) -> float:
     steady = np.abs(intervals_s - median_s) <= UNSTEADY * median_s
     # Of an even number of intervals the median may be none of them.
     return float(60 / (intervals_s[steady].mean() if steady.any() else median_s))
+
+
+def tempo_choices(bpm: float) -> list[float]:
+    """The other tempi at which a person may count the same music: half and double, where they are 30 to 300 BPM."""
+    return [choice for choice in (bpm / 2, 2 * bpm) if SLOWEST_BPM <= choice <= FASTEST_BPM]
+
+
+def tempo_text(beats_s: np.ndarray) -> str:
+    """The tempo of beats (n,), n >= 2, with its other readings: "110 BPM (or 55, 220)".
+
+    Beats of which not all are danced to add the danced tempo: "170 BPM (or 85), danced at 85".
+    """
+    bpm, danced_s = tempo(beats_s), dance_beats(beats_s)
+    choices = ", ".join(f"{choice:.0f}" for choice in tempo_choices(bpm))
+    danced = f", danced at {tempo(danced_s):.0f}" if len(danced_s) < len(beats_s) else ""
+    return f"{bpm:.0f} BPM" + (f" (or {choices})" if choices else "") + danced
+
+
+def tempo_advice(bpm: float) -> str:
+    """How to take another reading of the tempo: "for another reading: BPM=55 or BPM=220"."""
+    choices = tempo_choices(bpm)
+    advice = "for another reading: " + " or ".join(f"BPM={choice:.0f}" for choice in choices)
+    if max(choices) > FASTEST_DANCE:
+        advice += f" (of beats faster than {FASTEST_DANCE:.0f} BPM every second one is danced to)"
+    return advice
+
+
+def level(bpm: float, tempi: Sequence[float]) -> float:
+    """The factor, 0.5, 1 or 2, by which a tempo is multiplied for a style with songs of `tempi` BPM.
+
+    It is 1 for a tempo within the range of `tempi`, and where neither half nor double is in it; both cannot be.
+    """
+    if not len(tempi) or min(tempi) <= bpm <= max(tempi):
+        return 1.0
+    return next((factor for factor in (0.5, 2.0) if min(tempi) <= factor * bpm <= max(tempi)), 1.0)
+
+
+def halve(beats_s: np.ndarray, downbeats_s: np.ndarray, onset_strength: np.ndarray) -> np.ndarray:
+    """Every second one of beats (n,): those that are downbeats (k,), or else those with stronger onsets.
+
+    Bars of three begin on both, so three quarters of the downbeats must agree. `onset_strength` (m,) is at `ONSET_FPS`;
+    with neither downbeats nor onsets the first beat is kept.
+    """
+    first = 0
+    is_downbeat = np.isin(beats_s, downbeats_s)
+    odd = is_downbeat[1::2].sum() / max(1, is_downbeat.sum())
+    if is_downbeat.any() and not 0.25 < odd < 0.75:
+        first = int(odd > 0.5)
+    elif len(onset_strength):
+        near = maximum_filter1d(onset_strength, 9)  # the strongest onset within 50 ms of each frame
+        at_beats = near[np.clip(np.round(beats_s * ONSET_FPS).astype(int), 0, len(near) - 1)]
+        first = int(at_beats[1::2].mean() > at_beats[::2].mean())
+    return beats_s[first::2]
+
+
+def double(beats_s: np.ndarray) -> np.ndarray:
+    """Beats (n,) and the middles between them: (2 n - 1,)."""
+    return np.sort(np.r_[beats_s, (beats_s[1:] + beats_s[:-1]) / 2])
 
 
 def dance_beats(beats_s: np.ndarray) -> np.ndarray:

@@ -20,6 +20,8 @@ from d2m.motion import dance as dance_files
 from d2m.motion import kinematics
 from d2m.motion.dance import Dance
 from d2m.music import audio, features
+from d2m.music import beats as music_beats
+from d2m.music.analysis import Music
 from d2m.notebook import parameters
 from d2m.visual import figures, render
 
@@ -116,6 +118,29 @@ def read_tempo(text: str) -> float:
     return bpm
 
 
+def tempo_report(dancer: Dancer, request: Request) -> str:
+    """What a user should know of the song's beats, a line each.
+
+    The tempo with its other readings, the level if the style changed it, how to take another reading, and a warning
+    where the beat is uncertain.
+    """
+    music, level = _music(dancer, request)
+    lines = [f"tempo of the song: {music_beats.tempo_text(music.beats_s)}", level]
+    lines += ["" if request.beats else music_beats.tempo_advice(music.tempo)]  # beats are given: there is no choice
+    return "\n".join(filter(None, [*lines, music_beats.warning(music, request.song.name)]))
+
+
+def tempo_choices(dancer: Dancer, request: Request) -> list[float]:
+    """The other readings of the song's tempo in BPM, none where its beats are given."""
+    return [] if request.beats else music_beats.tempo_choices(_music(dancer, request)[0].tempo)
+
+
+def _music(dancer: Dancer, request: Request) -> tuple[Music, str]:
+    """The music of a request, and the text of `at_level_of_style`, which is not used where tempo or beats are given."""
+    music = parameters.analyse(request.song, request.bpm, request.beats)
+    return (music, "") if request.bpm or request.beats else generate.at_level_of_style(dancer, music, request.style)
+
+
 def dances(dancer: Dancer, request: Request) -> list[Dance]:
     """The requested dances; prints a warning on stderr if the detected tempo differs from the requested one.
 
@@ -123,7 +148,7 @@ def dances(dancer: Dancer, request: Request) -> list[Dance]:
     """
     parameters.NOTEBOOK_SPECIFIC["energy"].check(request.energy)
     generate.check(dancer, request.style, request.count)
-    music = parameters.analyse(request.song, request.bpm, request.beats)
+    music, _ = _music(dancer, request)
     if request.bpm and abs(music.tempo / request.bpm - 1) > TEMPO_TOLERANCE:
         print(
             f"you requested {request.bpm:g} beats a minute, but the beats detected in {request.song.name} have "

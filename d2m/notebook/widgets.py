@@ -6,6 +6,7 @@ They are ipywidgets that call `panel` and `showcase` and show the results as HTM
 import base64
 import html
 import io
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -39,6 +40,7 @@ SLIDERS = {
 class DancePanel(ipywidgets.VBox):
     """*Dance* generates and shows dances, *Another* uses the next seeds, *Save* saves the dances that are shown.
 
+    Two buttons with the other readings of the song's tempo, as "55 BPM", make the dance again in that tempo.
     The message of a `D2MError` appears under the buttons, and the panel keeps showing the previous dances.
     """
 
@@ -51,16 +53,20 @@ class DancePanel(ipywidgets.VBox):
         narrow = {"indent": False, "layout": {"width": "70px"}}
         self.formats = [ipywidgets.Checkbox(True, description=suffix[1:], **narrow) for suffix in panel.SAVERS]
         self.bar = ipywidgets.FloatProgress(min=0, max=1, layout={"width": "480px", "visibility": "hidden"})
-        self.message, self.output = ipywidgets.HTML(), ipywidgets.HTML()
+        self.message, self.tempo, self.output = ipywidgets.HTML(), ipywidgets.HTML(), ipywidgets.HTML()
+        self.tempo_choices = [ipywidgets.Button(layout={"display": "none"}) for _ in range(2)]
         self.upload.observe(lambda change: self._perform(lambda: self._upload(change["new"])), "value")
         self.song.observe(lambda _: setattr(self.path, "value", ""), "value")  # the list replaces the path
         self.dance.on_click(lambda _: self._perform(lambda: self._show(self.read_request())))
         self.another.on_click(lambda _: self._perform(self._another))
         self.save.on_click(lambda _: self._perform(self._save))
+        for button in self.tempo_choices:
+            button.on_click(lambda pressed: self._perform(lambda: self._choose_tempo(pressed)))
         left = ipywidgets.VBox([self.song, self.path, self.upload, self.dance_style, self.energy])
         right = ipywidgets.VBox([self.count, self.seed, self.start, self.pose_path, self.bpm, self.beats])
         buttons = ipywidgets.HBox([self.dance, self.another, self.save, *self.formats])
-        super().__init__([ipywidgets.HBox([left, right]), buttons, self.bar, self.message, self.output])
+        tempo = ipywidgets.VBox([self.tempo, ipywidgets.HBox(self.tempo_choices)])
+        super().__init__([ipywidgets.HBox([left, right]), buttons, self.bar, self.message, tempo, self.output])
 
     def _add_choices(self, song: Path) -> None:
         """Create the controls that describe a request."""
@@ -99,7 +105,7 @@ class DancePanel(ipywidgets.VBox):
 
     def _perform(self, task: Callable[[], None]) -> None:
         """Call `task` with the buttons locked and the progress bar visible; show the message of an error."""
-        buttons = (self.dance, self.another, self.save, self.upload)
+        buttons = (self.dance, self.another, self.save, self.upload, *self.tempo_choices)
         for button in buttons:
             button.disabled = True
         self.message.value, self.bar.value = "", 0.0
@@ -114,7 +120,8 @@ class DancePanel(ipywidgets.VBox):
             raise  # ipywidgets logs it
         finally:
             self.bar.layout.visibility = "hidden"
-            self.dance.disabled = self.upload.disabled = False
+            for button in (self.dance, self.upload, *self.tempo_choices):
+                button.disabled = False
             self.another.disabled = self.save.disabled = not self.shown_dances
 
     def _show_progress(self, label: str, share: float) -> None:
@@ -128,9 +135,23 @@ class DancePanel(ipywidgets.VBox):
 
     def _show(self, request: Request) -> None:
         self._show_progress("analysing the song, composing", 0.0)
-        dances = panel.dances(self.experiment.train_dancer(), request)
+        dancer = self.experiment.train_dancer()
+        dances = panel.dances(dancer, request)
+        self._show_tempo(panel.tempo_report(dancer, request), panel.tempo_choices(dancer, request))
         self.output.value = "<hr>".join(as_html(dance) for dance in dances)
         self.shown_dances, self.request = dances, request
+
+    def _show_tempo(self, report: str, choices: list[float]) -> None:
+        """Show the tempo of the song, and a button for each of the other readings."""
+        self.tempo.value = "<br>".join(html.escape(line) for line in report.splitlines())
+        for button, choice in itertools.zip_longest(self.tempo_choices, choices):
+            button.description = f"{choice:.0f} BPM" if choice else ""
+            button.layout.display = "" if choice else "none"
+
+    def _choose_tempo(self, button: ipywidgets.Button) -> None:
+        """Dance again in the tempo on `button`."""
+        self.bpm.value = button.description.removesuffix(" BPM")
+        self._show(self.read_request())
 
     def _save(self) -> None:
         suffixes = [suffix for suffix, box in zip(panel.SAVERS, self.formats, strict=True) if box.value]

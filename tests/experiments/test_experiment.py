@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from d2m.data import corpus, dataset
+from d2m.data.builtin import songs
 from d2m.errors import CheckpointError, CorpusError, ParameterError
 from d2m.experiments import presets
 from d2m.experiments.experiment import Experiment
@@ -292,6 +293,14 @@ def test_the_published_form_is_trained_and_loaded_too(small_corpus, tmp_path, mo
     monkeypatch.setattr(train, "fit", no_training)
     assert all(torch.equal(value, weights[name]) for name, value in replace(run).train_mmgan().state_dict().items())
     assert run.train_dancer().warp == "linear" and run.train_vae().config.dimensions == 2
+
+
+def test_a_dancer_knows_the_tempi_of_the_training_songs_of_each_style(tiny_run, small_corpus):
+    tempi = tiny_run.train_dancer().tempi
+    assert {style: len(of_style) for style, of_style in tempi.items()} == dict.fromkeys(small_corpus.styles, 1)
+    for style, (bpm,) in tempi.items():
+        slowest, fastest = songs.TEMPI[style]
+        assert slowest - 1 < bpm < fastest + 1
 
 
 def test_an_unknown_corpus_or_preset_makes_no_folder(tmp_path):

@@ -1,6 +1,7 @@
 """From a song to a dance: as long as the song, in its style, the same from the same seed; wrong input is refused."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -44,6 +45,34 @@ def test_a_dance_lasts_as_long_as_its_song(dancer, write_sound, tmp_path, own_ca
     assert (dance.song, dance.name) == (song, "song")
     # Each of the song's own beats is marked: the drums' first beat stands a little after the beginning.
     np.testing.assert_allclose(np.median(np.diff(dance.beats_s)), 60 / tempo, rtol=0.02)
+
+
+def test_a_song_at_another_level_than_the_style_is_danced_at_that_of_the_style(dancer, monkeypatch):
+    dancer = replace(dancer, tempi={"ballet": [84.0, 96.0], "zumba": [116.0, 138.0]})
+    music = replace(music_of(np.arange(0.1, 30, 60 / 184), 30.0), metre=4)
+    music = replace(music, downbeats_s=music.beats_s[1::4])
+    at_level, text = generate.at_level_of_style(dancer, music, "ballet")
+    assert text == "danced at 92 BPM, every second of the beats at 184, since ballet dances have 84 to 96"
+    np.testing.assert_array_equal(at_level.beats_s, music.beats_s[1::2])
+    np.testing.assert_array_equal(at_level.downbeats_s, music.downbeats_s)
+    assert at_level.metre == 2 and at_level.tempo == pytest.approx(92)
+    for name in ("zumba", "hip-hop"):  # neither half nor double is in its range; its range is not known
+        assert generate.at_level_of_style(dancer, music, name) == (music, "")
+    slow = music_of(np.arange(0.1, 30, 1.0), 30.0)
+    at_level, text = generate.at_level_of_style(dancer, slow, "zumba")
+    assert text == "danced at 120 BPM, twice the beats at 60, since zumba dances have 116 to 138"
+    np.testing.assert_allclose(np.diff(at_level.beats_s), 0.5)
+    for probability, changed in ((0.95, True), (0.5, False)):  # a predicted style must be sure
+        s = torch.tensor([[probability, (1 - probability) / 2, (1 - probability) / 2]])
+        monkeypatch.setattr(generate, "song_style", lambda dancer, plan, s=s: s)
+        assert bool(generate.at_level_of_style(dancer, music)[1]) == changed
+
+
+def test_only_tracked_beats_are_brought_to_the_level_of_a_style(dancer, melody_song):
+    dancer = replace(dancer, tempi={"zumba": [40.0, 60.0]})  # the song has 100
+    for options, beat_s in (({}, 1.2), ({"bpm": 100}, 0.6), ({"beats_s": np.arange(0.3, 13.5, 0.6)}, 0.6)):
+        (dance,) = generate.dance(dancer, melody_song, requested_style="zumba", **options)
+        assert np.median(np.diff(dance.beats_s)) == pytest.approx(beat_s, abs=0.02)
 
 
 @pytest.mark.parametrize("duration_s", [601.3, 3600.0])

@@ -129,6 +129,39 @@ def test_tempo_does_not_count_a_pause_and_is_that_of_most_beats():
     assert beats.tempo([0, 1, 3]) == 40  # no interval is near the median of 1.5 s
 
 
+@pytest.mark.parametrize(("bpm", "text", "advice"), [
+    (110, "110 BPM (or 55, 220)", "BPM=55 or BPM=220 (of beats faster than 150 BPM every second one is danced to)"),
+    (70, "70 BPM (or 35, 140)", "BPM=35 or BPM=140"), (40, "40 BPM (or 80)", "BPM=80"),
+    (170, "170 BPM (or 85), danced at 85", "BPM=85"),
+])  # fmt: skip
+def test_the_tempo_is_told_with_its_other_readings_and_how_to_take_them(bpm, text, advice):
+    assert beats.tempo_text(np.arange(0, 30, 60 / bpm)) == text
+    assert beats.tempo_advice(bpm) == f"for another reading: {advice}"
+
+
+@pytest.mark.parametrize(("bpm", "factor"), [
+    (90, 1), (84, 1), (97, 1), (184, 0.5), (168, 0.5), (192, 0.5), (45, 2), (193, 1), (41, 1), (360, 1), (130, 1),
+])  # fmt: skip
+def test_the_level_of_a_style_is_another_only_where_it_alone_is_in_the_range_of_its_songs(bpm, factor):
+    assert beats.level(bpm, [96, 84, 88]) == factor
+    assert beats.level(bpm, []) == 1
+
+
+def test_halving_keeps_downbeats_or_else_the_stronger_beats():
+    beats_s, none = np.arange(0.5, 12, 0.5), np.empty(0)
+    strength = np.zeros(1100)
+    strength[np.round((beats_s[1::2] + 0.03) * music_features.ONSET_FPS).astype(int)] = 1
+    np.testing.assert_array_equal(beats.halve(beats_s, none, none), beats_s[::2])
+    np.testing.assert_array_equal(beats.halve(beats_s, none, strength), beats_s[1::2])
+    np.testing.assert_array_equal(beats.halve(beats_s, beats_s[::4], strength), beats_s[::2])  # bars of four
+    np.testing.assert_array_equal(beats.halve(beats_s, beats_s[3::4], none), beats_s[1::2])
+    np.testing.assert_array_equal(beats.halve(beats_s, beats_s[::3], strength), beats_s[1::2])  # bars of three
+
+
+def test_doubling_adds_the_middles():
+    np.testing.assert_array_equal(beats.double(np.array([1.0, 2, 4])), [1, 1.5, 2, 3, 4])
+
+
 @pytest.mark.parametrize("first_s", [0.0, 0.3, 4.9])
 def test_extended_beats_cover_both_ends_evenly(first_s):
     beats_s = first_s + 0.5 * np.arange(12)

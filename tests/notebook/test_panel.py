@@ -41,6 +41,7 @@ def calls(monkeypatch, body_at) -> list:
     monkeypatch.setattr(generate, "dance_to", dance)
     monkeypatch.setattr(parameters, "analyse", lambda song, bpm, beats: ("music", bpm, beats))
     monkeypatch.setattr(generate, "check", lambda *_: None)
+    monkeypatch.setattr(generate, "at_level_of_style", lambda dancer, music, style: (music, ""))
     return calls
 
 
@@ -88,6 +89,32 @@ def test_a_song_is_danced_in_the_requested_tempo_or_on_the_requested_beats(dance
     np.savetxt(tmp_path / "beats.txt", requested_beats_s)
     (dance,) = panel.dances(dancer, Request(melody_song, beats=str(tmp_path / "beats.txt")))
     assert np.isin(requested_beats_s, dance.beats_s).all()
+
+
+def test_the_tempo_is_reported_with_the_level_of_the_style_and_how_to_take_another(dancer, melody_song, tmp_path):
+    dancer = replace(dancer, tempi={"ballet": [40, 60]})
+    request = Request(melody_song, "ballet")  # tracked at 100
+    other = "for another reading: BPM={} (of beats faster than 150 BPM every second one is danced to)"
+    assert panel.tempo_report(dancer, request).splitlines() == [
+        "tempo of the song: 50 BPM (or 100)",
+        "danced at 50 BPM, every second of the beats at 100, since ballet dances have 40 to 60",
+        "for another reading: BPM=100",
+    ]
+    (dance,) = panel.dances(dancer, request)
+    assert np.median(np.diff(dance.beats_s)) == pytest.approx(1.2, abs=0.02)
+    request = replace(request, bpm=100)  # a tempo that is given is not changed
+    report = panel.tempo_report(dancer, request).splitlines()
+    assert report == ["tempo of the song: 100 BPM (or 50, 200)", other.format("50 or BPM=200")]
+    assert panel.tempo_choices(dancer, request) == pytest.approx([50, 200], rel=0.01)
+    np.savetxt(tmp_path / "beats.txt", np.arange(0.4, 13, 0.6))
+    request = replace(request, bpm=0, beats=str(tmp_path / "beats.txt"))
+    assert panel.tempo_report(dancer, request) == "tempo of the song: 100 BPM (or 50, 200)"
+    assert panel.tempo_choices(dancer, request) == []
+
+
+def test_an_uncertain_beat_is_reported(dancer, melody_song, monkeypatch):
+    monkeypatch.setattr(panel.music_beats, "UNCERTAIN", 1.1)
+    assert "The beat of song.mp3 is uncertain (1.00" in panel.tempo_report(dancer, Request(melody_song))
 
 
 def test_a_tempo_is_a_number_or_nothing():

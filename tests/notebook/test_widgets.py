@@ -44,6 +44,8 @@ def requests(monkeypatch, body_at) -> list[Request]:
         return [Dance(poses, none, none, "zumba", request.seed + n, request.song) for n in range(request.count)]
 
     monkeypatch.setattr(dance_panel, "dances", dances)
+    monkeypatch.setattr(dance_panel, "tempo_report", lambda dancer, request: "170 BPM (or 85)\n<a note>")
+    monkeypatch.setattr(dance_panel, "tempo_choices", lambda dancer, request: [] if request.beats else [85.2])
     monkeypatch.setattr(widgets, "as_html", lambda dance: f"seed {dance.seed}")
     return requests
 
@@ -125,6 +127,19 @@ def test_tempo_and_beats_are_requested_if_they_are_filled_in(panel, requests):
     panel.bpm.value = "quick"
     panel.dance.click()
     assert len(requests) == 1 and "the tempo is &#x27;quick&#x27;" in panel.message.value
+
+
+def test_one_press_takes_another_reading_of_the_tempo(panel, requests):
+    one, two = panel.tempo_choices
+    assert one.layout.display == two.layout.display == "none"
+    panel.dance.click()
+    assert panel.tempo.value == "170 BPM (or 85)<br>&lt;a note&gt;"
+    assert (one.description, one.layout.display, two.layout.display) == ("85 BPM", "", "none")
+    one.click()
+    assert panel.bpm.value == "85" and [request.bpm for request in requests] == [0, 85]
+    panel.bpm.value, panel.beats.value = "", "beats.txt"
+    panel.dance.click()
+    assert one.layout.display == "none"
 
 
 def test_an_uploaded_song_is_kept_and_chosen(panel, requests, tmp_path):
