@@ -37,7 +37,7 @@ PARAMETERS = $(if $(value SONG),-r song "$$D2M_SONG") $(if $(value STYLE),-r sty
 	$(if $(value DEVICE),-r device "$$D2M_DEVICE")
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dance keypoints named test test-browser bench coverage soak mutants study figures
+.PHONY: help setup dance keypoints named test test-browser bench coverage soak mutants study train-beats figures
 
 help:
 	@echo 'make dance     makes a dance to a built-in song; trains missing models first'
@@ -53,6 +53,7 @@ help:
 	@echo 'make mutants   changes code that cuts, warps and measures, and lists changes that no test detects (hours)'
 	@echo 'make study     trains and scores d2m, its baselines and its ablations (hours; continues where it stopped)'
 	@echo '               CORPUS=folder PRESET=demo DEVICE=auto STEPS=0, each optional'
+	@echo 'make train-beats   synthesises songs and trains the beat network on them anew (an hour)'
 	@echo 'make figures   runs the five notebooks in place and updates figures/'
 	@echo 'make setup     installs into .venv what the other targets need; they run it themselves'
 
@@ -185,6 +186,19 @@ mutants: setup
 
 study: setup
 	@$(VENV)/bin/python -m d2m study $(OPTIONS)
+
+# Makes the songs and the weights of the beat network anew, in runs/beats. FluidSynth and two soundfonts play the songs.
+SOUNDS := libfluidsynth3 fluid-soundfont-gm musescore-general-soundfont
+train-beats: setup
+	@dpkg -s $(SOUNDS) >/dev/null 2>&1 || { \
+		if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
+			echo 'Install FluidSynth and its soundfonts first (Debian, Ubuntu: $(SOUNDS)).' >&2; exit 1; \
+		fi; \
+		echo 'Installing $(SOUNDS) ...'; \
+		{ apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y $(SOUNDS); } >/dev/null || exit 1; }; \
+	$(VENV)/bin/python -c 'import fluidsynth' 2>/dev/null || \
+		$(VENV)/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[songs]' || exit 1; \
+	$(VENV)/bin/python -m d2m train-beats
 
 # Only this target writes into figures/. Notebooks keep no times, progress or states of controls: they always differ.
 figures: setup $(NOTEBOOKS)
