@@ -5,6 +5,7 @@ import pytest
 import torch
 from toys import GAN, INVENTING_GAN, new_mmgan
 
+from d2m.data.builtin import songs
 from d2m.generation import generate
 from d2m.motion import pose, units
 from d2m.motion.kinematics import KinematicBeatConfig
@@ -131,3 +132,19 @@ def test_the_groups_of_losses_name_every_loss_that_is_logged(tiny_run, played_ph
         model = new_mmgan(config)
         logged |= {name for player in model.players() for name in model(played_phrases, 0, player)} - {"total"}
     assert logged == grouped
+
+
+def test_the_ten_seconds_in_which_two_trackers_agree_least():
+    first = np.arange(0, 40, 0.5)
+    second = np.where((first >= 20) & (first < 30), first + 0.25, first)
+    assert showcase.least_agreement(first, second) == (20.0, 30.0)
+
+
+def test_music_is_drawn_as_both_trackers_hear_it_from_the_start_of_the_dance():
+    song = songs.drum_track(120.0, 12.0)
+    onsets, network = showcase.music_tracks(song.samples, 2.0)
+    for track in (onsets, network):
+        assert len(track.values) == pytest.approx(10 * track.fps, abs=2)
+        near = np.abs(track.events_s[:, None] - (song.beats_s - 2.0)).min(axis=0)
+        assert np.mean(near < 0.07) > 0.9, track.title
+    assert 0 <= network.values.min() and network.values.max() <= 1
