@@ -5,7 +5,7 @@ network sees each song at another tempo, level and colour every time.
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from d2m.data.synthesis.arrangement import arrange, arrange_without_beat
+from d2m.data.synthesis.grooves import GROOVES, PLAIN
 from d2m.data.synthesis.rendering import render, render_noise, render_speech
 from d2m.files import make_folder, replacing
 from d2m.models.train import TrainConfig, finish, fit
@@ -24,7 +25,8 @@ from d2m.progress import progress
 class SongsConfig:
     """The synthesised songs and how a training changes them."""
 
-    songs: int = 2600
+    songs: int = 2600  # of all grooves
+    plain_songs: int = 400  # of the plain grooves, numbered after them
     song_s: float = 40.0
     without_beat: float = 0.1  # share of sounds without a beat
     crop_frames: int = 1000  # of a song in a batch, 20 s
@@ -32,7 +34,9 @@ class SongsConfig:
     seed: int = 0
 
 
+# First on the songs of all grooves, then on the plain ones too.
 TRAINING = TrainConfig(steps=2600, batch=16, learning_rate=2e-3, final_rate=0.01)
+PLAIN_TRAINING = TrainConfig(steps=600, batch=16, learning_rate=5e-4, final_rate=0.01)
 
 
 def make_song(folder: Path, config: SongsConfig, number: int) -> None:
@@ -44,14 +48,15 @@ def make_song(folder: Path, config: SongsConfig, number: int) -> None:
     seed = [config.seed, number, 1]
     empty, groove = np.empty(0), "none"
     beats_s = downbeats_s = empty
-    if rng.random() < config.without_beat:
+    plain = number >= config.songs
+    if rng.random() < config.without_beat and not plain:
         kind = rng.integers(3)
         if kind == 0:
             sound = render(arrange_without_beat(seed, config.song_s), seed)
         else:
             sound = (render_speech, render_noise)[kind - 1](config.song_s, seed)
     else:
-        song = arrange(seed, config.song_s)
+        song = arrange(seed, config.song_s, PLAIN if plain else GROOVES)
         sound, beats_s, downbeats_s, groove = render(song, seed), song.beats_s, song.downbeats_s, song.groove
     image = np.round(spectrum(sound) * 255).astype(np.uint8)
     with replacing(path) as temporary:
@@ -62,7 +67,9 @@ def make_songs(folder: Path, config: SongsConfig) -> None:
     """Make all songs that are not in `folder` yet, on all cores."""
     make_folder(folder)
     with get_context("spawn").Pool() as pool:
-        jobs = [pool.apply_async(make_song, (folder, config, number)) for number in range(config.songs)]
+        jobs = [
+            pool.apply_async(make_song, (folder, config, number)) for number in range(config.songs + config.plain_songs)
+        ]
         for job in progress(jobs, "songs", len(jobs)):
             job.get()
 
@@ -81,9 +88,9 @@ def targets(times_s: np.ndarray, frames: int) -> np.ndarray:
 class Songs:
     """All songs of a folder in memory, for `models.train.fit`."""
 
-    def __init__(self, folder: Path, config: SongsConfig):
+    def __init__(self, folder: Path, config: SongsConfig, count: int):
         self.config = config
-        self.songs = [dict(np.load(folder / f"{number:05d}.npz")) for number in range(config.songs)]
+        self.songs = [dict(np.load(folder / f"{number:05d}.npz")) for number in range(count)]
 
     def draw(self, size: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
         """A batch of augmented crops: "spectrum" (size, T, BANDS) and "target" (size, T, 2), both float32."""
@@ -115,16 +122,22 @@ def run(folder: Path, seed: int = 0, steps: int = 0) -> Path:
 
     An interrupted run continues. To ship the weights, copy them to d2m/music.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import load_file, save_file
 
     songs_config = SongsConfig(seed=seed)
-    training = TRAINING if not steps else TrainConfig(**{**vars(TRAINING), "steps": steps})
     make_songs(folder / "songs", songs_config)
-    songs = Songs(folder / "songs", songs_config)
     torch.manual_seed(seed)
     network = BeatNetwork(BeatNetworkConfig())
-    history = fit(network, songs.draw, training, folder, seed, "cpu", "beat network", repr(songs_config))
-    finish(network, "beat network", folder, history, {"seed": seed, "steps": training.steps})
+    all_songs = songs_config.songs + songs_config.plain_songs
+    for name, count, training in (("all", songs_config.songs, TRAINING), ("plain", all_songs, PLAIN_TRAINING)):
+        training = replace(training, steps=steps or training.steps)
+        weights = folder / name / "model.safetensors"
+        if weights.exists():
+            network.load_state_dict(load_file(weights))
+            continue
+        songs = Songs(folder / "songs", songs_config, count)
+        history = fit(network, songs.draw, training, weights.parent, seed, "cpu", name, repr(songs_config))
+        finish(network, "beat network", weights.parent, history, {"seed": seed, "steps": training.steps})
     path = folder / "beat_network.safetensors"
     with replacing(path) as temporary:
         save_file({name: values.half() for name, values in network.state_dict().items()}, temporary)

@@ -11,20 +11,20 @@ import numpy as np
 
 FPS = 100.0  # frames a second of the model; finer than the network's, so that fast tempi are told apart
 METRES = (2, 3, 4)
-SMALLEST = 1e-4  # probability; lower bound of the activations, so that one missing beat does not rule out a path
+SMALLEST = 0.02  # probability; bounds the activations, so that one missing beat does not rule out a path
 
 
 @dataclass(frozen=True)
 class DecoderConfig:
-    """Settings of the decoder, chosen on one half of the real excerpts (see `make bench`)."""
+    """Settings of the decoder, chosen on the half "choose" of real excerpts (tests/bench/beat_trackers.py)."""
 
     slowest: float = 55.0  # BPM
     fastest: float = 215.0  # BPM
-    steadiness: float = 100.0  # the larger, the less likely is another interval
+    steadiness: float = 160.0  # the larger, the less likely is another interval
     share: float = 1 / 16  # of an interval, which is its beat
     likeliest: float = 115.0  # BPM, the middle of a log-normal prior of the tempo
-    spread: float = 1.0  # octaves, its standard deviation
-    prior: float = 0.0  # weight of that prior at each beat
+    spread: float = 0.5  # octaves, its standard deviation
+    prior: float = 0.3  # weight of that prior at each beat
     metre_change: float = 0.01  # probability at the end of a bar
     metre_prior: tuple[float, ...] = (0.15, 0.25, 0.6)  # of METRES
 

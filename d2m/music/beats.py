@@ -25,8 +25,8 @@ FEWEST_BEATS = 4  # one movement
 CLOSEST_S, WIDEST_S = 0.1, 4.0  # shortest and longest interval between two beats
 SLOWEST_BPM, FASTEST_BPM = 30.0, 300.0  # that a user may give
 UNSTEADY = 0.1  # of the median interval: intervals that differ by more do not count in the tempo
-EVENNESS = 40.0  # how much uneven intervals lower the confidence
-UNCERTAIN = 0.3  # confidence below which the user is warned; provisional, until a tracker's confidence is measured
+NEAR_FRAMES = 2  # of the network, 40 ms: activations as near as this belong to a beat
+UNCERTAIN = 0.15  # confidence below which the user is warned (measured: see README)
 FASTEST_DANCE = 150.0  # BPM: of faster beats only every second one is danced to
 LARGEST_BEATS_FILE = 4 * 2**20  # bytes; three hours of beats are less than 1 MB
 BEATS_REMEDY = "count them in seconds from the beginning of the song"
@@ -60,15 +60,20 @@ def track_beats(samples: np.ndarray, bpm: float | None = None, source="the song"
 
 
 def _network_beats(activations: np.ndarray, fps: float, bpm: float | None) -> BeatTrack:
-    """The beats, bars and confidence that follow from the network's probabilities (T, 2) of beats and downbeats."""
+    """The beats, bars and confidence that follow from the network's probabilities (T, 2) of beats and downbeats.
+
+    The confidence is the mean probability at the beats times the share of all probability that is near them: speech has
+    lower peaks than music, and more of them elsewhere.
+    """
     beats_s = beat_decoder.decode_beats(activations[:, 0], fps, bpm)
     frames = np.clip(np.round(beats_s * fps).astype(int), 0, len(activations) - 1)
-    at_beats = maximum_filter1d(activations, 5, axis=0)[frames]  # the highest within 40 ms
+    at_beats = maximum_filter1d(activations, 2 * NEAR_FRAMES + 1, axis=0)[frames]
+    near = np.zeros(len(activations))
+    near[frames] = 1
+    near = maximum_filter1d(near, 2 * NEAR_FRAMES + 1)
+    share = (near * activations[:, 0]).sum() / activations[:, 0].sum()
     begins_bar, metre = beat_decoder.decode_bars(at_beats[:, 1])
-    intervals_s = np.diff(beats_s)
-    unevenness = np.abs(np.diff(intervals_s)).mean() / intervals_s.mean() if len(beats_s) > 2 else 1.0
-    confidence = at_beats[:, 0].mean() * np.exp(-EVENNESS * unevenness)
-    return BeatTrack(beats_s, float(confidence), metre, beats_s[begins_bar])
+    return BeatTrack(beats_s, float(at_beats[:, 0].mean() * share), metre, beats_s[begins_bar])
 
 
 def warning(music, song: str) -> str:

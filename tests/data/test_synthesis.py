@@ -9,12 +9,12 @@ import pytest
 from d2m.clock import SAMPLE_RATE
 from d2m.data.synthesis import rendering
 from d2m.data.synthesis.arrangement import Arrangement, Note, arrange, arrange_without_beat
-from d2m.data.synthesis.grooves import GROOVES, Groove, check
+from d2m.data.synthesis.grooves import GROOVES, PLAIN, Groove, check
 
 STEADY = Groove("test", (120.0, 120.0), {"kick": "x...x...x...x...", "hat": "x.o.x.o.x.o.x.o."})
 
 
-@pytest.mark.parametrize("groove", GROOVES, ids=lambda groove: groove.name)
+@pytest.mark.parametrize("groove", [*GROOVES, *PLAIN], ids=lambda groove: groove.name)
 def test_every_pattern_is_as_long_as_its_bar(groove):
     check(groove)
 
@@ -24,9 +24,9 @@ def test_a_pattern_of_another_length_is_reported():
         check(replace(STEADY, drums={"kick": "x..."}))
 
 
-@pytest.mark.parametrize("groove", GROOVES, ids=lambda groove: groove.name)
+@pytest.mark.parametrize("groove", [*GROOVES, *PLAIN], ids=lambda groove: groove.name)
 def test_beats_have_tempi_to_which_people_tap_and_bars_their_metre(groove):
-    song = arrange(3, 30.0, groove)
+    song = arrange(3, 30.0, (groove,))
     bpm = 60 / np.diff(song.beats_s)
     assert bpm.min() >= 44 and bpm.max() <= 231
     bars = np.searchsorted(song.beats_s, song.downbeats_s)
@@ -37,7 +37,7 @@ def test_beats_have_tempi_to_which_people_tap_and_bars_their_metre(groove):
 def test_drums_are_struck_on_the_beats_they_are_written_on():
     near = []
     for seed in range(8):
-        song = arrange([9, seed], 30.0, STEADY)
+        song = arrange([9, seed], 30.0, (STEADY,))
         kicks = np.array([note.start_s for note in song.notes["drums"] if note.pitch in (35, 36)])
         near.extend(np.abs(kicks[:, None] - song.beats_s).min(axis=1))
     assert len(near) > 100

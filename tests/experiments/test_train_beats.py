@@ -14,7 +14,7 @@ def songs_in(folder, count: int) -> Songs:
         spectrum = np.full((2000, BANDS), 60, dtype=np.uint8)
         spectrum[np.round(beats_s * FPS).astype(int)] = 220
         np.savez(folder / f"{number:05d}.npz", spectrum=spectrum, beats_s=beats_s, downbeats_s=beats_s[::4])
-    return Songs(folder, SongsConfig(songs=count))
+    return Songs(folder, SongsConfig(), count)
 
 
 def test_targets_mark_the_frame_of_each_event_and_half_its_neighbours():

@@ -100,12 +100,11 @@ class Arrangement:
     notes: dict[str, list[Note]] = field(default_factory=dict)  # by layer: drums, bass, chords, lead, second, voice
 
 
-def arrange(seed, duration_s: float = 40.0, groove: Groove | None = None) -> Arrangement:
-    """A song of `groove`, by default one drawn by its weight; `seed` is a number or a sequence of them."""
+def arrange(seed, duration_s: float = 40.0, grooves: tuple[Groove, ...] = GROOVES) -> Arrangement:
+    """A song of one of `grooves`, drawn by their weights; `seed` is a number or a sequence of them."""
     rng = np.random.default_rng(seed)
-    if groove is None:
-        weights = np.array([each.weight for each in GROOVES])
-        groove = GROOVES[rng.choice(len(GROOVES), p=weights / weights.sum())]
+    weights = np.array([groove.weight for groove in grooves])
+    groove = grooves[rng.choice(len(grooves), p=weights / weights.sum())]
     return _Band(rng, groove, duration_s).play()
 
 
@@ -200,6 +199,7 @@ class _Band:
         names, weights = list(TEXTURES), np.array(list(TEXTURES.values()))
         bar = 0
         sings = rng.random() < 0.5
+        alone = self.groove.alone and rng.random() < self.groove.alone
         while bar < bars:
             length = int(rng.choice([2, 4, 4, 8, 8]))
             layers = set(names[rng.choice(len(names), p=weights / weights.sum())])
@@ -207,6 +207,7 @@ class _Band:
                 layers |= {"drums", "bass"}
             if sings and rng.random() < 0.7:
                 layers.add("voice")
+            layers = {"drums"} if alone else layers
             for number in range(bar, min(bar + length, bars)):
                 self._bar(
                     number,

@@ -26,6 +26,7 @@ class Groove:
     chords: str = "pad beats eighths riff strum arpeggio"
     family: str = "band"  # of instruments, see `arrangement.FAMILIES`
     weight: float = 1.0  # share among the songs
+    alone: float = 0.0  # share of its songs in which drums play alone
 
 
 GROOVES = (
@@ -183,6 +184,20 @@ GROOVES = (
     Groove("classical three", (60, 170), {}, metre=3, bass="first beats", chords="backbeats arpeggio beats", family="orchestra", weight=2),
     Groove("classical two", (56, 110), {}, metre=2, steps=3, bass="first beats", chords="steps arpeggio beats", family="orchestra"),
     Groove("strings", (52, 96), {}, bass="first", chords="pad beats", family="orchestra", weight=1.5),
+)  # fmt: skip
+
+# Plain rhythms, whose tempo is most often read at half or double: every beat struck and nothing between, or sixteenths
+# at a slow tempo. The training ends with them.
+PLAIN = (
+    Groove("kick and snare", (72, 186), {"kick": "x.......x.......|x...x...x...x...|x.....x.x.......", "snare": BACKBEAT,
+                                         "hat": f"{'.' * 16}|{EIGHTHS}|{BEATS}"}, bass="beats half kick eighths", alone=0.5, weight=2),
+    Groove("fast", (140, 190), {"kick": f"x.......x.......|{BEATS}|x.......x.x.....", "snare": BACKBEAT, "hat": f"{EIGHTHS}|{BEATS}"},
+           bass="beats eighths", chords="beats eighths riff", alone=0.3),
+    Groove("slow sixteenths", (54, 78), {"kick": "x.......x.......|x.....x.x.......|x.......x.x.....", "snare": BACKBEAT,
+                                         "hat": f"{SIXTEENTHS}|xxxxxxxxxxxxxxxx"}, bass="first half kick", chords="pad arpeggio beats steps",
+           alone=0.3, weight=2),
+    Groove("slow eighths", (64, 96), {"kick": "x.......x.......|x.......x.x.....", "snare": BACKBEAT, "hat": EIGHTHS},
+           bass="first half kick eighths", chords="pad arpeggio beats strum", alone=0.2, weight=1.5),
 )  # fmt: skip
 
 
