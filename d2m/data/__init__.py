@@ -8,4 +8,5 @@ dataset      units, phrases and style windows as tensors
 video        keypoints of the dancer in a video, estimated by MediaPipe
 formats      one reader a format
 builtin      the built-in corpus: computed songs and dancers
+synthesis    the songs that train the beat network
 """

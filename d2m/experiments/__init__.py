@@ -6,4 +6,5 @@ dances          real, generated, given and baseline dances
 run_evaluation  a run's dances and controls, measured
 report          the rows of the study and its tables
 study           all rows trained and scored, resumable
+train_beats     the beat network, trained on synthesised songs
 """

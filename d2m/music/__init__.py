@@ -2,6 +2,8 @@
 
 audio          sound of any file, decoded by PyAV
 features       spectra, onset strength, the 28 features of a song
+beat_network   the network that gives the probability of a beat at each moment
+beat_decoder   the most likely beats and bars under these probabilities
 onset_tracker  the beat tracker that needs no trained weights
 beats          beats, tracked or given by a user, and their tempo
 analysis       a song's beats, tempo and features, cached

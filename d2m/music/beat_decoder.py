@@ -22,8 +22,8 @@ class DecoderConfig:
     fastest: float = 215.0  # BPM
     steadiness: float = 160.0  # the larger, the less likely is another interval
     share: float = 1 / 16  # of an interval, which is its beat
-    likeliest: float = 115.0  # BPM, the middle of a log-normal prior of the tempo
-    spread: float = 0.5  # octaves, its standard deviation
+    likeliest: float = 120.0  # BPM, the middle of a log-normal prior of the tempo
+    spread: float = 0.7  # octaves, its standard deviation
     prior: float = 0.3  # weight of that prior at each beat
     metre_change: float = 0.01  # probability at the end of a bar
     metre_prior: tuple[float, ...] = (0.15, 0.25, 0.6)  # of METRES

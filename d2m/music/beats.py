@@ -26,7 +26,8 @@ CLOSEST_S, WIDEST_S = 0.1, 4.0  # shortest and longest interval between two beat
 SLOWEST_BPM, FASTEST_BPM = 30.0, 300.0  # that a user may give
 UNSTEADY = 0.1  # of the median interval: intervals that differ by more do not count in the tempo
 NEAR_FRAMES = 2  # of the network, 40 ms: activations as near as this belong to a beat
-UNCERTAIN = 0.15  # confidence below which the user is warned (measured: see README)
+UNCERTAIN = 0.14  # confidence below which the user is warned: that of 1 song in 100, and of speech and free tempo
+NO_BEAT = 0.04  # confidence below which a song is refused: that of noise and of a sine
 FASTEST_DANCE = 150.0  # BPM: of faster beats only every second one is danced to
 LARGEST_BEATS_FILE = 4 * 2**20  # bytes; three hours of beats are less than 1 MB
 BEATS_REMEDY = "count them in seconds from the beginning of the song"
@@ -54,7 +55,7 @@ def track_beats(samples: np.ndarray, bpm: float | None = None, source="the song"
         track = _network_beats(beat_network.activations(samples), beat_network.FPS, bpm)
     else:
         track = BeatTrack(onset_tracker.track(samples, bpm))
-    if len(track.beats_s) < FEWEST_BEATS:
+    if len(track.beats_s) < FEWEST_BEATS or (track.confidence < NO_BEAT and not bpm):
         raise MediaError(f"{source}: no beat is detected", "music with a beat", "give its tempo with bpm=")
     return track
 

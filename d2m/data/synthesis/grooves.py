@@ -189,15 +189,15 @@ GROOVES = (
 # Plain rhythms, whose tempo is most often read at half or double: every beat struck and nothing between, or sixteenths
 # at a slow tempo. The training ends with them.
 PLAIN = (
-    Groove("kick and snare", (72, 186), {"kick": "x.......x.......|x...x...x...x...|x.....x.x.......", "snare": BACKBEAT,
-                                         "hat": f"{'.' * 16}|{EIGHTHS}|{BEATS}"}, bass="beats half kick eighths", alone=0.5, weight=2),
+    Groove("kick and snare", (72, 186), {"kick": f"x.......x.......|x.......x.x.....|{BEATS}|x.....x.x.......", "snare": BACKBEAT},
+           bass="beats half kick eighths", chords="beats riff pad", alone=0.7, weight=4),
     Groove("fast", (140, 190), {"kick": f"x.......x.......|{BEATS}|x.......x.x.....", "snare": BACKBEAT, "hat": f"{EIGHTHS}|{BEATS}"},
-           bass="beats eighths", chords="beats eighths riff", alone=0.3),
-    Groove("slow sixteenths", (54, 78), {"kick": "x.......x.......|x.....x.x.......|x.......x.x.....", "snare": BACKBEAT,
-                                         "hat": f"{SIXTEENTHS}|xxxxxxxxxxxxxxxx"}, bass="first half kick", chords="pad arpeggio beats steps",
-           alone=0.3, weight=2),
+           bass="beats eighths", chords="beats eighths riff", alone=0.3, weight=1.5),
+    Groove("slow sixteenths", (54, 74), {"kick": "x.......x.......|x.....x.x.......|x.......x.x.....", "snare": BACKBEAT,
+                                         "hat": f"{SIXTEENTHS}|xxxxxxxxxxxxxxxx"}, bass="first half kick", chords="pad arpeggio beats",
+           alone=0.4, weight=3),
     Groove("slow eighths", (64, 96), {"kick": "x.......x.......|x.......x.x.....", "snare": BACKBEAT, "hat": EIGHTHS},
-           bass="first half kick eighths", chords="pad arpeggio beats strum", alone=0.2, weight=1.5),
+           bass="first half kick eighths", chords="pad arpeggio beats strum", alone=0.2),
 )  # fmt: skip
 
 
