@@ -118,7 +118,7 @@ def test_only_an_uncertain_beat_is_warned_of():
     assert beats.warning(beats.BeatTrack(beats_s), "a.mp3") == ""
     assert beats.warning(beats.BeatTrack(beats_s, confidence=beats.UNCERTAIN), "a.mp3") == ""
     text = beats.warning(beats.BeatTrack(beats_s, confidence=0.123), "a.mp3")
-    assert text.startswith("The beat of a.mp3 is uncertain (0.12, steady songs have over 0.14)") and "BEATS=" in text
+    assert text.startswith("The beat of a.mp3 is uncertain (0.12, steady songs have over 0.13)") and "BEATS=" in text
 
 
 def test_tempo_does_not_count_a_pause_and_is_that_of_most_beats():
