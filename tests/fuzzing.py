@@ -174,10 +174,11 @@ def _text(name: str, text: str, folder: Path) -> Path:
 def _corpus(file: str, folder: Path) -> Path:
     times_s = ("music_beats_s", "kinematic_beats_s", "kinematic_strength", "true_beats_s")
     arrays = {"poses": turning_body(frame_times(60)).astype("f4"), "music_features": np.ones((60, 28), "f4")}
+    arrays["music_style_rows"] = np.ones((60, 26), "f4")
     arrays |= dict.fromkeys(times_s, np.arange(-0.2, 4.5, 0.5))
     np.savez(folder / "clip.npz", **arrays)
     entry = corpus.Entry("clip", "zumba", "song.flac", 0.0, "clip", "train", 60, corpus.digest(arrays))
-    manifest = {"format": corpus.FORMAT, "name": "one", "styles": ["zumba"], "entries": [vars(entry)]}
+    manifest = {"format": corpus.FORMAT, "name": "one", "styles": ["zumba"], "entries": [vars(entry)], "songs": []}
     (folder / "corpus.json").write_text(json.dumps(manifest | {"refused": [["other", "no song"]]}))
     return folder / file
 

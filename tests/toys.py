@@ -68,14 +68,15 @@ def new_dancer(
     torch.nn.init.normal_(mmgan.style[-1].weight)  # a style for each phrase of the repertoire
     mmgan.leads.copy_(features[:12].unflatten(0, (6, LEAD)))
     mmgan.lead_styles.copy_(torch.arange(6) % 3)
-    music_style = MusicStyleClassifier(MusicStyleConfig(STYLES, inputs=14, window=180))
+    music_style = MusicStyleClassifier(MusicStyleConfig(STYLES, window=180))
     return Dancer(mmgan.eval(), music_style.eval(), warp)
 
 
 def music_of(beats_s: np.ndarray, duration_s: float) -> analysis.Music:
-    """Music with these beats, and noise for features."""
-    features = np.random.default_rng(0).normal(size=(frame_count(duration_s), 28)).astype(np.float32)
-    return analysis.Music(duration_s, beats.tempo(beats_s), beats_s, np.empty(0), features)
+    """Music with these beats, and noise for features and style rows."""
+    rng, frames = np.random.default_rng(0), frame_count(duration_s)
+    features, rows = (rng.normal(size=(frames, size)).astype(np.float32) for size in (28, 26))
+    return analysis.Music(duration_s, beats.tempo(beats_s), beats_s, np.empty(0), features, rows)
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,14 @@ reason) and one npz a clip:
 
     poses               (T, 14, D) float32, at 15 fps, on the one body and floor of `pose`
     music_features      (T, 28) float32, row i belongs to pose i
+    music_style_rows    (T, 26) float32, likewise: what the style of the music is classified by
     music_beats_s       (m,) the beats to dance to, seconds from pose 0: from the last one before pose 0 to the first
                         one after the last pose
     kinematic_beats_s   (k,) detected in the dance, seconds from pose 0, and `kinematic_strength` (k,)
     true_beats_s       (j,) the true kinematic beats, which are known for the built-in dancers only; else empty
+
+A corpus may have songs without dances, of styles that its dances have. They train the classifier of music styles alone
+and are in no split; their npz holds `music_style_rows` of the whole song.
 
 A corpus holds no audio: its songs are named by path, so a corpus copied to a GPU machine takes a few megabytes.
 """
@@ -30,14 +34,19 @@ from d2m.errors import CorpusError, MediaError, PoseError
 from d2m.files import alone_in, cache_folder, content_hash, make_folder, read_arrays, read_json, replacing, resolve
 from d2m.motion import pose
 from d2m.motion.dance import Clip
-from d2m.music.features import FEATURES
+from d2m.music.features import FEATURES, STYLE_ROW
 from d2m.progress import progress
 
-FORMAT = 3
-VERSION = 2  # of readers, built-in dances, music analysis and kinematic beats: a change makes cached corpora stale
-ARRAYS = ("poses", "music_features", "music_beats_s", "kinematic_beats_s", "kinematic_strength", "true_beats_s")
+FORMAT = 4
+VERSION = 4  # of readers, built-in dances, music analysis and kinematic beats: a change makes cached corpora stale
+ARRAYS = (
+    "poses", "music_features", "music_style_rows", "music_beats_s", "kinematic_beats_s", "kinematic_strength",
+    "true_beats_s",
+)  # fmt: skip
+SONG_ARRAYS = ("music_style_rows",)  # of a song without dances
 LATEST_END_S = 1.0  # seconds by which a dance may end after its song
 SPLITS = ("train", "validation", "test")
+SONG = "song"  # in place of a split, of a song without dances
 SHARES = (0.7, 0.15, 0.15)  # of the groups of a style, where the source fixes no split
 FOLDS = 4  # of a cross-validation by song
 REBUILD = "build the corpus again"
@@ -45,27 +54,28 @@ REBUILD = "build the corpus again"
 
 @dataclass(frozen=True)
 class Entry:
-    """One clip as the manifest lists it."""
+    """One clip, or a song without dances, as the manifest lists it."""
 
     name: str
     style: str
     song: str  # path of the audio file
     start_s: float  # time of pose 0 in the song
     group: str  # clips of one song or one routine: never split
-    split: str
+    split: str  # one of `SPLITS`, or `SONG`
     frames: int
     digest: str  # `digest` of its arrays
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """A corpus in `folder`: its entries, and the clips that were refused (name, reason)."""
+    """A corpus in `folder`: its clips, the clips that were refused (name, reason), and its songs without dances."""
 
     name: str
     folder: Path
     styles: tuple[str, ...]
     entries: tuple[Entry, ...]
     refused: tuple[tuple[str, str], ...]
+    songs: tuple[Entry, ...] = ()
 
     def split(self, name: str) -> list[Entry]:
         """Entries of one of `SPLITS`."""
@@ -74,9 +84,10 @@ class Corpus:
     def load(self, entry: Entry) -> dict[str, np.ndarray]:
         """The arrays of one clip, checked. Raises `CorpusError` or `PoseError` naming the file."""
         path = self.folder / f"{entry.name}.npz"
-        expected = f"the npz of an entry of corpus.json, with the arrays {', '.join(ARRAYS)}"
-        arrays = read_arrays(path, ARRAYS, CorpusError, expected, REBUILD)
-        _check_arrays(arrays, path)
+        names = SONG_ARRAYS if entry.split == SONG else ARRAYS
+        expected = f"the npz of an entry of corpus.json, with the arrays {', '.join(names)}"
+        arrays = read_arrays(path, names, CorpusError, expected, REBUILD)
+        _check_arrays(arrays, path, entry)
         if (actual := digest(arrays)) != entry.digest:
             problem = f"{path} was changed after the corpus was built (its digest is {actual})"
             raise CorpusError(problem, f"{entry.digest}, as in corpus.json", REBUILD)
@@ -103,7 +114,7 @@ class Corpus:
 
     def fingerprint(self) -> str:
         """Twelve hexadecimal digits that identify this corpus: a hash of its entries, digests included."""
-        entries = json.dumps([asdict(entry) | {"song": ""} for entry in self.entries])
+        entries = json.dumps([asdict(entry) | {"song": ""} for entry in (*self.entries, *self.songs)])
         return hashlib.sha256(entries.encode()).hexdigest()[:12]
 
     def minutes(self, split: str | None = None) -> float:
@@ -158,15 +169,18 @@ def build(name: str, clips: list, folder: Path, jobs: int = -1) -> None:
 
     make_folder(folder)
     results = Parallel(n_jobs=jobs, return_as="generator")(delayed(_build_clip)(clip, folder) for clip in clips)
-    entries, refused = [], []
+    built, refused = [], []
     for result in progress(results, f"corpus {name}", len(clips), unit="clip"):
-        (entries if isinstance(result, Entry) else refused).append(result)
+        (built if isinstance(result, Entry) else refused).append(result)
+    entries = [entry for entry in built if entry.split != SONG]
     if not entries:
         reason = f", for example {refused[0][0]}: {refused[0][1]}" if refused else ""
         raise CorpusError(f"no clip of {name} can be used{reason}", "at least one usable pair of song and dance")
     styles = sorted({entry.style for entry in entries})
-    rows = [asdict(entry) for entry in _with_splits(entries)]
-    manifest = {"format": FORMAT, "name": name, "styles": styles, "entries": rows, "refused": refused}
+    songs, refused_songs = _usable_songs([entry for entry in built if entry.split == SONG], entries, styles)
+    rows, song_rows = ([asdict(entry) for entry in group] for group in (_with_splits(entries), songs))
+    manifest = {"format": FORMAT, "name": name, "styles": styles, "entries": rows, "songs": song_rows}
+    manifest["refused"] = refused + refused_songs
     with replacing(folder / "corpus.json") as temporary:
         temporary.write_text(json.dumps(manifest, indent=1))
 
@@ -180,12 +194,14 @@ def read(folder: Path) -> Corpus:
         if manifest["format"] != FORMAT:
             raise ValueError(f"format {manifest['format']}")
         entries = tuple(Entry(**entry) for entry in manifest["entries"])
-        for entry in entries:
-            _check_entry(entry, manifest["styles"])
-        if len({entry.name for entry in entries}) != len(entries) or not entries:
+        songs = tuple(Entry(**entry) for entry in manifest["songs"])
+        for group, splits in ((entries, SPLITS), (songs, (SONG,))):
+            for entry in group:
+                _check_entry(entry, manifest["styles"], splits)
+        if len({entry.name for entry in entries + songs}) != len(entries + songs) or not entries:
             raise ValueError("no entries, or two of one name")
         refused = tuple((str(clip), str(reason)) for clip, reason in manifest["refused"])
-        return Corpus(str(manifest["name"]), Path(folder), tuple(manifest["styles"]), entries, refused)
+        return Corpus(str(manifest["name"]), Path(folder), tuple(manifest["styles"]), entries, refused, songs)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CorpusError(f"{path} is not a manifest of d2m ({error})", expected, REBUILD) from error
 
@@ -239,6 +255,8 @@ def _build_clip(clip, folder: Path) -> Entry | tuple[str, str]:
     try:
         with threadpool_limits(1):  # with two threads sums are rounded differently
             if isinstance(clip, sources.ClipFiles):
+                if clip.format == sources.SONGS:
+                    return _build_song(clip, folder)
                 clip = sources.read(clip)
             song = analysis.analyse(clip.song)
     except (CorpusError, MediaError, PoseError) as error:
@@ -247,12 +265,41 @@ def _build_clip(clip, folder: Path) -> Entry | tuple[str, str]:
     if end_s > song.duration_s + LATEST_END_S:
         return clip.name, f"{clip.song} lasts {song.duration_s:.1f} s and its dance ends at {end_s:.1f} s"
     arrays = _arrays_of(clip, song)
-    with replacing(folder / f"{clip.name}.npz") as temporary, temporary.open("wb") as file:
-        np.savez(file, **arrays)
+    _write(arrays, folder / f"{clip.name}.npz")
     return Entry(
         clip.name, clip.style, str(clip.song), float(clip.start_s), clip.group or content_hash(clip.song), clip.split,
         len(clip.poses), digest(arrays),
     )  # fmt: skip
+
+
+def _build_song(song, folder: Path) -> Entry:
+    """Analyse a song without dances (`sources.ClipFiles`) and write its arrays. Raises `MediaError`."""
+    from d2m.data import sources
+    from d2m.music import analysis
+
+    arrays = {"music_style_rows": analysis.analyse(song.song).style_rows}
+    _write(arrays, folder / f"{song.name}.npz")
+    style, group, frames = sources.song_style(song), content_hash(song.song), len(arrays["music_style_rows"])
+    return Entry(song.name, style, str(song.song), 0.0, group, SONG, frames, digest(arrays))
+
+
+def _usable_songs(songs: list[Entry], entries: list[Entry], styles: list[str]) -> tuple[list[Entry], list]:
+    """The songs without dances that can train the classifier of music, and (name, reason) of the others."""
+    danced = {content_hash(entry.song) for entry in entries} if songs else set()
+    usable, refused = [], []
+    for song in songs:
+        if song.style not in styles:
+            refused.append((song.name, f"{song.song}: no dance has the style {song.style} (only {', '.join(styles)})"))
+        elif song.group in danced:  # it may be the song of a dance that is held out
+            refused.append((song.name, f"{song.song} is the song of a dance"))
+        else:
+            usable.append(song)
+    return usable, refused
+
+
+def _write(arrays: dict[str, np.ndarray], path: Path) -> None:
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, **arrays)
 
 
 def _arrays_of(clip: Clip, song) -> dict[str, np.ndarray]:
@@ -270,6 +317,7 @@ def _arrays_of(clip: Clip, song) -> dict[str, np.ndarray]:
     return {
         "poses": clip.poses.astype(np.float32),
         "music_features": np.stack(features, axis=1).astype(np.float32),
+        "music_style_rows": song.style_rows[np.round(rows).astype(int)],  # not interpolated, which would blur onsets
         "music_beats_s": beats_s[first : last + 1],
         "kinematic_beats_s": kinematic_beats_s,
         "kinematic_strength": strength,
@@ -293,12 +341,12 @@ def _with_splits(entries: list[Entry]) -> list[Entry]:
     return [replace(entry, split=entry.split or split_of[entry.group]) for entry in entries]
 
 
-def _check_entry(entry: Entry, styles: list[str]) -> None:
+def _check_entry(entry: Entry, styles: list[str], splits: tuple[str, ...]) -> None:
     """Raise `ValueError` for an entry that `build` does not write."""
     texts = (entry.name, entry.style, entry.song, entry.group, entry.split, entry.digest)
     if not all(isinstance(text, str) for text in texts) or Path(entry.name).name != entry.name or "\0" in entry.name:
         raise ValueError(f"the entry {entry.name!r}: a field is not a text, or the name is a path")
-    if entry.style not in styles or entry.split not in SPLITS or not re.fullmatch("[0-9a-f]{16}", entry.digest):
+    if entry.style not in styles or entry.split not in splits or not re.fullmatch("[0-9a-f]{16}", entry.digest):
         raise ValueError(f"the entry {entry.name!r} has the split {entry.split!r} and the digest {entry.digest!r}")
     if type(entry.frames) is not int or entry.frames < 2:
         raise ValueError(f"the entry {entry.name!r} has {entry.frames!r} frames")
@@ -306,16 +354,23 @@ def _check_entry(entry: Entry, styles: list[str]) -> None:
         raise ValueError(f"the entry {entry.name!r} starts at {entry.start_s!r}")
 
 
-def _check_arrays(arrays: dict[str, np.ndarray], path: Path) -> None:
-    """Raise `CorpusError` or `PoseError`, which name the file, for arrays that do not belong to one clip."""
+def _check_arrays(arrays: dict[str, np.ndarray], path: Path, entry: Entry) -> None:
+    """Raise `CorpusError` or `PoseError`, which name the file, for arrays that do not belong to one clip or song."""
+    shapes = {"music_style_rows": (entry.frames, STYLE_ROW)}
+    if entry.split != SONG:
+        shapes |= _check_dance(arrays, path)
+    for name, shape in shapes.items():
+        values = arrays[name]
+        if values.shape != shape or values.dtype.kind != "f" or not np.isfinite(values).all():
+            raise CorpusError(f"{path} has {name} {values.shape} of {values.dtype}", f"finite floats {shape}", REBUILD)
+
+
+def _check_dance(arrays: dict[str, np.ndarray], path: Path) -> dict[str, tuple[int, ...]]:
+    """Check the poses and beats of a clip, as `_check_arrays`; return the shapes of its other arrays."""
     frames = len(pose.validate(arrays["poses"], str(path)))
     for name in (name for name in ARRAYS if name.endswith("_beats_s")):
         if not are_times(arrays[name]):
             raise CorpusError(f"{path} has {name} that do not increase", "each later than the one before", REBUILD)
     if arrays["music_beats_s"].size < 2:
         raise CorpusError(f"{path} has fewer than two music_beats_s", "at least two", REBUILD)
-    shapes = {"music_features": (frames, FEATURES), "kinematic_strength": arrays["kinematic_beats_s"].shape}
-    for name, shape in shapes.items():
-        values = arrays[name]
-        if values.shape != shape or values.dtype.kind != "f" or not np.isfinite(values).all():
-            raise CorpusError(f"{path} has {name} {values.shape} of {values.dtype}", f"finite floats {shape}", REBUILD)
+    return {"music_features": (frames, FEATURES), "kinematic_strength": arrays["kinematic_beats_s"].shape}

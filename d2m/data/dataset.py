@@ -4,8 +4,9 @@ All dances of a split are concatenated in one tensor of rows in beat time (8 a b
 of one pose. A unit or a phrase is a window of rows, rebased to its own lead when it is drawn, so units that begin at
 every beat overlap without being stored twice. The rows lie on disk (`DiskRows`): a corpus may be larger than memory.
 
-A style classifier reads windows of a *view*, (T, C) at 15 fps, one of `VIEWS`: "music", the first differences of the
-audio features; "dance", joints, travel and turning in the body's own frame; "speed", the speeds of the joints.
+A style classifier reads windows of a *view*, (T, C) at 15 fps, one of `VIEWS`: "music", the onsets of five frequency
+bands and the metre (`features.style_rows`); "dance", joints, travel and turning in the body's own frame; "speed", the
+speeds of the joints.
 """
 
 import tempfile
@@ -28,9 +29,8 @@ from d2m.music.features import beat_rows
 ENDS_S = 6.0  # seconds at each end of a recording, in which the dancer may wait or bow
 SMALLEST_DEVIATION = 0.02  # standard deviation (metres, cos/sin); lower bound, or constant features would be amplified
 VIEWS = ("music", "dance", "speed")
-WINDOW_FRAMES = {"music": 450, "dance": 60, "speed": 60}  # 30 s of music, 4 s of dance (two units)
+WINDOW_FRAMES = {"music": 180, "dance": 60, "speed": 60}  # 12 s of music, 4 s of dance (two units)
 HOP_FRAMES = {"music": 45, "dance": 8, "speed": 8}  # between the starts of two training windows
-MUSIC_DIFFERENCES = slice(14, 28)  # columns of the music features that are first differences
 
 
 @dataclass(frozen=True)
@@ -117,12 +117,17 @@ def load(corpus: Corpus, split: str, dimensions: int = 3, phrase: int = 3, mirro
 def style_windows(corpus: Corpus, split: str, dimensions: int, view: str) -> tuple[Tensor, Tensor]:
     """Windows (n, window, C) of one of `VIEWS` of a split's clips, and the class of each.
 
-    They begin `HOP_FRAMES` apart, and lie on disk. Raises `CorpusError` for a 2D clip where `dimensions` is 3.
+    They begin `HOP_FRAMES` apart, and lie on disk. The music of the training split includes the corpus's songs without
+    dances. Raises `CorpusError` for a 2D clip where `dimensions` is 3.
     """
     windows, labels = DiskRows(), []
-    for entry in clips(corpus, split):
+    songs = corpus.songs if view == "music" and split == "train" else ()
+    for entry in (*clips(corpus, split), *songs):
         arrays = corpus.load(entry)
-        rows = view_of(view, in_dimensions(arrays["poses"], dimensions, entry.name), arrays["music_features"])
+        if view == "music":
+            rows = arrays["music_style_rows"]
+        else:
+            rows = view_of(view, in_dimensions(arrays["poses"], dimensions, entry.name))
         of_clip = windows_every(rows, WINDOW_FRAMES[view], HOP_FRAMES[view])
         windows.append(of_clip)
         labels.append(torch.full((len(of_clip),), corpus.styles.index(entry.style)))
@@ -157,10 +162,8 @@ def in_dimensions(poses: np.ndarray, dimensions: int, name: str) -> np.ndarray:
     return pose.front_view(poses)
 
 
-def view_of(view: str, poses: np.ndarray, music_features: np.ndarray | None = None) -> np.ndarray:
-    """A view (T, C) of a clip: "music" from `music_features` (T, 28), "dance" and "speed" from `poses` (T, 14, D)."""
-    if view == "music":
-        return np.asarray(music_features, dtype=np.float32)[:, MUSIC_DIFFERENCES]
+def view_of(view: str, poses: np.ndarray) -> np.ndarray:
+    """The view "dance" or "speed" (T, C) of poses (T, 14, D)."""
     poses = np.asarray(poses, dtype=np.float64)
     if view == "speed":
         speed = np.linalg.norm(np.diff(poses, axis=0, prepend=poses[:1]), axis=-1) * FPS  # (T, 14) m/s

@@ -55,6 +55,11 @@ def videos_in(root: Path) -> list[Path]:
     return [path for path in files_in(root) if path.suffix.lower() in VIDEO]
 
 
+def songs_in(root: Path) -> list[Path]:
+    """The sound files in `root`/songs/<style>, where songs without dances lie."""
+    return [path for path in files_in(root / "songs") if path.suffix.lower() in SOUND and path.parents[2] == root]
+
+
 def key(stem: str) -> str:
     """A name for comparison: without differences of case or of the encoding of accents."""
     return unicodedata.normalize("NFC", stem).casefold()

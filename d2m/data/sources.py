@@ -22,6 +22,7 @@ from d2m.files import first_bytes
 from d2m.motion.dance import Clip
 from d2m.music import analysis, beats
 
+SONGS = "songs without dances"  # in place of a format: sound files in `songs/<style>` of the folder, see `find`
 LONGEST_NAME = 200  # bytes: file systems allow 255, and a number and a suffix follow
 MOST_LISTED = 10  # refused clips, or clips to songs with an uncertain beat, one a line
 
@@ -62,7 +63,7 @@ class ClipFiles:
     """The files of one clip, not read yet."""
 
     name: str  # unique in `root`
-    format: str  # of `FORMATS`
+    format: str  # of `FORMATS`, or `SONGS`
     path: Path  # of the clip, see `Format`
     files: tuple[Path, ...]
     song: Path | None
@@ -72,6 +73,7 @@ class ClipFiles:
 def find(folder: Path) -> tuple[list[ClipFiles], list[Path]]:
     """The clips in `folder` and below, sorted by path, and the files of unknown format.
 
+    Sound files in `folder`/songs/<style> that are the song of no clip are songs without dances, listed after the clips.
     Links to folders and hidden files (".name") are ignored.
     """
     root = Path(folder)
@@ -87,12 +89,12 @@ def find(folder: Path) -> tuple[list[ClipFiles], list[Path]]:
         elif path.suffix.lower() != ".txt":
             unknown.append(path)
     keys = sorted(clips, key=lambda key: (key[0].parts, key[1]))
-    names = _names([path.relative_to(root) for path, _ in keys])
-    files = []
-    for name, (path, format) in zip(names, keys, strict=True):
-        song = folders.song_of(path, FORMATS[format].songs(path), media, root)
-        files.append(ClipFiles(name, format, path, tuple(clips[path, format]), song, root))
-    return files, unknown
+    song_of = {(path, format): folders.song_of(path, FORMATS[format].songs(path), media, root) for path, format in keys}
+    songs = [path for path in folders.songs_in(root) if path not in song_of.values()]
+    found = [(format, path, tuple(clips[path, format]), song_of[path, format]) for path, format in keys]
+    found += [(SONGS, path, (path,), path) for path in songs]
+    names = _names([path.relative_to(root) for _, path, *_ in found])
+    return [ClipFiles(name, *clip, root) for name, clip in zip(names, found, strict=True)], unknown
 
 
 def read(clip: ClipFiles) -> Clip:
@@ -112,6 +114,11 @@ def read(clip: ClipFiles) -> Clip:
     poses, start_s = retarget.retarget(joints, fps, source)
     style = format.style(clip.path) or folders.style_of(clip.path, clip.song, clip.root)
     return Clip(clip.name, style, clip.song, poses, start_s)
+
+
+def song_style(song: ClipFiles) -> str:
+    """The style of a song without dances: the name of its folder."""
+    return folders.key(song.path.parent.name)
 
 
 def state(clips: list[ClipFiles]) -> list[tuple[str, int, int]]:
@@ -138,7 +145,7 @@ def describe(clips: list[ClipFiles], unknown: list[Path], refused: Sequence[tupl
     lines = [", ".join(counts), *(f"refused: {name}: {reason}" for name, reason in refused[:MOST_LISTED])]
     if len(refused) > MOST_LISTED:
         lines.append(f"refused: {len(refused) - MOST_LISTED} more, named in the corpus's manifest")
-    uncertain = _uncertain([clip for clip in clips if clip.name not in dict(refused)])
+    uncertain = _uncertain([clip for clip in clips if clip.format != SONGS and clip.name not in dict(refused)])
     lines += [
         f"uncertain: {name}: the confidence in the beats of its song is {confidence:.2f} (steady songs have over "
         f"{beats.UNCERTAIN:g}), so its movements may be cut at wrong places"
@@ -154,7 +161,8 @@ def describe(clips: list[ClipFiles], unknown: list[Path], refused: Sequence[tupl
 
 def _song(clip: ClipFiles) -> Path | None:
     """The path of a clip's song, None if there is none."""
-    return clip.path / dance_with_melody.SONG if FORMATS[clip.format].read is None else clip.song
+    is_pair = clip.format in FORMATS and FORMATS[clip.format].read is None
+    return clip.path / dance_with_melody.SONG if is_pair else clip.song
 
 
 def _uncertain(clips: list[ClipFiles]) -> list[tuple[str, float]]:

@@ -61,8 +61,8 @@ def split_music(experiment: Experiment, split: str) -> dict[str, tuple[str, Musi
     songs = {}
     for entry in experiment.corpus.split(split):
         arrays = experiment.corpus.load(entry)
-        beats_s, features = arrays["music_beats_s"], arrays["music_features"]
-        music = Music(len(features) / FPS, music_beats.tempo(beats_s), beats_s, np.empty(0), features)
+        beats_s, features, rows = (arrays[f"music_{name}"] for name in ("beats_s", "features", "style_rows"))
+        music = Music(len(features) / FPS, music_beats.tempo(beats_s), beats_s, np.empty(0), features, rows)
         songs[entry.name] = entry.style, music
     return songs
 

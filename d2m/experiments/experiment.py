@@ -114,9 +114,9 @@ class Experiment:
         entries = {entry.name: entry for entry in self.corpus.entries}
         for number, name in enumerate(data.names):
             phrases = data.phrase_songs == number
-            features = dataset.view_of("music", None, self.corpus.load(entries[name])["music_features"])
+            rows = self.corpus.load(entries[name])["music_style_rows"]
             centres_s = data.phrase_s[phrases].mean(dim=1).numpy()
-            windows = dataset.windows_at(features, centres_s, classifier.config.window)
+            windows = dataset.windows_at(rows, centres_s, classifier.config.window)
             styles[phrases] = classifier.probabilities(torch.from_numpy(windows))
         return styles
 
@@ -275,19 +275,19 @@ def _prepare_mmgan(experiment: Experiment, model: MMGAN) -> train.Draw:
 
 def _build_style(view: str, experiment: Experiment) -> Classifier:
     corpus, dimensions = experiment.corpus, experiment.preset.vae.dimensions
-    entry = dataset.clips(corpus, "train")[0]
-    arrays = corpus.load(entry)
-    poses = dataset.in_dimensions(arrays["poses"], dimensions, entry.name)
-    sizes = corpus.styles, dataset.view_of(view, poses, arrays["music_features"]).shape[1], WINDOW_FRAMES[view]
     if view == "music":
-        return MusicStyleClassifier(MusicStyleConfig(*sizes))
-    return StyleClassifier(StyleConfig(view, *sizes))
+        return MusicStyleClassifier(MusicStyleConfig(corpus.styles, WINDOW_FRAMES[view]))
+    entry = dataset.clips(corpus, "train")[0]
+    poses = dataset.in_dimensions(corpus.load(entry)["poses"], dimensions, entry.name)
+    inputs = dataset.view_of(view, poses).shape[1]
+    return StyleClassifier(StyleConfig(view, corpus.styles, inputs, WINDOW_FRAMES[view]))
 
 
 def _prepare_style(view: str, experiment: Experiment, model: Classifier) -> train.Draw:
     windows, labels = experiment.style_windows(view, "train")
-    model.set_statistics(windows)
-    return _balanced_draw(labels, lambda index, _: {"windows": windows[index], "style": labels[index]})
+    inputs = model.prepare(windows)
+    model.set_statistics(inputs)
+    return _balanced_draw(labels, lambda index, _: {"inputs": inputs[index], "style": labels[index]})
 
 
 def _build_lstm(experiment: Experiment) -> MusicToPoses:

@@ -199,7 +199,8 @@ def looped(music: Music, movements: int = DRIFT_MOVEMENT + 4) -> Music:
     beats_s = np.concatenate([music.beats_s + number * period_s for number in range(repeats)])
     frames = np.arange(round((music.duration_s + (repeats - 1) * period_s) * FPS))
     source = np.round(frames % (period_s * FPS)).astype(int) % len(music.features)
-    return Music(len(frames) / FPS, music.tempo, beats_s, np.empty(0), music.features[source])
+    rows = music.features[source], music.style_rows[source]
+    return Music(len(frames) / FPS, music.tempo, beats_s, np.empty(0), *rows)
 
 
 def excerpt(dance: Dance, begin_s: float, end_s: float) -> Dance:

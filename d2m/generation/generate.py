@@ -150,8 +150,7 @@ def song_style(dancer: Dancer, plan: BeatPlan, requested_style: str = "") -> Ten
     if requested_style:
         return style.style_vector(dancer.styles, requested_style).expand(plan.phrases, -1)
     centres_s = plan.phrase_centres_s
-    features = dataset.view_of("music", None, plan.music.features)
-    windows = dataset.windows_at(features, centres_s, dancer.music_style.config.window)
+    windows = dataset.windows_at(plan.music.style_rows, centres_s, dancer.music_style.config.window)
     probabilities = dancer.music_style.probabilities(torch.from_numpy(windows))
     near = torch.from_numpy(np.abs(centres_s[:, None] - centres_s) <= STYLE_SPAN_S).float()
     return near @ probabilities / near.sum(dim=1, keepdim=True)

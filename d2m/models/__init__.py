@@ -6,6 +6,7 @@ vae          the DU-VAE: E_ini, E_mov, G_uni
 gan          the MM-GAN: E_dan, G_dan, E_sty, D_mov; as published with E_mus and D_dan
 lstm         the baseline from music to poses
 style        classifiers of dance and of music
+rhythm       what the style of music is classified by
 train        one training loop for every model, resumable
 checkpoint   weights and training states on disk
 """

@@ -17,9 +17,9 @@ from d2m.files import cache_folder, content_hash, make_folder, replacing
 from d2m.music import onset_tracker
 from d2m.music.audio import load
 from d2m.music.beats import FASTEST_BPM, SLOWEST_BPM, BeatTrack, check_beats, tempo, track_beats
-from d2m.music.features import ONSET_FPS, features, onset_strength
+from d2m.music.features import ONSET_FPS, features, onset_strength, style_rows
 
-VERSION = 7  # of the analysis: increase it with every change of its numbers, so that older caches are ignored
+VERSION = 9  # of the analysis: increase it with every change of its numbers, so that older caches are ignored
 
 # numba takes some 20 s to compile librosa's beat tracker; with a cache of d2m's own that happens once on a machine.
 os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_folder("numba")))
@@ -34,6 +34,7 @@ class Music:
     beats_s: np.ndarray  # (n,) float64
     onset_strength: np.ndarray  # (m,) float32, at `onset_fps`
     features: np.ndarray  # (T, 28) float32, at clock.FPS
+    style_rows: np.ndarray  # (T, 26) float32, at clock.FPS, from which the style is classified, see `features`
     onset_fps: float = ONSET_FPS
     confidence: float = 1.0  # these three as in `beats.BeatTrack`
     metre: int = 0
@@ -92,6 +93,7 @@ def compile_librosa() -> None:
     """Call every function of librosa that d2m uses, so that numba compiles it or reads it from its cache."""
     noise = np.random.default_rng(0).normal(scale=0.1, size=6 * SAMPLE_RATE).astype(np.float32)
     features(noise)
+    style_rows(noise)
     onset_tracker.track(noise, bpm=120.0)
 
 
@@ -109,6 +111,7 @@ def _analyse(path, bpm: float | None, beats_s: np.ndarray | None) -> Music:
             track = BeatTrack(check_beats(beats_s, duration_s, f"the beats given for {path}"))
         return Music(
             duration_s, tempo(track.beats_s), track.beats_s, onset_strength(samples)[0], features(samples),
+            style_rows(samples, track.metre, track.confidence),
             confidence=track.confidence, metre=track.metre, downbeats_s=track.downbeats_s,
         )  # fmt: skip
 

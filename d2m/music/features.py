@@ -1,9 +1,10 @@
-"""Spectra of a song and what is computed from them: onset strength for the beats, 28 features for the networks.
+"""Spectra of a song and what is computed from them: onset strength, 28 features a frame, rows for the style.
 
 Spectra are computed block by block, since an hour's spectrum at once would take gigabytes. As in librosa, frame k is
 centred on sample k * hop, and both ends are padded with silence.
 """
 
+import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -15,7 +16,12 @@ ONSET_FPS = SAMPLE_RATE / ONSET_HOP
 DRUMS_BELOW = 1000.0  # Hz: kick and snare sound below it, hi-hats above
 FEATURES = 28  # 13 MFCC, log energy, and the first differences of both (paper, section 4.1)
 SMALLEST_DEVIATION = 1e-3  # standard deviation in a song; lower bound, so that constant features are not amplified
-ONSET_BANDS, MFCC_BANDS = 96, 128  # mel bands
+ONSET_BANDS, MFCC_BANDS, RHYTHM_BANDS = 96, 128, 48  # mel bands
+# Edges in Hz of the bands of `style_rows`: kick and bass, low and high middle (snare, guitars), hi-hats, shakers.
+RHYTHM_EDGES = (0.0, 180.0, 500.0, 2000.0, 5000.0, 12000.0)
+RHYTHM_STEPS = 5  # onset frames a frame: 75 a second
+STYLE_ROW = RHYTHM_STEPS * (len(RHYTHM_EDGES) - 1) + 1
+RHYTHM_FLOOR = 1e-5  # of the song's loud frames (-50 dB): quieter sounds have no onsets
 SPECTRUM_WINDOW = 2048  # samples
 SPECTRUM_BLOCK = 2048  # frames, some 40 MB
 
@@ -50,6 +56,29 @@ def features(samples: np.ndarray) -> np.ndarray:
     energy = np.log(mean_square(samples, hop) + 1e-8)
     rows = np.concatenate([mfcc, energy]).T[: frame_count(len(samples) / SAMPLE_RATE, FPS)]  # (T, 14)
     return np.concatenate([rows, np.diff(rows, axis=0, prepend=rows[:1])], axis=1).astype(np.float32)
+
+
+def style_rows(samples: np.ndarray, metre: int = 0, confidence: float = 1.0) -> np.ndarray:
+    """What the style of the music is classified by: (T, 26) float32 at `clock.FPS`.
+
+    A row holds the onset strength in five bands, 75 times a second: the `RHYTHM_STEPS` onset frames of a frame one
+    after the other, each with the mean rise of the log spectrum in each band of `RHYTHM_EDGES`. Loudness is relative to
+    the song's loud frames (95th percentile). The last number is the confidence in the beats if they have a metre of 3,
+    its negative if they have another one, 0 if the metre is unknown (0).
+    """
+    import librosa
+
+    power = mel_power(samples, samples_per_frame() // RHYTHM_STEPS, RHYTHM_BANDS)
+    power /= RHYTHM_FLOOR * np.percentile(power.sum(axis=0), 95) + 1e-12
+    np.log1p(power, out=power)
+    rise = np.maximum(np.diff(power, axis=1, prepend=power[:, :1]), 0)
+    centres = librosa.mel_frequencies(RHYTHM_BANDS, fmax=SAMPLE_RATE / 2)
+    bands = [rise[(centres >= low) & (centres < high)].mean(axis=0) for low, high in itertools.pairwise(RHYTHM_EDGES)]
+    triple = confidence if metre == 3 else -confidence if metre else 0.0
+    frames = frame_count(len(samples) / SAMPLE_RATE, FPS)
+    onsets = np.zeros((frames * RHYTHM_STEPS, len(bands)), dtype=np.float32)
+    onsets[: rise.shape[1]] = np.stack(bands, axis=1)[: len(onsets)]
+    return np.column_stack([onsets.reshape(frames, -1), np.full(frames, triple, dtype=np.float32)])
 
 
 def beat_rows(features: np.ndarray, beats_s: np.ndarray) -> np.ndarray:

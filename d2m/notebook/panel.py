@@ -14,8 +14,10 @@ from d2m.errors import MediaError, ParameterError, PoseError
 from d2m.experiments.experiment import Experiment
 from d2m.files import replacing
 from d2m.generation import generate
+from d2m.generation.beat_warp import BeatPlan
 from d2m.generation.generate import Dancer
 from d2m.metrics import beats, physics
+from d2m.models import style
 from d2m.motion import dance as dance_files
 from d2m.motion import kinematics
 from d2m.motion.dance import Dance
@@ -116,6 +118,14 @@ def read_tempo(text: str) -> float:
         ) from error
     parameters.NOTEBOOK_SPECIFIC["bpm"].check(bpm)
     return bpm
+
+
+def style_report(dancer: Dancer, request: Request) -> str:
+    """The styles that are heard in the song with their probabilities, or the requested style."""
+    if request.style:
+        return f"style: {request.style}, as requested"
+    s = generate.song_style(dancer, BeatPlan(_music(dancer, request)[0], dancer.mmgan.config.phrase))
+    return style.report(dancer.styles, s.mean(dim=0))
 
 
 def tempo_report(dancer: Dancer, request: Request) -> str:

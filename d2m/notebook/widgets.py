@@ -137,12 +137,13 @@ class DancePanel(ipywidgets.VBox):
         self._show_progress("analysing the song, composing", 0.0)
         dancer = self.experiment.train_dancer()
         dances = panel.dances(dancer, request)
-        self._show_tempo(panel.tempo_report(dancer, request), panel.tempo_choices(dancer, request))
+        report = f"{panel.style_report(dancer, request)}\n{panel.tempo_report(dancer, request)}"
+        self._show_report(report, panel.tempo_choices(dancer, request))
         self.output.value = "<hr>".join(as_html(dance) for dance in dances)
         self.shown_dances, self.request = dances, request
 
-    def _show_tempo(self, report: str, choices: list[float]) -> None:
-        """Show the tempo of the song, and a button for each of the other readings."""
+    def _show_report(self, report: str, choices: list[float]) -> None:
+        """Show what was heard in the song, and a button for each of the other readings."""
         self.tempo.value = "<br>".join(html.escape(line) for line in report.splitlines())
         for button, choice in itertools.zip_longest(self.tempo_choices, choices):
             button.description = f"{choice:.0f} BPM" if choice else ""

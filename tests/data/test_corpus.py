@@ -48,7 +48,7 @@ def test_a_clip_comes_back_with_its_poses_its_music_and_its_beats(small_corpus, 
         assert set(arrays) == set(corpus.ARRAYS)
         np.testing.assert_array_equal(arrays["poses"], clip.poses)
         np.testing.assert_array_equal(arrays["true_beats_s"], clip.beats_s)
-        assert arrays["music_features"].shape == (300, 28)
+        assert arrays["music_features"].shape == (300, 28) and arrays["music_style_rows"].shape == (300, 26)
         assert arrays["music_beats_s"][0] <= 0 and arrays["music_beats_s"][-1] >= 299 / FPS
         assert len(arrays["kinematic_beats_s"]) == len(arrays["kinematic_strength"]) > 10
 

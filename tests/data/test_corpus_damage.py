@@ -111,6 +111,7 @@ WRONG = {
     "flat": ("music_features", lambda whole: whole.ravel()),
     "whole numbers": ("music_features", lambda whole: whole.astype(int)),
     "infinite": ("music_features", lambda whole: whole / 0),
+    "a style row too few": ("music_style_rows", lambda whole: whole[:-1]),
     "without strength": ("kinematic_strength", lambda whole: whole[:-1]),
 }  # fmt: skip
 

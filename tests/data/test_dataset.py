@@ -23,6 +23,7 @@ def write_corpus(folder: Path, poses: np.ndarray, count: int = 1) -> corpus.Corp
     """A corpus of `count` equal dances, all in training; its music says the time and twice the time."""
     arrays = {
         "poses": poses, "music_features": frame_times(len(poses))[:, None] * ([1, 2] + [0] * 26),
+        "music_style_rows": frame_times(len(poses))[:, None] * np.ones(26),
         "music_beats_s": np.arange(-0.25, 20.5, BEAT_S), "kinematic_beats_s": DETECTED_S,
         "kinematic_strength": np.ones(len(DETECTED_S)), "true_beats_s": np.empty(0),
     }  # fmt: skip

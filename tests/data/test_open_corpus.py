@@ -1,13 +1,14 @@
 """`open_corpus`: built once from what is named, then read from the cache; what is no corpus is refused."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from d2m.data import corpus
-from d2m.data.builtin import clips
+from d2m.data import corpus, dataset
+from d2m.data.builtin import clips, songs
 from d2m.errors import CorpusError
 from d2m.music import analysis, beats
 
@@ -34,6 +35,7 @@ def test_music_stands_beside_the_poses_that_are_danced_to_it(tmp_path, write_pai
     arrays, song = built.load(built.entries[0]), analysis.analyse(pair / "audio.mp3")
     assert built.entries[0].start_s == 2.0
     np.testing.assert_allclose(arrays["music_features"], song.features[30:210], rtol=1e-5)
+    np.testing.assert_array_equal(arrays["music_style_rows"], song.style_rows[30:210])  # not interpolated
     inside = (song.beats_s >= 2.0) & (song.beats_s < 14.0)
     assert np.isin(np.round(song.beats_s[inside] - 2.0, 9), np.round(arrays["music_beats_s"], 9)).all()
 
@@ -96,3 +98,47 @@ def test_a_folder_that_is_no_corpus_is_refused_by_name(tmp_path, small_corpus, n
     shutil.copytree(small_corpus.folder, tmp_path / "parent of a corpus" / "small")
     with pytest.raises(CorpusError, match=f'{name}.*; expected "builtin", a folder with clips'):
         corpus.open_corpus(str(tmp_path / name))
+
+
+@pytest.fixture
+def with_songs(melody, melody_song, write_sound) -> Path:
+    """`melody` with songs without dances: two that can be used, and others that cannot."""
+    drums = songs.drum_track(120, 12.0).samples
+    for place in ("cha-cha/one.mp3", "Cha-Cha/two.wav", "polka/other style.mp3"):
+        (melody / "songs" / place).parent.mkdir(parents=True, exist_ok=True)
+        write_sound(melody / "songs" / place, drums, 22050)
+    (melody / "songs" / "cha-cha" / "damaged.ogg").write_bytes(b"no sound")
+    (melody / "songs" / "cha-cha" / "notes.txt").write_text("not a song")
+    shutil.copy(melody_song, melody / "songs" / "cha-cha" / "danced.mp3")
+    shutil.copy(melody_song, melody / "songs" / "no style.mp3")
+    return melody
+
+
+def test_songs_without_dances_train_the_classifier_of_music_alone(with_songs, capsys):
+    built = corpus.open_corpus(str(with_songs), jobs=1)
+    assert len(built.entries) == 2 and built.styles == ("cha-cha",)
+    assert [Path(song.song).name for song in built.songs] == ["two.wav", "one.mp3"]
+    rows = [built.load(song)["music_style_rows"] for song in built.songs]
+    np.testing.assert_array_equal(rows[1], analysis.analyse(built.songs[1].song).style_rows)  # all of the song
+    reasons = {name: reason for name, reason in built.refused if name.startswith("songs")}
+    assert len(reasons) == 3
+    assert "other style.mp3: no dance has the style polka (only cha-cha)" in reasons["songs_polka_other_style.mp3"]
+    assert "damaged.ogg" in reasons["songs_cha-cha_damaged.ogg"]
+    assert reasons["songs_cha-cha_danced.mp3"].endswith("danced.mp3 is the song of a dance")
+    printed = capsys.readouterr().err
+    assert "3 of Dance with Melody (1 refused), 5 of songs without dances (3 refused)" in printed
+    assert "refused: songs_polka_other_style.mp3: " in printed
+    with_two = {view: len(dataset.style_windows(built, "train", 3, view)[0]) for view in dataset.VIEWS}
+    alone = replace(built, songs=())
+    without = {view: len(dataset.style_windows(alone, "train", 3, view)[0]) for view in dataset.VIEWS}
+    assert with_two == without | {"music": without["music"] + 2}  # a window of 12 s each
+    assert len(dataset.style_windows(built, "validation", 3, "music")[0]) == 1
+    assert built.fingerprint() != alone.fingerprint() and built.fold(0).songs == built.songs
+    assert corpus.read(built.folder) == built
+
+
+def test_a_folder_of_songs_without_any_dance_is_no_corpus(tmp_path, own_cache, melody_song):
+    (tmp_path / "songs" / "waltz").mkdir(parents=True)
+    shutil.copy(melody_song, tmp_path / "songs" / "waltz" / "one.mp3")
+    with pytest.raises(CorpusError, match="no clip of .* can be used; expected at least one usable pair of song and"):
+        corpus.open_corpus(str(tmp_path), jobs=1)

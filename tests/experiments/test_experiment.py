@@ -233,7 +233,7 @@ def test_the_music_is_learnt_in_a_way_of_its_own(tiny_run, tmp_path, monkeypatch
     assert configs == [tiny.music_style_training if view == "music" else tiny.style_training]
     assert isinstance(model, MusicStyleClassifier) == (view == "music")
     windows, _ = tiny_run.style_windows(view, "train")
-    embedded = model.embed(windows) if view == "music" else (windows - model.mean) / model.deviation
+    embedded = (model.prepare(windows) - model.mean) / model.deviation
     assert embedded.flatten(0, -2).mean(dim=0).abs().max() < 1e-3  # by the statistics of the training split
 
 

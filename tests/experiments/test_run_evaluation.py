@@ -231,11 +231,13 @@ def test_a_part_in_which_nothing_can_be_measured_is_left_out_of_the_drift(tiny_r
 def test_a_looped_song_goes_on_in_its_beat_with_the_music_of_each_beat():
     beats_s = np.arange(-0.2, 7.9, 0.5)  # 17 beats from -0.2 to 7.8 s: 8.5 s a round
     features = np.arange(120, dtype=np.float32)[:, None].repeat(28, axis=1)
-    song = run_evaluation.looped(Music(8.0, 120.0, beats_s, np.empty(0), features), movements=10)
+    music = Music(8.0, 120.0, beats_s, np.empty(0), features, features[:, :26])
+    song = run_evaluation.looped(music, movements=10)
     np.testing.assert_allclose(song.beats_s, -0.2 + 0.5 * np.arange(51))  # three rounds, for 40 beats
     assert song.duration_s == pytest.approx(8.0 + 2 * 8.5, abs=1 / 15) and len(song.features) == 375
     # A frame of the second round has the features of the one a round (127.5 frames) before it.
     np.testing.assert_array_equal(song.features[:120], features)
+    np.testing.assert_array_equal(song.style_rows, song.features[:, :26])
     assert np.abs(song.features[128:240, 0] - (np.arange(128, 240) - 127.5)).max() <= 0.5
     assert BeatPlan(song, 3).movements > 10
 

@@ -188,7 +188,7 @@ def test_songs_that_cannot_be_danced_to_are_refused(dancer, tmp_path, write_soun
     with pytest.raises(MediaError, match=r"short\.wav lasts 4\.9 s"):
         generate.dance(dancer, short)
     with pytest.raises(ParameterError, match=r"endless\.mp3 lasts 3\.5 hours; expected 3 hours at most"):
-        generate.dance_to(dancer, analysis.Music(12600, 120, np.arange(0.0, 9, 0.5), None, None), "endless.mp3")
+        generate.dance_to(dancer, analysis.Music(12600, 120, np.arange(0.0, 9, 0.5), None, None, None), "endless.mp3")
 
 
 def test_dances_generated_in_several_batches_are_the_same_in_order(dancer, monkeypatch):

@@ -117,6 +117,14 @@ def test_an_uncertain_beat_is_reported(dancer, melody_song, monkeypatch):
     assert "The beat of song.mp3 is uncertain (1.00" in panel.tempo_report(dancer, Request(melody_song))
 
 
+def test_the_style_is_reported_as_heard_or_as_requested(dancer, melody_song):
+    (first, *guess), request = panel.style_report(dancer, Request(melody_song)).splitlines(), Request(melody_song)
+    (dance,) = panel.dances(dancer, request)
+    assert first.startswith(f"heard: {dance.style} (0.")
+    assert guess == [f"the style {dance.style} is a guess; to choose one: STYLE= one of ballet, hip-hop, zumba"]
+    assert panel.style_report(dancer, replace(request, style="zumba")) == "style: zumba, as requested"
+
+
 def test_a_tempo_is_a_number_or_nothing():
     for text, bpm in (("", 0), ("  ", 0), (" 96 ", 96), ("97.5", 97.5), ("30", 30), ("300", 300)):
         assert panel.read_tempo(text) == bpm

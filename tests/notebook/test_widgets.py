@@ -44,6 +44,7 @@ def requests(monkeypatch, body_at) -> list[Request]:
         return [Dance(poses, none, none, "zumba", request.seed + n, request.song) for n in range(request.count)]
 
     monkeypatch.setattr(dance_panel, "dances", dances)
+    monkeypatch.setattr(dance_panel, "style_report", lambda dancer, request: "heard: zumba (0.90)")
     monkeypatch.setattr(dance_panel, "tempo_report", lambda dancer, request: "170 BPM (or 85)\n<a note>")
     monkeypatch.setattr(dance_panel, "tempo_choices", lambda dancer, request: [] if request.beats else [85.2])
     monkeypatch.setattr(widgets, "as_html", lambda dance: f"seed {dance.seed}")
@@ -133,7 +134,7 @@ def test_one_press_takes_another_reading_of_the_tempo(panel, requests):
     one, two = panel.tempo_choices
     assert one.layout.display == two.layout.display == "none"
     panel.dance.click()
-    assert panel.tempo.value == "170 BPM (or 85)<br>&lt;a note&gt;"
+    assert panel.tempo.value == "heard: zumba (0.90)<br>170 BPM (or 85)<br>&lt;a note&gt;"
     assert (one.description, one.layout.display, two.layout.display) == ("85 BPM", "", "none")
     one.click()
     assert panel.bpm.value == "85" and [request.bpm for request in requests] == [0, 85]
