@@ -15,7 +15,7 @@ def activation(beats_s: np.ndarray, duration_s: float, height: float = 0.9) -> n
     return height * np.clip(1 - away_s / 0.03, 0.02, 1)
 
 
-@pytest.mark.parametrize("bpm", [56, 63, 85, 97.3, 120, 128, 150, 171, 188, 211])
+@pytest.mark.parametrize("bpm", [56, 63, 85, 97.3, 120, 128, 150, 171, 188, 200])
 def test_beats_of_a_steady_song_are_those_of_the_activation(bpm):
     beats_s = np.arange(0.2, 30.0 - 30 / bpm, 60 / bpm)
     decoded_s = beat_decoder.decode_beats(activation(beats_s, 30.0), FPS)[: len(beats_s)]  # one may follow at the end
