@@ -12,7 +12,6 @@
 import argparse
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 from d2m.errors import D2MError, ParameterError
 
@@ -44,9 +43,10 @@ def train(arguments: list[str]) -> None:
 def train_beats(arguments: list[str]) -> None:
     """Synthesise songs in the run folder, train the beat network on them, and print the hash of its weights."""
     from d2m.experiments import train_beats
+    from d2m.files import resolve
 
     values = _parse("train-beats", TRAIN_BEATS_DEFAULTS, arguments)
-    train_beats.run(Path(values["run"]), values["seed"], values["steps"])
+    train_beats.run(resolve(values["run"], "run"), values["seed"], values["steps"])
 
 
 def study(arguments: list[str]) -> None:

@@ -38,7 +38,7 @@ from d2m.music.features import FEATURES, STYLE_ROW
 from d2m.progress import progress
 
 FORMAT = 4
-VERSION = 4  # of readers, built-in dances, music analysis and kinematic beats: a change makes cached corpora stale
+VERSION = 5  # of readers, built-in dances, music analysis and kinematic beats: a change makes cached corpora stale
 ARRAYS = (
     "poses", "music_features", "music_style_rows", "music_beats_s", "kinematic_beats_s", "kinematic_strength",
     "true_beats_s",

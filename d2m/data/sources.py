@@ -91,10 +91,10 @@ def find(folder: Path) -> tuple[list[ClipFiles], list[Path]]:
     keys = sorted(clips, key=lambda key: (key[0].parts, key[1]))
     song_of = {(path, format): folders.song_of(path, FORMATS[format].songs(path), media, root) for path, format in keys}
     songs = [path for path in folders.songs_in(root) if path not in song_of.values()]
-    found = [(format, path, tuple(clips[path, format]), song_of[path, format]) for path, format in keys]
-    found += [(SONGS, path, (path,), path) for path in songs]
-    names = _names([path.relative_to(root) for _, path, *_ in found])
-    return [ClipFiles(name, *clip, root) for name, clip in zip(names, found, strict=True)], unknown
+    files = [(format, path, tuple(clips[path, format]), song_of[path, format]) for path, format in keys]
+    files += [(SONGS, path, (path,), path) for path in songs]
+    names = _names([path.relative_to(root) for _, path, *_ in files])
+    return [ClipFiles(name, *clip, root) for name, clip in zip(names, files, strict=True)], unknown
 
 
 def read(clip: ClipFiles) -> Clip:

@@ -15,6 +15,7 @@ import torch
 from d2m.data.synthesis.arrangement import arrange, arrange_without_beat
 from d2m.data.synthesis.grooves import GROOVES, PLAIN
 from d2m.data.synthesis.rendering import render, render_noise, render_speech
+from d2m.errors import CheckpointError
 from d2m.files import make_folder, replacing
 from d2m.models.train import TrainConfig, finish, fit
 from d2m.music.beat_network import BANDS, FPS, BeatNetwork, BeatNetworkConfig, spectrum
@@ -90,7 +91,10 @@ class Songs:
 
     def __init__(self, folder: Path, config: SongsConfig, count: int):
         self.config = config
-        self.songs = [dict(np.load(folder / f"{number:05d}.npz")) for number in range(count)]
+        self.songs = []
+        for number in range(count):
+            with np.load(folder / f"{number:05d}.npz", allow_pickle=False) as song:
+                self.songs.append(dict(song))
 
     def draw(self, size: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
         """A batch of augmented crops: "spectrum" (size, T, BANDS) and "target" (size, T, 2), both float32."""
@@ -120,11 +124,17 @@ class Songs:
 def run(folder: Path, seed: int = 0, steps: int = 0) -> Path:
     """Make the songs and train on them; returns the path of the weights, float16, `folder`/beat_network.safetensors.
 
-    An interrupted run continues. To ship the weights, copy them to d2m/music.
+    An interrupted run continues. To ship the weights, copy them to d2m/music. Raises `CheckpointError` for a folder of
+    another seed or number of steps.
     """
     from safetensors.torch import load_file, save_file
 
     songs_config = SongsConfig(seed=seed)
+    settings, stored = repr((songs_config, steps or (TRAINING, PLAIN_TRAINING))), folder / "settings.txt"
+    make_folder(folder)
+    if stored.exists() and stored.read_text() != settings:
+        raise CheckpointError(f"{folder} holds a run of other settings", settings, "choose another folder")
+    stored.write_text(settings)
     make_songs(folder / "songs", songs_config)
     torch.manual_seed(seed)
     network = BeatNetwork(BeatNetworkConfig())

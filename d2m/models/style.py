@@ -23,7 +23,7 @@ from d2m.errors import ParameterError
 from d2m.models import losses
 from d2m.models.rhythm import RHYTHM, SIZES, WEIGHTS, rhythm
 
-GUESS = 0.5  # probability below which the style of a song is a guess: of such songs about half were correct
+GUESS = 0.5  # probability below which the style of a song is a guess: of such songs fewer than half were correct
 UNLIKELY = 0.1  # probability below which a style is not mentioned
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-FPS = 100.0  # frames a second of the model; finer than the network's, so that fast tempi are told apart
+FPS = 100.0  # frames a second of the model; finer than the network's, to distinguish fast tempi
 METRES = (2, 3, 4)
 SMALLEST = 0.02  # probability; bounds the activations, so that one missing beat does not rule out a path
 
@@ -40,13 +40,14 @@ def decode_beats(
     observed = np.clip(np.interp(times, np.arange(len(activation)) / fps, activation), SMALLEST, 1 - SMALLEST)
     slowest, fastest = (bpm / 1.12, bpm * 1.12) if bpm else (config.slowest, config.fastest)
     intervals = np.arange(round(60 * FPS / fastest), round(60 * FPS / slowest) + 1)
-    starts = _viterbi(observed, intervals, config)
-    return np.array([_peak_s(activation, fps, start / FPS) for start in starts])
+    starts_s = _viterbi(observed, intervals, config) / FPS
+    peaks_s = np.array([_peak_s(activation, fps, start_s) for start_s in starts_s])
+    return peaks_s if len(peaks_s) < 2 or np.diff(peaks_s).min() > 0.6 * 60 / fastest else starts_s
 
 
 def decode_bars(activation: np.ndarray, config: DecoderConfig = CONFIG) -> tuple[np.ndarray, int]:
     """Which beats begin bars (n,) bool, and the metre, from the probability of a downbeat (n,) at each beat."""
-    activation = np.clip(activation, 0.02, 0.98)
+    activation = np.clip(activation, SMALLEST, 1 - SMALLEST)
     states = [(metre, beat) for metre in METRES for beat in range(metre)]
     transitions = np.full((len(states), len(states)), -np.inf)
     for here, (metre, beat) in enumerate(states):
@@ -95,23 +96,26 @@ def _viterbi(observed: np.ndarray, intervals: np.ndarray, config: DecoderConfig)
     state = int(score.argmax())
     interval, frame = int(np.searchsorted(ends, state)), len(observed) - 1 - int(position[state])
     frames = []
-    while frame >= 0:
+    while frame > 0:
         frames.append(frame)
-        if frame == 0:
-            break
         interval = int(before[frame, interval])
         frame -= int(intervals[interval])
+    if frame > -max(1, intervals[interval] * config.share):  # the song begins within a beat
+        frames.append(0)
     return np.array(frames[::-1])
 
 
 def _peak_s(activation: np.ndarray, fps: float, start_s: float) -> float:
-    """The time of the highest activation within 60 ms after `start_s`, refined by a parabola."""
-    first = max(1, round((start_s - 0.02) * fps))
-    window = activation[first : min(len(activation) - 1, round((start_s + 0.06) * fps) + 1)]
-    if len(window) == 0:
+    """The time of the peak of the activation from 20 ms before to 60 ms after `start_s`, refined by a parabola.
+
+    `start_s` where there is no peak, as in a break.
+    """
+    padded = np.pad(activation, 1)  # frame 0 may be a peak
+    first = max(0, round((start_s - 0.02) * fps))
+    window = activation[first : round((start_s + 0.06) * fps) + 1]
+    peak = first + int(window.argmax()) if len(window) else 0
+    left, middle, right = padded[peak : peak + 3]
+    if len(window) == 0 or middle < SMALLEST or middle < max(left, right):
         return start_s
-    peak = first + int(window.argmax())
-    left, middle, right = activation[peak - 1 : peak + 2]
     curvature = left - 2 * middle + right
-    shift = 0.5 * (left - right) / curvature if curvature < -1e-6 else 0.0
-    return (peak + float(np.clip(shift, -0.5, 0.5))) / fps
+    return max(0.0, (peak + (0.5 * (left - right) / curvature if curvature else 0.0)) / fps)

@@ -23,7 +23,7 @@ FPS = SAMPLE_RATE / HOP  # 50 frames a second
 BANDS = 80  # mel bands
 WINDOW = 1024  # samples, 46 ms
 RANGE_DB = 80.0  # below the loudest point of a song
-BLOCK, MARGIN = 3000, 1000  # frames that are computed at once, and seen either side of them
+BLOCK, MARGIN = 3000, 1024  # frames that are computed at once, and seen either side of them
 WEIGHTS = Path(__file__).with_name("beat_network.safetensors")
 
 

@@ -56,7 +56,8 @@ def track_beats(samples: np.ndarray, bpm: float | None = None, source="the song"
     else:
         track = BeatTrack(onset_tracker.track(samples, bpm))
     if len(track.beats_s) < FEWEST_BEATS or (track.confidence < NO_BEAT and not bpm):
-        raise MediaError(f"{source}: no beat is detected", "music with a beat", "give its tempo with bpm=")
+        remedy = "give its beats" if bpm else "give its tempo with bpm="
+        raise MediaError(f"{source}: no beat is detected", f"music with at least {FEWEST_BEATS} beats", remedy)
     return track
 
 
@@ -66,15 +67,22 @@ def _network_beats(activations: np.ndarray, fps: float, bpm: float | None) -> Be
     The confidence is the mean probability at the beats times the share of all probability that is near them: speech has
     lower peaks than music, and more of them elsewhere.
     """
-    beats_s = beat_decoder.decode_beats(activations[:, 0], fps, bpm)
-    frames = np.clip(np.round(beats_s * fps).astype(int), 0, len(activations) - 1)
-    at_beats = maximum_filter1d(activations, 2 * NEAR_FRAMES + 1, axis=0)[frames]
+    beats_s = free_s = beat_decoder.decode_beats(activations[:, 0], fps)
+    if bpm:  # a song is as sure of its beats as before when every second one is asked for
+        beats_s = beat_decoder.decode_beats(activations[:, 0], fps, bpm)
+    highest = maximum_filter1d(activations, 2 * NEAR_FRAMES + 1, axis=0)
     near = np.zeros(len(activations))
-    near[frames] = 1
+    near[_frames(free_s, fps, len(near))] = 1
     near = maximum_filter1d(near, 2 * NEAR_FRAMES + 1)
     share = (near * activations[:, 0]).sum() / activations[:, 0].sum()
-    begins_bar, metre = beat_decoder.decode_bars(at_beats[:, 1])
-    return BeatTrack(beats_s, float(at_beats[:, 0].mean() * share), metre, beats_s[begins_bar])
+    confidence = highest[_frames(free_s, fps, len(near)), 0].mean() * share
+    begins_bar, metre = beat_decoder.decode_bars(highest[_frames(beats_s, fps, len(near)), 1])
+    return BeatTrack(beats_s, float(confidence), metre, beats_s[begins_bar])
+
+
+def _frames(times_s: np.ndarray, fps: float, count: int) -> np.ndarray:
+    """The frames (n,) of times (n,), at most `count` - 1."""
+    return np.clip(np.round(times_s * fps).astype(int), 0, count - 1)
 
 
 def warning(music, song: str) -> str:
@@ -143,7 +151,7 @@ def check_beats(beats_s, duration_s: float = np.inf, source: str = "the given be
 def tempo(beats_s: np.ndarray) -> float:
     """Beats a minute: 60 over the mean interval between beats (n,) in seconds, n >= 2.
 
-    The mean is finer than the median, which lies on the tracker's grid of 12 ms. Intervals further than `UNSTEADY` from
+    The mean is finer than the median, which lies on the grid of the frames. Intervals further than `UNSTEADY` from
     the median are left out: a pause does not count.
     """
     intervals_s = np.diff(beats_s)

@@ -37,8 +37,7 @@ CONFIG = BeatConfig()
 def track(samples: np.ndarray, bpm: float | None = None) -> np.ndarray:
     """Beats in seconds (n,) of mono samples (m,) at `clock.SAMPLE_RATE`; `bpm` is the tempo if it is known.
 
-    There are fewer than four, or none, where there is no steady beat. Confidence is not measured: `beats.track_beats`
-    states 1.0 for now.
+    There are fewer than four, or none, where there is no steady beat. It measures no confidence.
     """
     return track_onsets(*onset_strength(samples), bpm)
 

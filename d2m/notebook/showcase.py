@@ -19,7 +19,7 @@ from d2m.motion import kinematics, pose
 from d2m.motion.kinematics import KinematicBeatConfig
 from d2m.motion.units import FIRST_BEAT, LEAD, UNIT_BEATS, UNIT_POSES
 from d2m.music import onset_tracker
-from d2m.music.beats import track_beats
+from d2m.music.beat_decoder import decode_beats
 from d2m.music.features import ONSET_FPS, onset_strength
 from d2m.visual import figures
 
@@ -137,22 +137,30 @@ def interpolated(experiment: Experiment, movement: float, initial: float) -> dic
 
 
 def music_tracks(samples: np.ndarray, start_s: float = 0.0) -> list[figures.Track]:
-    """How both trackers hear a song (n,): onset strength and the beat network, with their beats, from `start_s` on."""
+    """A song (n,) as both trackers see it: onset strength and the beat network, with their beats, from `start_s` on."""
     from d2m.music import beat_network  # imported here, as librosa is: training needs neither
 
-    tracks = []
-    for title, unit, colour, (values, fps), beats_s in (
-        ("onset strength", "dB", figures.CHANCE, (onset_strength(samples)[0], ONSET_FPS), onset_tracker.track(samples)),
-        ("beat network", "probability", figures.MUSIC, (beat_network.activations(samples)[:, 0], beat_network.FPS),
-         track_beats(samples).beats_s),
-    ):  # fmt: skip
-        tracks.append(figures.Track(title, values[round(start_s * fps) :], fps, unit, colour, beats_s - start_s))
-    return tracks
+    network, fps = beat_network.activations(samples)[:, 0], beat_network.FPS
+    return [
+        figures.Track(title, values[round(start_s * fps) :], fps, unit, colour, beats_s - start_s)
+        for title, values, fps, unit, colour, beats_s in (
+            (
+                "onset strength",
+                onset_strength(samples)[0],
+                ONSET_FPS,
+                "dB",
+                figures.CHANCE,
+                onset_tracker.track(samples),
+            ),
+            ("beat network", network, fps, "probability", figures.MUSIC, decode_beats(network, fps)),
+        )
+    ]
 
 
 def least_agreement(first_s: np.ndarray, second_s: np.ndarray, width_s: float = 10.0) -> tuple[float, float]:
     """The start and end of the `width_s` seconds in which two sequences of beats agree least (F-measure)."""
-    starts = np.arange(0, max(first_s[-1], second_s[-1]) - width_s, 1.0)
+    latest = max([0.0, *first_s, *second_s]) - width_s
+    starts = np.arange(0, max(latest, 0.5), 1.0)
     parts = [[part[(part >= start) & (part < start + width_s)] for part in (first_s, second_s)] for start in starts]
     worst = starts[int(np.argmin([beats.beat_f1(*part) for part in parts]))]
     return float(worst), float(worst + width_s)

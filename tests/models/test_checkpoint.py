@@ -21,7 +21,7 @@ TENSORS = {
     "none": torch.empty(0, 4),
     "trained": torch.ones(2, requires_grad=True),
 }
-CONFIG = MusicStyleConfig(("ballet", "zumba"), inputs=3, window=70)
+CONFIG = MusicStyleConfig(("ballet", "zumba"), window=70)
 DISK_FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 

@@ -1,7 +1,7 @@
 """An arrangement as sound: General MIDI by FluidSynth, drums and a voice by synthesis, and what recordings suffer.
 
-FluidSynth and a soundfont are needed to make the training songs only (Debian: fluidsynth, fluid-soundfont-gm,
-musescore-general-soundfont; both soundfonts have the MIT licence).
+FluidSynth and a soundfont are needed to make the training songs only (Debian: libfluidsynth3,
+fluid-soundfont-gm, musescore-general-soundfont; both soundfonts have the MIT licence).
 """
 
 import io
@@ -13,6 +13,7 @@ from scipy.signal import fftconvolve, lfilter
 
 from d2m.clock import SAMPLE_RATE
 from d2m.data.synthesis.arrangement import Arrangement, Note
+from d2m.errors import MediaError
 
 SOUNDFONTS = (Path("/usr/share/sounds/sf2/FluidR3_GM.sf2"), Path("/usr/share/sounds/sf3/MuseScore_General.sf3"))
 CHANNELS = {"bass": 0, "chords": 1, "second": 2, "lead": 3, "drums": 9}
@@ -85,8 +86,10 @@ def _synthesizer(soundfont: Path):
 
 def _general_midi(song: Arrangement, rng: np.random.Generator, without: str | None) -> np.ndarray:
     """The notes of all layers but the voice and `without`, played by FluidSynth: (n,)."""
-    soundfonts = [path for path in SOUNDFONTS if path.exists()]
-    synthesizer, font = _synthesizer(soundfonts[rng.integers(len(soundfonts))])
+    for path in SOUNDFONTS:
+        if not path.exists():
+            raise MediaError(f"there is no soundfont {path}", "FluidSynth and its soundfonts", "run make train-beats")
+    synthesizer, font = _synthesizer(SOUNDFONTS[rng.integers(len(SOUNDFONTS))])
     synthesizer.system_reset()
     synthesizer.set_reverb(roomsize=rng.uniform(0.1, 0.8), level=rng.uniform(0, 0.6))
     events = []
