@@ -1,8 +1,13 @@
 """The training data of the beat network: targets that lie where the sound is, whatever the crop and its tempo."""
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 import torch
 
+from d2m.errors import CheckpointError
+from d2m.experiments import train_beats
 from d2m.experiments.train_beats import Songs, SongsConfig, targets
 from d2m.music.beat_network import BANDS, FPS, BeatNetwork, BeatNetworkConfig
 
@@ -62,3 +67,17 @@ def test_the_network_learns_the_flashes(tmp_path):
         optimiser.step()
         losses.append(loss.item())
     assert np.mean(losses[-5:]) < 0.5 * np.mean(losses[:5])
+
+
+def test_a_run_folder_of_other_settings_is_refused_and_an_equal_run_continues(tmp_path, monkeypatch):
+    monkeypatch.setattr(train_beats, "make_songs", lambda folder, config: songs_in(folder, 3))
+    (tmp_path / "songs").mkdir()
+    config = SongsConfig(songs=2, plain_songs=1)
+    monkeypatch.setattr(train_beats, "SongsConfig", lambda seed: replace(config, seed=seed))
+    path = train_beats.run(tmp_path, seed=1, steps=1)
+    weights = path.read_bytes()
+    assert train_beats.run(tmp_path, seed=1, steps=1).read_bytes() == weights
+    with pytest.raises(CheckpointError, match="other settings"):
+        train_beats.run(tmp_path, seed=2, steps=1)
+    with pytest.raises(CheckpointError, match="other settings"):
+        train_beats.run(tmp_path, seed=1, steps=2)

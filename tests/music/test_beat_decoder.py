@@ -64,3 +64,21 @@ def test_the_metre_may_change_within_a_song():
     begins_bar, metre = beat_decoder.decode_bars(probability)
     assert metre == 3
     np.testing.assert_array_equal(begins_bar, probability > 0.5)
+
+
+def test_a_beat_at_the_very_beginning_is_kept():
+    beats_s = np.arange(0, 20, 0.5)
+    np.testing.assert_allclose(beat_decoder.decode_beats(activation(beats_s, 20.0), FPS)[:3], [0, 0.5, 1], atol=0.011)
+
+
+@pytest.mark.parametrize("bpm", [None, 30, 45, 240, 300])
+def test_beats_in_noise_are_in_order_and_not_closer_than_a_user_may_give_them(bpm):
+    noise = np.random.default_rng(1).uniform(0, 0.4, 3000)
+    decoded_s = beat_decoder.decode_beats(noise, FPS, bpm)
+    assert decoded_s[0] >= 0 and np.diff(decoded_s).min() >= 0.1
+
+
+def test_beats_go_on_evenly_through_a_break():
+    beats_s = np.arange(0.3, 30, 0.5)
+    quiet = np.where((np.arange(1500) / FPS > 10) & (np.arange(1500) / FPS < 14), 0.0, activation(beats_s, 30.0))
+    np.testing.assert_allclose(beat_decoder.decode_beats(quiet, FPS)[: len(beats_s)], beats_s, atol=0.03)

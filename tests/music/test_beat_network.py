@@ -75,3 +75,9 @@ def test_a_change_of_tempo_is_followed():
     samples = np.concatenate([slow.samples, fast.samples])
     beats_s = np.r_[slow.beats_s, fast.beats_s + len(slow.samples) / SAMPLE_RATE]
     assert mir_eval.beat.f_measure(beats_s, beats.track_beats(samples).beats_s) > 0.9
+
+
+@pytest.mark.parametrize("bpm", [60.0, 240.0])
+def test_another_reading_of_the_tempo_is_as_sure_as_the_first(bpm):
+    song = songs.drum_track(120.0, 20.0)
+    assert beats.track_beats(song.samples, bpm).confidence == beats.track_beats(song.samples).confidence
