@@ -140,5 +140,5 @@ def test_songs_without_dances_train_the_classifier_of_music_alone(with_songs, ca
 def test_a_folder_of_songs_without_any_dance_is_no_corpus(tmp_path, own_cache, melody_song):
     (tmp_path / "songs" / "waltz").mkdir(parents=True)
     shutil.copy(melody_song, tmp_path / "songs" / "waltz" / "one.mp3")
-    with pytest.raises(CorpusError, match="no clip of .* can be used; expected at least one usable pair of song and"):
+    with pytest.raises(CorpusError, match=r"no clip of .* can be used; expected at least one usable pair of song and"):
         corpus.open_corpus(str(tmp_path), jobs=1)

@@ -6,7 +6,14 @@ import torch
 from torch import Tensor
 
 from d2m.models.rhythm import (
-    BINS_PER_OCTAVE, FREQUENCIES, LARGEST_RATIO, RHYTHM, SIZES, SLOWEST_HZ, modulation, rhythm,
+    BINS_PER_OCTAVE,
+    FREQUENCIES,
+    LARGEST_RATIO,
+    RHYTHM,
+    SIZES,
+    SLOWEST_HZ,
+    modulation,
+    rhythm,
 )  # fmt: skip
 
 
