@@ -22,6 +22,7 @@ import json
 import math
 import re
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
@@ -168,6 +169,8 @@ def build(name: str, clips: list, folder: Path, jobs: int = -1) -> None:
     from joblib import Parallel, delayed
 
     make_folder(folder)
+    # joblib replaces a worker whose memory grows, as it does when the beat network is loaded; nothing is lost.
+    warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
     results = Parallel(n_jobs=jobs, return_as="generator")(delayed(_build_clip)(clip, folder) for clip in clips)
     built, refused = [], []
     for result in progress(results, f"corpus {name}", len(clips), unit="clip"):

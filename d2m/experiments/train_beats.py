@@ -134,7 +134,8 @@ def run(folder: Path, seed: int = 0, steps: int = 0) -> Path:
     make_folder(folder)
     if stored.exists() and stored.read_text() != settings:
         raise CheckpointError(f"{folder} holds a run of other settings", settings, "choose another folder")
-    stored.write_text(settings)
+    with replacing(stored) as temporary:
+        temporary.write_text(settings)
     make_songs(folder / "songs", songs_config)
     torch.manual_seed(seed)
     network = BeatNetwork(BeatNetworkConfig())

@@ -114,7 +114,7 @@ def test_the_tempo_is_reported_with_the_level_of_the_style_and_how_to_take_anoth
 
 def test_an_uncertain_beat_is_reported(dancer, melody_song, monkeypatch):
     monkeypatch.setattr(panel.music_beats, "UNCERTAIN", 1.1)
-    assert "The beat of song.mp3 is uncertain (1.00" in panel.tempo_report(dancer, Request(melody_song))
+    assert "The beat of song.mp3 is uncertain (0." in panel.tempo_report(dancer, Request(melody_song))
 
 
 def test_the_style_is_reported_as_heard_or_as_requested(dancer, melody_song):
