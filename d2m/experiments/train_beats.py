@@ -1,7 +1,8 @@
 """Trains the beat network on synthesised songs: `python -m d2m train-beats`.
 
-The songs are made once, each from its number alone, and kept as spectra of bytes; an interrupted run continues. The
-network sees each song at another tempo, level and colour every time.
+The songs are made once and kept as spectra of bytes; an interrupted run continues. The notes of a song depend on its
+number alone; their sound also on what FluidSynth played before in that process, so two runs give slightly different
+weights. The network sees each song at another tempo, level and colour every time.
 """
 
 import hashlib
