@@ -169,12 +169,13 @@ def build(name: str, clips: list, folder: Path, jobs: int = -1) -> None:
     from joblib import Parallel, delayed
 
     make_folder(folder)
-    # joblib replaces a worker whose memory grows, as it does when the beat network is loaded; nothing is lost.
-    warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
     results = Parallel(n_jobs=jobs, return_as="generator")(delayed(_build_clip)(clip, folder) for clip in clips)
     built, refused = [], []
-    for result in progress(results, f"corpus {name}", len(clips), unit="clip"):
-        (built if isinstance(result, Entry) else refused).append(result)
+    with warnings.catch_warnings():
+        # joblib replaces a worker whose memory grows, as it does when the beat network is loaded; nothing is lost.
+        warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
+        for result in progress(results, f"corpus {name}", len(clips), unit="clip"):
+            (built if isinstance(result, Entry) else refused).append(result)
     entries = [entry for entry in built if entry.split != SONG]
     if not entries:
         reason = f", for example {refused[0][0]}: {refused[0][1]}" if refused else ""

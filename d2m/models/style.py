@@ -9,9 +9,9 @@ All are trained on the training split alone. Dances are classified by convolutio
 Music is classified by a linear function of its rhythm (see `rhythm`) with a weight penalty: larger networks memorise
 the few songs of a style. Measured on whole songs, each style counted alike (tests/bench/music_styles.py): trained on
 the 30 songs of Dance with Melody, 0.83 of 18 other songs of the same four styles are classified correctly; with these
-in training too, in cross-validation, 0.88; ten styles of four to six songs 0.73. Of 14 songs of Dance with Melody, each
+in training too, in cross-validation, 0.88; ten styles of four to six songs 0.69. Of 14 songs of Dance with Melody, each
 left out in turn, 13. The choices were made by these numbers, so expect less elsewhere. The probabilities mean what they
-say: of songs with 0.8 or more 0.93 were correct, of those with less than 0.5 0.43.
+say: of songs with 0.8 or more 0.93 were correct, of those with less than 0.5 0.44.
 """
 
 from dataclasses import dataclass
