@@ -23,7 +23,7 @@ export JUPYTER_PATH := $(CURDIR)/$(VENV)/share/jupyter
 unexport JPY_SESSION_NAME
 
 # The values reach the shell through the environment: $$, quotes and blanks in a file's name stay unchanged.
-VALUES := SONG STYLE SEED N BPM BEATS ENERGY PRESET CORPUS DEVICE STEPS VIDEO JSON
+VALUES := SONG STYLE SEED N BPM BEATS ENERGY COMPOSE PRESET CORPUS DEVICE STEPS VIDEO JSON
 unexport $(VALUES)
 $(foreach name,$(VALUES),$(eval export D2M_$(name) = $$(value $(name))))
 OPTIONS = $(if $(value CORPUS),--corpus "$$D2M_CORPUS") $(if $(value PRESET),--preset "$$D2M_PRESET") \
@@ -33,6 +33,7 @@ PARAMETERS = $(if $(value SONG),-r song "$$D2M_SONG") $(if $(value STYLE),-r sty
 	$(if $(value SEED),-p seed "$$D2M_SEED") $(if $(value N),-p n "$$D2M_N") \
 	$(if $(value BPM),-p bpm "$$D2M_BPM") $(if $(value BEATS),-r beats "$$D2M_BEATS") \
 	$(if $(value ENERGY),-r energy "$$D2M_ENERGY") \
+	$(if $(value COMPOSE),-r compose "$$D2M_COMPOSE") \
 	$(if $(value PRESET),-r preset "$$D2M_PRESET") $(if $(value CORPUS),-r corpus "$$D2M_CORPUS") \
 	$(if $(value DEVICE),-r device "$$D2M_DEVICE")
 
@@ -42,7 +43,7 @@ PARAMETERS = $(if $(value SONG),-r song "$$D2M_SONG") $(if $(value STYLE),-r sty
 help:
 	@echo 'make dance     makes a dance to a built-in song; trains missing models first'
 	@echo '               SONG=file STYLE=name SEED=0 N=1 BPM=0 BEATS=file ENERGY=calm|lively PRESET=demo CORPUS=folder'
-	@echo '               DEVICE=auto, each optional'
+	@echo '               DEVICE=auto COMPOSE=generate|replay, each optional'
 	@echo 'make keypoints VIDEO=file   estimates the keypoints of the dancer in a video, or in each video of a folder, and'
 	@echo '               writes them next to it as JSON, which CORPUS=folder reads'
 	@echo 'make test      runs the unit tests and the five notebooks, and compares the outputs of the notebooks'
@@ -98,7 +99,7 @@ define ensurepip
 endef
 
 # make itself ignores unknown names, such as STLYE=ballet. Here they are errors, before anything is installed.
-KNOWN_dance := SONG STYLE SEED N BPM BEATS ENERGY PRESET CORPUS DEVICE PAPERMILL
+KNOWN_dance := SONG STYLE SEED N BPM BEATS ENERGY COMPOSE PRESET CORPUS DEVICE PAPERMILL
 KNOWN_study := CORPUS PRESET DEVICE STEPS
 KNOWN_keypoints := VIDEO
 KNOWN_bench := JSON

@@ -22,9 +22,11 @@ from d2m.data.builtin import clips as builtin_clips
 from d2m.data.builtin import songs
 from d2m.experiments import experiment, presets
 from d2m.files import ROOT
+from d2m.models.gan import GANConfig
 from d2m.models.train import TrainConfig
 from d2m.motion import pose
 from d2m.motion.dance import Clip
+from d2m.motion.units import LEAD, UNIT_POSES
 
 with suppress(ImportError):  # a machine that only trains has no PyAV
     import av
@@ -141,16 +143,17 @@ def tiny_presets():
     """The presets "tiny" (3D) and "tiny-paper" (2D, in the published form), known like the project's own."""
     brief = TrainConfig(steps=2, batch=8)
     trainings = {name: brief for name in ("vae_training", "gan_training", "style_training", "lstm_training")}
+    trainings["gan_training"] = replace(brief, snapshots=(0.5,))
     trainings["music_style_training"] = replace(brief, learning_rate=5e-3)
 
-    def tiny(name: str, like: str, **repertoire) -> presets.Preset:
+    def tiny(name: str, like: str, **form) -> presets.Preset:
         preset = presets.preset(like)
         vae = replace(preset.vae, hidden=32, movement_size=8)
-        gan = replace(preset.gan, hidden=32, dance_size=8, noise_size=4, leads=9, **repertoire)
+        gan = replace(preset.gan, hidden=32, dance_size=8, noise_size=4, depth=2, leads=9, games_from=0, **form)
         return replace(preset, name=name, vae=vae, gan=gan, **trainings)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(presets.PRESETS, "tiny", tiny("tiny", "demo", repertoire=24, candidates=5))
+        patch.setitem(presets.PRESETS, "tiny", tiny("tiny", "demo", flow_steps=4))
         patch.setitem(presets.PRESETS, "tiny-paper", tiny("tiny-paper", "paper"))
         yield
 
@@ -169,17 +172,18 @@ def tiny_run(tiny_presets, small_corpus, tmp_path_factory) -> experiment.Experim
 
 
 @pytest.fixture
-def played_phrases(body_at) -> dict[str, torch.Tensor]:
-    """Five phrases of a body that walks and turns ever faster, and music and codes that are noise."""
-    generator = torch.Generator().manual_seed(1)
-    times_s = np.arange(98) / 15
-    phrases = np.stack([pose.to_features(body_at(speed * times_s**2), 0) for speed in np.linspace(0.1, 0.5, 5)])
-    return {
-        "phrase": torch.tensor(phrases, dtype=torch.float32),
-        "codes": torch.randn(5, 3, 8, generator=generator),
-        "audio": torch.randn(5, 12, 28, generator=generator),
-        "style": torch.softmax(torch.randn(5, 3, generator=generator), dim=-1),
-    }
+def played_phrases(body_at) -> Callable[..., dict[str, torch.Tensor]]:
+    """`played_phrases(config)`: a batch for an MM-GAN: five phrases of a body that walks and turns ever faster, to
+    music and with movements that are noise; the variance of movements is 0."""
+
+    def batch(config: GANConfig) -> dict[str, torch.Tensor]:
+        noise = toys.draw_phrases(5, torch.Generator().manual_seed(1), config.window)
+        times_s = np.arange(LEAD + UNIT_POSES * config.window) / 15
+        phrases = np.stack([pose.to_features(body_at(speed * times_s**2), 0) for speed in np.linspace(0.1, 0.5, 5)])
+        phrase = torch.tensor(phrases, dtype=torch.float32)
+        return noise | {"phrase": phrase, "log_variance": torch.full_like(noise["mean"], -200.0)}
+
+    return batch
 
 
 @pytest.fixture

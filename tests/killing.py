@@ -90,8 +90,8 @@ JOBS = {"corpus": build_corpus, "vae": train_vae, "mmgan": train_mmgan, "dance":
 
 
 def files_written(name: str, size: Size) -> int:
-    """The number of files that a job writes; a training writes its states, weights and losses."""
-    return {"corpus": 10, "vae": size.steps + 2, "mmgan": 2 * (size.steps + 2) + 10, "dance": 7}[name]
+    """The number of files that a job writes; a training writes its states, weights and losses, the GAN's a snapshot."""
+    return {"corpus": 10, "vae": size.steps + 2, "mmgan": 2 * (size.steps + 2) + 11, "dance": 7}[name]
 
 
 def _experiment(folder: Path, inputs: Path, size: Size) -> Experiment:
@@ -100,7 +100,8 @@ def _experiment(folder: Path, inputs: Path, size: Size) -> Experiment:
     demo = presets.PRESETS["demo"]
     presets.PRESETS["killed"] = replace(
         demo, name="killed", vae=replace(demo.vae, hidden=32, movement_size=8), vae_training=often,
-        gan=replace(demo.gan, hidden=32, dance_size=8, leads=9, repertoire=24, candidates=5), gan_training=often,
+        gan=replace(demo.gan, hidden=32, depth=2, dance_size=8, leads=9, flow_steps=4, games_from=size.steps // 4),
+        gan_training=replace(often, snapshots=(0.5,)),
         style_training=replace(often, steps=8), music_style_training=replace(often, steps=8),
     )  # fmt: skip
     return Experiment(str(inputs / "corpus"), str(folder), "killed", 3, "cpu")
@@ -201,5 +202,5 @@ def assert_readable(folder: Path) -> None:
     """Assert that every checkpoint in `folder`, of a finished training or not, can be read."""
     for path in folder.rglob("*.safetensors"):
         if not path.name.startswith(PARTIAL):
-            kind = "training" if path.stem == "training" else path.relative_to(folder).parts[0]
+            kind = {"training": "training", "model": path.relative_to(folder).parts[0]}.get(path.stem, "snapshot")
             assert checkpoint.read(path, kind)[0]

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from d2m.models import checkpoint, train
 from d2m.models.train import TrainConfig
 
 CONFIG = replace(toys.OFTEN, save_every_s=1e6)
+LATE_GAN = replace(toys.GAN, games_from=3)  # the discriminators wait for the first three of eight steps
 BRIEF = TrainConfig(steps=2, batch=8)
 TINY = presets.Preset(
     "tiny-ranks", replace(toys.VAE, kl_anneal_steps=2), BRIEF, toys.GAN, BRIEF, music_style_training=BRIEF
@@ -48,7 +50,7 @@ TRAININGS = {  # the model, its batches and the configuration
     "in pieces": (Quiet, toys.draw_toy, replace(CONFIG, accumulate=3)),
     "vae": (toys.new_vae, toys.draw_units, replace(CONFIG, batch=12)),
     "vae in pieces": (toys.new_vae, toys.draw_units, replace(CONFIG, batch=12, accumulate=2)),
-    "mmgan": (toys.new_mmgan, toys.draw_phrases, replace(CONFIG, batch=12)),
+    "mmgan": (partial(toys.new_mmgan, LATE_GAN), toys.draw_phrases, replace(CONFIG, batch=12)),
     "bf16": (toys.new_vae, toys.draw_units, replace(CONFIG, batch=12, precision="bf16-mixed")),
 }
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from d2m.clock import frame_count
-from d2m.generation import compose
+from d2m.generation.compose import Composer
 from d2m.generation.generate import Dancer
 from d2m.models import train
 from d2m.models.gan import MMGAN, GANConfig
@@ -17,7 +17,7 @@ from d2m.models.style import Classifier, MusicStyleClassifier, MusicStyleConfig
 from d2m.models.train import TrainConfig
 from d2m.models.vae import DUVAE, VAEConfig
 from d2m.motion import pose
-from d2m.motion.units import LEAD
+from d2m.motion.units import LEAD, UNIT_BEATS, UNIT_POSES
 from d2m.music import analysis, beats
 
 VAE = VAEConfig(movement_size=8, hidden=32)
@@ -25,14 +25,21 @@ PAPER_VAE = VAEConfig(
     dimensions=2, movement_size=8, hidden=32, recurrent=True, principal=False, kl_weight=1e-2, velocity_weight=0.0,
     swap_weight=0.0, settle_poses=0, lead_noise=0.0,
 )  # fmt: skip
-GAN = GANConfig(movement_size=8, dance_size=6, noise_size=4, hidden=32, leads=5, repertoire=12, candidates=7)
-# E_mus generates z~_dan from noise, and both adversarial losses have a weight.
-INVENTING_GAN = replace(GAN, repertoire=0, adversarial_weight=0.02, dance_adversarial_weight=0.02, music_kl_weight=2e-3)
-PAPER_GAN = replace(
-    INVENTING_GAN, recurrent=True, principal=False, audio_per_beat=False, real_is_reconstruction=True,
-    adversarial_weight=1.0, dance_adversarial_weight=1.0, gradient_penalty=0.0, kl_weight=1e-2, music_kl_weight=0.0,
-    pose_weight=10.0,
+# All fields that matter to a test are set, so that the defaults of d2m can change.
+GAN = GANConfig(
+    styles=3, movement_size=8, dance_size=6, flow_steps=3, noise_size=4, hidden=32, depth=2, recurrent=False, phrase=1,
+    conditional=True, previous_noise=0.5, previous_dropped=0.3, audio_per_beat=True, audio=(13, 27),
+    hears=True, relativistic=True, real_is_reconstruction=False, gradient_penalty=1.0, flow_weight=1.0, games_from=0,
+    adversarial_weight=0.5, dance_adversarial_weight=0.5, movement_weight=1.0, style_weight=1.0, kl_weight=1e-3,
+    pose_weight=0.0, leads=5,
 )  # fmt: skip
+PAPER_GAN = replace(
+    GAN, recurrent=True, phrase=3, conditional=False, flow_steps=0, audio=tuple(range(28)), audio_per_beat=False,
+    relativistic=False, real_is_reconstruction=True, gradient_penalty=0.0, adversarial_weight=1.0,
+    dance_adversarial_weight=1.0, kl_weight=1e-2, pose_weight=10.0,
+)  # fmt: skip
+# Between the two: phrases of two movements after the one before, of an E_mus that is a Gaussian.
+MIXED_GAN = replace(GAN, phrase=2, flow_steps=0, real_is_reconstruction=True, pose_weight=1.0)
 # A state is stored at every step, so that training can resume from each.
 OFTEN = TrainConfig(steps=8, batch=6, log_every=1, save_every_s=0.0)
 STYLES = ("ballet", "hip-hop", "zumba")
@@ -44,7 +51,7 @@ def new_vae(config: VAEConfig = VAE) -> DUVAE:
 
 
 def new_mmgan(config: GANConfig = GAN, of_vae: VAEConfig = VAE) -> MMGAN:
-    return compose.new_mmgan(config, new_vae(of_vae))
+    return MMGAN(config, new_vae(of_vae))
 
 
 def in_2d(units: Tensor) -> Tensor:
@@ -62,14 +69,11 @@ def new_dancer(
     features = torch.tensor(pose.to_features(body, LEAD - 1), dtype=torch.float32)
     vae.feature_mean.copy_(features.mean(0))
     vae.feature_deviation.fill_(0.1)
-    mmgan = compose.new_mmgan(replace(of_gan, leads=6), vae)
-    if of_gan.repertoire:
-        mmgan.repertoire.copy_(torch.randn(mmgan.repertoire.shape))
-    torch.nn.init.normal_(mmgan.style[-1].weight)  # a style for each phrase of the repertoire
+    mmgan = MMGAN(replace(of_gan, leads=6), vae).eval()
     mmgan.leads.copy_(features[:12].unflatten(0, (6, LEAD)))
     mmgan.lead_styles.copy_(torch.arange(6) % 3)
     music_style = MusicStyleClassifier(MusicStyleConfig(STYLES, window=180))
-    return Dancer(mmgan.eval(), music_style.eval(), warp)
+    return Dancer(mmgan, Composer(mmgan), music_style.eval(), warp)
 
 
 def music_of(beats_s: np.ndarray, duration_s: float) -> analysis.Music:
@@ -121,10 +125,15 @@ def draw_units(count: int, generator: torch.Generator) -> dict[str, Tensor]:
     return {"unit": torch.randn(count, 34, 46, generator=generator)}
 
 
-def draw_phrases(count: int, generator: torch.Generator) -> dict[str, Tensor]:
-    shapes = {"phrase": (98, 46), "codes": (3, 8), "audio": (12, 28), "style": (3,)}
+def draw_phrases(count: int, generator: torch.Generator, window: int = GAN.window) -> dict[str, Tensor]:
+    """A batch for an MM-GAN over `VAE` whose samples hold `window` movements; all of it is noise."""
+    shapes = {
+        "mean": (window, 8), "log_variance": (window, 8), "audio": (UNIT_BEATS * window, 28), "style": (3,),
+        "phrase": (LEAD + UNIT_POSES * window, 46),
+    }  # fmt: skip
     batch = {name: torch.randn(count, *shape, generator=generator) for name, shape in shapes.items()}
-    return batch | {"style": batch["style"].softmax(-1)}
+    beat_s = 0.4 + 0.3 * torch.rand(count, generator=generator)
+    return batch | {"style": batch["style"].softmax(-1), "beat_s": beat_s}
 
 
 def stopping(draw, at: int):

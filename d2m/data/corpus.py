@@ -39,7 +39,7 @@ from d2m.music.features import FEATURES, STYLE_ROW
 from d2m.progress import progress
 
 FORMAT = 4
-VERSION = 5  # of readers, built-in dances, music analysis and kinematic beats: a change makes cached corpora stale
+VERSION = 7  # of readers, built-in dances, music analysis and kinematic beats: a change makes cached corpora stale
 ARRAYS = (
     "poses", "music_features", "music_style_rows", "music_beats_s", "kinematic_beats_s", "kinematic_strength",
     "true_beats_s",
@@ -123,20 +123,30 @@ class Corpus:
         return sum(entry.frames for entry in self.entries if split in (None, entry.split)) / FPS / 60
 
 
+def is_builtin(source: str) -> bool:
+    """Whether a source is "builtin", or "builtin:" and a number of songs."""
+    return re.fullmatch("builtin(:[1-9][0-9]{0,3})?", source) is not None
+
+
 def open_corpus(source: str, jobs: int = -1) -> Corpus:
     """The corpus `source`: "builtin", a folder with clips of the formats in `sources`, or a corpus that d2m built.
 
-    The first two are built once, on `jobs` cores (-1: all), and then read from the cache; building a folder prints to
-    stderr what it contained. Raises `CorpusError`.
+    "builtin:80" is the built-in corpus with 80 songs of each style instead of 20. The first two are built once, on
+    `jobs` cores (-1: all), and then read from the cache; building a folder prints to stderr what it contained. Raises
+    `CorpusError`.
     """
     # Readers are imported only where they are used: a built corpus needs neither librosa nor PyAV.
-    if source == "builtin":
+    if is_builtin(source):
         from d2m.data.builtin import clips as builtin_clips
 
-        folder = _cache_of("builtin")
+        folder, songs = (
+            _cache_of(source.replace(":", "-")),
+            int(source.partition(":")[2] or builtin_clips.SONGS_PER_STYLE),
+        )
         with _to_build(folder) as missing:
             if missing:
-                build("builtin", builtin_clips.make(cache_folder("songs") / folder.name, jobs=jobs), folder, jobs)
+                made = builtin_clips.make(cache_folder("songs") / folder.name, songs_per_style=songs, jobs=jobs)
+                build(folder.name.rpartition("-")[0], made, folder, jobs)
         return read(folder)
     from d2m.data import sources
 

@@ -55,12 +55,14 @@ class UnitData:
         """The units `index` (B,): (B, LEAD + 32, F), relative to each unit's last lead pose."""
         return pose.rebase(self._windows(self.unit_rows[index], WINDOW), LEAD - 1)
 
-    def phrases(self, index: Tensor) -> tuple[Tensor, Tensor]:
-        """The phrases `index` (B,): features (B, LEAD + 32 * phrase, F) and audio rows (B, 4 * phrase, 28)."""
-        first = self.phrase_rows[index]
-        beat = (first + LEAD + units.FIRST_BEAT) // POSES_PER_BEAT
-        audio = self.audio[beat[:, None] + torch.arange(UNIT_BEATS * self.phrase)]
-        return self._windows(first, LEAD + UNIT_POSES * self.phrase), audio
+    def phrases(self, index: Tensor) -> Tensor:
+        """The features of the phrases `index` (B,): (B, LEAD + 32 * phrase, F)."""
+        return self._windows(self.phrase_rows[index], LEAD + UNIT_POSES * self.phrase)
+
+    def audio_rows(self, index: Tensor) -> Tensor:
+        """The music of the phrases `index` (B,): (B, 4 * phrase, 28), a row for each beat (see `beat_rows`)."""
+        beat = (self.phrase_rows[index] + LEAD + units.FIRST_BEAT) // POSES_PER_BEAT
+        return self.audio[beat[:, None] + torch.arange(UNIT_BEATS * self.phrase)]
 
     def beat_s(self) -> Tensor:
         """The mean length in seconds of a beat of each phrase (K,)."""

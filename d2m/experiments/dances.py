@@ -8,6 +8,7 @@ like d2m's dances, and all but `pasted` are chained like them.
     style_codes  z_mov of random training units of the song's style
     phrases      z_mov of random training phrases of the song's style: only encoded and decoded by the DU-VAE
     pasted       random training units of the song's style end to end, without the DU-VAE
+    replay       runs of training movements, chosen by the style that is heard and by tempo (see `compose.Replay`)
     untrained    d2m with newly initialised random weights
 
 Baselines, without d2m: a random training dance of the style, the real dance to the training song with the most similar
@@ -28,8 +29,10 @@ from d2m.experiments.experiment import Experiment
 from d2m.files import resolve
 from d2m.generation import generate
 from d2m.generation.beat_warp import BeatPlan, perform, unit_times
+from d2m.generation.compose import REPLAYED, Composer, Replay
 from d2m.generation.generate import Dancer
 from d2m.metrics import controls
+from d2m.models.gan import MMGAN
 from d2m.models.style import style_vector
 from d2m.models.vae import DUVAE
 from d2m.motion.dance import Dance, read_npz
@@ -37,7 +40,7 @@ from d2m.music import beats as music_beats
 from d2m.music.analysis import Music
 
 LATENT_COMPOSITIONS = ("prior", "codes", "style_codes", "phrases")
-COMPOSITIONS = (*LATENT_COMPOSITIONS, "pasted", "untrained")
+COMPOSITIONS = (*LATENT_COMPOSITIONS, "pasted", "replay", "untrained")
 
 
 def real_dances(experiment: Experiment, split: str) -> list[Dance]:
@@ -104,21 +107,27 @@ def compositions(experiment: Experiment, songs: dict[str, tuple[str, Music]]) ->
     """A dance of each composition in `COMPOSITIONS` to each of `songs`, {name: (style, music)}."""
     names = (*LATENT_COMPOSITIONS, "pasted")
     dances = {name: [_composed(experiment, name, song, *songs[song]) for song in songs] for name in names}
-    dancer = untrained(experiment)
-    dances["untrained"] = [
-        replace(generate.dance_to(dancer, music, None, experiment.seed)[0], name=song, style=style)
-        for song, (style, music) in songs.items()
-    ]
+    replaying = replace(experiment.train_dancer(), composer=replay(experiment))
+    for name, dancer in (("replay", replaying), ("untrained", untrained(experiment))):
+        dances[name] = [
+            replace(generate.dance_to(dancer, music, None, experiment.seed)[0], name=song, style=style)
+            for song, (style, music) in songs.items()
+        ]
     return dances
 
 
+def replay(experiment: Experiment) -> Replay:
+    """Composes by replaying runs of training movements."""
+    return Replay(experiment.train_vae(), experiment.units("train", REPLAYED))
+
+
 def untrained(experiment: Experiment) -> Dancer:
-    """The run's dancer with new random weights; feature statistics and repertoire are those of the trained model."""
+    """The run's dancer with new random weights; feature statistics and lead poses are those of the trained model."""
     trained = experiment.train_mmgan()
     torch.manual_seed(experiment.seed)
-    fresh = type(trained)(trained.config, DUVAE(trained.vae.config)).eval()
+    fresh = MMGAN(trained.config, DUVAE(trained.vae.config)).eval()
     fresh.load_state_dict(dict(trained.named_buffers()), strict=False)
-    return replace(experiment.train_dancer(), mmgan=fresh)
+    return replace(experiment.train_dancer(), mmgan=fresh, composer=Composer(fresh))
 
 
 def nearest_music(experiment: Experiment) -> list[Dance]:
@@ -173,29 +182,29 @@ def read_dances(experiment: Experiment, folder: str) -> list[Dance] | None:
 
 def _composed(experiment: Experiment, name: str, song: str, style: str, music: Music) -> Dance:
     generator = torch.Generator().manual_seed(experiment.seed)
-    plan = BeatPlan(music, experiment.train_mmgan().config.phrase)
+    plan = BeatPlan(music, REPLAYED)
     if name == "pasted":
         rows = _pasted(experiment, style, plan.movements, generator)[None]
     else:
         s = style_vector(experiment.corpus.styles, style)
         leads = generate.first_leads(experiment.train_dancer(), s, [generator])  # lead: the 2 poses before a movement
         codes = _codes(experiment, name, style, plan.movements, generator)
-        rows = generate.chain(experiment.train_mmgan().vae, leads, codes[:, None])
+        rows = generate.chain(experiment.train_vae(), leads, codes[:, None])
     return replace(perform(rows, plan, None, style, experiment.seed, experiment.preset.warp)[0], name=song)
 
 
 @torch.no_grad()
 def _codes(experiment: Experiment, name: str, style: str, count: int, generator: torch.Generator) -> torch.Tensor:
     """z_mov (count, movement_size) of one of `LATENT_COMPOSITIONS`."""
-    mmgan, data = experiment.train_mmgan(), experiment.units("train")
+    vae, data = experiment.train_vae(), experiment.units("train", REPLAYED)
     if name == "prior":
-        return torch.randn(count, mmgan.config.movement_size, generator=generator)
+        return torch.randn(count, vae.config.movement_size, generator=generator)
     if name == "phrases":
-        phrases = math.ceil(count / mmgan.config.phrase)
-        drawn = _of_style(experiment, data.phrase_styles, style, phrases, generator)
-        return mmgan.movements(data.phrases(drawn)[0]).flatten(0, 1)[:count]
-    drawn = _of_style(experiment, data.unit_styles, "" if name == "codes" else style, count, generator)
-    return mmgan.vae.encode_movement(data.units(drawn))[0]
+        phrases = _of_style(experiment, data.phrase_styles, style, math.ceil(count / REPLAYED), generator)
+        drawn = data.phrase_units[phrases].flatten()[:count]
+    else:
+        drawn = _of_style(experiment, data.unit_styles, "" if name == "codes" else style, count, generator)
+    return vae.encode_movement(data.units(drawn))[0]
 
 
 def _pasted(experiment: Experiment, style: str, count: int, generator: torch.Generator) -> np.ndarray:

@@ -4,6 +4,7 @@
 it is trained, after the models that it depends on; otherwise it is loaded, once. `RECIPES` says how each is trained.
 """
 
+import copy
 import os
 from collections import Counter
 from collections.abc import Callable
@@ -16,12 +17,12 @@ import torch
 from torch import Tensor, nn
 
 from d2m.data import dataset
-from d2m.data.corpus import Corpus, open_corpus
-from d2m.data.dataset import WINDOW_FRAMES, Balanced, UnitData, balanced
+from d2m.data.corpus import Corpus, is_builtin, open_corpus
+from d2m.data.dataset import WINDOW_FRAMES, Balanced, DiskRows, UnitData, balanced
 from d2m.errors import CheckpointError, CorpusError
 from d2m.experiments.presets import ABLATIONS, Preset, preset
 from d2m.files import alone_in, resolve
-from d2m.generation import compose
+from d2m.generation.compose import REPLAYED, Composer, Replay
 from d2m.generation.generate import Dancer
 from d2m.models import checkpoint, train
 from d2m.models.gan import MMGAN
@@ -29,6 +30,7 @@ from d2m.models.layers import PRINCIPAL_ROWS
 from d2m.models.lstm import LSTMConfig, MusicToPoses
 from d2m.models.style import Classifier, MusicStyleClassifier, MusicStyleConfig, StyleClassifier, StyleConfig
 from d2m.models.vae import DUVAE
+from d2m.motion.units import LEAD
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class Experiment:
     fold: int | None = None  # number of one of the `corpus.FOLDS` folds by song; None: the corpus's own split
     ablation: str = "d2m"  # one of `presets.ABLATIONS`; "d2m": nothing is left out
     base: str = ""  # the run whose models are loaded where the ablation does not train its own
+    compose: str = "generate"  # one of `compose.COMPOSERS`; "replay": runs of training movements, a control
 
     @cached_property
     def corpus(self) -> Corpus:
@@ -58,8 +61,14 @@ class Experiment:
     @cached_property
     def folder(self) -> Path:
         """The folder of the run."""
-        name = "builtin" if self.source == "builtin" else resolve(self.source, "corpus").name
+        built_in = is_builtin(self.source)
+        name = self.source.replace(":", "-") if built_in else resolve(self.source, "corpus").name
         return resolve(self.run or f"runs/{name}-{self.preset_name}", "run")
+
+    @property
+    def dances_folder(self) -> Path:
+        """The folder for the dances of the run."""
+        return self.folder / "dances" / ("" if self.compose == "generate" else self.compose)
 
     @cached_property
     def preset(self) -> Preset:
@@ -68,6 +77,8 @@ class Experiment:
         gan = replace(ablated.gan, styles=len(self.corpus.styles), movement_size=ablated.vae.movement_size)
         settings = {name: getattr(self, name) for name in ("steps", "batch", "accumulate", "precision")}
         overrides = {name: value for name, value in settings.items() if value}
+        if self.steps:  # the games begin after the same share of the training
+            gan = replace(gan, games_from=gan.games_from * self.steps // ablated.gan_training.steps)
         return replace(
             ablated, gan=gan, vae_training=replace(ablated.vae_training, **overrides),
             gan_training=replace(ablated.gan_training, **overrides),
@@ -76,6 +87,13 @@ class Experiment:
     def train_vae(self) -> DUVAE:
         """The DU-VAE."""
         return self._train_missing("vae")
+
+    def untrained_vae(self) -> DUVAE:
+        """The DU-VAE as its training begins, with principal components where the preset has them."""
+        train.seed_all(self.seed)
+        model = _build_vae(self)
+        _prepare_vae(self, model)
+        return model.eval()
 
     def train_mmgan(self) -> MMGAN:
         """The MM-GAN; the DU-VAE and the style classifier of music are trained first if they are missing."""
@@ -92,16 +110,22 @@ class Experiment:
     def train_dancer(self) -> Dancer:
         """All that `generate.dance` needs: the MM-GAN, the style classifier of music, and the tempi of each style."""
         if "dancer" not in self._kept:
-            tempi = dataset.song_tempi(self.corpus, "train")
-            self._kept["dancer"] = Dancer(self.train_mmgan(), self.train_style("music"), self.preset.warp, tempi)
+            mmgan, tempi = self.train_mmgan(), dataset.song_tempi(self.corpus, "train")
+            replays = self.compose == "replay"
+            composer = Replay(mmgan.vae, self.units("train", REPLAYED)) if replays else Composer(mmgan)
+            self._kept["dancer"] = Dancer(mmgan, composer, self.train_style("music"), self.preset.warp, tempi)
         return self._kept["dancer"]
 
-    def units(self, split: str) -> UnitData:
-        """Units and phrases of a split; those of the training split with their mirror images."""
-        if split not in self._units:
+    def units(self, split: str, phrase: int = 0) -> UnitData:
+        """Units and phrases of a split; those of the training split with their mirror images.
+
+        `phrase` is the number of units in a phrase (0: those of a training sample of the MM-GAN).
+        """
+        phrase = phrase or self.preset.gan.window
+        if (split, phrase) not in self._units:
             dimensions, mirror = self.preset.vae.dimensions, self.preset.mirror and split == "train"
-            self._units[split] = dataset.load(self.corpus, split, dimensions, self.preset.gan.phrase, mirror)
-        return self._units[split]
+            self._units[split, phrase] = dataset.load(self.corpus, split, dimensions, phrase, mirror)
+        return self._units[split, phrase]
 
     def style_windows(self, view: str, split: str) -> tuple[Tensor, Tensor]:
         """Windows (n, window, C) of a view of a split's clips, and the class of each (see `dataset.style_windows`)."""
@@ -128,6 +152,20 @@ class Experiment:
         """The losses that were logged while the model `name` of `RECIPES` was trained."""
         return train.read_losses(self._weights_path(name).with_name("losses.json"))
 
+    def training_batch(self, name: str, count: int) -> dict[str, Tensor]:
+        """A batch of `count` samples as the model `name` of `RECIPES` is trained on, the same for the same seed."""
+        draw = RECIPES[name].prepare(self, copy.deepcopy(self._train_missing(name)))
+        return draw(count, torch.Generator().manual_seed(self.seed))
+
+    def mmgan_snapshots(self) -> dict[str, MMGAN]:
+        """The MM-GAN as it was during its training and is now, by a text that says when."""
+        trained, folder = self.train_mmgan(), self._weights_path("mmgan").parent
+        models = {}
+        for path in sorted(folder.glob(train.SNAPSHOT.format("*"))):
+            models[f"step {int(path.stem[5:])}"] = model = RECIPES["mmgan"].build(self).eval()
+            checkpoint.load_weights(model, checkpoint.read(path, "snapshot")[0], path)
+        return models | {"trained": trained}
+
     def trained_steps(self) -> dict[str, int]:
         """The steps that each model of the run was trained for, by name; without the LSTM, which is a baseline."""
         return {name: steps for name, steps in self._recorded("steps").items() if name != "lstm"}
@@ -138,8 +176,8 @@ class Experiment:
         return {}
 
     @cached_property
-    def _units(self) -> dict[str, UnitData]:
-        """The units of the splits loaded so far."""
+    def _units(self) -> dict[tuple[str, int], UnitData]:
+        """The units loaded so far, by split and units in a phrase."""
         return {}
 
     def _train_missing(self, name: str) -> nn.Module:
@@ -176,7 +214,8 @@ class Experiment:
             for other, provenance in self._provenances().items():
                 self._check_provenance(other, provenance)
             folder, corpus = self._weights_path(name).parent, self.corpus.fingerprint()
-            history = train.fit(model, draw, config, folder, self.seed, self.device, label, corpus)
+            held_out = recipe.held_out(self) if recipe.held_out else None
+            history = train.fit(model, draw, config, folder, self.seed, self.device, label, corpus, held_out)
             provenance = {"corpus": corpus, "corpus name": self.corpus.name, "seed": self.seed}
             provenance |= {"steps": config.steps, "batch": config.batch}
             train.finish(model, recipe.kind, folder, history, provenance)
@@ -234,6 +273,7 @@ class Recipe:
     training: str  # the field of `Preset` with its `TrainConfig`
     build: Callable[[Experiment], nn.Module]  # the untrained model
     prepare: Callable[[Experiment, nn.Module], train.Draw]  # sets data statistics in the model, returns its batches
+    held_out: Callable[[Experiment], train.Draw | None] | None = None  # batches of the validation split
 
 
 def _balanced_draw(styles: Tensor, batch_of: Callable[[Tensor, torch.Generator], dict]) -> train.Draw:
@@ -257,20 +297,41 @@ def _prepare_vae(experiment: Experiment, model: DUVAE) -> train.Draw:
     return _balanced_draw(data.unit_styles, lambda index, _: {"unit": data.units(index)})
 
 
+def _held_out_units(experiment: Experiment) -> train.Draw | None:
+    if not experiment.corpus.split("validation"):
+        return None
+    data = experiment.units("validation")
+    return _balanced_draw(data.unit_styles, lambda index, _: {"unit": data.units(index)})
+
+
 def _build_mmgan(experiment: Experiment) -> MMGAN:
-    return compose.new_mmgan(experiment.preset.gan, _build_vae(experiment))
+    return MMGAN(experiment.preset.gan, _build_vae(experiment))
 
 
 def _prepare_mmgan(experiment: Experiment, model: MMGAN) -> train.Draw:
     model.vae.load_state_dict(experiment.train_vae().state_dict())
     data, styles = experiment.units("train"), experiment.phrase_styles("train")
-    codes = compose.remember(model, data, experiment.seed)
+    first_units = balanced(data.unit_styles, model.config.leads, torch.Generator().manual_seed(experiment.seed))
+    model.leads.copy_(data.units(first_units)[:, :LEAD])
+    model.lead_styles.copy_(data.unit_styles[first_units])
+    movements, beat_s = _movements(model.vae, data), data.beat_s()
 
     def batch_of(index: Tensor, _: torch.Generator) -> dict[str, Tensor]:
-        phrase, audio = data.phrases(index)
-        return {"phrase": phrase, "codes": codes[data.phrase_units[index]], "audio": audio, "style": styles[index]}
+        units = data.phrase_units[index]  # (B, window)
+        batch = {"audio": data.audio_rows(index), "style": styles[index], "beat_s": beat_s[index]}
+        batch["mean"], batch["log_variance"] = movements[units].unbind(dim=2)  # (B, window, movement_size)
+        return batch | ({"phrase": data.phrases(index)} if model.config.pose_weight else {})
 
     return _balanced_draw(data.phrase_styles, batch_of)
+
+
+@torch.no_grad()
+def _movements(vae: DUVAE, data: UnitData) -> Tensor:
+    """Mean and log variance of z_mov of all units (N, 2, movement_size), on disk."""
+    rows = DiskRows()
+    for index in torch.arange(len(data.unit_rows)).split(1536):
+        rows.append(torch.stack(vae.encode_movement(data.units(index)), dim=1))
+    return rows.tensor()
 
 
 def _build_style(view: str, experiment: Experiment) -> Classifier:
@@ -312,7 +373,7 @@ def _prepare_lstm(experiment: Experiment, model: MusicToPoses) -> train.Draw:
 
 
 RECIPES = {
-    "vae": Recipe("vae", "DU-VAE", "vae_training", _build_vae, _prepare_vae),
+    "vae": Recipe("vae", "DU-VAE", "vae_training", _build_vae, _prepare_vae, _held_out_units),
     "mmgan": Recipe("mmgan", "MM-GAN", "gan_training", _build_mmgan, _prepare_mmgan),
     "lstm": Recipe("lstm", "LSTM", "lstm_training", _build_lstm, _prepare_lstm),
 } | {

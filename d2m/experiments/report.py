@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from d2m.data.corpus import FOLDS
+from d2m.data.corpus import FOLDS, is_builtin
 from d2m.errors import CheckpointError
 from d2m.experiments.dances import generated_dances, lstm_dance, nearest_music, random_dance
 from d2m.experiments.experiment import Experiment
@@ -102,7 +102,7 @@ def rows_of(study_run: Experiment) -> dict[str, Row]:
 
 def fold_numbers(source: str) -> tuple[int | None, ...]:
     """The folds of a corpus; None stands for its own split."""
-    return (None,) if source == "builtin" else tuple(range(FOLDS))
+    return (None,) if is_builtin(source) else tuple(range(FOLDS))
 
 
 def experiment_of(study_run: Experiment, row: str, fold: int | None, seed: int) -> Experiment:

@@ -4,7 +4,7 @@
     real_shuffled, real_random          real dances scored with another song's music beats, or with random kinematic
                                         beats
     shuffled, random, mean_pose, copy   controls, see `metrics.controls`
-    prior, codes, style_codes, phrases, pasted, untrained   compositions, see `dances`
+    prior, codes, style_codes, phrases, pasted, replay, untrained   compositions, see `dances`
     training_songs                      d2m to training songs, for the styles without a test song
     requested_style                     d2m to test songs, in each style other than the song's own
     no_gan                              d2m without its discriminators, where the study has trained it
@@ -28,8 +28,9 @@ from d2m.experiments.experiment import Experiment
 from d2m.files import replacing, resolve
 from d2m.generation import generate
 from d2m.metrics import beats, evaluation, memory, scores
+from d2m.metrics import hearing as bars
 from d2m.metrics import samples as sampling
-from d2m.metrics.bootstrap import DRAWS
+from d2m.metrics.bootstrap import DRAWS, Estimate
 from d2m.metrics.evaluation import Measured
 from d2m.metrics.samples import Space, StylePredictor, measure_each
 from d2m.metrics.scores import score_samples
@@ -51,10 +52,10 @@ CONTROLS_OF_SINGLE_DANCES = (
     "real", "real_shuffled", "real_random", "shuffled", "random", "mean_pose", "copy", "untrained", "no_gan",
     "training_songs", "requested_style",
 )  # fmt: skip
-PLOTTED = ("real", "real_shuffled", "shuffled", "random", "copy", "pasted", "phrases", "style_codes", "prior")
+PLOTTED = ("real", "real_shuffled", "shuffled", "random", "copy", "replay", "phrases", "style_codes", "prior")
 CONTROLS_OF_SETS = (
     "real", "mean_pose", "copy", "untrained", "no_gan", "prior", "codes", "style_codes", "phrases", "pasted",
-    "training_songs", "requested_style",
+    "replay", "training_songs", "requested_style",
 )  # fmt: skip
 
 
@@ -79,6 +80,36 @@ def compare(
     return evaluation.compare(
         ours, beats_by_song, train, others, spaces(reference_run), style_predictor(reference_run), experiment.seed
     )
+
+
+def hearing(experiment: Experiment, count: int = 3) -> dict[str, Estimate]:
+    """Correlation of motion and loudness over the bars of the test songs (see `hearing`), for each set of dances.
+
+    "real", "ours", "ours, another song": ours to the next test song of the style; "replay" as a control.
+    """
+    songs = dance_sets.split_music(experiment, "test")
+    loudness = {name: bars.bar_loudness(music.features, music.beats_s) for name, (_, music) in songs.items()}
+    dancer = experiment.train_dancer()
+    replaying = replace(dancer, composer=dance_sets.replay(experiment))
+    sets = {
+        "real": dance_sets.real_dances(experiment, "test"),
+        "ours": dance_sets.generated_dances(experiment, dancer, count),
+        "replay": dance_sets.generated_dances(experiment, replaying, count),
+    }
+    heard = {name: [(dance, dance.name) for dance in dances] for name, dances in sets.items()}
+    heard["ours, another song"] = [(dance, other) for dance in sets["ours"] for other in _other_song(songs, dance.name)]
+    estimates = {}
+    for name, pairs in heard.items():
+        motion = [(song, bars.bar_motion(dance.poses, songs[dance.name][1].beats_s)) for dance, song in pairs]
+        compared = [(song, moved, loudness[song]) for song, moved in motion]
+        estimates[name] = bars.mean_correlation(compared, experiment.seed)
+    return estimates
+
+
+def _other_song(songs: dict[str, tuple[str, Music]], name: str) -> list[str]:
+    """The song of the same style that follows `name`, in a circle; none where it is the only one."""
+    same = [other for other, (style, _) in songs.items() if style == songs[name][0]]
+    return [same[(same.index(name) + 1) % len(same)]] if len(same) > 1 else []
 
 
 def spaces(reference_run: Experiment) -> dict[str, Space]:
@@ -141,12 +172,14 @@ def write_metrics(experiment: Experiment, table: dict, drift: dict, folder: str 
 
 @torch.no_grad()
 def joint_errors(experiment: Experiment, split: str = "validation") -> dict[str, dict[str, float]]:
-    """Mean joint error in cm, relative to the hips, over the units of a split: {style: {"d2m": ..., "mean pose": ...}}.
+    """Mean joint error in cm, relative to the hips, over the units of a split, by style and by what rebuilds them.
 
-    d2m reconstructs each unit from its lead poses and its z_mov; the mean pose is the mean of the training split.
+    "d2m" rebuilds each unit from its lead poses and its z_mov, "linear" from as many principal components (where the
+    DU-VAE starts from them), "mean pose" is the mean of the training split.
     """
     data = experiment.units(split)
     vae, dimensions = experiment.train_vae(), experiment.preset.vae.dimensions
+    vaes = {"d2m": vae} | ({"linear": experiment.untrained_vae()} if vae.config.principal else {})
     root_size = 4 if dimensions == 3 else 1
     mean = vae.feature_mean[root_size:].unflatten(0, (-1, dimensions))
     errors = {}
@@ -155,11 +188,12 @@ def joint_errors(experiment: Experiment, split: str = "validation") -> dict[str,
         if not len(index):
             continue
         units = data.units(index)
-        reconstruction = vae.move(units[:, :LEAD], vae.encode_movement(units)[0])
-        joints, estimate = (
-            rows[:, LEAD:, root_size:].unflatten(-1, (-1, dimensions)) for rows in (units, reconstruction)
+        rebuilt = {key: each.move(units[:, :LEAD], each.encode_movement(units)[0]) for key, each in vaes.items()}
+        joints, *estimates = (
+            rows[:, LEAD:, root_size:].unflatten(-1, (-1, dimensions)) for rows in (units, *rebuilt.values())
         )
-        errors[name] = {"d2m": _joint_error(estimate, joints), "mean pose": _joint_error(mean, joints)}
+        estimates = dict(zip(rebuilt, estimates, strict=True)) | {"mean pose": mean}
+        errors[name] = {key: _joint_error(estimate, joints) for key, estimate in estimates.items()}
     return errors
 
 

@@ -20,7 +20,6 @@ from d2m.experiments.experiment import Experiment
 from d2m.experiments.report import DANCES, HEADLINE, SEEDS, Scores, experiment_of
 from d2m.files import read_json, replacing
 from d2m.generation.beat_warp import NEAR, SHIFT_ROUNDS, SLOW
-from d2m.generation.compose import TEMPO_SCALE
 from d2m.metrics.samples import ReferenceSet, measure, measure_each
 from d2m.metrics.scores import definitions, score_samples
 from d2m.models import checkpoint
@@ -63,7 +62,7 @@ def check_protocol(study_run: Experiment) -> None:
         "preset": study_run.preset_name, "corpus fingerprint": study_run.corpus.fingerprint(), "dances a song": DANCES,
         "seeds of d2m": list(SEEDS), "folds": len(report.fold_numbers(study_run.source)),
         "hash of preset": _digest(asdict(study_run.preset)), "hash of score definitions": _digest(definitions()),
-        "repertoire tempo scale": TEMPO_SCALE, "excluded ends, s": ENDS_S, "largest beat shift, beats": NEAR,
+        "excluded ends, s": ENDS_S, "largest beat shift, beats": NEAR,
         "beat shift rounds": SHIFT_ROUNDS, "speed scale of a sliding foot, m/s": SLOW,
     }  # fmt: skip
     if path.exists():

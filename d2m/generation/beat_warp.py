@@ -91,7 +91,7 @@ class BeatPlan:
 
     @cached_property
     def audio_rows(self) -> np.ndarray:
-        """Audio input of D_mov, a row for each beat of each phrase: (4 * phrase * phrases, 28), see `beat_rows`.
+        """Audio input of E_mus, a row for each beat of each phrase: (4 * phrase * phrases, 28), see `beat_rows`.
 
         Beats after the last danced one repeat its row, so that they do not count in the song's mean.
         """

@@ -1,13 +1,14 @@
 """From a song to a dance: beat plan, style, movements, chaining, and the warp onto the beats (paper, section 3.3).
 
-The plan extends the beats of the song to both of its ends. A movement takes four beats; three movements are a phrase,
-composed for the style and tempo of the music around it (see `compose`). Each movement starts from the last poses of the
-one before. The result is a dance in beat time, 8 poses a beat, which `perform` warps onto the song's beats.
+The plan extends the beats of the song to both of its ends. A movement takes four beats; a phrase, one movement or more,
+is composed for the style, the tempo and the loudness of its music (see `compose`). Each movement starts from the last
+poses of the one before. The result is a dance in beat time, 8 poses a beat, which `perform` warps onto the beats of the
+song.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from torch import Tensor
 from d2m.data import dataset
 from d2m.errors import ParameterError
 from d2m.generation.beat_warp import BeatPlan, perform
-from d2m.generation.compose import Composer, composer_for
+from d2m.generation.compose import Composes
 from d2m.models import style
 from d2m.models.gan import MMGAN
 from d2m.motion import pose
@@ -39,9 +40,10 @@ _thread_pools = cache(ThreadpoolController)  # NumPy's and PyTorch's would wait 
 
 @dataclass(frozen=True)
 class Dancer:
-    """All models that a dance needs: the MM-GAN with its DU-VAE, and the classifier of music styles."""
+    """All that a dance needs: the MM-GAN with its DU-VAE, what composes, and the classifier of music styles."""
 
     mmgan: MMGAN
+    composer: Composes
     music_style: style.Classifier
     warp: str = "kinematic"  # how dances are warped onto the beats, see `perform`
     tempi: Mapping[str, Sequence[float]] = field(default_factory=dict)  # BPM of the training songs of each style
@@ -50,11 +52,6 @@ class Dancer:
     def styles(self) -> tuple[str, ...]:
         """The styles that can be requested."""
         return self.music_style.config.styles
-
-    @cached_property
-    def composer(self) -> Composer:
-        """Composes with the weights that the MM-GAN has at its first use."""
-        return composer_for(self.mmgan)
 
 
 def dance(
@@ -92,7 +89,7 @@ def dance_to(
     check(dancer, requested_style, count)
     if music.duration_s > MAX_SONG_S:
         raise ParameterError(f"{song} lasts {music.duration_s / 3600:.1f} hours", "3 hours at most", "cut the song")
-    plan = BeatPlan(music, dancer.mmgan.config.phrase, has_start_pose=start_pose is not None)
+    plan = BeatPlan(music, dancer.composer.phrase, has_start_pose=start_pose is not None)
     s = song_style(dancer, plan, requested_style)
     style_name = requested_style or dancer.styles[int(s.mean(dim=0).argmax())]
     beat_s, audio = (torch.from_numpy(values).float() for values in (plan.beat_lengths_s, plan.audio_rows))
@@ -120,7 +117,7 @@ def at_level_of_style(
     """
     style_name = requested_style
     if not style_name:
-        s = song_style(dancer, BeatPlan(music, dancer.mmgan.config.phrase)).mean(dim=0)
+        s = song_style(dancer, BeatPlan(music, dancer.composer.phrase)).mean(dim=0)
         style_name = dancer.styles[int(s.argmax())] if s.max() >= SURE else ""
     tempi = dancer.tempi.get(style_name, ())
     factor = beats.level(music.tempo, tempi)

@@ -8,6 +8,7 @@ beats        kinematic beats compared with music beats
 physics      jumps, bones, feet, freezing
 descriptors  kinetic and geometric features
 distances    Frechet and kernel distance between sets of features
+hearing      whether the motion follows the loudness of the music
 memory       the distance to the nearest training movement
 controls     sets of dances for comparison that need no model
 """

@@ -29,7 +29,7 @@ from d2m.motion.dance import Dance
 
 RESERVED = {"ours", "dances", "reference", "shuffled", "random", "mean_pose", "copy", "real_shuffled", "real_random"}
 # Controls that are no real dances; all but the first need a trained run and come from `experiments`.
-SYNTHETIC = ("mean_pose", "untrained", "prior", "codes", "style_codes", "phrases", "pasted")
+SYNTHETIC = ("mean_pose", "untrained", "prior", "codes", "style_codes", "phrases", "pasted", "replay")
 # Sets with the dances of another set and other beats: only scores of beats are computed anew.
 SAME_DANCES = {"shuffled": "ours", "random": "ours", "real_shuffled": "real", "real_random": "real"}
 

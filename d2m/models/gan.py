@@ -1,35 +1,36 @@
-"""The MM-GAN: phrases of movements for music (paper, section 3.2).
+"""The MM-GAN: movements for music (paper, section 3.2).
 
-A phrase is three movements in a row. E_dan encodes a phrase {z_mov} as z_dan, G_dan decodes it, E_sty estimates its
-style, and D_mov discriminates real from generated phrases, given the music's audio rows a. As published (`PaperMMGAN`)
-E_mus generates z~_dan from the music's style s and noise, and D_dan discriminates z_dan from z~_dan. The presets `demo`
-and `full` draw z~_dan from a repertoire, stored training phrases, instead (`compose.RepertoireMMGAN`).
+E_dan encodes a phrase, {z_mov} of successive movements, as z_dan, and G_dan decodes it. E_mus generates z~_dan from the
+music's style s and noise, and E_sty estimates s from z_dan. Two games train the generators: D_mov discriminates real
+from generated phrases, given the music's audio rows a, and D_dan discriminates z_dan from z~_dan.
 
-Other departures from the paper, off in the `paper` preset but for the last two (README has the measures):
-- The KL of z~_dan may have a weight (the authors' code drops it); R1 keeps discriminators from separating perfectly.
+Departures from the paper, all off in the `paper` presets (README has the measures):
+- A phrase is one movement (paper: three). E_dan, G_dan, E_mus and D_mov are also given the movement before, with noise:
+  a movement and its join can be learned in minutes, three movements at once cannot.
+- E_mus and D_mov are also given the tempo; E_mus hears a, and D_mov is given s.
+- The losses of D are relativistic, with R1 and R2 (Huang et al. 2024): with the published ones D_mov wins outright.
 - The real side of L_adv^m is {z_mov}, not {z^_mov}, so that D_mov does not learn what reconstructions look like.
-- E_dan, G_dan and D_mov process a phrase at once, without GRUs; E_dan and G_dan start from principal components.
-- Each direction of z_mov is scaled by how much it moves a body; audio rows are relative to their song.
+- The networks process a phrase at once, without GRUs; audio rows are relative to their song.
 - The DU-VAE stays fixed; the paper fine-tunes its decoder at a tenth of the rate.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor, nn
 
 from d2m.errors import ParameterError
 from d2m.models import layers, losses
-from d2m.models.layers import reparameterise, sequence_encoder
+from d2m.models.layers import reparameterise, sequence_decoder, sequence_encoder
 from d2m.models.vae import DUVAE
 from d2m.motion.pose import rebase
 from d2m.motion.units import LEAD, UNIT_BEATS, UNIT_POSES, WINDOW
 
 # A discriminator separates real from generated perfectly (99 % sure) if its loss is below this in so many logged steps.
-PERFECT_LOSS, PERFECT_LOGS = 0.02, 5
-DISCRIMINATORS = ("movement_discriminator", "movement_logit", "dance_discriminator")  # D_mov and D_dan
+PERFECT_LOSS, PERFECT_LOGS = 0.01, 5
+DISCRIMINATORS = ("movement_discriminator", "movement_logit", "dance_discriminator", "dance_logit")  # D_mov and D_dan
 
 
 @dataclass(frozen=True)
@@ -37,71 +38,112 @@ class GANConfig:
     """Sizes and loss weights of the MM-GAN; the defaults are those of the `demo` preset."""
 
     styles: int = 3  # size of s
-    movement_size: int = 384  # of z_mov, as in the VAE
-    dance_size: int = 1152  # of z_dan (paper: 512)
-    repertoire: int = 2048  # stored training phrases that z~_dan is drawn from; 0, as published: z~_dan from noise
-    candidates: int = 16  # draws from the repertoire that D_mov chooses from
-    noise_size: int = 64  # of E_mus (paper: 30)
+    movement_size: int = 64  # of z_mov, as in the VAE
+    dance_size: int = 64  # of z_dan (paper: 512)
+    flow_steps: int = 6  # E_mus integrates a flow from noise to z~_dan in so many steps; 0: a Gaussian, as published
+    flow_learns: int = 2  # the last steps of the flow, which the gradients of the games pass through
+    noise_size: int = 30  # of E_mus as published
     hidden: int = 512  # width of layers and GRU states (paper: 1024)
+    depth: int = 4  # residual layers of E_mus and D_mov
     recurrent: bool = False  # True, as published: GRUs step through a phrase; False: it is processed at once
-    principal: bool = True  # False, as published: no linear part, all weights start random
-    phrase: int = 3  # units in a phrase
+    phrase: int = 1  # movements in a phrase (paper: 3)
+    conditional: bool = True  # False, as published: no movement before, no tempo; E_mus is given s, D_mov a alone
+    previous_noise: float = 0.5  # standard deviation of the noise on the movement before, whose own is about 1
+    previous_dropped: float = 0.3  # share of training phrases that are not given the movement before
     audio_size: int = 28  # of an audio feature row
     audio_per_beat: bool = True  # False, as published: one mean row a phrase
+    audio: tuple[int, ...] = (13, 27)  # the features of a row that are used: log energy and its difference (paper: all)
+    hears: bool = True  # False: a is zeros
+    relativistic: bool = True  # False, as published: the cross entropy of each side by itself
     real_is_reconstruction: bool = False  # True, as published: {z^_mov} is the real side of L_adv^m
-    adversarial_weight: float = 1.0  # of L_adv^m; if both are 0: no discriminator, and the first draw is danced
-    dance_adversarial_weight: float = 0.0  # of L_adv^d, without a repertoire (paper: 1)
-    discriminator_sees_audio: bool = True  # False: D_mov has zeros for the audio a
-    gradient_penalty: float = 0.1  # gamma of R1, whose weight is gamma / 2; 0: as published
+    gradient_penalty: float = 0.1  # gamma of R1 and R2, whose weight is gamma / 2; 0: as published
+    flow_weight: float = 0.3  # of L_flow
+    games_from: int = 6000  # the step from which both adversarial losses count
+    adversarial_weight: float = 1.0  # of L_adv^m
+    dance_adversarial_weight: float = 1.0  # of L_adv^d
     movement_weight: float = 1.0  # of L_recon^m
     style_weight: float = 1.0  # of L_recon^s
-    kl_weight: float = 3e-5  # of L_KL^d, summed over z_dan
-    music_kl_weight: float = 0.0  # of L_KL^d for z~_dan, without a repertoire; 0: as published
-    pose_weight: float = 1.0  # of L_recon^p (paper: 10)
+    kl_weight: float = 1e-3  # of L_KL^d, summed over z_dan
+    pose_weight: float = 0.0  # of L_recon^p (paper: 10)
     leads: int = 96  # lead poses of training units, stored with the weights for dances to start from
 
     def __post_init__(self):
-        if self.phrase < 2:
-            raise ParameterError(f"a phrase has {self.phrase} unit", "two at least: D_mov learns their transitions")
-        if self.repertoire and self.dance_adversarial_weight:
-            raise ParameterError("L_adv^d has a weight with a repertoire", "0: with a repertoire z~_dan are z_dan")
+        if self.phrase < 2 and not self.conditional:
+            problem = f"a phrase has {self.phrase} movement and D_mov does not see the one before"
+            raise ParameterError(problem, "two at least: D_mov learns their transitions")
+
+    @property
+    def window(self) -> int:
+        """Units in a row that a training sample holds: the phrase, after the movement before it."""
+        return self.phrase + self.conditional
+
+
+@dataclass(frozen=True)
+class Context:
+    """What phrases are composed for: the music, and the movement before each. B is the number of phrases."""
+
+    style: Tensor  # (B, styles) s, class probabilities
+    beat_s: Tensor  # (B,) seconds a beat
+    audio: Tensor  # (B, phrase * 4, audio_size) a, one row a beat
+    previous: Tensor  # (B, movement_size + 1) z_mov of the movement before and 1, or zeros where it is not given
+
+    def repeated(self, times: int) -> "Context":
+        """The context of a batch in which the phrases follow each other `times` times."""
+        return Context(*(torch.cat([getattr(self, field.name)] * times) for field in fields(self)))
 
 
 class MMGAN(nn.Module):
-    """The part that both forms of the MM-GAN share: E_dan, G_dan, E_sty and D_mov, over a trained, fixed DU-VAE.
+    """E_dan, G_dan, E_sty, E_mus, D_mov and D_dan over a trained, fixed DU-VAE.
 
-    A subclass adds the source of z~_dan, and `discriminator_terms`: the losses of the discriminators by name, without
-    weights. Codes are the movements of phrases, {z_mov}: (B, phrase, movement_size).
+    Codes are the movements of phrases, {z_mov}: (B, phrase, movement_size).
     """
 
     def __init__(self, config: GANConfig, vae: DUVAE):
         super().__init__()
         self.config = config
         self.vae = vae.requires_grad_(False)
-        movement, hidden, dance, phrase = config.movement_size, config.hidden, config.dance_size, config.phrase
-        audio = config.audio_size * (UNIT_BEATS if config.audio_per_beat else 1)  # audio features of each movement
-        self.dance_encoder = sequence_encoder(config.recurrent, movement, hidden, phrase)  # E_dan
-        self.dance_decoder = layers.sequence_decoder(config.recurrent, dance, hidden, movement, phrase)  # G_dan
-        self.movement_discriminator = sequence_encoder(config.recurrent, movement + audio, hidden, phrase)  # D_mov
+        recurrent, hidden, phrase, depth = config.recurrent, config.hidden, config.phrase, config.depth
+        movement, dance = config.movement_size, config.dance_size
+        music = config.styles + (dance + len(_time(torch.zeros(1))[0]) if config.flow_steps else config.noise_size)
+        beats = UNIT_BEATS if config.audio_per_beat else 1
+        audio = beats * len(config.audio)  # audio features of each movement
+        before = movement + 1 if config.conditional else 0
+        seen = audio
+        if config.conditional:
+            music += 1 + phrase * audio + before
+            seen += config.styles + 1 + before
+        self.dance_encoder = sequence_encoder(recurrent, movement + before, hidden, phrase, 1)  # E_dan
         self.dance_head = layers.Gaussian(self.dance_encoder.size, dance)
-        if config.principal:
-            self.linear = layers.PrincipalComponents(phrase * movement, dance)
-            layers.start_at_zero(self.dance_head, self.dance_decoder)
-        self.movement_logit = nn.Linear(self.movement_discriminator.size, 1)
+        self.dance_decoder = sequence_decoder(recurrent, dance + before, hidden, movement, phrase, 1)  # G_dan
         self.style = layers.mlp(dance, hidden, config.styles)  # E_sty
-        # From the training split (see `compose.remember`): the scale of codes, and poses for dances to start from.
-        self.register_buffer("code_scale", torch.ones(movement))
+        self.music_encoder = self._encoder(music, depth)  # E_mus
+        self.music_head = nn.Linear(hidden, dance) if config.flow_steps else layers.Gaussian(hidden, dance)
+        seen += movement
+        self.movement_discriminator = sequence_encoder(recurrent, seen, hidden, phrase, depth, False)  # D_mov
+        self.movement_logit = nn.Linear(self.movement_discriminator.size, 1)
+        self.dance_discriminator = self._encoder(dance, 1, False)  # D_dan
+        self.dance_logit = nn.Linear(hidden, 1)
+        # Lead poses of training units for dances to start from, and the style of each.
         self.register_buffer("leads", torch.zeros(config.leads, LEAD, len(vae.feature_mean)))
         self.register_buffer("lead_styles", torch.zeros(config.leads, dtype=torch.long))
 
+    def _encoder(self, inputs: int, depth: int, norm: bool = True) -> nn.Module:
+        """A network (B, inputs) -> (B, hidden): an MLP, as published, or residual layers."""
+        config = self.config
+        if config.recurrent:
+            return layers.mlp(inputs, config.hidden, config.hidden, depth=1)
+        return nn.Sequential(nn.Unflatten(1, (1, inputs)), layers.WindowEncoder(inputs, config.hidden, 1, depth, norm))
+
     @property
-    def adversarial(self) -> bool:
-        """Whether an adversarial loss has a weight, so that a discriminator is trained."""
-        return bool(self.config.adversarial_weight or self.config.dance_adversarial_weight)
+    def first_steps(self) -> dict[str, int]:
+        """The step from which the discriminators learn (see `train`)."""
+        return {"discriminator": self.config.games_from}
 
     def players(self) -> dict[str, list[nn.Parameter]]:
-        """The parameters of each optimiser, by name (see `train`): discriminators, if trained, come first."""
-        players = {"discriminator": [], "generator": []} if self.adversarial else {"generator": []}
+        """The parameters of each optimiser, by name (see `train`); discriminators, if trained, come first."""
+        config = self.config
+        adversarial = config.adversarial_weight or config.dance_adversarial_weight
+        players = {"discriminator": [], "generator": []} if adversarial else {"generator": []}
         for name, part in self.named_children():
             player = "discriminator" if name in DISCRIMINATORS else "generator"
             if part is not self.vae and player in players:
@@ -113,144 +155,206 @@ class MMGAN(nn.Module):
         for discriminator, name in (("D_mov", "adv^m discriminator"), ("D_dan", "adv^d discriminator")):
             latest = history.get(name, ([], []))[1][-PERFECT_LOGS:]
             if len(latest) == PERFECT_LOGS and max(latest) < PERFECT_LOSS:
-                times = f"its loss is below {PERFECT_LOSS:g} {PERFECT_LOGS} times in a row, where 1.39 is chance"
+                times = f"its loss is below {PERFECT_LOSS:g} {PERFECT_LOGS} times in a row"
                 return f"{discriminator} separates perfectly: {times}; the generator cannot learn from it"
         return ""
 
-    def encode_dance(self, codes: Tensor) -> tuple[Tensor, Tensor]:
+    def encode_dance(self, codes: Tensor, context: Context) -> tuple[Tensor, Tensor]:
         """E_dan: {z_mov} -> Gaussian of z_dan, mean and log variance (B, dance_size)."""
-        scaled = codes * self.code_scale
-        mean, log_variance = self.dance_head(self.dance_encoder(scaled))
-        if self.config.principal:
-            mean = mean + self.linear.encoder(scaled.flatten(1))
-        return mean, log_variance
+        if self.config.conditional:
+            codes = _beside(codes, context.previous)
+        return self.dance_head(self.dance_encoder(codes))
 
-    def decode_dance(self, z_dan: Tensor) -> Tensor:
+    def decode_dance(self, z_dan: Tensor, context: Context) -> Tensor:
         """G_dan: z_dan (B, dance_size) -> {z_mov}."""
-        scaled = self.dance_decoder(z_dan)
-        if self.config.principal:
-            scaled = scaled + self.linear.decoder(z_dan).unflatten(-1, scaled.shape[1:])
-        return scaled / self.code_scale
+        if self.config.conditional:
+            z_dan = torch.cat([z_dan, context.previous], dim=-1)
+        return self.dance_decoder(z_dan)
+
+    def encode_music(self, context: Context, noise: Tensor) -> Tensor:
+        """E_mus: the style of the music s and noise (B, `noise_width`) -> z~_dan (B, dance_size)."""
+        given, steps = self._given_to_music(context), self.config.flow_steps
+        if not steps:
+            noise, of_sample = noise.split([self.config.noise_size, self.config.dance_size], dim=-1)
+            mean, log_variance = self.music_head(self.music_encoder(torch.cat([given, noise], dim=-1)))
+            return mean + torch.exp(log_variance / 2) * of_sample
+        z_dan = noise
+        for number in range(steps):
+            time = torch.full_like(noise[:, 0], number / steps)
+            with torch.set_grad_enabled(torch.is_grad_enabled() and number >= steps - self.config.flow_learns):
+                z_dan = z_dan + self._velocity(z_dan, time, given) / steps
+        return z_dan
+
+    def _velocity(self, z: Tensor, time: Tensor, given: Tensor) -> Tensor:
+        """The velocity (B, dance_size) of the flow at points z (B, dance_size) and times in [0, 1] (B,)."""
+        return self.music_head(self.music_encoder(torch.cat([given, z, _time(time)], dim=-1))).float()
+
+    def _given_to_music(self, context: Context) -> Tensor:
+        """What E_mus is given besides noise (B, n)."""
+        given = [context.style]
+        if self.config.conditional:
+            given += [_tempo(context), self._audio(context).flatten(1), context.previous]
+        return torch.cat(given, dim=-1)
+
+    def flow(self, z_dan: Tensor, context: Context) -> Tensor:
+        """L_flow of real z_dan (B, dance_size): see `losses.flow`."""
+        noise, time = torch.randn_like(z_dan), torch.rand(len(z_dan), device=z_dan.device)
+        z = torch.lerp(noise, z_dan, time[:, None])
+        return losses.flow(self._velocity(z, time, self._given_to_music(context)), z_dan - noise)
 
     def regress_style(self, z_dan: Tensor) -> Tensor:
         """E_sty: z_dan (B, dance_size) -> s (B, styles), class probabilities."""
         return torch.softmax(self.style(z_dan).float(), dim=-1)
 
-    def discriminate_movements(self, codes: Tensor, audio: Tensor) -> Tensor:
-        """D_mov: {z_mov} and their audio rows (B, phrase * 4, audio_size), one a beat -> logit (B, 1)."""
-        return self._logit(codes * self.code_scale, audio)
+    def discriminate_movements(self, codes: Tensor, context: Context) -> Tensor:
+        """D_mov: {z_mov} and their audio rows -> logit (B, 1)."""
+        seen = torch.cat([codes, self._audio(context)], dim=-1)
+        if self.config.conditional:
+            seen = _beside(seen, torch.cat([context.style, _tempo(context), context.previous], dim=-1))
+        return self.movement_logit(self.movement_discriminator(seen)).float()
 
-    def _logit(self, scaled: Tensor, audio: Tensor) -> Tensor:
+    def discriminate_dance(self, z_dan: Tensor) -> Tensor:
+        """D_dan: z_dan (B, dance_size) -> logit (B, 1)."""
+        return self.dance_logit(self.dance_discriminator(z_dan)).float()
+
+    def _audio(self, context: Context) -> Tensor:
+        """The audio features of each movement (B, phrase, n)."""
+        rows = context.audio[..., list(self.config.audio)]
+        if not self.config.hears:
+            rows = torch.zeros_like(rows)
         if self.config.audio_per_beat:
-            audio = audio.reshape(len(audio), self.config.phrase, -1)  # the four beats of each unit side by side
-        else:
-            audio = audio.mean(dim=1, keepdim=True).expand(-1, self.config.phrase, -1)
-        if not self.config.discriminator_sees_audio:
-            audio = torch.zeros_like(audio)
-        return self.movement_logit(self.movement_discriminator(torch.cat([scaled, audio], dim=-1))).float()
+            return rows.reshape(len(rows), self.config.phrase, -1)  # the four beats of each unit side by side
+        return rows.mean(dim=1, keepdim=True).expand(-1, self.config.phrase, -1)
 
-    def split_phrase(self, phrase: Tensor) -> Tensor:
-        """Features (B, LEAD + 32 * phrase, F) as units, each with its own lead: (B, phrase, LEAD + 32, F)."""
-        return rebase(phrase.unfold(1, WINDOW, UNIT_POSES).transpose(2, 3), LEAD - 1)
+    def given(self, previous: Tensor, dropped: Tensor | None = None, noise: Tensor | None = None) -> Tensor:
+        """`Context.previous` of movements (B, movement_size): with noise, and zeros where `dropped` (B,)."""
+        noise = torch.randn_like(previous) if noise is None else noise
+        given = torch.cat([previous + self.config.previous_noise * noise, torch.ones_like(previous[:, :1])], dim=-1)
+        return given if dropped is None else torch.where(dropped[:, None], 0, given)
 
-    @torch.no_grad()
-    def movements(self, phrase: Tensor) -> Tensor:
-        """{z_mov} of features (B, LEAD + 32 * phrase, F) in metres: the means of E_mov."""
-        units = self.split_phrase(phrase)
-        return self.vae.encode_movement(units.flatten(0, 1))[0].unflatten(0, units.shape[:2])
+    def sample(self, batch: dict[str, Tensor]) -> tuple[Tensor, Context]:
+        """Sampled {z_mov} of a batch, and its context."""
+        config = self.config
+        codes = reparameterise((batch["mean"], batch["log_variance"]))  # (B, window, movement_size)
+        codes, before = codes[:, -config.phrase :], codes[:, 0]
+        dropped = torch.rand(len(codes), device=codes.device) < config.previous_dropped
+        audio = batch["audio"][:, -UNIT_BEATS * config.phrase :]
+        return codes, Context(batch["style"], batch["beat_s"], audio, self.given(before, dropped))
 
     def forward(self, batch: dict[str, Tensor], step: int, player: str) -> dict[str, Tensor]:
         """Losses of one player ("discriminator" or "generator") on a batch, by name; "total" is minimised.
 
-        The batch: "phrase" (B, LEAD + 32 * phrase, F) metres, "codes" (its `movements`), "audio" (B, 4 * phrase,
-        audio_size), "style" (B, styles).
+        The batch: "mean" and "log_variance" of z_mov (B, window, movement_size), "audio" (B, 4 * window, audio_size),
+        "style" (B, styles), "beat_s" (B,); with L_recon^p "phrase" (B, LEAD + 32 * window, F) metres.
         """
         config = self.config
-        terms = self.discriminator_terms(batch) if player == "discriminator" else self.generator_terms(batch, step)
+        if player == "discriminator":
+            terms = self.discriminator_terms(*self.sample(batch))
+        else:
+            terms = self.generator_terms(batch, step)
+        penalty = config.gradient_penalty / 2
         weights = {
             "recon^m": config.movement_weight, "recon^s": config.style_weight, "recon^p": config.pose_weight,
-            "KL^d": config.kl_weight, "KL^d of music": config.music_kl_weight,
+            "KL^d": config.kl_weight, "flow": config.flow_weight,
             "adv^m": config.adversarial_weight, "adv^d": config.dance_adversarial_weight,
-            "adv^m discriminator": 1.0, "adv^m discriminator R1": config.gradient_penalty / 2,
-            "adv^d discriminator": 1.0, "adv^d discriminator R1": config.gradient_penalty / 2,
+            "adv^m discriminator": 1.0, "adv^m R1": penalty, "adv^m R2": penalty,
+            "adv^d discriminator": 1.0, "adv^d R1": penalty, "adv^d R2": penalty,
         }  # fmt: skip
         return terms | {"total": sum(weights[name] * value for name, value in terms.items())}
 
-    def discriminator_terms(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The losses of the discriminators by name, without weights."""
-        raise NotImplementedError("each form of the MM-GAN has its own generated phrases")
+    @property
+    def noise_width(self) -> int:
+        """Normal random numbers that E_mus turns into one z~_dan."""
+        return self.config.dance_size + (0 if self.config.flow_steps else self.config.noise_size)
 
-    def movement_discriminator_terms(self, real: Tensor, generated: Tensor, audio: Tensor) -> dict[str, Tensor]:
-        """The discriminator's side of L_adv^m for real and generated {z_mov}, and its R1."""
-        logit = partial(self._logit, audio=audio)
-        scaled = real * self.code_scale, generated * self.code_scale
-        return self._discriminate("adv^m", losses.adv_m_discriminator, logit, *scaled)
+    def noise(self, context: Context) -> Tensor:
+        """Noise for E_mus (B, `noise_width`)."""
+        return torch.randn(len(context.style), self.noise_width, device=context.style.device)
 
-    def _discriminate(self, name: str, loss: Callable, network: Callable, real: Tensor, generated: Tensor) -> dict:
-        real = real.detach().requires_grad_(self.config.gradient_penalty > 0)
-        logit = network(real)
-        terms = {f"{name} discriminator": loss(logit, network(generated))}
-        if self.config.gradient_penalty:
-            terms[f"{name} discriminator R1"] = losses.gradient_penalty(real, logit)
+    def discriminator_terms(self, codes: Tensor, context: Context) -> dict[str, Tensor]:
+        """The discriminators' side of L_adv^m and L_adv^d, and their R1 and R2, by name, without weights."""
+        config, terms = self.config, {}
+        with torch.no_grad():
+            z_dan = reparameterise(self.encode_dance(codes, context))
+            real = self.decode_dance(z_dan, context) if config.real_is_reconstruction else codes
+            z_music = self.encode_music(context, self.noise(context))
+            generated = self.decode_dance(z_music, context)
+        if config.adversarial_weight:
+            seen = context.repeated(2)
+            terms |= self._discriminate("adv^m", lambda x: self.discriminate_movements(x, seen), real, generated)
+        if config.dance_adversarial_weight:
+            terms |= self._discriminate("adv^d", self.discriminate_dance, z_dan, z_music)
         return terms
 
+    def _discriminate(self, name: str, network: Callable, real: Tensor, generated: Tensor) -> dict[str, Tensor]:
+        has_penalty = self.config.gradient_penalty > 0
+        sides = torch.cat([real, generated]).requires_grad_(has_penalty)
+        logits = network(sides)
+        terms = {f"{name} discriminator": losses.adversarial_discriminator(*logits.chunk(2), self.config.relativistic)}
+        if has_penalty:
+            terms[f"{name} R1"], terms[f"{name} R2"] = losses.gradient_penalties(sides, logits)
+        return terms
+
+    @contextmanager
+    def _discriminators_fixed(self) -> Iterator[None]:
+        """While the block runs, no gradients of D_mov's and D_dan's weights are prepared: only the makers learn."""
+        weights = [weight for name in DISCRIMINATORS for weight in getattr(self, name).parameters()]
+        for weight in weights:
+            weight.requires_grad_(False)
+        try:
+            yield
+        finally:
+            for weight in weights:
+                weight.requires_grad_(True)
+
     def generator_terms(self, batch: dict[str, Tensor], step: int) -> dict[str, Tensor]:
-        """L_recon^m, L_recon^s, L_KL^d and L_recon^p by name, without weights."""
-        config, codes = self.config, batch["codes"]
-        dance = self.encode_dance(codes)
+        """The losses of E_dan, G_dan, E_sty and E_mus by name, without weights."""
+        config = self.config
+        codes, context = self.sample(batch)
+        dance = self.encode_dance(codes, context)
         z_dan = reparameterise(dance)
-        rebuilt = self.decode_dance(z_dan)
+        rebuilt = self.decode_dance(z_dan, context)
+        style = context.style
         terms = {
-            "recon^m": losses.recon_m(rebuilt, codes, self.code_scale),
-            "recon^s": losses.recon_s(self.regress_style(z_dan), batch["style"]),
+            "recon^m": losses.recon_m(rebuilt, codes),
+            "recon^s": losses.recon_s(self.regress_style(z_dan), style),
             "KL^d": losses.kl_d(dance),
         }
+        if config.flow_steps:
+            terms["flow"] = self.flow(z_dan.detach(), context)
+        if step < config.games_from:
+            return terms
+        z_music = self.encode_music(context, self.noise(context))
+        terms["recon^s"] = terms["recon^s"] + losses.recon_s(self.regress_style(z_music), style)
+        with self._discriminators_fixed():
+            if config.adversarial_weight:
+                real = rebuilt if config.real_is_reconstruction else codes
+                sides = real.detach(), self.decode_dance(z_music, context)
+                logits = [self.discriminate_movements(side, context) for side in sides]
+                terms["adv^m"] = losses.adversarial_generator(*logits, config.relativistic)
+            if config.dance_adversarial_weight:
+                logits = [self.discriminate_dance(side) for side in (z_dan.detach(), z_music)]
+                terms["adv^d"] = losses.adversarial_generator(*logits, config.relativistic)
         if config.pose_weight:
             number = step % config.phrase  # one movement a step: three would double the cost of a step
-            unit = rebase(batch["phrase"][:, UNIT_POSES * number :][:, :WINDOW], LEAD - 1)
+            first = config.window - config.phrase + number
+            unit = rebase(batch["phrase"][:, UNIT_POSES * first :][:, :WINDOW], LEAD - 1)
             decoded = self.vae.move(unit[:, :LEAD], rebuilt[:, number])
             terms["recon^p"] = losses.recon_p(self.vae.standardise(decoded), self.vae.standardise(unit))
         return terms
 
 
-class PaperMMGAN(MMGAN):
-    """The MM-GAN as published, with E_mus, which generates z~_dan from style and noise, and D_dan."""
+def _beside(sequence: Tensor, values: Tensor) -> Tensor:
+    """`values` (B, n) beside every step of a sequence (B, length, size): (B, length, size + n)."""
+    return torch.cat([sequence, values[:, None].expand(-1, sequence.shape[1], -1)], dim=-1)
 
-    def __init__(self, config: GANConfig, vae: DUVAE):
-        super().__init__(config, vae)
-        self.music_encoder = layers.mlp(config.styles + config.noise_size, config.hidden, config.hidden)  # E_mus
-        self.music_head = layers.Gaussian(config.hidden, config.dance_size)
-        self.dance_discriminator = layers.mlp(config.dance_size, config.hidden, 1)  # D_dan
 
-    def encode_music(self, style: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
-        """E_mus: style of the music s (B, styles) and fresh noise -> Gaussian of z~_dan (B, dance_size)."""
-        noise = torch.randn(len(style), self.config.noise_size, generator=generator, device=style.device)
-        return self.music_head(self.music_encoder(torch.cat([style, noise], dim=-1)))
+def _time(time: Tensor) -> Tensor:
+    """Times (B,) in [0, 1] as inputs of a network: (B, 9)."""
+    phases = torch.pi * time[:, None] * torch.tensor([0.5, 1.0, 2.0, 4.0], device=time.device)
+    return torch.cat([time[:, None], phases.sin(), phases.cos()], dim=-1)
 
-    def discriminator_terms(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The discriminator's side of L_adv^m and L_adv^d, and their R1."""
-        config, terms = self.config, {}
-        with torch.no_grad():
-            z_dan = reparameterise(self.encode_dance(batch["codes"]))
-            real = self.decode_dance(z_dan) if config.real_is_reconstruction else batch["codes"]
-            z_music = reparameterise(self.encode_music(batch["style"]))
-            generated = self.decode_dance(z_music)
-        if config.adversarial_weight:
-            terms |= self.movement_discriminator_terms(real, generated, batch["audio"])
-        if config.dance_adversarial_weight:
-            terms |= self._discriminate("adv^d", losses.adv_d_discriminator, self.dance_discriminator, z_dan, z_music)
-        return terms
 
-    def generator_terms(self, batch: dict[str, Tensor], step: int) -> dict[str, Tensor]:
-        """The losses of `MMGAN`, L_recon^s and L_KL^d of z~_dan, and the generator's side of L_adv^m and L_adv^d."""
-        terms, style = super().generator_terms(batch, step), batch["style"]
-        music = self.encode_music(style)
-        z_music = reparameterise(music)
-        terms["recon^s"] = terms["recon^s"] + losses.recon_s(self.regress_style(z_music), style)
-        terms["KL^d of music"] = losses.kl_d(music)
-        if self.config.adversarial_weight:
-            logit = self.discriminate_movements(self.decode_dance(z_music), batch["audio"])
-            terms["adv^m"] = losses.adv_m_generator(logit)
-        if self.config.dance_adversarial_weight:
-            terms["adv^d"] = losses.adv_d_generator(self.dance_discriminator(z_music))
-        return terms
+def _tempo(context: Context) -> Tensor:
+    """log2 of the beats in half a second (B, 1)."""
+    return -torch.log2(context.beat_s / 0.5)[:, None]

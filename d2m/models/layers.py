@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-PRINCIPAL_ROWS = 8192  # units or phrases, balanced over styles, from which principal components are computed
+PRINCIPAL_ROWS = 8192  # units, balanced over styles, from which principal components are computed
 INITIAL_LOG_VARIANCE = -4.0  # small, for a latent that starts from principal components, which fit without training
 
 
@@ -78,14 +78,20 @@ def start_at_zero(gaussian: Gaussian, decoder: nn.Module) -> None:
     nn.init.constant_(gaussian.linear.bias[gaussian.linear.out_features // 2 :], INITIAL_LOG_VARIANCE)
 
 
-def sequence_encoder(recurrent: bool, inputs: int, hidden: int, length: int) -> nn.Module:
+def sequence_encoder(
+    recurrent: bool, inputs: int, hidden: int, length: int, depth: int = 2, norm: bool = True
+) -> nn.Module:  # fmt: skip
     """A network (B, length, inputs) -> (B, its `size`): a GRU, as published, or a `WindowEncoder`."""
-    return SequenceEncoder(inputs, hidden) if recurrent else WindowEncoder(inputs, hidden, length)
+    return SequenceEncoder(inputs, hidden) if recurrent else WindowEncoder(inputs, hidden, length, depth, norm)
 
 
-def sequence_decoder(recurrent: bool, inputs: int, hidden: int, outputs: int, length: int) -> nn.Module:
+def sequence_decoder(
+    recurrent: bool, inputs: int, hidden: int, outputs: int, length: int, depth: int = 2
+) -> nn.Module:  # fmt: skip
     """A network (B, inputs) -> (B, length, outputs): a GRU, as published, or a `WindowDecoder`."""
-    return (SequenceDecoder if recurrent else WindowDecoder)(inputs, hidden, outputs, length)
+    if recurrent:
+        return SequenceDecoder(inputs, hidden, outputs, length)
+    return WindowDecoder(inputs, hidden, outputs, length, depth)
 
 
 class SequenceEncoder(nn.Module):
@@ -125,9 +131,10 @@ class SequenceDecoder(nn.Module):
 class Residual(nn.Module):
     """x + f(x) of width `size`; f starts at zero, so a deep stack starts as the identity."""
 
-    def __init__(self, size: int):
+    def __init__(self, size: int, norm: bool = True):
         super().__init__()
-        self.change = nn.Sequential(nn.LayerNorm(size), nn.Linear(size, size), nn.LeakyReLU(0.2), nn.Linear(size, size))
+        first = nn.LayerNorm(size) if norm else nn.Identity()
+        self.change = nn.Sequential(first, nn.Linear(size, size), nn.LeakyReLU(0.2), nn.Linear(size, size))
         nn.init.zeros_(self.change[-1].weight)
         nn.init.zeros_(self.change[-1].bias)
 
@@ -138,10 +145,11 @@ class Residual(nn.Module):
 class WindowEncoder(nn.Module):
     """Residual layers that encode a sequence of fixed length at once: (B, length, inputs) -> (B, hidden)."""
 
-    def __init__(self, inputs: int, hidden: int, length: int):
+    def __init__(self, inputs: int, hidden: int, length: int, depth: int = 2, norm: bool = True):
         super().__init__()
-        residual = Residual(hidden), Residual(hidden)
-        self.layers = nn.Sequential(nn.Linear(inputs * length, hidden), *residual, nn.LayerNorm(hidden))
+        residual = [Residual(hidden, norm) for _ in range(depth)]
+        last = nn.LayerNorm(hidden) if norm else nn.LeakyReLU(0.2)
+        self.layers = nn.Sequential(nn.Linear(inputs * length, hidden), *residual, last)
         self.size = hidden
 
     def forward(self, sequence: Tensor) -> Tensor:
@@ -151,10 +159,10 @@ class WindowEncoder(nn.Module):
 class WindowDecoder(nn.Module):
     """Residual layers that decode a sequence of fixed length at once: (B, inputs) -> (B, length, outputs) or a part."""
 
-    def __init__(self, inputs: int, hidden: int, outputs: int, length: int):
+    def __init__(self, inputs: int, hidden: int, outputs: int, length: int, depth: int = 2):
         super().__init__()
         self.length = length
-        residual = Residual(hidden), Residual(hidden), nn.LayerNorm(hidden)
+        residual = [*(Residual(hidden) for _ in range(depth)), nn.LayerNorm(hidden)]
         self.layers = nn.Sequential(nn.Linear(inputs, hidden), *residual, nn.Linear(hidden, outputs * length))
 
     def forward(self, code: Tensor, part: slice = slice(None)) -> Tensor:

@@ -1,15 +1,15 @@
 """The losses of both models, one function each, named as in the paper; each returns a scalar, a mean over the batch.
 
 `vae` and `gan` compute the arguments and add the losses up by weight. In the formulas E is the mean over a batch, ^
-marks reconstructions and ~ values generated for music. L_velocity, L_swap and R1 are additions to the paper.
+marks reconstructions and ~ values generated for music. Additions to the paper: L_velocity, L_swap, L_flow, R1 and R2.
 
 Units u are standardised, (B, LEAD + 32, F); a Gaussian is its mean and log variance, each (B, size). A discriminator D
-is the sigmoid of logits (B, 1); its adversarial loss at chance is 2 log 2 = 1.39.
+is the sigmoid of logits (B, 1); its adversarial loss at chance is 2 log 2 = 1.39, or log 2 where it is relativistic.
 """
 
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+from torch.nn.functional import cross_entropy, softplus
 
 
 def recon_u(rebuilt: Tensor, unit: Tensor) -> Tensor:
@@ -53,43 +53,46 @@ def kl_annealing(step: int, half_step: int) -> Tensor:
     return torch.sigmoid(torch.tensor(8.0 * (step / max(1, half_step) - 1)))
 
 
-def adv_m_discriminator(real: Tensor, generated: Tensor) -> Tensor:
-    """L_adv^m = E log D_mov({z_mov}, a) + E log(1 - D_mov({z~_mov}, a)), negated: D_mov maximises it (section 3.2)."""
-    return _cross_entropy(real, 1.0) + _cross_entropy(generated, 0.0)
+def adversarial_discriminator(real: Tensor, generated: Tensor, relativistic: bool) -> Tensor:
+    """The discriminator's side of L_adv^m or L_adv^d, for the logits (B, 1) of both sides (paper, section 3.2).
 
-
-def adv_m_generator(generated: Tensor) -> Tensor:
-    """The generator's side of L_adv^m, -E log D_mov({z~_mov}, a): unlike E log(1 - D_mov), it does not saturate."""
-    return _cross_entropy(generated, 1.0)
-
-
-def adv_d_discriminator(real: Tensor, generated: Tensor) -> Tensor:
-    """L_adv^d = E log D_dan(z_dan) + E log(1 - D_dan(z~_dan)), negated: D_dan maximises it (section 3.2)."""
-    return _cross_entropy(real, 1.0) + _cross_entropy(generated, 0.0)
-
-
-def adv_d_generator(generated: Tensor) -> Tensor:
-    """The generator's side of L_adv^d, -E log D_dan(z~_dan): unlike E log(1 - D_dan), it does not saturate."""
-    return _cross_entropy(generated, 1.0)
-
-
-def _cross_entropy(logit: Tensor, target: float) -> Tensor:
-    """-E log sigmoid(logit) for a target of 1, -E log(1 - sigmoid(logit)) for 0."""
-    return binary_cross_entropy_with_logits(logit, torch.full_like(logit, target))
-
-
-def gradient_penalty(real: Tensor, logit: Tensor) -> Tensor:
-    """R1 = E || d D(real) / d real ||^2 of the logits (B, 1) of `real`, which requires grad (Mescheder et al. 2018)."""
-    (slope,) = torch.autograd.grad(logit.sum(), real, create_graph=True)
-    return slope.square().flatten(1).sum(1).mean()
-
-
-def recon_m(rebuilt: Tensor, movements: Tensor, scale: Tensor) -> Tensor:
-    """L_recon^m = E || {z^_mov} - {z_mov} ||_1, a mean over (B, phrase, movement_size) (paper, section 3.2).
-
-    `scale` (movement_size,) multiplies each direction of z_mov.
+    Published: L = E log D(real) + E log(1 - D(generated)), negated, since D maximises it. Relativistic: -E log
+    sigmoid(logit(real) - logit(generated)), pair by pair (Jolicoeur-Martineau 2019; Huang et al. 2024).
     """
-    return ((rebuilt - movements) * scale).abs().mean()
+    if relativistic:
+        return softplus(generated - real).mean()
+    return softplus(-real).mean() + softplus(generated).mean()
+
+
+def adversarial_generator(real: Tensor, generated: Tensor, relativistic: bool) -> Tensor:
+    """The generator's side: -E log D(generated), which unlike E log(1 - D(generated)) does not saturate.
+
+    Relativistic: -E log sigmoid(logit(generated) - logit(real)).
+    """
+    return softplus(real - generated).mean() if relativistic else softplus(-generated).mean()
+
+
+def flow(velocity: Tensor, difference: Tensor) -> Tensor:
+    """L_flow = E || v(x_t, t) - (z_dan - noise) ||^2 with x_t = (1 - t) noise + t z_dan (Lipman et al. 2023).
+
+    Not in the paper. Its minimum carries noise at t = 0 to the distribution of z_dan at t = 1.
+    """
+    return (velocity - difference).square().mean()
+
+
+def gradient_penalties(sides: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
+    """R1 = E || d D(x) / d x ||^2 of real x, R2 of generated ones (Mescheder et al. 2018).
+
+    `sides` (2 B, ...), which requires grad, holds the real ones first; `logits` (2 B, 1) are D's.
+    """
+    (slope,) = torch.autograd.grad(logits.sum(), sides, create_graph=True)
+    real, generated = slope.square().flatten(1).sum(1).chunk(2)
+    return real.mean(), generated.mean()
+
+
+def recon_m(rebuilt: Tensor, movements: Tensor) -> Tensor:
+    """L_recon^m = E || {z^_mov} - {z_mov} ||_1, a mean over (B, phrase, movement_size) (paper, section 3.2)."""
+    return (rebuilt - movements).abs().mean()
 
 
 def recon_s(estimated: Tensor, style: Tensor) -> Tensor:

@@ -1,8 +1,9 @@
 """Training: one loop for every model, on a CPU, a GPU, or several of either through Lightning Fabric.
 
 A model names its `players`, sets of parameters with an optimiser each (of a GAN the discriminator and the generator),
-and computes their losses in `forward(batch, step, player)`; the players take turns at each step. The batch and the
-noise of step k depend on (seed, k) alone, so a resumed training gives the same weights.
+and computes their losses in `forward(batch, step, player)`. At each step the players take turns; a player whose first
+step the model names in `first_steps` waits until then. The batch and the noise of step k depend on (seed, k) alone, so
+a resumed training gives the same weights.
 
 With torchrun every process draws the same batch and computes its share in `accumulate` pieces, one after another. Each
 piece has its own noise, and gradients and losses are means over the batch, so only the total number of pieces changes
@@ -32,6 +33,7 @@ from d2m.models.checkpoint import History
 from d2m.progress import progress
 
 PRECISIONS = ("", "32-true", "bf16-mixed")  # Fabric's names; float16 would need its losses scaled
+SNAPSHOT = "step-{}.safetensors"  # the file of the weights after so many steps
 EXPLODED = 1e4  # a training fails when its loss is this many times its first loss (or 1)
 
 Draw = Callable[[int, torch.Generator], dict[str, Tensor]]  # batch size and generator -> a batch
@@ -44,9 +46,12 @@ class TrainConfig:
     steps: int
     batch: int = 64  # over all processes (paper: 256)
     learning_rate: float = 1e-3  # of Adam (paper: 2e-4)
+    betas: tuple[float, float] = (0.9, 0.999)  # of Adam: how long it averages gradients and their squares
+    discriminator_rate: float = 1.0  # factor of the rate of the player "discriminator" (two time scales: Heusel 2017)
     final_rate: float = 0.05  # factor of the rate at the last step, after a half cosine; 1: constant, as published
     clip: float = 0.5  # largest norm of a player's gradient, as published
     log_every: int = 25  # steps between two logged losses
+    snapshots: tuple[float, ...] = ()  # shares of the steps after which the weights are stored, to look at later
     save_every_s: float = 60.0  # seconds between two states that a stopped training is resumed from
     accumulate: int = 1  # pieces of a process's share of a batch, to save memory
     precision: str = ""  # of `PRECISIONS`; "": bf16-mixed on CUDA, else 32-true
@@ -87,11 +92,12 @@ def seed_all(seed: int, step: int = 0) -> None:
 
 def fit(
     model: nn.Module, draw: Draw, config: TrainConfig, folder: Path, seed: int,
-    device: str = "auto", label: str = "training", origin: str = "",
+    device: str = "auto", label: str = "training", origin: str = "", held_out: Draw | None = None,
 ) -> History:  # fmt: skip
     """Train `model` in place and return its losses; resume a stopped training in `folder`.
 
-    `draw(batch, generator)` returns a batch of tensors; `origin` identifies the training data. The state is stored in
+    `draw(batch, generator)` returns a batch of tensors, and `held_out` one that is not trained on, whose losses are
+    logged as "validation ..."; `origin` identifies the training data. The state is stored in
     `folder`/training.safetensors until `finish` removes it. Raises `CheckpointError` for the state of another training,
     and `TrainingError` when a loss is not finite; the last good state then stays.
     """
@@ -101,15 +107,19 @@ def fit(
         raise ParameterError(f"a batch of {config.batch} is cut into {pieces} pieces", "one sample a piece at least")
     players, path, history = model.players(), folder / "training.safetensors", {}
     # Fused is a quarter faster on a CPU; on a GPU it rejects a resumed state, whose step counts stay on the CPU.
-    adam = partial(torch.optim.Adam, lr=config.learning_rate, fused=fabric.device.type == "cpu")
+    adam = partial(torch.optim.Adam, lr=config.learning_rate, betas=config.betas, fused=fabric.device.type == "cpu")
     optimisers = {name: adam(weights) for name, weights in players.items()}
     state = checkpoint.StateConfig(config, seed, model.config, origin)
     first = checkpoint.load_state(path, model, optimisers, history, state)
     writes = fabric.global_rank == 0
+    if writes and first == 0:
+        for snapshot in folder.glob(SNAPSHOT.format("*")):  # of an earlier training
+            snapshot.unlink()
     logger = _open_log(folder, history) if writes else None
     _check_same_step(fabric, first, path)
     wrapped, *adams = fabric.setup(model, *optimisers.values())
-    loop = _Loop(fabric, wrapped, dict(zip(players, adams, strict=True)), config, seed, history, path, logger)
+    adams, first_steps = dict(zip(players, adams, strict=True)), getattr(model, "first_steps", {})
+    loop = _Loop(fabric, wrapped, adams, first_steps, config, seed, history, path, logger)
     model.train()
     saved_at, warning = time.monotonic(), ""
     steps = range(first, config.steps)
@@ -119,11 +129,17 @@ def fit(
         logs = step % config.log_every == 0 or step == config.steps - 1
         saves = writes and time.monotonic() - saved_at > config.save_every_s
         loop.take_step(step, batch, logs, saves)
+        if logs and held_out is not None:
+            seed_all(seed, step)  # the noise of the step differs between processes
+            loop.validate(step, held_out(config.batch, torch.default_generator))
         if logs and writes:
             warning = _warn(model, history, label, warning)
         if saves:
             checkpoint.save_state(path, model, optimisers, history, state, step + 1)
             saved_at = time.monotonic()
+        if writes and step + 1 in {round(share * config.steps) for share in config.snapshots}:
+            snapshot = folder / SNAPSHOT.format(f"{step + 1:06}")
+            checkpoint.save(snapshot, "snapshot", model.state_dict(), model.config, {})
     if logger:
         with _writing(logger):
             logger.finalize("success")
@@ -138,6 +154,7 @@ class _Loop:
     fabric: object
     model: nn.Module
     optimisers: dict[str, Optimizer]
+    first_steps: dict[str, int]
     config: TrainConfig
     seed: int
     history: History
@@ -148,8 +165,11 @@ class _Loop:
         """Every player takes its turn on a batch. Losses that are logged or saved are checked before weights change."""
         pieces, config = self._pieces(batch), self.config
         for turn, (player, optimiser) in enumerate(self.optimisers.items()):
+            if step < self.first_steps.get(player, 0):
+                continue
+            factor = config.discriminator_rate if player == "discriminator" else 1.0
             for group in optimiser.param_groups:
-                group["lr"] = config.learning_rate * _schedule(step / config.steps, config.final_rate)
+                group["lr"] = factor * config.learning_rate * _schedule(step / config.steps, config.final_rate)
             optimiser.zero_grad(set_to_none=True)
             losses = self._backward(pieces, step, turn, player)
             norm = self.fabric.clip_gradients(self.model, optimiser, max_norm=config.clip, error_if_nonfinite=False)
@@ -161,6 +181,15 @@ class _Loop:
             if logs:
                 _log(self.history, self.logger, step, player, losses)
             optimiser.step()
+
+    @torch.no_grad()
+    def validate(self, step: int, batch: dict[str, Tensor]) -> None:
+        """Log the losses of all players on a batch that is not trained on."""
+        batch = {name: rows.to(self.fabric.device) for name, rows in batch.items()}
+        for player in self.optimisers:
+            losses = self.model(batch, step, player)
+            del losses["total"]
+            _log(self.history, self.logger, step, player, {f"validation {name}": v for name, v in losses.items()})
 
     def _pieces(self, batch: dict[str, Tensor]) -> dict[int, dict[str, Tensor]]:
         """This process's pieces of a batch, by their number among those of all processes, on its device."""

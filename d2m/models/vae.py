@@ -28,11 +28,11 @@ class VAEConfig:
 
     dimensions: int = 3  # D of the poses: 3, or 2 as published
     initial_size: int = 10  # of z_ini (paper: 10)
-    movement_size: int = 384  # of z_mov (paper: 512)
+    movement_size: int = 64  # of z_mov (paper: 512)
     hidden: int = 512  # width of layers and GRU states (paper: 1024)
     recurrent: bool = False  # True, as published: GRUs step through a unit; False: it is processed at once
     principal: bool = True  # False, as published: no linear part, all weights start random
-    kl_weight: float = 1e-4  # of L_KL^u; with the published 1e-2 and a mean L1, z_mov carries no information
+    kl_weight: float = 1e-3  # of L_KL^u; with the published 1e-2 and a mean L1, z_mov carries no information
     kl_anneal_steps: int = 200  # the step at which a sigmoid reaches half of the weight
     velocity_weight: float = 1.0  # of L_velocity; 0: as published
     swap_weight: float = 0.5  # of L_swap; 0: as published
@@ -64,13 +64,6 @@ class DUVAE(nn.Module):
     def start_from_principal_components(self, units: Tensor) -> None:
         """Fit the linear part of E_mov and G_uni to units (N, LEAD + 32, F); the feature statistics must be set."""
         self.linear.fit(self.standardise(units).flatten(1))
-
-    def importance(self) -> Tensor:
-        """How much each direction of z_mov changes a unit: (movement_size,), scaled to mean square 1."""
-        if not self.config.principal:
-            return torch.ones(self.config.movement_size)
-        effect = self.linear.decoder.weight.detach().norm(dim=0)
-        return effect / effect.square().mean().sqrt()
 
     def players(self) -> dict[str, list[nn.Parameter]]:
         """The parameters of each optimiser, by name (see `train`)."""

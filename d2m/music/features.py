@@ -14,6 +14,7 @@ from d2m.clock import FPS, SAMPLE_RATE, frame_count, samples_per_frame, to_frame
 ONSET_HOP = 256  # samples: 86 onset frames a second, 12 ms each
 ONSET_FPS = SAMPLE_RATE / ONSET_HOP
 DRUMS_BELOW = 1000.0  # Hz: kick and snare sound below it, hi-hats above
+ENERGY = 13  # the column of the log energy
 FEATURES = 28  # 13 MFCC, log energy, and the first differences of both (paper, section 4.1)
 SMALLEST_DEVIATION = 1e-3  # standard deviation in a song; lower bound, so that constant features are not amplified
 ONSET_BANDS, MFCC_BANDS, RHYTHM_BANDS = 96, 128, 48  # mel bands

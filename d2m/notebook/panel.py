@@ -124,7 +124,7 @@ def style_report(dancer: Dancer, request: Request) -> str:
     """The styles that are heard in the song with their probabilities, or the requested style."""
     if request.style:
         return f"style: {request.style}, as requested"
-    s = generate.song_style(dancer, BeatPlan(_music(dancer, request)[0], dancer.mmgan.config.phrase))
+    s = generate.song_style(dancer, BeatPlan(_music(dancer, request)[0], dancer.composer.phrase))
     return style.report(dancer.styles, s.mean(dim=0))
 
 

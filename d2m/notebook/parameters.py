@@ -18,6 +18,7 @@ from d2m.errors import ParameterError
 from d2m.experiments.experiment import Experiment
 from d2m.experiments.presets import preset
 from d2m.files import read_array, resolve
+from d2m.generation.compose import COMPOSERS
 from d2m.models.train import PRECISIONS, pick_device
 from d2m.motion import pose
 from d2m.motion.dance import read_npz
@@ -74,7 +75,7 @@ def _by_name(*parameters: Parameter) -> dict[str, Parameter]:
 COMMON = _by_name(
     Parameter("corpus", str, '"builtin", or a folder of a corpus', extra_check=_check_corpus),
     Parameter("run", str, 'the folder of the run, or ""'),
-    Parameter("preset", str, '"demo", "full" or "paper"', extra_check=preset),
+    Parameter("preset", str, '"demo", "full", "paper" or "paper_small"', extra_check=preset),
     Parameter("seed", int, "a whole number", range(LARGEST_SEED + 1)),
     Parameter("device", str, '"auto", "cpu", "cuda" or "mps"', extra_check=pick_device),
 )
@@ -83,6 +84,7 @@ NOTEBOOK_SPECIFIC = _by_name(
     Parameter("batch", int, "units or phrases in a batch, 0 for the preset's", range(10_000_001)),
     Parameter("accumulate", int, "pieces of a process's share of a batch, 0 for the preset's", range(10_001)),
     Parameter("precision", str, '"bf16-mixed", "32-true", or "" for the default of the device', PRECISIONS),
+    Parameter("compose", str, '"generate", or "replay" for runs of training movements', COMPOSERS),
     Parameter("dances", str, 'a folder of npz dances, or ""'),
     Parameter("song", str, 'an audio file, or ""'),
     Parameter("style", str, 'a style of the corpus, or ""'),
@@ -109,7 +111,7 @@ def check(namespace: dict, *specific: str) -> Experiment:
         if name not in namespace:
             raise ParameterError(f"the parameter {name} is missing", parameter.meaning, "restore the parameters cell")
         parameter.check(namespace[name])
-    fields = ("run", "seed", "device", "steps", "batch", "accumulate", "precision")
+    fields = ("run", "seed", "device", "steps", "batch", "accumulate", "precision", "compose")
     settings = {name: namespace[name] for name in fields if name in allowed}
     experiment = Experiment(namespace["corpus"], preset_name=namespace["preset"], **settings)
     _check_writable(experiment.folder)

@@ -8,6 +8,7 @@ import torch
 
 from d2m.clock import FPS, POSES_PER_BEAT, to_seconds
 from d2m.data.dataset import balanced
+from d2m.experiments.dances import split_music
 from d2m.experiments.experiment import Experiment
 from d2m.files import resolve
 from d2m.generation import generate
@@ -17,7 +18,7 @@ from d2m.metrics.samples import Sample, standardised
 from d2m.models.layers import reparameterise
 from d2m.motion import kinematics, pose
 from d2m.motion.kinematics import KinematicBeatConfig
-from d2m.motion.units import FIRST_BEAT, LEAD, UNIT_BEATS, UNIT_POSES
+from d2m.motion.units import FIRST_BEAT, LEAD, UNIT_POSES
 from d2m.music import onset_tracker
 from d2m.music.beat_decoder import decode_beats
 from d2m.music.features import ONSET_FPS, onset_strength
@@ -28,27 +29,34 @@ DRAWN_SPLIT = "validation"  # no model was trained on it
 GAN_LOSSES = {
     "adv^m": ("adv^m discriminator", "adv^m"),
     "adv^d": ("adv^d discriminator", "adv^d"),
-    "R1": ("adv^m discriminator R1", "adv^d discriminator R1"),
+    "R1, R2 of D_mov": ("adv^m R1", "adv^m R2"),
+    "R1, R2 of D_dan": ("adv^d R1", "adv^d R2"),
     "recon^m": ("recon^m",),
     "recon^p": ("recon^p",),
     "recon^s": ("recon^s",),
-    "KL^d": ("KL^d", "KL^d of music"),
+    "KL^d": ("KL^d",),
+    "flow": ("flow",),
     "total": ("total discriminator", "total generator"),
 }
 
 
 def side_by_side(measured: Measured) -> dict[str, dict[str, np.ndarray]]:
-    """For each style a real dance and one of ours, if possible to the same song: {style: {"real": ..., "ours": ...}}.
+    """For each style a real dance, a replayed one and one of ours, if possible to the same song, by style and name.
 
     Each is (T, 14, D). Styles without a real dance are left out.
     """
-    pairs = {}
+    by_style = {}
     for ours in measured.ours:
-        real = [sample for sample in measured.others["real"] if sample.style == ours.style]
-        if real and ours.style not in pairs:
-            same_song = [sample for sample in real if sample.song == ours.song]
-            pairs[ours.style] = {"real": (same_song or real)[0].poses, "ours": ours.poses}
-    return pairs
+        if ours.style in by_style or not any(sample.style == ours.style for sample in measured.others["real"]):
+            continue
+        dances = {}
+        for name in ("real", "replay"):
+            of_style = [sample for sample in measured.others.get(name, ()) if sample.style == ours.style]
+            same_song = [sample for sample in of_style if sample.song == ours.song]
+            if of_style:
+                dances[f"{ours.style}, {name}"] = (same_song or of_style)[0].poses
+        by_style[ours.style] = dances | {f"{ours.style}, ours": ours.poses}
+    return by_style
 
 
 def beat_distances(samples: list[Sample]) -> np.ndarray:
@@ -88,13 +96,12 @@ def strip(movements: dict[str, np.ndarray], title: str = "", every: int = 2, spa
     return figure
 
 
-def pair_strip(pair: dict[str, np.ndarray], style: str, seconds: float = 4.0, every: int = 4) -> figures.Picture:
-    """Two dances {name: (T, 14, D)}, one row each: `seconds` from 10 s on (or earlier), every `every`-th pose."""
-    shortest, count = min(map(len, pair.values())), round(seconds * FPS)
+def dance_strip(dances: dict[str, np.ndarray], seconds: float = 4.0, every: int = 4) -> figures.Picture:
+    """Dances {name: (T, 14, D)}, one row each: `seconds` from 10 s on (or earlier), every `every`-th pose."""
+    shortest, count = min(map(len, dances.values())), round(seconds * FPS)
     first = max(0, min(150, shortest - count))
     frames = np.arange(first, min(first + count, shortest), every)
-    named = {f"{style}, {name}": poses for name, poses in pair.items()}
-    return figures.pose_strip(named, frames, labels=frames / FPS)
+    return figures.pose_strip(dances, frames, labels=frames / FPS)
 
 
 def reconstructed(experiment: Experiment, style: str) -> dict[str, np.ndarray]:
@@ -106,6 +113,15 @@ def reconstructed(experiment: Experiment, style: str) -> dict[str, np.ndarray]:
     unit = data.units(index[len(index) // 2][None])
     (reconstruction,) = _move(experiment, unit[:, :LEAD], unit)
     return {"real": pose.from_features(unit[0].double().numpy()), "rebuilt": reconstruction}
+
+
+@torch.no_grad()
+def prior_draws(experiment: Experiment, count: int = 4) -> dict[str, np.ndarray]:
+    """`count` movements with z_mov from N(0, I), each (34, 14, D), after the first poses of one unseen unit."""
+    data, vae, generator = experiment.units(DRAWN_SPLIT), experiment.train_vae(), _generator(experiment)
+    lead = data.units(balanced(data.unit_styles, 1, generator))[:, :LEAD].expand(count, -1, -1)
+    draws = torch.randn(count, vae.config.movement_size, generator=generator)
+    return {f"draw {number}": poses for number, poses in enumerate(_to_poses(vae.move(lead, draws)), 1)}
 
 
 def swapped(experiment: Experiment, count: int = 4) -> dict[str, np.ndarray]:
@@ -218,32 +234,27 @@ def accuracy(confusion: np.ndarray) -> float:
 
 @torch.no_grad()
 def dance_space(experiment: Experiment, count: int = 600) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """z_dan (count, dance_size) of training phrases, by E_dan and as drawn for their music; and their style indices."""
-    torch.manual_seed(experiment.seed)
-    data, mmgan = experiment.units("train"), experiment.train_mmgan()
-    index = balanced(data.phrase_styles, count, _generator(experiment))
-    real = reparameterise(mmgan.encode_dance(mmgan.movements(data.phrases(index)[0])))
-    composer = experiment.train_dancer().composer
-    music = zip(experiment.phrase_styles("train")[index], data.beat_s()[index], strict=True)
-    drawn = torch.stack([composer.draw(s, beat_s, 1)[0, 0] for s, beat_s in music])
-    labels = data.phrase_styles[index].numpy()
-    points = {"real phrases: E_dan": real.numpy(), "drawn for music": drawn.numpy()}
-    return points, dict.fromkeys(points, labels)
+    """z_dan (count, dance_size) of training phrases and z~_dan for their music, early, later and after the training.
+
+    Returns the points by a text that says which they are, and their style indices. All z are those of the E_dan and
+    the E_mus of their time.
+    """
+    batch, points = experiment.training_batch("mmgan", count), {}
+    for when, mmgan in experiment.mmgan_snapshots().items():
+        torch.manual_seed(experiment.seed)
+        codes, context = mmgan.sample(batch)
+        points[f"{when}: z_dan"] = reparameterise(mmgan.encode_dance(codes, context)).numpy()
+        points[f"{when}: z~_dan"] = mmgan.encode_music(context, mmgan.noise(context)).numpy()
+    return points, dict.fromkeys(points, batch["style"].argmax(dim=1).numpy())
 
 
-@torch.no_grad()
-def composed(experiment: Experiment, style: str) -> np.ndarray:
-    """A phrase composed for a style at the style's median tempo, as chained movements: (LEAD + 32 * phrase, 14, D)."""
-    dancer, data, number = experiment.train_dancer(), experiment.units("train"), experiment.corpus.styles.index(style)
-    of_style = data.beat_s()[data.phrase_styles == number]
-    beat_s = (of_style if len(of_style) else data.beat_s()).median()[None]
-    s = torch.eye(len(experiment.corpus.styles))[number : number + 1]
-    generator = torch.Generator().manual_seed(experiment.seed + number)  # different draws for each style
-    lead = generate.first_leads(dancer, s[0], [generator])
-    config = dancer.mmgan.config
-    audio = torch.zeros(UNIT_BEATS * config.phrase, config.audio_size)  # the first phrase does not depend on the audio
-    codes = dancer.composer.compose(s, beat_s, audio, [generator])
-    return generate.chain(dancer.mmgan.vae, lead, codes)[0]
+def danced(experiment: Experiment, requests: Sequence[tuple[str, int]]) -> dict[str, np.ndarray]:
+    """The dance (T, 14, D) for each test song and seed in `requests`, by a text that names both."""
+    dancer, songs = experiment.train_dancer(), split_music(experiment, "test")
+    return {
+        f"{song}, seed {seed}": generate.dance_to(dancer, songs[song][1], None, seed)[0].poses
+        for song, seed in requests
+    }
 
 
 @torch.no_grad()

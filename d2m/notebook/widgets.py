@@ -156,7 +156,7 @@ class DancePanel(ipywidgets.VBox):
 
     def _save(self) -> None:
         suffixes = [suffix for suffix, box in zip(panel.SAVERS, self.formats, strict=True) if box.value]
-        paths = panel.save(self.shown_dances, self.experiment.folder / "dances", suffixes, self.request.name)
+        paths = panel.save(self.shown_dances, self.experiment.dances_folder, suffixes, self.request.name)
         self.message.value = "<br>".join(html.escape(f"written: {path}") for path in paths) or "choose a format to save"
 
     def _upload(self, files) -> None:

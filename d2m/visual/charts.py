@@ -42,12 +42,12 @@ def histograms(sets: dict[str, np.ndarray], unit: str, title: str = "") -> Figur
 
 
 def losses(history: dict, title: str = "", groups: dict[str, tuple[str, ...]] | None = None) -> Figure:
-    """Losses over steps, one panel per group, or per loss if there are no groups.
+    """Losses over steps, one panel per group, or without groups per loss, beside that of the validation split.
 
     `history` is {loss: (steps, values)}; losses of `groups` that it lacks are left out. The labels of adv, KL and recon
     are as in the paper.
     """
-    groups = groups or {name: (name,) for name in history}
+    groups = groups or {name: (name, f"validation {name}") for name in history if not name.startswith("validation")}
     logged = {name: [loss for loss in group if loss in history] for name, group in groups.items()}
     groups = {name: group for name, group in logged.items() if group}
     picture, panels = _grid(len(groups), 4, 3.1, 2.2, "curves of losses over training steps", title)
@@ -57,6 +57,21 @@ def losses(history: dict, title: str = "", groups: dict[str, tuple[str, ...]] | 
         axis.set(title=_formula(name), xlabel="step", ylabel="loss (nats)" if name.startswith("KL") else "loss")
         if len(group) > 1:
             axis.legend()
+    return picture
+
+
+def against(values, scores: dict[str, dict[str, list[float]]], label: str) -> Figure:
+    """Scores of several sets against positive `values` (n,), on a logarithmic axis, one panel a score.
+
+    `scores` is {score: {set: n numbers}}.
+    """
+    picture, panels = _grid(len(scores), len(scores), 3.1, 2.4, f"scores against {label}")
+    for axis, (name, sets) in zip(panels, scores.items(), strict=True):
+        for set_name, numbers in sets.items():
+            axis.plot(values, numbers, "o-", label=set_name, linewidth=1.2)
+        axis.set(title=name, xlabel=label, xscale="log", ylim=(0, None))
+        axis.set_xticks(values, [f"{value:.0f}" for value in values], minor=False)
+    panels[0].legend()
     return picture
 
 

@@ -15,7 +15,7 @@ from d2m.models import gan, layers, losses
 from d2m.models.vae import DUVAE
 from d2m.motion import pose
 from d2m.motion.dance import Dance
-from d2m.motion.units import LEAD
+from d2m.motion.units import LEAD, UNIT_POSES, WINDOW
 from d2m.music.analysis import Music
 
 
@@ -49,10 +49,10 @@ def matrix_products(flops: int, device: str, dtype: torch.dtype) -> Callable[[],
 
 
 def write_phrases(folder: Path, batch: dict[str, Tensor]) -> list[Path]:
-    """Write each phrase of a batch, without its codes, to a file in `folder`."""
+    """Write each phrase of a batch to a file in `folder`."""
     files = [folder / f"phrase-{number}.npz" for number in range(len(batch["phrase"]))]
     for number, file in enumerate(files):
-        np.savez(file, **{name: rows[number].numpy() for name, rows in batch.items() if name != "codes"})
+        np.savez(file, **{name: rows[number].numpy() for name, rows in batch.items()})
     return files
 
 
@@ -66,7 +66,13 @@ def mmgan_epoch(model: gan.MMGAN, files: list[Path], batch: int) -> None:
     """Train the MM-GAN for an epoch in a plain loop, which reads and encodes every phrase again."""
     optimisers = {player: torch.optim.Adam(weights, lr=1e-4) for player, weights in model.players().items()}
     for step, phrases in enumerate(DataLoader(files, batch, shuffle=True, collate_fn=read_phrases)):
-        phrases["codes"] = model.movements(phrases["phrase"])
+        units = [
+            pose.rebase(phrases["phrase"][:, UNIT_POSES * number :][:, :WINDOW], LEAD - 1)
+            for number in range(model.config.window)
+        ]
+        with torch.no_grad():
+            gaussians = [model.vae.encode_movement(unit) for unit in units]
+        phrases["mean"], phrases["log_variance"] = (torch.stack(part, dim=1) for part in zip(*gaussians, strict=True))
         for player, optimiser in optimisers.items():
             optimiser.zero_grad()
             model(phrases, step, player)["total"].backward()

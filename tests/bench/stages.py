@@ -14,6 +14,7 @@ from stopwatch import FASTEST_PRECISION, REAL_TIME, Material, Row, empty_cache, 
 from torch.utils.flop_counter import FlopCounterMode
 
 from d2m.data import corpus, dataset
+from d2m.experiments.experiment import Experiment
 from d2m.experiments.run_evaluation import excerpt
 from d2m.files import ROOT
 from d2m.generation import generate
@@ -148,12 +149,20 @@ def train_naive_mmgan(material: Material, repeats: int) -> Row:
     """Training steps of the MM-GAN in a plain loop over a DataLoader of files."""
     experiment = material.experiment(material.preset)
     model = copy.deepcopy(experiment.train_mmgan())
-    draw, config = experiment.trainings["mmgan"]
+    _, config = experiment.trainings["mmgan"]
     count = FEW * config.batch
-    files = naive.write_phrases(material.folder, draw(count, torch.Generator().manual_seed(0)))
+    files = naive.write_phrases(material.folder, phrases(experiment, count))
     work = partial(naive.mmgan_epoch, model, files, config.batch)
     label = f"  a loop over a DataLoader, batch {config.batch}"
     return timed(label, work, count * model.config.phrase, "units/s", repeats, "naive")
+
+
+def phrases(experiment: Experiment, count: int) -> dict[str, torch.Tensor]:
+    """`count` phrases that the MM-GAN is trained on, with their poses and without their movements."""
+    data, styles = experiment.units("train"), experiment.phrase_styles("train")
+    index = dataset.balanced(data.phrase_styles, count, torch.Generator().manual_seed(0))
+    of_music = {"audio": data.audio_rows(index), "style": styles[index], "beat_s": data.beat_s()[index]}
+    return {"phrase": data.phrases(index), **of_music}
 
 
 def on_gpu(material: Material, repeats: int) -> Row:

@@ -78,14 +78,15 @@ def test_without_a_gpu_its_row_says_so(material, monkeypatch):
 def test_the_plain_loop_trains_the_models_of_both_players_on_what_the_files_hold(material, tmp_path):
     experiment = material.experiment("tiny")
     model = experiment.train_mmgan()
-    batch = experiment.trainings["mmgan"][0](6, torch.Generator().manual_seed(0))
+    batch = stages.phrases(experiment, 6)
     files = naive.write_phrases(tmp_path, batch)
     phrases = naive.read_phrases(files)
-    assert len(files) == 6 and all(torch.equal(phrases[name], batch[name]) for name in ("phrase", "audio", "style"))
+    assert len(files) == 6 and phrases.keys() == {"phrase", "audio", "style", "beat_s"}
+    assert all(torch.equal(phrases[name], batch[name]) for name in phrases)
     before = {name: weight.clone() for name, weight in model.named_parameters()}
     naive.mmgan_epoch(model, files, 3)
     changed = {name for name, weight in model.named_parameters() if (weight != before[name]).any()}
-    assert {"movement_logit.weight", "style.0.weight", "linear.encoder.weight"} <= changed
+    assert {"movement_logit.weight", "style.0.weight", "dance_head.linear.weight", "music_head.weight"} <= changed
     assert not any(name.startswith("vae") for name in changed)
 
 

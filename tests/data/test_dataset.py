@@ -71,7 +71,7 @@ def test_a_unit_travels_and_turns_as_the_body_did_since_its_second_lead_pose(tur
 
 def test_a_phrase_holds_the_poses_of_its_units_one_after_another(turning):
     dances = dataset.load(turning, "train", phrase=3)
-    features, _ = dances.phrases(torch.arange(len(dances.phrase_rows)))
+    features = dances.phrases(torch.arange(len(dances.phrase_rows)))
     assert features.shape == (len(ANCHORS_S) - 13, 2 + 96, 46)
     for number in (0, len(features) - 1):
         turned = np.unwrap(np.arctan2(*features[number, :, [3, 2]].numpy().T))
@@ -84,7 +84,7 @@ def test_a_phrase_holds_the_poses_of_its_units_one_after_another(turning):
 
 def test_music_stands_beside_the_beats_at_which_it_is_heard(turning):
     dances = dataset.load(turning, "train", phrase=3)
-    _, audio = dances.phrases(torch.arange(len(dances.phrase_rows)))
+    audio = dances.audio_rows(torch.arange(len(dances.phrase_rows)))
     assert audio.shape == (len(ANCHORS_S) - 13, 12, 28)
     # The first feature is the time, standardised over the song's beats, off by a frame at most.
     standard_times = (ANCHORS_S - ANCHORS_S.mean()) / ANCHORS_S.std()
@@ -121,7 +121,7 @@ def test_a_mirror_doubles_the_dances_and_exchanges_left_and_right(turning):
     np.testing.assert_array_equal(seen, all_units(single))
     for unit, image in zip(seen, mirrored, strict=True):
         np.testing.assert_allclose(pose.from_features(image), pose.mirror(pose.from_features(unit)), atol=1e-5)
-    audio, audio_of_images = double.phrases(torch.arange(len(double.phrase_rows)))[1].chunk(2)
+    audio, audio_of_images = double.audio_rows(torch.arange(len(double.phrase_rows))).chunk(2)
     torch.testing.assert_close(audio, audio_of_images)
 
 
@@ -210,7 +210,7 @@ def test_units_and_phrases_of_built_in_dances_are_the_poses_they_were_cut_from(s
         count = len(anchors.times_s)
         expected_units += [pose.to_features(in_beat_time[i : i + 34], 1) for i in units.cut(count)]
         expected_phrases += [pose.to_features(in_beat_time[i : i + 98], 1) for i in units.cut(count, 3)]
-    phrases, _ = dances.phrases(torch.arange(len(dances.phrase_rows)))
+    phrases = dances.phrases(torch.arange(len(dances.phrase_rows)))
     np.testing.assert_allclose(all_units(dances), expected_units, atol=1e-4)  # float32
     np.testing.assert_allclose(pose.rebase(phrases, 1), expected_phrases, atol=1e-4)
 

@@ -61,11 +61,29 @@ def test_clips_to_songs_with_an_uncertain_beat_are_used_and_listed(melody, monke
 
 def test_the_built_in_corpus_is_made_once(own_cache, monkeypatch):
     make = clips.make
-    monkeypatch.setattr(clips, "make", lambda folder, jobs: make(folder, 0, 3, 8.0, jobs))
+    numbers = []
+
+    def make_three(folder: Path, songs_per_style: int, jobs: int) -> list:
+        numbers.append(songs_per_style)
+        return make(folder, 0, 3, 8.0, jobs)
+
+    monkeypatch.setattr(clips, "make", make_three)
     built = corpus.open_corpus("builtin", jobs=1)
-    assert built.name == "builtin" and len(built.entries) == 9
+    larger = corpus.open_corpus("builtin:80", jobs=1)
+    assert numbers == [clips.SONGS_PER_STYLE, 80]
+    assert (built.name, larger.name) == ("builtin", "builtin-80") and built.folder != larger.folder
+    assert len(built.entries) == len(larger.entries) == 9
     forbid_building(monkeypatch)
-    assert corpus.open_corpus("builtin", jobs=1) == built
+    assert corpus.open_corpus("builtin", jobs=1) == built and corpus.open_corpus("builtin:80", jobs=1) == larger
+
+
+@pytest.mark.parametrize(("source", "expected"), [
+    ("builtin", True), ("builtin:1", True), ("builtin:80", True), ("builtin:9999", True), ("builtin:0", False),
+    ("builtin:", False), ("builtin:-3", False), ("builtin:10000", False), ("builtin:3.5", False), ("Builtin", False),
+    ("builtin80", False), ("data/builtin", False), ("", False), ("builtin\n", False),
+])  # fmt: skip
+def test_a_built_in_corpus_is_named_with_its_number_of_songs(source, expected):
+    assert corpus.is_builtin(source) is expected
 
 
 def test_a_cached_corpus_is_built_again_where_the_version_of_the_code_changed(melody, monkeypatch):

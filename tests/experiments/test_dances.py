@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from toys import equal
 
 from d2m.clock import frame_count
 from d2m.errors import PoseError
@@ -87,7 +88,7 @@ def test_the_prior_is_standard_normal(tiny_run):
 @pytest.mark.parametrize(("name", "styles"), [("codes", {0, 1, 2}), ("style_codes", {1})])
 def test_shuffled_codes_are_those_of_training_units_of_all_styles_or_of_one(tiny_run, name, styles):
     data = tiny_run.units("train")
-    references = tiny_run.train_mmgan().vae.encode_movement(data.units(torch.arange(len(data.unit_rows))))[0]
+    references = tiny_run.train_vae().encode_movement(data.units(torch.arange(len(data.unit_rows))))[0]
     distances, units = nearest(codes_of(tiny_run, name, 60), references)
     assert tiny_run.corpus.styles[1] == STYLE and distances.max() < 1e-5  # float32 sums of another batch
     assert set(data.unit_styles[units].tolist()) == styles
@@ -97,8 +98,10 @@ def test_shuffled_codes_are_those_of_training_units_of_all_styles_or_of_one(tiny
 
 
 def test_phrases_are_three_movements_in_a_row_of_one_dance_of_the_style(tiny_run):
-    data = tiny_run.units("train")
-    references = tiny_run.train_mmgan().movements(data.phrases(torch.arange(len(data.phrase_rows)))[0])  # (K, 3, 8)
+    data = tiny_run.units("train", 3)
+    with torch.no_grad():
+        movements = tiny_run.train_vae().encode_movement(data.units(torch.arange(len(data.unit_rows))))[0]
+    references = movements[data.phrase_units]  # (K, 3, 8)
     codes = codes_of(tiny_run, "phrases", 31)
     assert codes.shape == (31, 8)  # ten phrases and a third of one
     distances, phrases = nearest(codes[:30].reshape(10, 24), references.flatten(1))
@@ -125,13 +128,29 @@ def test_compositions_are_chained_from_a_training_pose_of_their_style(tiny_run, 
     monkeypatch.setattr(generate, "chain", lambda *arguments: chained.append(arguments) or chain(*arguments))
     song, (style, music) = next(iter(songs.items()))
     dance_sets.compositions(tiny_run, {song: (style, music)})
-    assert len(chained) == len(LATENT_COMPOSITIONS) + 1  # pasted units are not chained
+    assert len(chained) == len(LATENT_COMPOSITIONS) + 2  # pasted units are not chained
     mmgan, movements = tiny_run.train_mmgan(), BeatPlan(music, 3).movements
     for vae, leads, codes in chained[:-1]:
-        assert vae is mmgan.vae and codes.shape == (movements, 1, 8)
+        assert equal(vae, mmgan.vae) and codes.shape == (movements, 1, 8)
         index = mmgan.lead_styles == tiny_run.corpus.styles.index(style)
         assert nearest(leads.flatten(1), mmgan.leads[index].flatten(1))[0] == 0
-    assert chained[-1][0] is not mmgan.vae  # the untrained one
+    assert not equal(chained[-1][0], mmgan.vae)  # the untrained one
+
+
+def test_a_replayed_dance_is_of_runs_of_three_movements_of_training_dances(tiny_run, songs, composed, monkeypatch):
+    composer, codes = dance_sets.replay(tiny_run), []
+    compose, data = type(composer).compose, tiny_run.units("train", 3)
+    monkeypatch.setattr(
+        type(composer), "compose", lambda self, *music: codes.append(compose(self, *music)) or codes[-1]
+    )
+    again = dance_sets.compositions(tiny_run, songs)["replay"]
+    with torch.no_grad():
+        movements = tiny_run.train_vae().encode_movement(data.units(torch.arange(len(data.unit_rows))))[0]
+    for dance, other, of_dance in zip(composed["replay"], again, codes, strict=True):
+        np.testing.assert_array_equal(dance.poses, other.poses)
+        runs = of_dance[:, 0].unflatten(0, (-1, 3)).flatten(1)
+        distances, drawn = nearest(runs, movements[data.phrase_units].flatten(1))
+        assert distances.max() < 1e-5 and data.phrase_inside[drawn].all()
 
 
 def test_untrained_networks_have_other_weights_and_the_same_statistics(tiny_run):
@@ -145,6 +164,7 @@ def test_untrained_networks_have_other_weights_and_the_same_statistics(tiny_run)
         assert not torch.equal(weight, trained_weights[name]) or weight.min() == weight.max(), name
     again = dance_sets.untrained(tiny_run).mmgan
     assert all(torch.equal(weights[name], weight) for name, weight in again.named_parameters())
+    assert untrained.composer.mmgan is untrained.mmgan  # it is what composes
     assert untrained.music_style is tiny_run.train_style("music") and untrained.warp == tiny_run.preset.warp
     assert not untrained.mmgan.training
 

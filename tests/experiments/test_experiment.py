@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
+from toys import equal
 
 from d2m.data import corpus, dataset
 from d2m.data.builtin import songs
@@ -15,9 +17,11 @@ from d2m.errors import CheckpointError, CorpusError, ParameterError
 from d2m.experiments import presets
 from d2m.experiments.experiment import Experiment
 from d2m.files import ROOT
+from d2m.generation.compose import Composer, Replay
 from d2m.models import checkpoint, train
 from d2m.models.layers import PRINCIPAL_ROWS, PrincipalComponents
 from d2m.models.style import MusicStyleClassifier
+from d2m.motion import pose
 from d2m.motion.units import LEAD
 
 pytestmark = pytest.mark.usefixtures("one_thread", "tiny_presets")
@@ -55,7 +59,9 @@ def test_a_trained_model_is_loaded_once_and_not_trained_again(copied, tiny_run, 
 def test_each_model_is_there_with_its_losses_and_where_it_came_from(tiny_run):
     for name in MODELS:
         folder = tiny_run.folder / name
-        assert {path.name for path in folder.iterdir()} == {"model.safetensors", "losses.json", "tensorboard"}
+        snapshots = {"step-000001.safetensors"} if name == "mmgan" else set()
+        written = {"model.safetensors", "losses.json", "tensorboard"} | snapshots
+        assert {path.name for path in folder.iterdir()} == written
         kind = name.partition("/")[0]
         _, _, provenance = checkpoint.read(folder / "model.safetensors", kind)
         assert provenance["corpus"] == tiny_run.corpus.fingerprint() and provenance["seed"] == 3
@@ -64,6 +70,46 @@ def test_each_model_is_there_with_its_losses_and_where_it_came_from(tiny_run):
         assert all(len(steps) == len(values) and steps[-1] == 1 for steps, values in losses.values())
     assert {"recon^u", "KL^u", "total vae"} <= tiny_run.losses("vae").keys()
     assert {"recon^m", "total discriminator", "total generator"} <= tiny_run.losses("mmgan").keys()
+
+
+def test_the_losses_of_the_vae_are_also_those_of_the_validation_split(tiny_run, copied, monkeypatch):
+    losses = tiny_run.losses("vae")
+    for name in ("recon^u", "KL^u"):
+        assert losses[f"validation {name}"][0] == losses[name][0]
+        assert losses[f"validation {name}"][1] != losses[name][1]
+    assert not any(name.startswith("validation") for name in tiny_run.losses("mmgan"))
+    drawn, fit = [], train.fit
+
+    def spy(*arguments):
+        *rest, held_out = arguments
+        batch = held_out(6, torch.Generator().manual_seed(0))
+        drawn.append(batch["unit"])
+        return fit(*rest, held_out)
+
+    shutil.rmtree(copied.folder)
+    monkeypatch.setattr(train, "fit", spy)
+    copied.train_vae()
+    data = copied.units("validation")
+    units = data.units(torch.arange(len(data.unit_rows)))
+    assert drawn[0].shape == (6, 34, 46)
+    assert all((units == unit).all(dim=2).all(dim=1).any() for unit in drawn[0])
+
+
+def test_without_a_validation_split_the_vae_is_trained_alike(small_corpus, tiny_run, copied):
+    shutil.rmtree(copied.folder)
+    entries = tuple(entry for entry in small_corpus.entries if entry.split != "validation")
+    run = replace(copied)
+    run.__dict__["corpus"] = replace(small_corpus, entries=entries)
+    assert equal(run.train_vae(), tiny_run.train_vae())
+    assert not any(name.startswith("validation") for name in run.losses("vae"))
+
+
+def test_snapshots_are_the_mmgan_as_it_was_and_the_trained_one_comes_last(tiny_run):
+    models = tiny_run.mmgan_snapshots()
+    assert list(models) == ["step 1", "trained"] and models["trained"] is tiny_run.train_mmgan()
+    early, trained = models.values()
+    assert equal(early.vae, trained.vae) and not equal(early, trained) and not early.training
+    assert not any(torch.equal(a, b) for a, b in zip(early.style.parameters(), trained.style.parameters(), strict=True))
 
 
 @pytest.mark.parametrize("missing", ["style/music", "mmgan"])
@@ -160,6 +206,7 @@ def test_a_stopped_training_is_not_resumed_on_another_corpus(copied, changed, ot
 
 def test_a_run_has_a_folder_of_its_own_unless_one_is_named(tmp_path):
     assert Experiment().folder == ROOT / "runs" / "builtin-demo"
+    assert Experiment("builtin:80").folder == ROOT / "runs" / "builtin-80-demo"
     assert Experiment(str(tmp_path / "my dances"), preset_name="paper").folder == ROOT / "runs" / "my dances-paper"
     assert Experiment("../shared/data/dance-with-melody/").folder == ROOT / "runs" / "dance-with-melody-demo"
     assert Experiment(run="runs/mine").folder == ROOT / "runs" / "mine"
@@ -178,51 +225,132 @@ def test_sizes_are_fitted_to_the_corpus(tiny_run):
 
 
 def test_what_the_networks_see_is_standardised_by_the_training_split(tiny_run):
-    data = tiny_run.units("train")
-    mean, deviation = data.statistics()
-    vae, scale = tiny_run.train_vae(), tiny_run.train_mmgan().code_scale
+    mean, deviation = tiny_run.units("train").statistics()
+    vae = tiny_run.train_vae()
     assert torch.equal(vae.feature_mean, mean) and torch.equal(vae.feature_deviation, deviation)
-    importance = vae.importance()
-    torch.testing.assert_close(scale / scale[0], importance / importance[0])
-    codes = tiny_run.train_mmgan().movements(data.phrases(torch.arange(len(data.phrase_rows)))[0]) * scale
-    torch.testing.assert_close(codes.flatten(0, 1).var(0).mean(), torch.tensor(1.0), rtol=0.01, atol=0)
 
 
-def test_the_repertoire_holds_phrases_of_every_style_from_the_middle_of_dances_and_their_tempo(tiny_run):
-    data, mmgan = tiny_run.units("train"), tiny_run.train_mmgan()
-    codes = mmgan.movements(data.phrases(torch.arange(len(data.phrase_rows)))[0]).flatten(1)
-    exactly = "donot_use_mm_for_euclid_dist"  # by products, distances near 0 are all rounding
-    apart, nearest = torch.cdist(mmgan.repertoire.flatten(1), codes, compute_mode=exactly).min(dim=1)
-    assert apart.max() < 1e-3
-    torch.testing.assert_close(mmgan.repertoire_beat_s, data.beat_s()[nearest])
-    assert data.phrase_inside[nearest].all() and len(mmgan.repertoire_beat_s.unique()) > 3
-    shares = torch.bincount(data.phrase_styles[nearest], minlength=3) / len(mmgan.repertoire)
-    assert (shares > 0.08).all()  # of 24 draws 8 each on average; fewer than 2 of one: once in 1,300 seeds
+def rows_of_size(tensor: torch.Tensor, size: int) -> torch.Tensor:
+    """All rows of a tensor, along any of its dimensions, that hold `size` numbers: (n, size)."""
+    rows = [torch.empty(0, size)]
+    for dimension, length in enumerate(tensor.shape):
+        if length == size:
+            rows.append(tensor.movedim(dimension, -1).reshape(-1, size))
+    if tensor.numel() % size == 0:
+        rows.append(tensor.reshape(-1, size))
+    return torch.cat(rows).float()
+
+
+def holds_any(tensor: torch.Tensor, movements: torch.Tensor) -> bool:
+    """Whether a tensor holds any of `movements` (n, size), also if it is scaled."""
+    rows = rows_of_size(tensor, movements.shape[1])
+    rows = torch.nn.functional.normalize(rows[rows.norm(dim=1) > 1e-12], dim=1)
+    return bool(((rows @ torch.nn.functional.normalize(movements, dim=1).T) > 1 - 1e-6).any())
+
+
+def test_no_movement_of_a_training_dance_is_stored_with_the_mmgan(tiny_run):
+    data, vae = tiny_run.units("train"), tiny_run.train_vae()
+    units = data.units(torch.arange(len(data.unit_rows)))
+    with torch.no_grad():
+        movements = vae.encode_movement(units)[0]
+    folder, checked = tiny_run.folder / "mmgan", 0
+    assert sorted(path.suffix for path in folder.iterdir() if path.is_file()) == [".json", *[".safetensors"] * 2]
+    of_networks = set(dict(tiny_run.train_mmgan().named_parameters()))
+    for path in folder.glob("*.safetensors"):
+        tensors = load_file(path)
+        # Beside the weights of networks: statistics of the training data, and lead poses for dances to start from.
+        buffers = {"vae.feature_mean", "vae.feature_deviation", "vae.fade", "leads", "lead_styles"}
+        assert tensors.keys() - of_networks <= buffers and {"leads", "lead_styles"} < tensors.keys()
+        for name, tensor in tensors.items():
+            assert not holds_any(tensor, movements), name
+            assert not holds_any(tensor, units[:, LEAD:].flatten(1)), name
+            checked += len(rows_of_size(tensor, 8)) > 0
+        assert tensors["leads"].shape == (9, LEAD, 46)  # two poses of a unit's 34
+    assert checked > 20
+    planted = torch.randn(7, 3, 8)
+    planted[4, 1] = 0.5 * movements[100]  # which would be found
+    assert holds_any(planted, movements) and holds_any(planted.movedim(2, 0), movements)
+    assert not holds_any(torch.randn(7, 3, 8), movements)
+
+
+def test_the_lead_poses_are_of_all_styles(tiny_run):
+    assert len(set(tiny_run.train_mmgan().lead_styles.tolist())) == 3
+
+
+@pytest.mark.parametrize("name", ["tiny", "tiny-paper"])
+def test_the_mmgan_is_trained_on_movements_that_follow_each_other_and_on_their_music(tiny_run, name, tmp_path):
+    run = tiny_run if name == "tiny" else replace(tiny_run, preset_name=name, run=str(tmp_path))
+    vae, gan, data = run.train_vae(), run.preset.gan, run.units("train")
+    batch = run.training_batch("mmgan", 12)
+    again = run.training_batch("mmgan", 12)
+    assert all(torch.equal(rows, again[key]) for key, rows in batch.items())
+    assert batch.keys() - {"phrase"} == {"mean", "log_variance", "audio", "style", "beat_s"}
+    assert ("phrase" in batch) == (name == "tiny-paper")  # whose poses are compared
+    with torch.no_grad():
+        means, log_variances = vae.encode_movement(data.units(torch.arange(len(data.unit_rows))))
+    windows = means[data.phrase_units]  # (K, window, size)
+    assert batch["mean"].shape == (12, gan.window, gan.movement_size)
+    rows = (windows[None] - batch["mean"][:, None]).abs().amax(dim=(2, 3))
+    assert rows.min(dim=1).values.max() < 1e-5
+    numbers = rows.argmin(dim=1)
+    torch.testing.assert_close(batch["log_variance"], log_variances[data.phrase_units[numbers]], atol=1e-5, rtol=0)
+    torch.testing.assert_close(batch["audio"], data.audio_rows(numbers))
+    torch.testing.assert_close(batch["beat_s"], data.beat_s()[numbers])
+    torch.testing.assert_close(batch["style"], run.phrase_styles("train")[numbers])
+    assert 0.3 < batch["beat_s"].min() and batch["beat_s"].max() < 0.9
+    for number in range(gan.window) if name == "tiny-paper" else ():
+        unit = pose.rebase(batch["phrase"][:, 32 * number :][:, :34], LEAD - 1)
+        with torch.no_grad():
+            torch.testing.assert_close(vae.encode_movement(unit)[0], batch["mean"][:, number], atol=1e-4, rtol=0)
+
+
+def test_a_batch_of_the_mmgan_leaves_the_trained_models_as_they_are(tiny_run):
+    before = {name: value.clone() for name, value in tiny_run.train_mmgan().state_dict().items()}
+    tiny_run.training_batch("mmgan", 4)
+    assert all(torch.equal(value, before[name]) for name, value in tiny_run.train_mmgan().state_dict().items())
+
+
+def test_the_games_begin_after_the_same_share_of_any_number_of_steps(small_corpus, monkeypatch):
+    tiny = presets.PRESETS["tiny"]
+    late = replace(tiny, gan=replace(tiny.gan, games_from=300), gan_training=replace(tiny.gan_training, steps=1000))
+    monkeypatch.setitem(presets.PRESETS, "tiny", late)
+    run = Experiment(str(small_corpus.folder), preset_name="tiny")
+    assert run.preset.gan.games_from == 300
+    assert [replace(run, steps=steps).preset.gan.games_from for steps in (1000, 10, 1, 4000)] == [300, 3, 0, 1200]
+
+
+def test_a_dancer_composes_or_replays(tiny_run):
+    replaying = replace(tiny_run, compose="replay")
+    one, other = tiny_run.train_dancer(), replaying.train_dancer()
+    assert isinstance(one.composer, Composer) and one.composer.mmgan is one.mmgan is tiny_run.train_mmgan()
+    assert isinstance(other.composer, Replay) and equal(one.mmgan, other.mmgan)
+    assert other.composer.vae is other.mmgan.vae
+    # It replays runs of three training movements, however many a phrase of the MM-GAN has.
+    assert other.composer.data is replaying.units("train", 3) and other.composer.data.phrase == 3
+    assert set(other.composer.data.names) == {entry.name for entry in tiny_run.corpus.split("train")}
+
+
+def test_replayed_dances_have_a_folder_of_their_own(tiny_run):
+    assert tiny_run.dances_folder == tiny_run.folder / "dances"
+    assert replace(tiny_run, compose="replay").dances_folder == tiny_run.folder / "dances" / "replay"
 
 
 @pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
-def test_training_begins_with_the_principal_components_of_units_and_phrases_of_every_style_alike(
-    tiny_run, tmp_path, monkeypatch
-):
+def test_training_begins_with_the_principal_components_of_units_of_every_style_alike(tiny_run, tmp_path, monkeypatch):
     rows_of_fits, fit = [], PrincipalComponents.fit
     monkeypatch.setattr(PrincipalComponents, "fit", lambda self, rows: rows_of_fits.append(rows) or fit(self, rows))
     monkeypatch.setattr(train, "fit", lambda *_: {})
     base = str(tiny_run.folder)
     run = Experiment(tiny_run.source, str(tmp_path), "tiny", 3, "cpu", ablation="one_latent", base=base)
     data, model = run.units("train"), run.train_mmgan()
-    units, phrases = rows_of_fits
-    assert len(units) == len(phrases) == PRINCIPAL_ROWS
+    (rows,) = rows_of_fits
+    assert len(rows) == PRINCIPAL_ROWS
     standardised = model.vae.standardise(data.units(torch.arange(len(data.unit_rows)))).flatten(1)
-    codes = model.movements(data.phrases(torch.arange(len(data.phrase_rows)))[0])
-    codes = (codes * model.code_scale).flatten(1)
-    for rows, of, styles in ((units, standardised, data.unit_styles), (phrases, codes, data.phrase_styles)):
-        number = torch.cdist(rows[:3000], of).argmin(dim=1)
-        torch.testing.assert_close(of[number], rows[:3000], atol=1e-3, rtol=0)
-        # A third of 3,000 draws, give or take five deviations of 0.009.
-        shares = torch.bincount(styles[number], minlength=3) / 3000
-        torch.testing.assert_close(shares, torch.full((3,), 1 / 3), atol=0.045, rtol=0)
-    drawn = model.encode_dance(phrases.unflatten(1, (3, 8)) / model.code_scale)[0]
-    torch.testing.assert_close(drawn.var(0), torch.ones(8), atol=0.01, rtol=0)
+    number = torch.cdist(rows[:3000], standardised).argmin(dim=1)
+    torch.testing.assert_close(standardised[number], rows[:3000], atol=1e-3, rtol=0)
+    # A third of 3,000 draws, give or take five deviations of 0.009.
+    shares = torch.bincount(data.unit_styles[number], minlength=3) / 3000
+    torch.testing.assert_close(shares, torch.full((3,), 1 / 3), atol=0.045, rtol=0)
 
 
 @pytest.mark.parametrize("view", dataset.VIEWS)
@@ -263,9 +391,16 @@ def test_the_mmgan_keeps_the_vae_it_was_trained_on_and_poses_to_start_from(tiny_
 def test_training_dances_come_with_their_mirror_images_and_others_without(tiny_run, small_corpus):
     assert len(tiny_run.units("train").names) == len(small_corpus.split("train")) == 3
     songs = tiny_run.units("train").phrase_songs
-    plain = replace(tiny_run, preset_name="tiny-paper").units("train")
+    plain = replace(tiny_run, preset_name="tiny-paper").units("train", tiny_run.preset.gan.window)
     assert len(songs) == 2 * len(plain.phrase_songs)
     assert tiny_run.units("test") is tiny_run.units("test")  # loaded once
+
+
+def test_phrases_have_the_units_of_a_training_sample_or_as_many_as_asked_for(tiny_run):
+    assert tiny_run.units("train").phrase == tiny_run.preset.gan.window == 2
+    assert replace(tiny_run, preset_name="tiny-paper").units("test").phrase == 3
+    assert tiny_run.units("test", 3).phrase_units.shape[1] == tiny_run.units("test", 3).phrase == 3
+    assert tiny_run.units("test", 2) is tiny_run.units("test")
 
 
 def test_the_lstm_is_trained_on_the_steps_of_the_training_dances_as_they_are(tiny_run):

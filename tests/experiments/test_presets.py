@@ -9,7 +9,6 @@ from toys import VAE, new_mmgan, new_vae
 from d2m.errors import ParameterError
 from d2m.experiments.experiment import Experiment
 from d2m.experiments.presets import ABLATIONS, PRESETS, preset
-from d2m.generation import compose
 from d2m.models import train
 from d2m.models.gan import MMGAN
 from d2m.models.vae import DUVAE
@@ -21,14 +20,12 @@ pytestmark = pytest.mark.usefixtures("one_thread", "tiny_presets")
 CHANGES = {
     "d2m": {},
     "no_gan": {"gan.adversarial_weight": 0, "gan.dance_adversarial_weight": 0},
+    "no_adv_m": {"gan.adversarial_weight": 0},
+    "no_adv_d": {"gan.dance_adversarial_weight": 0},
+    "deaf": {"gan.hears": False},
     "one_latent": {"vae.initial_size": 0, "vae.swap_weight": 0, "vae.settle_poses": 0, "vae.lead_noise": 0},
-    "no_repertoire": {
-        "gan.repertoire": 0, "gan.adversarial_weight": 0.02, "gan.dance_adversarial_weight": 0.02,
-        "gan.gradient_penalty": 1.0, "gan.kl_weight": 2e-4, "gan.music_kl_weight": 2e-3,
-    },
-    "no_audio_in_discriminator": {"gan.discriminator_sees_audio": False},
     "no_recon_m": {"gan.movement_weight": 0},
-    "no_dance_latent_losses": {"gan.dance_adversarial_weight": 0, "gan.kl_weight": 0, "gan.music_kl_weight": 0},
+    "no_kl_d": {"gan.kl_weight": 0},
     "no_recon_s": {"gan.style_weight": 0},
     "no_kinematic_shift": {"warp": "cubic"},
     "no_warp": {"warp": "none"},
@@ -38,11 +35,7 @@ TRAINED = {name: {"mmgan"} for name in CHANGES} | {
     "no_kinematic_shift": set(), "no_warp": set(),
 }  # fmt: skip
 # What a preset has not cannot be taken from it.
-PAPER_HAS_NOT = {
-    "vae.swap_weight", "vae.settle_poses", "vae.lead_noise", "gan.repertoire", "gan.gradient_penalty",
-    "gan.music_kl_weight",
-}  # fmt: skip
-OTHERS_HAVE_NOT = {"gan.dance_adversarial_weight", "gan.music_kl_weight"}  # a repertoire makes no z~_dan of its own
+PAPER_HAS_NOT = {"vae.swap_weight", "vae.settle_poses", "vae.lead_noise", "warp"}
 
 
 def test_the_paper_preset_has_the_sizes_and_weights_of_the_publication():
@@ -53,17 +46,34 @@ def test_the_paper_preset_has_the_sizes_and_weights_of_the_publication():
         "lead_noise": 0,
     }  # fmt: skip
     of_gan = {
-        "dance_size": 512, "noise_size": 30, "hidden": 1024, "recurrent": True, "principal": False, "phrase": 3,
-        "audio_size": 28, "audio_per_beat": False, "real_is_reconstruction": True, "adversarial_weight": 1,
-        "dance_adversarial_weight": 1, "discriminator_sees_audio": True, "gradient_penalty": 0, "movement_weight": 1,
-        "pose_weight": 10, "music_kl_weight": 0, "repertoire": 0,
+        "dance_size": 512, "noise_size": 30, "hidden": 1024, "recurrent": True, "phrase": 3, "conditional": False,
+        "flow_steps": 0, "audio_size": 28, "audio": tuple(range(28)), "audio_per_beat": False, "hears": True,
+        "relativistic": False, "real_is_reconstruction": True, "gradient_penalty": 0, "adversarial_weight": 1,
+        "dance_adversarial_weight": 1, "movement_weight": 1, "style_weight": 1, "pose_weight": 10, "games_from": 0,
     }  # fmt: skip
-    of_training = {"batch": 256, "learning_rate": 2e-4, "final_rate": 1, "clip": 0.5}
+    of_training = {
+        "batch": 256, "learning_rate": 2e-4, "final_rate": 1, "clip": 0.5, "betas": (0.9, 0.999),
+        "discriminator_rate": 1,
+    }  # fmt: skip
     assert of_vae.items() <= asdict(paper.vae).items()
     assert of_gan.items() <= asdict(paper.gan).items()
     assert of_training.items() <= asdict(paper.vae_training).items()
     assert of_training.items() <= asdict(paper.gan_training).items()
     assert paper.warp == "linear"
+
+
+def is_published(name: str) -> bool:
+    """Whether a preset has the published form."""
+    return "paper" in name
+
+
+def test_the_small_paper_preset_differs_from_the_published_one_in_its_sizes_and_steps_alone():
+    whole, small = flat(preset("paper")), flat(preset("paper_small"))
+    sizes = {"vae.movement_size", "vae.hidden", "gan.movement_size", "gan.dance_size", "gan.hidden"}
+    trainings = {f"{of}_training.{field}" for of in ("vae", "gan") for field in ("steps", "batch")}
+    changed = {field for field in whole if whole[field] != small[field]}
+    assert changed == sizes | trainings | {"name", "vae.kl_anneal_steps"}
+    assert all(small[field] < whole[field] for field in changed - {"name"})
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -73,19 +83,19 @@ def test_the_two_models_of_a_preset_fit_together(name):
     assert chosen.gan.movement_size == chosen.vae.movement_size
     assert chosen.vae.recurrent == chosen.gan.recurrent
     assert (chosen.vae.dimensions, chosen.warp, chosen.mirror) == (
-        (2, "linear", False) if name == "paper" else (3, "kinematic", True)
+        (2, "linear", False) if is_published(name) else (3, "kinematic", True)
     )
-    assert chosen.vae.principal == chosen.gan.principal == (name != "paper")
-    if chosen.vae.principal:  # with no more directions than there are, beside networks that take a unit or phrase whole
+    assert chosen.vae.principal == (not is_published(name))
+    if chosen.vae.principal:  # with no more directions than there are, beside networks that take a unit whole
         assert not chosen.vae.recurrent
         assert chosen.vae.movement_size <= UNIT_POSES * pose.feature_size(chosen.vae.dimensions)
-        assert chosen.gan.dance_size <= chosen.gan.phrase * chosen.gan.movement_size
+    assert 0 <= chosen.gan.games_from < chosen.gan_training.steps  # the games begin within the training
 
 
 def test_full_is_larger_than_demo_and_paper_has_the_size_of_the_reference():
     # Weights of the networks that dance: the reference's GRUs of 1024 alone are more than 10 million.
     chosen = [preset(name) for name in ("demo", "full", "paper")]
-    models = (compose.new_mmgan(of.gan, DUVAE(of.vae)) for of in chosen)
+    models = (MMGAN(of.gan, DUVAE(of.vae)) for of in chosen)
     demo, full, paper = (sum(weight.numel() for weight in model.parameters()) for model in models)
     assert demo < full and demo < paper and paper > 1e7
 
@@ -104,10 +114,10 @@ def flat(of: object, path: str = "") -> dict:
     return fields
 
 
-def ablated(name: str, **changes) -> MMGAN:
+def ablated(name: str, of: str) -> MMGAN:
     """A tiny MM-GAN of an ablation, with the same first weights as any other."""
-    config = ABLATIONS[name].change(preset("tiny")).gan
-    return new_mmgan(replace(config, movement_size=8, leads=5, **changes))
+    config = ABLATIONS[name].change(preset(of)).gan
+    return new_mmgan(replace(config, movement_size=8, leads=5))
 
 
 def test_there_is_an_ablation_for_each_part_of_d2m():
@@ -119,9 +129,8 @@ def test_there_is_an_ablation_for_each_part_of_d2m():
 def test_an_ablation_changes_what_it_leaves_out_and_nothing_else(name, of):
     before, after = flat(preset(of)), flat(ABLATIONS[name].change(preset(of)))
     changed = {field: after[field] for field in after if after[field] != before[field]}
-    without = PAPER_HAS_NOT if of.endswith("paper") else OTHERS_HAVE_NOT if name != "no_repertoire" else set()
+    without = PAPER_HAS_NOT if is_published(of) and name != "no_warp" else set()
     expected = {k: v for k, v in CHANGES[name].items() if k not in without}
-    expected = {} if of.endswith("paper") and name in ("no_repertoire", "no_kinematic_shift") else expected
     assert before.keys() == after.keys() and changed == expected
     assert preset(of) == PRESETS[of]  # the preset itself is as it was
 
@@ -146,15 +155,20 @@ def test_an_ablation_trains_the_models_that_it_changes_and_borrows_the_others(na
             assert torch.equal(value, tiny_run.train_vae().state_dict()[key]), key
 
 
-@pytest.mark.parametrize(("name", "hears"), [("d2m", True), ("no_audio_in_discriminator", False)])
-@pytest.mark.parametrize("audio_per_beat", [True, False])
-def test_a_logit_without_audio_does_not_depend_on_the_music(played_phrases, name, hears, audio_per_beat):
-    model, whole = (ablated(of, audio_per_beat=audio_per_beat) for of in (name, "d2m"))
-    codes, audio = played_phrases["codes"], played_phrases["audio"]
-    logits = [model.discriminate_movements(codes, music) for music in (audio, 5 + audio.flip(0))]
+@pytest.mark.parametrize(("name", "hears"), [("d2m", True), ("deaf", False)])
+@pytest.mark.parametrize("of", ["tiny", "tiny-paper"])
+def test_what_is_deaf_does_not_depend_on_the_audio(played_phrases, name, hears, of):
+    model, whole = ablated(name, of), ablated("d2m", of)
+    codes, context = model.sample(played_phrases(model.config))
+    louder = replace(context, audio=5 + context.audio.flip(0))
+    logits = [model.discriminate_movements(codes, music) for music in (context, louder)]
     assert torch.equal(*logits) is not hears
-    assert (model.discriminate_movements(codes.flip(0), audio) - logits[0]).abs().max() > 1e-5  # but on the movements
-    sizes, sizes_of_whole = ([w.shape for w in m.movement_discriminator.parameters()] for m in (model, whole))
+    noise = model.noise(context)
+    z_dan = [model.encode_music(music, noise) for music in (context, louder)]
+    assert torch.equal(*z_dan) is not (hears and of == "tiny")  # the published E_mus never hears it
+    other = model.discriminate_movements(codes.flip(0), context)
+    assert (other - logits[0]).abs().max() > 1e-5  # but it depends on the movements
+    sizes, sizes_of_whole = ([w.shape for w in m.parameters()] for m in (model, whole))
     assert sizes == sizes_of_whole  # so that only its hearing differs
 
 

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from toys import equal
 
 from d2m.data import dataset
 from d2m.experiments import dances as dance_sets
@@ -16,7 +17,7 @@ from d2m.experiments.dances import COMPOSITIONS
 from d2m.experiments.presets import ABLATIONS
 from d2m.generation import generate
 from d2m.generation.beat_warp import BeatPlan
-from d2m.metrics import beats
+from d2m.metrics import beats, hearing
 from d2m.models import checkpoint
 from d2m.motion.dance import Dance
 from d2m.motion.units import LEAD
@@ -272,6 +273,49 @@ def test_the_projection_shows_three_sets_standardised_as_the_training_dances_are
     assert len(points["ours"]) == 2 * len(points["unseen real"]) == 2 * 3 * 31
 
 
+def test_hearing_is_measured_of_real_dances_ours_and_replayed_ones(tiny_run, monkeypatch):
+    estimates = run_evaluation.hearing(tiny_run, 2)
+    # Every style has one test song, so there is no other one of the same style.
+    assert list(estimates) == ["real", "ours", "replay", "ours, another song"]
+    assert estimates["ours, another song"].value is None
+    assert estimates["ours, another song"].reason == "no song with four bars"
+    songs = dance_sets.split_music(tiny_run, "test")
+    real = dance_sets.real_dances(tiny_run, "test")
+    values = []
+    for dance in real:
+        music = songs[dance.name][1]
+        motion = hearing.bar_motion(dance.poses, music.beats_s)
+        values.append(hearing.correlation(motion, hearing.bar_loudness(music.features, music.beats_s)))
+    assert estimates["real"].value == pytest.approx(np.mean(values)) and estimates["real"].n == 3
+    assert (estimates["ours"].n, estimates["replay"].n) == (6, 6)
+    assert all(-1 <= estimates[name].value <= 1 for name in ("real", "ours", "replay"))
+    assert estimates["ours"].value != estimates["replay"].value
+
+
+def test_hearing_of_another_song_is_that_of_the_next_one_of_the_style(tiny_run, monkeypatch):
+    songs = dance_sets.split_music(tiny_run, "test")
+    names = [f"{name}{copy}" for copy in ("", " again", " and again") for name in songs]
+    # The features of a song, its loudness and the motion of the dance to it are its number.
+    numbered = {name: replace(songs[name.split()[0]][1], features=number) for number, name in enumerate(names)}
+    tripled = {name: (songs[name.split()[0]][0], music) for name, music in numbered.items()}
+    dances = [SimpleNamespace(name=name, poses=number) for number, name in enumerate(names)]
+    monkeypatch.setattr(dance_sets, "split_music", lambda experiment, split: tripled)
+    monkeypatch.setattr(dance_sets, "real_dances", lambda experiment, split: [])
+    monkeypatch.setattr(dance_sets, "generated_dances", lambda *_: dances)
+    monkeypatch.setattr(hearing, "bar_loudness", lambda features, beats_s: features)
+    monkeypatch.setattr(hearing, "bar_motion", lambda poses, beats_s: poses)
+    compared = []
+    monkeypatch.setattr(hearing, "correlation", lambda *numbers: compared.append(numbers) or 0.5)
+    estimates = run_evaluation.hearing(tiny_run)
+    assert [pair for pair in compared[:18]] == [(number, number) for number in range(9)] * 2  # ours and replayed ones
+    others = {names[dance]: names[song] for dance, song in compared[18:]}
+    assert others == {
+        f"{name}{copy}": f"{name}{after}" for name in songs
+        for copy, after in (("", " again"), (" again", " and again"), (" and again", ""))
+    }  # fmt: skip
+    assert estimates["ours, another song"].n == 9 and estimates["real"].value is None
+
+
 def test_figures_of_given_dances_have_a_folder_of_their_own(tiny_run, tmp_path):
     assert showcase.figures_of(tiny_run) == tiny_run.folder / "figures"
     assert showcase.figures_of(tiny_run, str(tmp_path / "peers")) == tiny_run.folder / "figures" / "peers"
@@ -304,12 +348,20 @@ def test_metrics_json_holds_the_table_the_protocol_and_the_commit(tiny_run, tabl
 
 
 def test_side_by_side_stand_dances_of_a_style_to_the_same_song(measured):
-    pairs = showcase.side_by_side(measured)
-    assert set(pairs) == {sample.style for sample in measured.ours}
-    for kind, pair in pairs.items():
-        (real,) = [s for s in measured.others["real"] if s.style == kind and np.array_equal(s.poses, pair["real"])]
-        (ours,) = [s for s in measured.ours if s.style == kind and np.array_equal(s.poses, pair["ours"])]
-        assert real.song == ours.song
+    by_style = showcase.side_by_side(measured)
+    assert set(by_style) == {sample.style for sample in measured.ours}
+    sets = {"real": measured.others["real"], "replay": measured.others["replay"], "ours": measured.ours}
+    for kind, dances in by_style.items():
+        assert list(dances) == [f"{kind}, {name}" for name in sets]
+        of_songs = set()
+        for name, samples in sets.items():
+            poses = dances[f"{kind}, {name}"]
+            (sample,) = [s for s in samples if s.style == kind and np.array_equal(s.poses, poses)]
+            of_songs.add(sample.song)
+        assert len(of_songs) == 1
+    without = replace(measured, others={"real": measured.others["real"]})  # as for dances that are read
+    for kind, dances in showcase.side_by_side(without).items():
+        assert list(dances) == [f"{kind}, real", f"{kind}, ours"]
     others = replace(measured, ours=[replace(measured.ours[0], song="folder/mine")])
     assert list(showcase.side_by_side(others)) == [measured.ours[0].style]
     assert showcase.side_by_side(replace(measured, ours=[replace(measured.ours[0], style="polka")])) == {}
@@ -330,6 +382,23 @@ def test_an_exact_vae_has_no_joint_error_and_one_of_14_joints_7_cm_off_half_a_ce
     assert {style: row["d2m"] for style, row in errors.items()} == {
         style: pytest.approx(expected_cm, abs=1e-4) for style in ("ballet", "hip-hop", "zumba")
     }
+
+
+def test_the_linear_error_is_that_of_the_principal_components_that_the_training_began_with(tiny_run):
+    untrained, data = tiny_run.untrained_vae(), tiny_run.units("validation")
+    assert not equal(untrained, tiny_run.train_vae()) and not untrained.training
+    units = data.units(torch.nonzero(data.unit_styles == 1)[:, 0])
+    # z_mov of such a DU-VAE are the principal components of the unit, and G_uni sums them up again.
+    with torch.no_grad():
+        standard = untrained.standardise(units)
+        rows = untrained.linear.decoder(untrained.linear.encoder(standard.flatten(1))).view_as(standard)
+        rebuilt = untrained.settle(rows * untrained.feature_deviation + untrained.feature_mean, units[:, :LEAD])
+    joints = [rows[:, LEAD:, 4:].unflatten(-1, (14, 3)).double() for rows in (units, rebuilt)]
+    real, rebuilt = (points - (points[..., 8:9, :] + points[..., 11:12, :]) / 2 for points in joints)
+    expected = 100 * float((rebuilt - real).norm(dim=-1).mean())
+    errors = run_evaluation.joint_errors(tiny_run)["hip-hop"]
+    assert list(errors) == ["d2m", "linear", "mean pose"]
+    assert errors["linear"] == pytest.approx(expected, rel=1e-3) and errors["linear"] < errors["mean pose"]
 
 
 def test_the_error_of_the_mean_pose_is_that_of_the_training_splits_mean(tiny_run):

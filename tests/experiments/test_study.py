@@ -135,20 +135,21 @@ def test_there_is_a_row_for_d2m_each_baseline_and_each_part_that_is_left_out():
     assert list(ROWS) == [HEADLINE, "random_dance", "nearest_music", "lstm", *list(ABLATIONS)[1:], "in_3d"]
     assert ROWS[HEADLINE].seeds == (0, 1, 2) and all(ROWS[row].seeds == (0,) for row in ROWS if row != HEADLINE)
     assert len({row.label for row in ROWS.values()}) == len(ROWS)
-    assert report.fold_numbers("builtin") == (None,) and report.fold_numbers("/data/mine") == tuple(range(corpus.FOLDS))
+    assert report.fold_numbers("builtin") == report.fold_numbers("builtin:80") == (None,)
+    assert report.fold_numbers("/data/mine") == tuple(range(corpus.FOLDS))
 
 
 def test_every_row_and_seed_has_its_scores_and_the_headline_comes_first(studied, lines):
     scored = {path.parent.name for path in (studied.folder / "study" / "split").glob("*/scores.json")}
     assert scored == {f"{row}-{seed}" for row in report.rows_of(studied) for seed in ROWS[row].seeds}
-    assert lines[0] == "1 of 15: d2m, own split, seed 0" and lines[-1] == "15 of 15: d2m, own split, seed 2"
+    assert lines[0] == "1 of 16: d2m, own split, seed 0" and lines[-1] == "16 of 16: d2m, own split, seed 2"
     rows = [line.split(": ")[1].split(",")[0] for line in lines]
-    assert rows == [*report.rows_of(studied), HEADLINE, HEADLINE] and rows[:13] == list(ROWS)[:-1]
+    assert rows == [*report.rows_of(studied), HEADLINE, HEADLINE] and rows[:14] == list(ROWS)[:-1]
     for row in report.rows_of(studied):
         scores = report.read_scores(report.result_path(studied, row, None, 0))
         count = 9 if ROWS[row].dances is report.composed else 3
         assert scores["ours"]["speed, m/s"].n == count and len(scores["ours"]["speed, m/s"].draws) == DRAWS
-        controls = {"real", "shuffled", "random", "mean_pose", "copy", "prior", "untrained", "real_random"}
+        controls = {"real", "shuffled", "random", "mean_pose", "copy", "prior", "replay", "untrained", "real_random"}
         assert controls < set(scores) if row == HEADLINE else set(scores) == {"ours"}
     scores = report.read_scores(report.result_path(studied, HEADLINE, None, 0))
     assert "training_songs" not in scores  # every style is tested
@@ -201,7 +202,7 @@ def test_nothing_is_made_twice(studied, no_work):
     before = report.write_report(studied).read_text()
     lines = []
     study.run(studied, lines.append)
-    assert len(lines) == 15 and all(line.endswith(": already scored") for line in lines)
+    assert len(lines) == 16 and all(line.endswith(": already scored") for line in lines)
     assert report.write_report(studied).read_text() == before
 
 
@@ -229,7 +230,7 @@ def test_a_killed_study_goes_on_within_the_training_that_it_was_killed_in(studie
     study.run(whole, lines.append)
     assert steps == [0, 1, 2, 2, 3]  # one player only: there is no game
     new = [line for line in lines if not line.endswith("already scored")]
-    assert new == ["5 of 15: no_gan, own split, seed 0", "13 of 15: no_warp, own split, seed 0"]
+    assert new == ["5 of 16: no_gan, own split, seed 0", "14 of 16: no_warp, own split, seed 0"]
     assert report.missing(whole) == [] and below(whole.folder / "study" / "split" / "no_gan-0") == {"mmgan"}
 
 
@@ -262,7 +263,7 @@ def test_a_table_has_a_line_for_each_row_and_control_or_for_those_that_are_chose
     lines = report.as_markdown(studied, ["speed, m/s", "boundary jump"]).splitlines()
     assert lines[0] == "|  | speed, m/s | boundary jump |" and len(lines) == 2 + len(report.results(studied))
     assert "| *mean pose* | 0 (0 to 0) | – |" in lines
-    assert sum(line.startswith("| d2m without ") for line in lines) == 9 and "Missing" not in lines[-1]
+    assert sum(line.startswith("| d2m without ") for line in lines) == 10 and "Missing" not in lines[-1]
     shown = report.as_markdown(studied, ["speed, m/s"], ["lstm", "real", "polka"]).splitlines()
     assert [line.split(" | ")[0] for line in shown[2:]] == ["| an LSTM from music to poses", "| *real*"]
 
@@ -270,7 +271,7 @@ def test_a_table_has_a_line_for_each_row_and_control_or_for_those_that_are_chose
 def test_a_2d_study_has_d2m_in_3d_beside_it_and_no_row_that_is_d2m_itself(whole, monkeypatch):
     flat = replace(whole, preset_name="tiny-paper", run=str(whole.folder / "flat"))
     missing = set(ROWS) - set(report.rows_of(flat))
-    assert missing == {"no_repertoire", "no_kinematic_shift"}  # the published form has neither
+    assert missing == {"no_kinematic_shift"}  # the published form has none
     monkeypatch.setitem(presets.PRESETS, "demo", presets.PRESETS["tiny"])
     dances = ROWS["in_3d"].dances(flat)
     deep = replace(flat, preset_name="demo", run=str(flat.folder / "in-3d"))

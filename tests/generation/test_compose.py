@@ -1,223 +1,237 @@
-"""Composing: draws that fit the style, the choice of what follows, a dance for each generator."""
+"""Composing: phrases by the MM-GAN, each after the one before, and runs of training dances that are replayed."""
 
 from dataclasses import replace
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 import torch
-from toys import GAN, INVENTING_GAN, PAPER_GAN, PAPER_VAE, VAE, new_mmgan
+from torch import Tensor
+from toys import GAN, MIXED_GAN, PAPER_GAN, PAPER_VAE, VAE, new_mmgan, new_vae
 
-from d2m.generation.compose import TEMPO_SCALE, RepertoireComposer, RepertoireMMGAN, composer_for
-from d2m.models.gan import MMGAN, GANConfig
+from d2m.data import dataset
+from d2m.generation.compose import COMPOSERS, REPLAYED, TEMPO_SCALE, Composer, Replay
+from d2m.models.gan import Context, GANConfig
 from d2m.models.vae import VAEConfig
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-RUNS = 4
-ONE = torch.tensor(1.0)  # a beat that lasts a second
+PHRASES = 4
+FORMS = {"demo": (GAN, VAE), "mixed": (MIXED_GAN, VAE), "paper": (PAPER_GAN, PAPER_VAE)}
+EACH_FORM = pytest.mark.parametrize(("config", "vae"), FORMS.values(), ids=FORMS)
 
 
-def remembering(**changes) -> RepertoireMMGAN:
-    """An MM-GAN with a repertoire of 12 phrases, four of each style; the code of a movement is 10 * phrase + movement.
-
-    E_dan and G_dan keep codes as they are.
-    """
-    model = new_mmgan(replace(GAN, dance_size=24, **changes)).eval()
-    said = 10.0 * torch.arange(12)[:, None, None] + torch.arange(3)[:, None]
-    model.repertoire.copy_(said.expand(12, 3, 8))
-    model.encode_dance = lambda codes: (codes.flatten(1), torch.full((len(codes), 24), -30.0))
-    model.decode_dance = lambda z_dan: z_dan.unflatten(1, (3, 8))
-    model.regress_style = lambda z_dan: torch.eye(3)[(z_dan[:, 0] / 40).int()]
-    return model
+def composer_of(config: GANConfig, vae: VAEConfig = VAE) -> Composer:
+    return Composer(new_mmgan(config, vae).eval())
 
 
-def composed(model: RepertoireMMGAN, s: torch.Tensor, seeds=(0,)) -> torch.Tensor:
-    """What movements say: (dances, phrases, phrase)."""
-    audio = torch.randn(12 * len(s), 28, generator=torch.Generator().manual_seed(9))
-    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-    codes = composer_for(model).compose(s, torch.ones(len(s)), audio, generators)
-    assert codes.shape == (3 * len(s), len(seeds), 8)
-    return codes[..., 0].T.unflatten(1, (len(s), 3))
+def music(phrase: int, phrases: int = PHRASES) -> dict[str, Tensor]:
+    """The music of a song of `phrases` phrases: all of it is noise."""
+    generator = torch.Generator().manual_seed(9)
+    s = torch.softmax(torch.randn(phrases, 3, generator=generator), dim=1)
+    beat_s = 0.4 + 0.3 * torch.rand(phrases, generator=generator)
+    return {"s": s, "beat_s": beat_s, "audio": torch.randn(4 * phrase * phrases, 28, generator=generator)}
 
 
-def test_a_composed_phrase_is_one_of_the_repertoire_in_the_style_of_the_music():
-    s = torch.eye(3)[[0, 2, 2, 1]]
-    said = composed(remembering(), s, range(20)).round().int()
-    assert (said % 10 == torch.arange(3)).all() and (said // 10 == said[..., :1] // 10).all()
-    assert (said[..., 0] // 40 == torch.tensor([0, 2, 2, 1])).all()
-    assert len(set(said[:, 0, 0].tolist())) == 4  # twenty dances begin with each of the four phrases
+def compose(composer: Composer | Replay, song: dict[str, Tensor], *seeds: int) -> Tensor:
+    """The dances of these seeds to a song."""
+    return composer.compose(**song, generators=generators(*seeds))
 
 
-@pytest.mark.parametrize(("style", "share"), [((0.5, 0.5, 0.0), 0.5), ((0.6, 0.4, 0.0), 1 / (1 + 2.718281828**-4))])
-def test_of_an_undecided_style_phrases_are_drawn_by_how_well_they_fit(style, share):
-    composer = composer_for(remembering())
-    drawn = composer.draw(torch.tensor(style), ONE, 2000, [torch.Generator().manual_seed(0)])[0, :, 0].round() // 40
-    # Of 2,000 draws, five deviations of sqrt(p (1 - p) / 2000) at most.
-    assert float((drawn == 0).float().mean()) == pytest.approx(share, abs=5 * (share * (1 - share) / 2000) ** 0.5)
-    assert (drawn < 2).all()  # e^-10 against e^-20: none of 2,000
+def generators(*seeds: int) -> list[torch.Generator]:
+    return [torch.Generator().manual_seed(seed) for seed in seeds]
 
 
-def test_phrases_are_drawn_that_were_danced_at_the_tempo_of_the_music():
-    model = remembering()
-    model.repertoire_beat_s.copy_(torch.tensor([0.5, 0.55, 0.6, 1.0]).repeat(3))
-    generator = torch.Generator().manual_seed(0)
-    for beat_s, nearest in ((0.5, 0), (0.6, 2), (1.2, 3)):
-        drawn = composer_for(model).draw(torch.eye(3)[1], torch.tensor(beat_s), 3000, [generator])[0, :, 0].round() / 10
-        share = torch.bincount(drawn.int() - 4, minlength=4) / 3000
-        expected = torch.exp(-(model.repertoire_beat_s[:4] / beat_s).log().abs() / TEMPO_SCALE)
-        assert share.argmax() == nearest
-        torch.testing.assert_close(share, expected / expected.sum(), atol=0.05, rtol=0)  # five deviations at most
+@EACH_FORM
+def test_the_same_generator_composes_the_same_and_another_otherwise(config, vae):
+    composer = composer_of(config, vae)
+    song = music(config.phrase)
+    one, again, other = (compose(composer, song, seed) for seed in (5, 5, 4))
+    assert composer.phrase == config.phrase and one.shape == (config.phrase * PHRASES, 1, 8)
+    assert torch.equal(one, again)
+    assert ((one - other).abs().amax(dim=2) > 1e-3).all()
 
 
-def test_a_draw_varies_what_is_remembered_as_the_encoder_is_unsure_of_it():
-    model = remembering()
-    model.encode_dance = lambda codes: (codes.flatten(1), torch.linspace(-4, 2, 24).expand(len(codes), -1))
-    (drawn,) = composer_for(model).draw(torch.eye(3)[0], ONE, 4000, [torch.Generator().manual_seed(0)])
-    _, phrase = torch.unique((drawn[:, 0] / 10).round(), return_inverse=True)
-    for number in range(4):
-        deviation = drawn[phrase == number].std(0)
-        torch.testing.assert_close(deviation, torch.exp(torch.linspace(-4, 2, 24) / 2), rtol=0.12, atol=0)
-
-
-def test_what_the_discriminator_takes_for_real_is_what_follows():
-    model, calls = remembering(candidates=200), []
-
-    def discriminate(codes: torch.Tensor, audio: torch.Tensor) -> torch.Tensor:
-        calls.append((codes, audio))
-        said = codes[..., 0].round()
-        # Only the phrase that has the next number follows, whichever movements of the two are in the window.
-        return torch.where((said[:, -1] // 10 - said[:, 0] // 10) == 1, 50.0, -50.0)[:, None]
-
-    model.discriminate_movements = discriminate
-    said = composed(model, torch.ones(3, 3) / 3, seeds=(1, 2)).round().int() // 10
-    follows = [int(b - a) == 1 for dance in said[..., 0] for a, b in pairwise(dance) if a < 11]
-    assert follows and all(follows)
-    audio = torch.randn(36, 28, generator=torch.Generator().manual_seed(9))
-    # After each phrase but the last: windows from its second movement on, of both dances, then from its third.
-    for (codes, rows), phrase in zip(calls, (0, 1), strict=True):
-        assert codes.shape == (2 * 2 * 200, 3, 8)
-        for window, first in enumerate((12 * phrase + 4, 12 * phrase + 8)):
-            its = slice(400 * window, 400 * (window + 1))
-            assert (rows[its] == audio[first : first + 12]).all()  # the beats that it is danced to
-            kept = codes[its, :, 0].round() // 10 == codes[its, :1, 0].round() // 10
-            assert kept[:, : 2 - window].all()
-            begun = codes[its, 0, 0].round() // 10  # the draws of a dance stand beside its own last phrase
-            assert (begun[:200] == said[0, phrase, 0]).all() and (begun[200:] == said[1, phrase, 0]).all()
-
-
-def test_the_discriminator_sees_what_is_decoded_from_the_repertoire():
-    model, seen = remembering(candidates=7), []
-    model.decode_dance = lambda z_dan: z_dan.unflatten(1, (3, 8)) + 1000
-    model.discriminate_movements = lambda codes, audio: seen.append(codes) or torch.zeros(len(codes), 1)
-    composed(model, torch.ones(3, 3) / 3)
-    assert len(seen) == 2 and all((codes > 999).all() for codes in seen)
-
-
-# Number 3 of four phrases has a logit of ln 3 (3 of 6), or wins wherever a draw is 3. Five deviations of 0.029.
-@pytest.mark.parametrize(("candidates", "logit", "share"), [(40, 1.0986, 0.5), (5, 50.0, 1 - 0.75**5)])
-def test_the_discriminator_gives_the_chances_of_all_phrases_but_the_first(candidates, logit, share):
-    model = remembering(candidates=candidates)
-    model.discriminate_movements = lambda codes, audio: torch.where(codes[:, -1, :1].round() // 10 == 3, logit, 0.0)
-    said = composed(model, torch.eye(3)[[0, 0]], range(300))[:, :, 0].round() // 10
-    for number, expected in ((0, 0.25), (1, share)):
-        assert float((said[:, number] == 3).float().mean()) == pytest.approx(expected, abs=0.15)
-
-
-def test_without_a_game_a_phrase_is_drawn_once_and_taken(monkeypatch):
-    model, calls, candidates = remembering(adversarial_weight=0.0), [], RepertoireComposer._candidates
-    monkeypatch.setattr(model, "discriminate_movements", None)
-    monkeypatch.setattr(RepertoireComposer, "_candidates", lambda *args: calls.append(candidates(*args)) or calls[-1])
-    said = composed(model, torch.eye(3)[[1, 1, 1]])
-    assert [phrases.shape for phrases in calls] == [(1, 3, 1)]
-    assert torch.equal(said[0, :, 0].round() / 10, calls[0][0, :, 0].float())
-
-
-def random(config: GANConfig, vae: VAEConfig) -> MMGAN:
-    """An untrained MM-GAN; its repertoire, where it has one, is noise."""
-    model = new_mmgan(config, vae).eval()
-    if config.repertoire:
-        model.repertoire.copy_(torch.randn(model.repertoire.shape))
-    return model
-
-
-@pytest.mark.parametrize(("config", "vae"), [(GAN, VAE), (INVENTING_GAN, VAE), (PAPER_GAN, PAPER_VAE)])
-def test_composing_repeats_with_its_generator_and_follows_the_style(config, vae):
-    model = random(config, vae)
-    for layer in model.style:
-        if hasattr(layer, "weight"):
-            torch.nn.init.normal_(layer.weight)
-    one, other = torch.eye(3)[:1].repeat(RUNS, 1), torch.eye(3)[1:2].repeat(RUNS, 1)
-    audio = torch.randn(12 * RUNS, 28)
-
-    def dance(s: torch.Tensor, seed: int) -> torch.Tensor:
-        return composer_for(model).compose(s, torch.ones(RUNS), audio, [torch.Generator().manual_seed(seed)])
-
-    first = dance(one, 5)
-    assert first.shape == (3 * RUNS, 1, 8) and torch.equal(first, dance(one, 5))
-    assert (dance(one, 4) - first).abs().max() > 1e-3
-    assert (dance(other, 5) - first).abs().max() > 1e-3
-
-
-@pytest.mark.parametrize(("config", "vae"), [(GAN, VAE), (PAPER_GAN, PAPER_VAE)])
-def test_a_dance_is_composed_alike_alone_and_beside_others(config, vae):
-    arguments = torch.softmax(torch.randn(RUNS, 3), dim=1), torch.ones(RUNS), torch.randn(12 * RUNS, 28)
-    composer = composer_for(random(config, vae))
-    together = composer.compose(*arguments, [torch.Generator().manual_seed(seed) for seed in range(5)])
+@EACH_FORM
+def test_a_dance_depends_on_its_own_generator_alone(config, vae):
+    composer, song = composer_of(config, vae), music(config.phrase)
+    together = compose(composer, song, *range(5))
     for seed in range(5):
-        alone = composer.compose(*arguments, [torch.Generator().manual_seed(seed)])
+        alone = compose(composer, song, seed)
         torch.testing.assert_close(together[:, seed : seed + 1], alone, atol=1e-5, rtol=1e-4)
+    beside_others = compose(composer, song, 7, 2, 9)
+    torch.testing.assert_close(beside_others[:, 1], together[:, 2], atol=1e-5, rtol=1e-4)
 
 
-def test_what_the_repertoire_might_bring_begins_as_one_phrase_and_goes_on_as_another_of_its_style():
-    torch.manual_seed(0)
-    # Run r of style r // 3, its movements m: codes that say 10 r + m.
-    codes = (10.0 * torch.arange(9)[:, None, None] + torch.arange(3)[:, None]).expand(9, 3, 8)
-    styles = torch.eye(3).repeat_interleave(3, dim=0)
-    model, lengths = new_mmgan(), set()
-    for _ in range(30):
-        said = model.recombine(codes, styles)
-        assert (said == said[..., :1]).all()  # movements stay whole
-        for number, movements in enumerate(said[..., 0].int().tolist()):
-            phrase, place = [m // 10 for m in movements], [m % 10 for m in movements]
-            kept = phrase.count(number)
-            assert phrase[:kept] == [number] * kept and place[:kept] == list(range(kept))
-            other = set(phrase[kept:])
-            assert len(other) == 1 and other != {number} and other.pop() // 3 == number // 3
-            assert place[kept:] == list(range(3 - kept))
-            lengths.add(kept)
-    assert lengths == {1, 2}
+def recorded(composer: Composer, monkeypatch) -> list[tuple[Context, Tensor, Tensor, Tensor]]:
+    """The context, noise, z~_dan and movements of each phrase that is composed from now on."""
+    calls, mmgan = [], composer.mmgan
+    encode, decode = mmgan.encode_music, mmgan.decode_dance
+    noises = []
+
+    def encode_music(context: Context, noise: Tensor) -> Tensor:
+        noises.append((context, noise))
+        return encode(context, noise)
+
+    def decode_dance(z_dan: Tensor, context: Context) -> Tensor:
+        codes = decode(z_dan, context)
+        assert noises[-1][0] is context  # both are given the same
+        calls.append((context, noises[-1][1], z_dan, codes))
+        return codes
+
+    monkeypatch.setattr(mmgan, "encode_music", encode_music)
+    monkeypatch.setattr(mmgan, "decode_dance", decode_dance)
+    return calls
 
 
-def test_reconstructions_on_the_real_side_stand_on_the_other_too(played_phrases, monkeypatch):
-    model, seen = new_mmgan(replace(GAN, real_is_reconstruction=True)), []
-    monkeypatch.setattr(model, "decode_dance", lambda z_dan: played_phrases["codes"] + 7.0)
-    recombined = model.recombine
-    monkeypatch.setattr(model, "recombine", lambda codes, style: seen.append(codes) or recombined(codes, style))
-    model(played_phrases, 0, "discriminator")
-    assert torch.equal(seen[0], played_phrases["codes"] + 7.0)
+@EACH_FORM
+def test_each_phrase_is_composed_for_its_own_music(config, vae, monkeypatch):
+    composer, song = composer_of(config, vae), music(config.phrase)
+    calls = recorded(composer, monkeypatch)
+    codes = compose(composer, song, 1, 2)
+    assert len(calls) == PHRASES
+    for number, (context, noise, z_dan, phrase) in enumerate(calls):
+        beats = slice(4 * config.phrase * number, 4 * config.phrase * (number + 1))
+        for dance in (0, 1):
+            assert torch.equal(context.style[dance], song["s"][number])
+            assert context.beat_s[dance] == song["beat_s"][number]
+            assert torch.equal(context.audio[dance], song["audio"][beats])
+            # The movements of a phrase come one after another.
+            of_phrase = codes[config.phrase * number : config.phrase * (number + 1), dance]
+            assert torch.equal(of_phrase, phrase[dance])
+        assert noise.shape == (2, composer.mmgan.noise_width) and z_dan.shape == (2, 6)
+    noises = torch.cat([noise for _, noise, _, _ in calls])
+    assert len(noises.unique(dim=0)) == 2 * PHRASES  # of each phrase and dance its own
 
 
-def test_a_batch_of_one_phrase_goes_on_as_itself():
-    codes = torch.randn(1, 3, 8)
-    recombined = new_mmgan().recombine(codes, torch.ones(1, 3) / 3)
-    assert any(torch.equal(recombined, codes[:, places]) for places in ([0, 0, 1], [0, 1, 0]))
+@pytest.mark.parametrize("phrase", [1, 2])
+@pytest.mark.parametrize("noise", [0.0, 0.5])
+def test_each_phrase_is_given_the_last_movement_of_the_one_before_and_the_first_none(phrase, noise, monkeypatch):
+    composer = composer_of(replace(GAN, phrase=phrase, previous_noise=noise))
+    calls, dances = recorded(composer, monkeypatch), 400
+    compose(composer, music(phrase), *range(dances))
+    assert torch.equal(calls[0][0].previous, torch.zeros(dances, 9))
+    for (_, _, _, codes), (context, _, _, _) in pairwise(calls):
+        assert (context.previous[:, -1] == 1).all()
+        added = context.previous[:, :-1] - codes[:, -1]
+        # 400 draws: a deviation is known to 3.5 %; five times that are allowed.
+        torch.testing.assert_close(added.std(0), torch.full((8,), noise), rtol=0.18, atol=1e-6)
+        assert added.mean(0).abs().max() <= 5 * noise / dances**0.5 + 1e-6
 
 
-def test_the_discriminator_learns_to_tell_what_follows_from_what_does_not(played_phrases):
-    torch.manual_seed(0)
-    model = new_mmgan(replace(GAN, hidden=64))
-    optimiser = torch.optim.Adam(model.players()["discriminator"], lr=2e-3)
-    first = torch.randn(4096, 1, 8)
-    phrases = first + 1.5 * torch.arange(3)[:, None]  # each movement follows from the one before
-    style, audio = torch.ones(4096, 3) / 3, torch.zeros(4096, 12, 28)
-    for step in range(150):
-        rows = torch.arange(64) + 64 * (step % 60)
-        batch = {"codes": phrases[rows], "style": style[rows], "audio": audio[rows]}
-        optimiser.zero_grad()
-        model(batch, step, "discriminator")["total"].backward()
-        optimiser.step()
-    unseen = phrases[3840:]
+def test_a_movement_follows_its_music_and_all_that_came_before(monkeypatch):
+    composer, song = composer_of(GAN), music(1)
+    before = compose(composer, song, 3)
+    for name, changed in (
+        ("s", song["s"].roll(1, dims=1)),
+        ("beat_s", song["beat_s"] * 1.3),
+        ("audio", song["audio"] + 1),
+    ):
+        values = song[name].clone()
+        begin = 2 * len(values) // PHRASES  # from the third phrase on
+        values[begin:] = changed[begin:]
+        after = compose(composer, {**song, name: values}, 3)
+        assert torch.equal(after[:2], before[:2])
+        assert ((after[2:] - before[2:]).abs().amax(dim=(1, 2)) > 1e-4).all(), name
+    values = song["audio"].clone()
+    values[:4] += 1  # the first phrase only: the next is given its movement
+    after = compose(composer, {**song, "audio": values}, 3)
+    assert ((after[:2] - before[:2]).abs().amax(dim=(1, 2)) > 1e-5).all()
+
+
+def test_a_deaf_one_composes_the_same_to_any_audio():
+    composer, song = composer_of(replace(GAN, hears=False)), music(1)
+    one, other = (compose(composer, {**song, "audio": audio}, 3) for audio in (
+        song["audio"], song["audio"].flip(0)
+    ))  # fmt: skip
+    assert torch.equal(one, other)
+
+
+def test_the_published_form_composes_each_phrase_by_itself_for_its_style_alone():
+    composer, song = composer_of(PAPER_GAN, PAPER_VAE), music(3)
+    before = compose(composer, song, 3)
+    changed = {"beat_s": song["beat_s"] * 2, "audio": song["audio"] + 1}
+    assert torch.equal(compose(composer, (song | changed), 3), before)
+    s = song["s"].clone()
+    s[1] = s[1].roll(1)
+    after = compose(composer, (song | {"s": s}), 3)
+    is_same = (after == before).all(dim=2)[:, 0]
+    assert is_same.tolist() == [True] * 3 + [False] * 3 + [True] * 6
+
+
+# Twelve runs of three units, four of each style; unit number u is encoded as u in all directions.
+RUN_STYLES = torch.arange(3).repeat_interleave(4)
+RUN_UNITS = 100 * torch.arange(12)[:, None] + torch.arange(3)
+
+
+def replaying(inside: Tensor | None = None, beat_s: Tensor | None = None) -> Replay:
+    data = SimpleNamespace(
+        phrase_inside=torch.ones(12, dtype=torch.bool) if inside is None else inside, phrase_styles=RUN_STYLES,
+        phrase_units=RUN_UNITS, beat_s=lambda: torch.full((12,), 0.5) if beat_s is None else beat_s,
+        units=lambda index: index,
+    )  # fmt: skip
+    vae = SimpleNamespace(encode_movement=lambda units: (units[:, None].expand(-1, 8).float(), None))
+    return Replay(vae, data)
+
+
+def replayed(replay: Replay, s: Tensor, beat_s: Tensor, *seeds: int) -> Tensor:
+    """The run of each phrase and dance: (phrases, dances)."""
+    codes = compose(replay, {"s": s, "beat_s": beat_s, "audio": torch.randn(12 * len(s), 28)}, *seeds)
+    assert codes.shape == (REPLAYED * len(s), len(seeds), 8)
+    units = codes[..., 0].unflatten(0, (len(s), REPLAYED))
+    assert (codes == codes[..., :1]).all()
+    assert torch.equal(units % 100, torch.arange(3.0)[:, None].expand_as(units))  # a run is whole and in its order
+    assert (units // 100 == units[:, :1] // 100).all()
+    return (units[:, 0] // 100).int()
+
+
+def test_runs_are_replayed_of_the_style_of_the_music():
+    s = torch.eye(3)[[0, 2, 2, 1]]
+    runs = replayed(replaying(), s, torch.full((4,), 0.5), *range(60))
+    assert Replay.phrase == REPLAYED == 3 and torch.equal(
+        RUN_STYLES[runs], torch.tensor([0, 2, 2, 1])[:, None].expand(4, 60)
+    )
+    assert all(len(of_phrase.unique()) == 4 for of_phrase in runs)  # any of the four
+    assert len({tuple(dance) for dance in runs.T.tolist()}) > 40  # and any after any other
+
+
+@pytest.mark.parametrize("beat_s", [0.5, 0.6, 1.2])
+def test_tempo_chooses_among_the_runs_of_a_style_and_s_the_style(beat_s):
+    of_runs, s = torch.tensor([0.5, 0.55, 0.6, 1.0]).repeat(3), torch.tensor([0.7, 0.3, 0.0])
+    of_runs[4:8] *= 3  # runs of the second style are all far slower, which does not make the style less likely
+    runs = replayed(replaying(beat_s=of_runs), s.expand(3000, 3), torch.full((3000,), beat_s), 0)[:, 0]
+    shares = torch.bincount(runs, minlength=12) / 3000
+    in_tempo = torch.exp(-(of_runs / beat_s).log().abs() / TEMPO_SCALE).view(3, 4)
+    expected = (s[:, None] * in_tempo / in_tempo.sum(dim=1, keepdim=True)).flatten()
+    # Of 3,000 draws, five deviations at most.
+    assert ((shares - expected).abs() <= 5 * (expected * (1 - expected) / 3000).sqrt() + 1e-3).all()
+
+
+def test_only_runs_from_inside_dances_are_replayed():
+    inside = torch.arange(12) % 4 != 1
+    runs = replayed(replaying(inside), torch.ones(40, 3) / 3, torch.full((40,), 0.5), *range(10))
+    assert set(runs.flatten().tolist()) == set(torch.nonzero(inside)[:, 0].tolist())
+
+
+def test_a_replayed_dance_depends_on_its_own_generator_alone():
+    song = torch.ones(20, 3) / 3, torch.full((20,), 0.5)
+    together = replayed(replaying(), *song, 1, 2, 3)
+    assert torch.equal(together[:, 1:2], replayed(replaying(), *song, 2))
+    assert not torch.equal(together[:, 0], together[:, 1])
+
+
+def test_a_replay_is_of_real_movements_that_follow_each_other_in_a_training_dance(small_corpus):
+    data, vae = dataset.load(small_corpus, "train", phrase=REPLAYED), new_vae()
+    s = torch.eye(3)[[0, 1, 2, 1]]
+    song = {"s": s, "beat_s": torch.full((4,), 0.6), "audio": torch.zeros(48, 28)}
+    codes = compose(Replay(vae, data), song, 0, 1)
     with torch.no_grad():
-        real = model.discriminate_movements(unseen, audio[3840:])
-        recombined = model.discriminate_movements(model.recombine(unseen, style[3840:]), audio[3840:])
-    assert (real > recombined.flip(0)).float().mean() > 0.9
+        units = vae.encode_movement(data.units(torch.arange(len(data.unit_rows))))[0]
+    runs = units[data.phrase_units].flatten(1)  # (K, 24)
+    distance, nearest = (codes.unflatten(0, (4, 3)).transpose(1, 2).flatten(2)[:, :, None] - runs).abs().amax(3).min(2)
+    assert distance.max() < 1e-5 and data.phrase_inside[nearest].all()
+    assert torch.equal(data.phrase_styles[nearest], torch.tensor([0, 1, 2, 1])[:, None].expand(4, 2))
+
+
+def test_there_are_two_composers():
+    assert COMPOSERS == ("generate", "replay")

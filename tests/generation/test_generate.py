@@ -2,6 +2,7 @@
 
 import itertools
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -108,10 +109,10 @@ def test_a_requested_style_is_one_hot_and_names_the_dance(dancer, monkeypatch):
     styles, compose = [], Composer.compose
     monkeypatch.setattr(Composer, "compose", lambda self, s, *others: styles.append(s) or compose(self, s, *others))
     (dance,) = generate.dance_to(dancer, STEADY, None, requested_style="zumba")
-    # 61 beats from -0.2 s to the end: 16 movements and one to spare, in phrases of three.
-    assert dance.style == "zumba" and torch.equal(styles[0], torch.tensor([[0.0, 0, 1]]).repeat(6, 1))
+    # 61 beats from -0.2 s to the end: 16 movements and one to spare, each a phrase.
+    assert dance.style == "zumba" and torch.equal(styles[0], torch.tensor([[0.0, 0, 1]]).repeat(17, 1))
     (own,) = generate.dance_to(dancer, STEADY, None)
-    assert styles[1].shape == (6, 3) and torch.allclose(styles[1].sum(1), torch.ones(6)) and (styles[1] < 1).all()
+    assert styles[1].shape == (17, 3) and torch.allclose(styles[1].sum(1), torch.ones(17)) and (styles[1] < 1).all()
     assert own.style == STYLES[int(styles[1].mean(0).argmax())]
     others = [generate.dance_to(dancer, STEADY, None, requested_style=name)[0] for name in ("ballet", "hip-hop")]
     for one, other in itertools.combinations([dance, *others], 2):
@@ -136,6 +137,26 @@ def test_the_published_form_dances_too(published_dancer):
     assert_lasts(one, 30.0)
     assert one.poses.shape[2] == 2 and np.array_equal(one.poses, again.poses)
     assert np.abs(one.poses - other.poses).max() > 1e-3
+
+
+def test_the_dancers_composer_is_given_the_beats_and_the_audio_of_each_phrase(dancer, published_dancer):
+    for phrase, of in ((1, dancer), (3, published_dancer)):
+        music, calls = music_of(np.arange(0.3, 29.9, 0.5), 30.0), []
+
+        def compose(s, beat_s, audio, generators, of=of, calls=calls):
+            calls.append((s, beat_s, audio, generators))
+            return of.composer.compose(s, beat_s, audio, generators)
+
+        composer = SimpleNamespace(phrase=phrase, compose=compose)
+        dances = generate.dance_to(replace(of, composer=composer), music, None, seed=4, count=2)
+        ((s, beat_s, audio, generators),) = calls
+        plan = BeatPlan(music, phrase)
+        assert len(s) == len(beat_s) == plan.phrases and len(audio) == 4 * phrase * plan.phrases
+        np.testing.assert_allclose(beat_s, 0.5, rtol=1e-5)
+        np.testing.assert_allclose(audio, plan.audio_rows, atol=1e-6)
+        assert [generator.initial_seed() for generator in generators] == [4, 5] and audio.dtype == torch.float32
+        own = generate.dance_to(of, music, None, seed=4, count=2)
+        assert all(np.array_equal(one.poses, other.poses) for one, other in zip(dances, own, strict=True))
 
 
 def test_a_dance_starts_from_a_pose_of_its_style(dancer):

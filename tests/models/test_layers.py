@@ -47,7 +47,9 @@ def test_a_gaussian_head_neither_vanishes_nor_overflows(size):
 
 LENGTH, INPUTS, HIDDEN, OUTPUTS = 12, 5, 16, 7
 ENCODERS = [partial(layers.sequence_encoder, recurrent, INPUTS, HIDDEN, LENGTH) for recurrent in (True, False)]
+ENCODERS += [partial(ENCODERS[1], depth=4), partial(ENCODERS[1], depth=1, norm=False)]
 DECODERS = [partial(layers.sequence_decoder, recurrent, INPUTS, HIDDEN, OUTPUTS, LENGTH) for recurrent in (True, False)]
+DECODERS += [partial(DECODERS[1], depth=1)]
 
 
 @pytest.mark.parametrize("make", ENCODERS)
@@ -81,6 +83,29 @@ def test_outputs_are_float32_under_bfloat16_autocast(make):
         out = make()(torch.randn(2, INPUTS))
     for tensor in out if isinstance(out, tuple) else (out,):
         assert tensor.dtype == torch.float32
+
+
+@pytest.mark.parametrize("norm", [True, False])
+@pytest.mark.parametrize("depth", [1, 2, 4])
+def test_an_encoder_has_its_depth_of_residual_layers_and_norms_only_where_asked(depth, norm):
+    encoder = layers.sequence_encoder(False, INPUTS, HIDDEN, LENGTH, depth, norm)
+    assert sum(isinstance(layer, layers.Residual) for layer in encoder.modules()) == depth
+    assert any(isinstance(layer, torch.nn.LayerNorm) for layer in encoder.modules()) == norm
+
+
+def test_only_without_norms_the_scale_of_an_encoder_follows_that_of_its_input():
+    # R1 limits the slope of a discriminator, from which a norm would hide how large its input is.
+    sequence, ratios = torch.randn(3, LENGTH, INPUTS), []
+    for norm in (True, False):
+        encoder = layers.sequence_encoder(False, INPUTS, HIDDEN, LENGTH, 2, norm)
+        ratios.append(float((encoder(1000 * sequence).norm() / encoder(100 * sequence).norm()).detach()))
+    assert ratios[0] == pytest.approx(1, abs=0.1) and ratios[1] == pytest.approx(10, rel=0.1)
+
+
+@pytest.mark.parametrize("depth", [1, 3])
+def test_a_decoder_has_its_depth_of_residual_layers(depth):
+    decoder = layers.sequence_decoder(False, INPUTS, HIDDEN, OUTPUTS, LENGTH, depth)
+    assert sum(isinstance(layer, layers.Residual) for layer in decoder.modules()) == depth
 
 
 def test_a_residual_layer_begins_as_the_identity_and_can_learn():

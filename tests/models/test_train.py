@@ -2,21 +2,25 @@
 
 import math
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 from lightning_fabric.loggers import tensorboard
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from toys import OFTEN, Toy, draw_phrases, draw_toy, draw_units, equal, fit, kept, new_mmgan, new_vae, stopping
+from toys import GAN, OFTEN, Toy, draw_phrases, draw_toy, draw_units, equal, fit, kept, new_mmgan, new_vae, stopping
 
 from d2m.errors import OutputError, ParameterError
-from d2m.models import train
+from d2m.models import checkpoint, train
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
+LATE_GAN = replace(GAN, games_from=3)
 MODELS = pytest.mark.parametrize(
-    ("new", "draw"), [(Toy, draw_toy), (new_vae, draw_units), (new_mmgan, draw_phrases)], ids=["toy", "vae", "mmgan"]
+    ("new", "draw"),
+    [(Toy, draw_toy), (new_vae, draw_units), (new_mmgan, draw_phrases), (partial(new_mmgan, LATE_GAN), draw_phrases)],
+    ids=["toy", "vae", "mmgan", "mmgan whose games begin later"],
 )
 
 
@@ -30,7 +34,7 @@ def test_the_same_seed_gives_the_same_weights_bit_for_bit(new, draw, tmp_path):
 
 
 @MODELS
-@pytest.mark.parametrize("at", [1, 5])
+@pytest.mark.parametrize("at", [1, 3, 5])
 def test_a_training_that_was_stopped_goes_on_as_if_it_had_not_been(new, draw, at, tmp_path):
     whole, begun, resumed = new(), new(), new()
     history = fit(whole, draw, tmp_path / "whole")
@@ -95,6 +99,95 @@ def test_a_log_that_cannot_be_written_is_told(tmp_path):
     (tmp_path / "tensorboard").write_text("no folder")
     with pytest.raises(OutputError, match=r"the log .*/tensorboard cannot be written \(.*exists"):
         fit(Toy(), draw_toy, tmp_path)
+
+
+def weights_of(model: torch.nn.Module, player: str) -> list[torch.Tensor]:
+    return [weight.detach().clone() for weight in model.players()[player]]
+
+
+def test_a_player_is_idle_before_its_first_step(tmp_path):
+    toy = Toy()
+    toy.first_steps = {"two": 3}
+    history = fit(toy, draw_toy, tmp_path / "toy")
+    assert toy.turns == [(step, name) for step in range(8) for name in (("one", "two") if step >= 3 else ("one",))]
+    assert history["error one"][0] == list(range(8)) and history["error two"][0] == list(range(3, 8))
+
+
+def test_the_discriminators_are_idle_until_the_games_begin(tmp_path):
+    model, untrained = new_mmgan(LATE_GAN), new_mmgan(LATE_GAN)
+    for at in (3, 4):  # stopped at this step: the steps before were taken
+        with pytest.raises(KeyboardInterrupt):
+            fit(model, stopping(draw_phrases, at), tmp_path)
+        pairs = zip(weights_of(model, "discriminator"), weights_of(untrained, "discriminator"), strict=True)
+        assert all(torch.equal(now, before) for now, before in pairs) == (at == 3)
+    history = fit(model, draw_phrases, tmp_path)
+    assert history["adv^m discriminator"][0] == history["adv^d"][0] == list(range(3, 8))
+    assert history["recon^m"][0] == history["flow"][0] == list(range(8))
+
+
+@pytest.mark.parametrize("betas", [(0.0, 0.99), (0.9, 0.999)])
+def test_adam_averages_as_configured(betas, tmp_path, monkeypatch):
+    adams, adam = [], torch.optim.Adam
+    monkeypatch.setattr(
+        torch.optim, "Adam", lambda *weights, **options: adams.append(options) or adam(*weights, **options)
+    )
+    fit(Toy(), draw_toy, tmp_path, config=replace(OFTEN, steps=1, betas=betas))
+    assert [options["betas"] for options in adams] == [betas, betas]
+
+
+@pytest.mark.parametrize("factor", [1.0, 4.0])
+def test_discriminators_can_learn_faster(factor, tmp_path):
+    toy = Toy()
+    toy.players = lambda: {"discriminator": list(toy.first.parameters()), "generator": list(toy.second.parameters())}
+    before = {name: weights_of(toy, name) for name in toy.players()}
+    config = replace(OFTEN, steps=1, learning_rate=1e-3, final_rate=1.0, discriminator_rate=factor)
+    fit(toy, draw_toy, tmp_path, config=config)
+    for name, expected in (("discriminator", factor * 1e-3), ("generator", 1e-3)):
+        # The first step of Adam is as long as the rate, whatever the gradient.
+        for now, then in zip(weights_of(toy, name), before[name], strict=True):
+            torch.testing.assert_close((now - then).abs(), torch.full_like(now, expected), rtol=0.01, atol=1e-6)
+
+
+def test_snapshots_are_the_weights_after_their_share_of_the_steps(tmp_path):
+    config, whole = replace(OFTEN, snapshots=(0.25, 0.5)), Toy()
+    fit(whole, draw_toy, tmp_path, config=config)
+    assert {path.name for path in tmp_path.glob("step-*")} == {"step-000002.safetensors", "step-000004.safetensors"}
+    for steps in (2, 4):
+        # A training that is stopped at this step holds the weights after as many steps.
+        stopped = Toy()
+        with pytest.raises(KeyboardInterrupt):
+            fit(stopped, stopping(draw_toy, steps), tmp_path / str(steps), config=config)
+        tensors, settings, _ = checkpoint.read(tmp_path / f"step-{steps:06}.safetensors", "snapshot")
+        assert settings == {"size": 3} and tensors.keys() == stopped.state_dict().keys()
+        assert all(torch.equal(tensors[name], value) for name, value in stopped.state_dict().items())
+        assert not all(torch.equal(tensors[name], value) for name, value in whole.state_dict().items())
+
+
+def draw_held_out(count: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
+    return {"x": 5 + torch.randn(count, 3, generator=generator)}
+
+
+def test_losses_of_held_out_batches_are_logged_at_the_same_steps_and_train_nothing(tmp_path):
+    alone, beside, config = Toy(), Toy(), replace(OFTEN, log_every=3)
+    expected = fit(alone, draw_toy, tmp_path / "alone", config=config)
+    history = train.fit(beside, draw_toy, config, tmp_path / "beside", 0, "cpu", held_out=draw_held_out)
+    assert equal(alone, beside)
+    held_out = {name: logged for name, logged in history.items() if name.startswith("validation ")}
+    assert {name: logged for name, logged in history.items() if name not in held_out} == expected
+    assert held_out.keys() == {"validation error one", "validation error two"}
+    for name, (steps, values) in held_out.items():
+        assert steps == [0, 3, 6, 7]
+        # Other rows, of a mean of 5 instead of 0, of whose square the loss is a mean.
+        assert all(value > 2 * max(expected[name.removeprefix("validation ")][1]) for value in values)
+
+
+def test_a_stopped_training_with_held_out_batches_goes_on_bit_for_bit(tmp_path):
+    whole, resumed = Toy(), Toy()
+    history = train.fit(whole, draw_toy, OFTEN, tmp_path / "whole", 0, "cpu", held_out=draw_held_out)
+    with pytest.raises(KeyboardInterrupt):
+        train.fit(Toy(), stopping(draw_toy, 4), OFTEN, tmp_path / "it", 0, "cpu", held_out=draw_held_out)
+    again = train.fit(resumed, draw_toy, OFTEN, tmp_path / "it", 0, "cpu", held_out=draw_held_out)
+    assert again == history and equal(resumed, whole)
 
 
 def test_the_rate_warms_up_and_falls_by_a_half_cosine_or_stays():

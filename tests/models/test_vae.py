@@ -47,16 +47,6 @@ def test_before_any_training_units_are_rebuilt_from_uncorrelated_movements_of_me
     torch.testing.assert_close(codes.T @ codes / len(codes), torch.eye(RANK), atol=1e-3, rtol=0)
 
 
-def test_the_importance_of_a_direction_is_how_much_it_moves_a_unit_and_in_the_published_form_the_same(units):
-    model, _ = begun(units)
-    real = model.standardise(units).flatten(1).double().numpy()
-    moved = np.linalg.svd(real - real.mean(axis=0), compute_uv=False)[:RANK]
-    importance = model.importance().numpy()
-    np.testing.assert_allclose(importance, moved / np.sqrt(np.square(moved).mean()), rtol=1e-3)
-    assert (np.diff(importance) < 0).all() and np.square(importance).mean() == pytest.approx(1, rel=1e-5)
-    assert torch.equal(new_vae(PAPER_VAE).importance(), torch.ones(8))
-
-
 def test_a_unit_leaves_exactly_from_the_given_poses(moving_units):
     model = new_vae(QUIET)
     rough = moving_units.roll(1, dims=0) + 0.05 * torch.randn_like(moving_units)

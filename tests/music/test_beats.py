@@ -69,7 +69,7 @@ def bass_in_eighths(pattern: dict[str, tuple], tempo: float) -> songs.Song:
         mixer.add(tone, beats_s[0] + (first + EIGHTHS) * 60 / tempo, 0.9)
         for name, (sound, gain) in drums.items():
             mixer.add(sound, beats_s[0] + (first + np.array(pattern[name])) * 60 / tempo, gain)
-    return songs.Song(mixer.mix(), tempo, 4, beats_s)
+    return songs.Song(mixer.mix(), tempo, 4, beats_s, np.ones(len(beats_s)))
 
 
 @pytest.mark.parametrize("tempo", [84, 110, 124])

@@ -18,7 +18,7 @@ from d2m.files import ROOT
 
 NAMES = ("01_beat_analysis", "02_train_vae", "03_train_mmgan", "04_evaluate", "05_dance")
 COMMON = {"corpus": "builtin", "run": "", "preset": "demo", "seed": 0, "device": "auto"}
-OF_DANCE = {"song": "", "style": "", "n": 1, "start_pose": ""}  # parameters of notebook 5 only
+OF_DANCE = {"song": "", "style": "", "n": 1, "start_pose": "", "compose": "generate"}  # parameters of notebook 5 only
 # Executes the code of a notebook on a built corpus, with one training step, and prints the imported packages.
 RUN = """
 import json, sys

@@ -17,7 +17,9 @@ from d2m.notebook import parameters
 
 GOOD = {"corpus": "builtin", "run": "", "preset": "demo", "seed": 0, "device": "auto"}
 ALL = parameters.COMMON | parameters.NOTEBOOK_SPECIFIC
-OF_DANCE = {"song": "", "style": "", "n": 1, "bpm": 0, "beats": "", "energy": "", "start_pose": ""}
+OF_DANCE = {
+    "song": "", "style": "", "n": 1, "bpm": 0, "beats": "", "energy": "", "start_pose": "", "compose": "generate",
+}  # fmt: skip
 CELL = '# Parameters\ncorpus = "builtin"  # or a folder\nrun = ""\npreset = "demo"\nseed = 0\ndevice = "auto"\n'
 
 
@@ -35,6 +37,12 @@ def test_good_parameters_give_the_experiment_that_they_describe(body, tmp_path):
     for n, bpm in ((1, 30), (64, 97.5), (2, 300.0)):
         dance = {"song": "a.mp3", "style": "zumba", "n": n, "bpm": bpm, "start_pose": str(tmp_path / "pose.npy")}
         assert parameters.check(GOOD | OF_DANCE | dance, *OF_DANCE) == Experiment()
+
+
+def test_what_composes_is_part_of_the_experiment():
+    for compose in ("generate", "replay"):
+        checked = parameters.check(GOOD | OF_DANCE | {"compose": compose}, *OF_DANCE)
+        assert checked == Experiment(compose=compose) and checked.compose == compose
 
 
 @pytest.mark.parametrize(("preset", "size", "expected"), [("demo", 2, 3), ("full", 2, 3), ("paper", 3, 2)])
@@ -74,6 +82,8 @@ def test_a_run_that_cannot_be_written_is_refused(tmp_path, monkeypatch):
       for value in (-120, 29.9, 301, float("nan"), float("inf"))),
     *((name, [], rf"{name} is \[\] \(list\); expected {re.escape(ALL[name].meaning)}")
       for name in (*GOOD, *OF_DANCE, "steps")),
+    ("compose", "", "compose is ''; expected \"generate\", or \"replay\" for runs of training movements"),
+    ("compose", "invent", "compose is 'invent'; expected \"generate\", or \"replay\""),
     ("energy", "loud", "energy is 'loud'; expected \"calm\", \"lively\", or \"\" for no choice by energy"),
 ])  # fmt: skip
 def test_a_wrong_value_is_refused_with_its_name_and_what_it_may_be(name, value, message):

@@ -28,7 +28,10 @@ def panel(tmp_path, monkeypatch):
     """The panel of a run without networks, with two songs and two styles."""
     monkeypatch.setattr(dance_panel, "songs", lambda experiment, song: SONGS)
     corpus = SimpleNamespace(styles=("ballet", "zumba"))
-    run = SimpleNamespace(corpus=corpus, seed=4, train_dancer=lambda: "the dancer", folder=tmp_path)
+    folder = tmp_path / "the dances"
+    run = SimpleNamespace(
+        corpus=corpus, seed=4, train_dancer=lambda: "the dancer", folder=tmp_path, dances_folder=folder
+    )  # fmt: skip
     return widgets.DancePanel(run, SONGS["one"])
 
 
@@ -190,7 +193,7 @@ def test_save_keeps_what_is_shown_in_the_formats_that_are_ticked(panel, requests
         box.value = box.description in ("npz", "json")
     panel.seed.value = 99  # not the seed of the dance that is shown
     panel.save.click()
-    assert calls == [([5], tmp_path / "dances", [".npz", ".json"], "96bpm")]
+    assert calls == [([5], tmp_path / "the dances", [".npz", ".json"], "96bpm")]
     assert "written: " in panel.message.value and "a &lt;b&gt;.npz" in panel.message.value
 
 

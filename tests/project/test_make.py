@@ -72,8 +72,8 @@ def test_a_song_of_any_name_arrives_as_it_was_written(clone, song):
 
 
 def test_every_option_has_its_parameter_and_numbers_stay_numbers(clone):
-    texts = {"style": "ballet", "beats": "my beats.txt", "energy": "calm", "preset": "full", "corpus": "my data",
-             "device": "cpu"}  # fmt: skip
+    texts = {"style": "ballet", "beats": "my beats.txt", "energy": "calm", "compose": "replay", "preset": "full",
+             "corpus": "my data", "device": "cpu"}  # fmt: skip
     numbers = {"seed": "3", "n": "2", "bpm": "97.5"}
     parameters, _ = dance(clone, *(f"{name.upper()}={value}" for name, value in {**texts, **numbers}.items()))
     assert parameters == {n: ("-r", v) for n, v in texts.items()} | {n: ("-p", v) for n, v in numbers.items()}

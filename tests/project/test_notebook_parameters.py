@@ -17,6 +17,7 @@ NAMES = ("01_beat_analysis", "02_train_vae", "03_train_mmgan", "04_evaluate", "0
 WRONG_TYPE = {
     "corpus": "7", "run": "None", "preset": "3", "seed": "'0'", "device": "0", "steps": "2.5", "dances": "1",
     "song": "7", "style": "True", "n": "[1]", "start_pose": "1.5", "bpm": "'120'", "beats": "3", "energy": "1",
+    "compose": "None",
 }  # fmt: skip
 # Values that depend on a song or on the corpus, which the notebooks read after they have checked their parameters.
 UNUSABLE = {"dances": "'nowhere'", "song": "'nowhere.mp3'", "style": "'polka'", "beats": "'nowhere.txt'"}

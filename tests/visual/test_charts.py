@@ -35,11 +35,39 @@ def test_losses_are_drawn_a_panel_a_group(groups, titles, lines):
             np.testing.assert_array_equal(line.get_data(), history["a"])  # all are the same
 
 
+def test_a_loss_of_the_validation_split_is_drawn_beside_that_of_the_training():
+    history = {
+        "a": ([0, 5], [3.0, 1.0]), "b": ([0, 5], [2.0, 1.5]), "validation a": ([0, 5], [4.0, 2.0]),
+        "total": ([0, 5], [5.0, 2.5]),
+    }  # fmt: skip
+    picture = charts.losses(history, "DU-VAE")
+    shown = [axis for axis in picture.axes if axis.get_visible()]
+    assert [axis.get_title() for axis in shown] == ["a", "b", "total"]
+    assert [len(axis.lines) for axis in shown] == [2, 1, 1]
+    for line, name in zip(shown[0].lines, ("a", "validation a"), strict=True):
+        np.testing.assert_array_equal(line.get_data(), history[name])
+    labels = [text.get_text() for text in shown[0].get_legend().get_texts()]
+    assert len(labels) == 2 and "validation" in labels[1] and "validation" not in labels[0]
+
+
+def test_scores_are_drawn_against_values_on_a_logarithmic_axis_a_panel_a_score():
+    scores = {"speed": {"ours": [1.0, 2.0, 3.0], "replay": [2.0, 2.5, 3.5]}, "memory": {"ours": [5.0, 4.0, 1.0]}}
+    picture = charts.against([12, 24, 48], scores, "minutes")
+    shown = [axis for axis in picture.axes if axis.get_visible()]
+    assert [axis.get_title() for axis in shown] == ["speed", "memory"]
+    for axis, sets in zip(shown, scores.values(), strict=True):
+        assert axis.get_xscale() == "log" and axis.get_xlabel() == "minutes" and axis.get_ylim()[0] == 0
+        assert [label.get_text() for label in axis.get_xticklabels()] == ["12", "24", "48"]
+        for line, (name, numbers) in zip(axis.lines, sets.items(), strict=True):
+            np.testing.assert_array_equal(line.get_data(), ([12, 24, 48], numbers))
+            assert line.get_label() == name
+
+
 def test_losses_are_named_as_the_formulas_of_the_paper_and_read_aloud_without_their_marks():
-    names = ("recon^u", "KL^u", "adv^m discriminator", "R1", "swap")
+    names = ("recon^u", "KL^u", "adv^m discriminator", "adv^m R1", "swap")
     picture = charts.losses({name: ([0, 1], [2.0, 1.0]) for name in names})
     shown = [axis.get_title() for axis in picture.axes if axis.get_visible()]
-    assert shown == ["$L^u_{recon}$", "$L^u_{KL}$", "$L^m_{adv}$ discriminator", "R1", "swap"]
+    assert shown == ["$L^u_{recon}$", "$L^u_{KL}$", "$L^m_{adv}$ discriminator", "$L^m_{adv}$ R1", "swap"]
     text = "L^u_recon: loss over step; L^u_KL: loss (nats) over step; L^m_adv discriminator: loss"
     assert text in figures.alt_text(picture)
 

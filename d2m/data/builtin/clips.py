@@ -33,7 +33,7 @@ def make(folder: Path, seed=0, songs_per_style=SONGS_PER_STYLE, duration_s=DURAT
 def make_clip(folder, style: str, number: int, seed=0, songs_per_style=SONGS_PER_STYLE, duration_s=DURATION_S) -> Clip:
     """Compute song `number` of a style and its dance, and write the song to `folder`."""
     song = songs.song(style, duration_s, seed * 10_000 + number)
-    poses, beats_s = dancers.dance(style, song.beats_s, song.metre, duration_s, seed * 10_000 + number)
+    poses, beats_s = dancers.dance(style, song.beats_s, song.metre, duration_s, seed * 10_000 + number, song.loudness)
     name = f"{style}_{number:02d}"
     path = Path(folder) / f"{name}.flac"
     write_flac(path, song.samples)
@@ -62,7 +62,13 @@ def example_song() -> Path:
 
 
 def _split(number: int, songs_per_style: int) -> str:
-    """The split of song `number` of a style: first train, then validation, last test, with at least one song each."""
+    """The split of song `number` of a style: first train, then validation, last test, with at least one song each.
+
+    Songs beyond the usual number are trained on, so that larger corpora are tested on the same songs.
+    """
+    songs_per_style = min(songs_per_style, SONGS_PER_STYLE)
+    if number >= songs_per_style:
+        return "train"
     held_out = max(1, round(songs_per_style * HELD_OUT / SONGS_PER_STYLE))
     if number >= songs_per_style - held_out:
         return "test"

@@ -3,7 +3,8 @@
 A dance is a series of sequences A A B A, where A and B are two moves each; each sequence is followed by its mirror
 image. Key poses fall on beats, up to 40 ms early or late as a human's do. In some key poses the body comes to rest; it
 passes through the others without stopping. Stops reached by a visible movement (`VISIBLE`) are the true kinematic
-beats. Standing feet do not move; knees are computed from hip and ankle by inverse kinematics, and bend forward.
+beats. Movements are larger to loud music than to quiet music. Standing feet do not move; knees are computed from hip
+and ankle by inverse kinematics, and bend forward.
 """
 
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from d2m.motion import pose
 JITTER_S, LARGEST_JITTER_S = 0.015, 0.040  # standard deviation of a dancer's timing, and its bound
 SKIPPED = 0.12  # probability that a dancer passes through a key pose instead of stopping in it
 VISIBLE = 0.05  # metres, mean over joints: a stop reached by a smaller movement is no kinematic beat
+SMALLEST, LARGEST = 0.6, 1.15  # size of the movements at half of a chorus's loudness and less, and in a loud chorus
 REACH = 0.838  # metres from hip to ankle of an almost straight leg
 STANDING = pose.ANKLE_HEIGHT + 0.825  # metres, height of the pelvis at rest
 PLANTED = 0.02  # metres above standing: a foot that is higher in a key pose is in the air, and takes no step
@@ -34,14 +36,18 @@ class Choreography:
     feet: np.ndarray  # (K, 2, 3): right, left: x, z, height above standing
 
 
-def dance(style: str, beats_s: np.ndarray, metre: int, duration_s: float, seed=0) -> tuple[np.ndarray, np.ndarray]:
+def dance(
+    style: str, beats_s: np.ndarray, metre: int, duration_s: float, seed=0, loudness: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """A dance in one of `moves.STYLES` to the beats of a song, from time 0 on.
 
+    `loudness` is the song's amplitude at each beat, 1 in a chorus (None: 1 everywhere); the movements follow it.
     Returns poses (T, 14, 3) float32 at `clock.FPS`, and the kinematic beats in seconds.
     """
     rng = np.random.default_rng([sorted(moves.STYLES).index(style), seed, 1])
     vocabulary = moves.STYLES[style]
-    plan = _choreograph(vocabulary, beats_s, metre, rng)
+    loudness = np.ones(len(beats_s)) if loudness is None else loudness
+    plan = _choreograph(vocabulary, beats_s, metre, loudness, rng)
     key_poses = _poses(plan, plan.times_s, vocabulary)
     moved = np.r_[0, np.linalg.norm(np.diff(key_poses, axis=0), axis=-1).mean(axis=1)]
     kinematic_beats_s = plan.times_s[plan.stops & (moved >= VISIBLE)]
@@ -49,25 +55,41 @@ def dance(style: str, beats_s: np.ndarray, metre: int, duration_s: float, seed=0
     return poses.astype(np.float32), kinematic_beats_s[kinematic_beats_s < duration_s - 1 / FPS]
 
 
-def _choreograph(vocabulary: moves.Style, beats_s: np.ndarray, metre: int, rng: np.random.Generator) -> Choreography:
+def _choreograph(
+    vocabulary: moves.Style, beats_s: np.ndarray, metre: int, loudness: np.ndarray, rng: np.random.Generator
+) -> Choreography:
     """Choose the key poses and convert each from the dancer's frame to world coordinates."""
-    energy = rng.uniform(0.85, 1.15)  # of one dancer in one song
+    dancer_energy, at_rest = rng.uniform(0.9, 1.1), _arms(vocabulary.stance)
     home, facing, feet = np.zeros(2), 0.0, np.full((2, 3), np.inf)
     rows = []  # of the fields of a `Choreography`
     for time, key in _timed_keys(vocabulary, beats_s, metre, rng):
+        energy = dancer_energy * np.interp(np.interp(time, beats_s, loudness), (0.5, 1.0), (SMALLEST, LARGEST))
         facing += key.turn
         home = home + _in_world(np.array(key.travel) * energy, facing)
         pelvis = home + _in_world(np.array([key.side, key.ahead]) * energy, facing)
         targets = np.array(
-            [[*(home + _in_world(np.array(foot[:2]), facing)), foot[2]] for foot in (key.right_foot, key.left_foot)]
+            [
+                [*(home + _in_world(np.array(foot[:2]), facing)), _lifted(foot[2], energy)]
+                for foot in (key.right_foot, key.left_foot)
+            ]
         )
         # A foot keeps its place unless the key moves it by more than 3 cm.
         feet = np.where(np.linalg.norm(targets - feet, axis=1, keepdims=True) > 0.03, targets, feet)
         drop = key.drop * energy if key.drop > 0 else key.drop
         angles = np.array([key.hips, key.twist, key.lean, key.bend]) * energy + (facing, 0, 0, 0)
-        arms = np.concatenate([*moves.ARMS[key.right], *(np.array(part) * (-1, 1, 1) for part in moves.ARMS[key.left])])
+        arms = at_rest + min(energy, 1.0) * (_arms(key) - at_rest)
         rows.append((time, key.stop, [*pelvis, STANDING - drop, *angles], arms, feet))
     return Choreography(*map(np.array, zip(*rows, strict=True)))
+
+
+def _lifted(height: float, energy: float) -> float:
+    """The height of a foot: a foot in the air is lifted less in small movements, one on the floor stays on it."""
+    return height if height <= PLANTED else max(height * min(energy, 1.0), 1.01 * PLANTED)
+
+
+def _arms(key: moves.Key) -> np.ndarray:
+    """The directions (12,) of a key's arms, as in `Choreography.arms`."""
+    return np.concatenate([*moves.ARMS[key.right], *(np.array(part) * (-1, 1, 1) for part in moves.ARMS[key.left])])
 
 
 def _timed_keys(vocabulary: moves.Style, beats_s: np.ndarray, metre: int, rng: np.random.Generator) -> list:

@@ -1,7 +1,7 @@
 """Synthesised songs with known beats: three styles of dance music, and plain drum tracks for tests.
 
-Drums are decaying sines and noise, tones are sums of harmonics. A song is a chord progression in sections of different
-loudness; its style decides tempo, metre, rhythm and instruments.
+Drums are decaying sines and noise, tones are sums of harmonics. A song is a chord progression in quiet verses and loud
+choruses; its style decides tempo, metre, rhythm and instruments.
 """
 
 from dataclasses import dataclass
@@ -13,6 +13,8 @@ from d2m.clock import SAMPLE_RATE
 STYLES = ("ballet", "hip-hop", "zumba")
 TEMPI = {"ballet": (84.0, 108.0), "hip-hop": (82.0, 104.0), "zumba": (116.0, 138.0)}  # BPM
 PLAYER_S = 0.004  # standard deviation of a player's timing
+SECTION_BARS = 4  # of a verse or a chorus
+VERSE_GAIN, CHORUS_GAIN = (0.35, 0.6), (0.9, 1.1)  # amplitudes are drawn between these
 # Chord roots in semitones above the tonic, "m" = minor; one chord a bar, then the progression repeats.
 PROGRESSIONS = {
     "ballet": ("0 9m 5 7", "0 5 7 0 9m 2m 7 0", "0 4m 5 7 9m 5 7 0"),
@@ -29,6 +31,7 @@ class Song:
     tempo: float  # BPM
     metre: int  # beats in a bar; the first beat is the first of a bar
     beats_s: np.ndarray  # (n,)
+    loudness: np.ndarray  # (n,) amplitude at each beat, about 1 in a chorus
 
 
 def song(style: str, duration_s: float = 42.0, seed: int = 0) -> Song:
@@ -43,12 +46,16 @@ def song(style: str, duration_s: float = 42.0, seed: int = 0) -> Song:
     play_bar = {"ballet": _ballet, "hip-hop": _hip_hop, "zumba": _zumba}[style]
     # The last bar may be incomplete, so the beats are continued by one bar.
     grid_s = np.r_[beats_s, beats_s[-1] + np.diff(beats_s)[-1] * np.arange(1, metre + 1)]
+    starts_with_chorus, loudness = rng.random() < 0.5, np.empty(len(beats_s))
     for number, first in enumerate(range(0, len(beats_s), metre)):
+        chorus = bool(number // SECTION_BARS % 2) != starts_with_chorus  # with more notes than a verse
+        if number % SECTION_BARS == 0:
+            mixer.gain = rng.uniform(*(CHORUS_GAIN if chorus else VERSE_GAIN))
+        loudness[first : first + metre] = mixer.gain
         chord = chords[number % len(chords)]
         third = 3 if chord.endswith("m") else 4
-        chorus = (number // 8) % 2 == 1  # with more notes than a verse
         play_bar(mixer, _Bar(grid_s[first : first + metre + 1], tonic + int(chord.rstrip("m")), third, chorus, number))
-    return Song(mixer.mix(), tempo, metre, beats_s)
+    return Song(mixer.mix(), tempo, metre, beats_s, loudness)
 
 
 def drum_track(tempo: float, duration_s: float = 30.0, hi_hat: bool = True, seed: int = 0) -> Song:
@@ -71,7 +78,7 @@ def drum_track(tempo: float, duration_s: float = 30.0, hi_hat: bool = True, seed
         if hi_hat:
             mixer.add(_hat(rng), time, 0.5)
             mixer.add(_hat(rng), half, 0.4)
-    return Song(mixer.mix(), tempo, 4, beats_s)
+    return Song(mixer.mix(), tempo, 4, beats_s, np.ones(len(beats_s)))
 
 
 def _beat_times(tempo: float, duration_s: float, rng: np.random.Generator) -> np.ndarray:
@@ -101,15 +108,15 @@ class _Mixer:
     """A buffer to which sounds are added."""
 
     def __init__(self, duration_s: float, rng: np.random.Generator):
-        self.length, self.rng = int(duration_s * SAMPLE_RATE), rng
+        self.length, self.rng, self.gain = int(duration_s * SAMPLE_RATE), rng, 1.0
         self.buffer = np.zeros(self.length + 4 * SAMPLE_RATE)
 
     def add(self, sound: np.ndarray, times_s, gain: float = 1.0) -> None:
-        """Add a sound at one or several times, each a few milliseconds early or late."""
+        """Add a sound, times `self.gain`, at one or several times, each a few milliseconds early or late."""
         for time_s in np.atleast_1d(times_s):
             start = max(0, int((time_s + self.rng.normal(0, PLAYER_S)) * SAMPLE_RATE))
             if start < self.length:
-                self.buffer[start : start + len(sound)] += gain * sound
+                self.buffer[start : start + len(sound)] += self.gain * gain * sound
 
     def mix(self) -> np.ndarray:
         """The sum of all sounds, softly limited, with faint echoes and noise, faded out at the end."""

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 
-from d2m.data.builtin import clips, songs
+from d2m.data.builtin import clips, dancers, songs
 from d2m.music import audio
 
 ONE_STEP = 1.5 / 32767  # 16 bits round by half a step, and 1 is written as 32767 and read as 32767 / 32768
@@ -16,6 +16,21 @@ def test_the_corpus_has_sixty_songs_of_forty_minutes_and_of_twenty_of_a_style_th
     splits = [clips.make_clip(tmp_path, "zumba", number, duration_s=2.0).split for number in range(20)]
     assert sorted(splits, key=("train", "validation", "test").index) == splits
     assert [splits.count(split) for split in ("train", "validation", "test")] == [14, 3, 3]
+
+
+def test_songs_beyond_the_usual_number_are_trained_on_and_the_others_keep_their_split(tmp_path):
+    usual, larger = (
+        [clips.make_clip(tmp_path, "zumba", number, 0, songs_per_style, 2.0).split for number in range(24)]
+        for songs_per_style in (clips.SONGS_PER_STYLE, 80)
+    )
+    assert larger[:20] == usual[:20] and set(larger[20:]) == {"train"}
+
+
+def test_a_dance_is_to_the_loudness_of_its_song(tmp_path):
+    clip, song = clips.make_clip(tmp_path, "hip-hop", 1, duration_s=12.0), songs.song("hip-hop", 12.0, 1)
+    poses, _ = dancers.dance("hip-hop", song.beats_s, song.metre, 12.0, 1, song.loudness)
+    np.testing.assert_array_equal(clip.poses, poses)
+    assert np.abs(dancers.dance("hip-hop", song.beats_s, song.metre, 12.0, 1)[0] - poses).max() > 0.01
 
 
 def test_clips_are_songs_on_disk_with_their_dances_and_every_split_has_every_style(small_clips):

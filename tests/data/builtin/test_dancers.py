@@ -22,7 +22,7 @@ def danced(request) -> tuple[songs.Song, np.ndarray, np.ndarray]:
     """A song, its dance, and the kinematic beats of the dance."""
     style, seed = request.param
     song = songs.song(style, DURATION_S, seed)
-    return song, *dancers.dance(style, song.beats_s, song.metre, DURATION_S, seed)
+    return song, *dancers.dance(style, song.beats_s, song.metre, DURATION_S, seed, song.loudness)
 
 
 @pytest.fixture(params=sorted(moves.STYLES))
@@ -118,6 +118,33 @@ def test_a_sequence_repeats_its_first_two_moves(sequences):
 def test_every_other_sequence_is_mirrored(sequences):
     assert apart(pose.mirror(sequences[:32]), sequences[32:64]).max() < 0.02
     assert apart(sequences[:32], sequences[32:64]).mean() > 0.03
+
+
+@pytest.mark.parametrize("style", songs.STYLES)
+def test_movements_are_larger_to_loud_music_and_stop_at_the_same_times(style):
+    beats_s = np.arange(0.5, DURATION_S, 0.5)
+    levels, dances = (0.35, 0.75, 1.0), []
+    for level in levels:
+        dances.append(dancers.dance(style, beats_s, 4, DURATION_S, 3, np.full(len(beats_s), level)))
+    speeds = [physics.joint_speed(poses.astype(float)).mean() for poses, _ in dances]
+    assert speeds[0] * 1.15 < speeds[1] and speeds[1] * 1.1 < speeds[2]
+    # Small stops are not counted as kinematic beats; all of those that are left are the same.
+    assert set(dances[0][1]) <= set(dances[2][1]) and len(dances[0][1]) > 0.6 * len(dances[2][1])
+    whole = dancers.dance(style, beats_s, 4, DURATION_S, 3)  # without a loudness, as to a chorus
+    np.testing.assert_array_equal(whole[0], dances[2][0])
+
+
+@pytest.mark.parametrize("style", songs.STYLES)
+def test_only_what_is_danced_to_loud_music_is_large(style):
+    beats_s = np.arange(0.5, 40, 0.5)
+    loud_last = np.where(beats_s < 20, 0.4, 1.0)
+    quiet, changing, loud = (
+        physics.joint_speed(dancers.dance(style, beats_s, 4, 40.0, 1, loudness)[0].astype(float))
+        for loudness in (np.full(len(beats_s), 0.4), loud_last, np.ones(len(beats_s)))
+    )
+    change, margin = round(20 * FPS), round(2 * FPS)
+    np.testing.assert_allclose(changing[: change - margin], quiet[: change - margin], atol=1e-3)
+    assert changing[change + margin :].mean() == pytest.approx(loud[change + margin :].mean(), rel=0.1)
 
 
 @pytest.mark.parametrize("style", songs.STYLES)

@@ -45,6 +45,31 @@ def test_beats_keep_the_tempo_within_a_percent_and_fill_the_song(style_songs):
         assert DURATION_S - 0.05 - beat_s * 1.01 <= song.beats_s[-1] < DURATION_S
 
 
+def test_verses_are_quiet_choruses_loud_and_both_alternate_every_four_bars(style_songs):
+    starts = set()
+    for seed in range(8):
+        song = songs.song(style_songs[0], 42.0, seed)
+        assert song.loudness.shape == song.beats_s.shape
+        section = song.loudness[:: 4 * song.metre]  # the first beat of each
+        np.testing.assert_array_equal(song.loudness, np.repeat(section, 4 * song.metre)[: len(song.loudness)])
+        (verse_low, verse_high), (chorus_low, chorus_high) = songs.VERSE_GAIN, songs.CHORUS_GAIN
+        is_verse = (verse_low <= section) & (section <= verse_high)
+        is_chorus = (chorus_low <= section) & (section <= chorus_high)
+        assert (is_verse != is_chorus).all() and (is_verse[1:] != is_verse[:-1]).all()
+        assert len(set(section)) == len(section)  # no two sections are equally loud
+        starts.add(bool(is_chorus[0]))
+        # What is heard is as loud: a section's energy follows its amplitude.
+        whole = section[: len(song.beats_s[:-2]) // (4 * song.metre)]
+        level = [energy(song.samples, song.beats_s[song.loudness == gain], 0.3).mean() for gain in whole]
+        assert np.corrcoef(np.log(level), np.log(whole))[0, 1] > 0.8
+    assert starts == {True, False}  # songs begin with either
+
+
+def test_drum_tracks_are_equally_loud():
+    track = songs.drum_track(120, DURATION_S)
+    np.testing.assert_array_equal(track.loudness, np.ones(len(track.beats_s)))
+
+
 def test_only_ballet_is_also_danced_in_three():
     metres = {style: {songs.song(style, 3.0, seed).metre for seed in range(12)} for style in songs.STYLES}
     assert metres == {"ballet": {3, 4}, "hip-hop": {4}, "zumba": {4}}
