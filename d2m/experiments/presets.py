@@ -63,7 +63,7 @@ PRESETS = {
         vae=VAEConfig(), vae_training=TrainConfig(steps=1500, batch=128, learning_rate=5e-4),
         gan=GANConfig(),
         gan_training=TrainConfig(
-            steps=6800, batch=128, learning_rate=1e-3, betas=(0.5, 0.99), discriminator_rate=4.0, snapshots=(0.05, 0.8)
+            steps=6800, batch=128, learning_rate=1e-3, betas=(0.5, 0.99), discriminator_rate=4.0, snapshots=(0.01, 0.8)
         ),
     ),
     "full": Preset(

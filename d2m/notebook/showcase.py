@@ -233,19 +233,23 @@ def accuracy(confusion: np.ndarray) -> float:
 
 
 @torch.no_grad()
-def dance_space(experiment: Experiment, count: int = 600) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """z_dan (count, dance_size) of training phrases and z~_dan for their music, early, later and after the training.
+def dance_space(
+    experiment: Experiment, count: int = 600
+) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], np.ndarray]:  # fmt: skip
+    """z_dan of training phrases and z~_dan for their music, each (count, dance_size), by when in the training.
 
-    Returns the points by a text that says which they are, and their style indices. All z are those of the E_dan and
-    the E_mus of their time.
+    Also returns the style index of each phrase. The z are those of the E_dan and the E_mus of their time.
     """
-    batch, points = experiment.training_batch("mmgan", count), {}
+    batch, pairs = experiment.training_batch("mmgan", count), {}
     for when, mmgan in experiment.mmgan_snapshots().items():
         torch.manual_seed(experiment.seed)
         codes, context = mmgan.sample(batch)
-        points[f"{when}: z_dan"] = reparameterise(mmgan.encode_dance(codes, context)).numpy()
-        points[f"{when}: z~_dan"] = mmgan.encode_music(context, mmgan.noise(context)).numpy()
-    return points, dict.fromkeys(points, batch["style"].argmax(dim=1).numpy())
+        real, generated = (
+            reparameterise(mmgan.encode_dance(codes, context)),
+            mmgan.encode_music(context, mmgan.noise(context)),
+        )
+        pairs[when] = real.numpy(), generated.numpy()
+    return pairs, batch["style"].argmax(dim=1).numpy()
 
 
 def danced(experiment: Experiment, requests: Sequence[tuple[str, int]]) -> dict[str, np.ndarray]:

@@ -115,6 +115,28 @@ def projection(groups: dict[str, np.ndarray], labels: dict[str, np.ndarray], nam
     return picture
 
 
+def overlays(
+    pairs: dict[str, tuple[np.ndarray, np.ndarray]], labels: np.ndarray, names, title: str = ""
+) -> Figure:  # fmt: skip
+    """Real points (n, C), large and pale, under generated ones (n, C), one panel a pair, and the classes (n,) of both.
+
+    Each panel has the first two principal components of its own real points.
+    """
+    description = "generated points over real ones, one colour per style"
+    picture, axes = _grid(len(pairs), len(pairs), 4.3, 3.7, description, title)
+    for axis, (when, (real, generated)) in zip(axes, pairs.items(), strict=True):
+        components = np.linalg.svd(real - real.mean(axis=0), full_matrices=False)[2][:2]
+        for index, name in enumerate(names):
+            colour = CYCLE[index % len(CYCLE)]
+            for points, size, alpha, kind in ((real, 60, 0.12, "real"), (generated, 7, 0.9, "generated")):
+                shown = (points[labels == index] - real.mean(axis=0)) @ components.T
+                axis.scatter(*shown.T, s=size, alpha=alpha, color=colour, linewidths=0, label=f"{name}, {kind}")
+        axis.set(title=when, xlabel="first principal component")
+    axes[0].set_ylabel("second principal component")
+    axes[0].legend(fontsize=7)
+    return picture
+
+
 def scores(table: dict, names, title: str = "", controls=None) -> Figure:
     """One panel per score, with one bar for ours and one per control, each with its 95 % interval.
 

@@ -97,6 +97,22 @@ def test_a_projection_is_on_the_principal_components_of_the_first_group():
     assert all(isinstance(points, PathCollection) for points in picture.axes[0].collections)
 
 
+def test_overlays_draw_each_pair_on_the_components_of_its_own_real_points():
+    rng = np.random.default_rng(0)
+    real = rng.normal(size=(50, 4)) * (5.0, 2.0, 0.01, 0.01)
+    labels = np.arange(50) % 2
+    picture = charts.overlays({"early": (real, real + 1), "trained": (3 * real, 3 * real)}, labels, ("a", "b"))
+    assert [axis.get_title() for axis in picture.axes] == ["early", "trained"]
+    early, trained = ([np.asarray(drawn.get_offsets()) for drawn in axis.collections] for axis in picture.axes)
+    assert [len(rows) for rows in early] == [25] * 4  # real and generated ones of both classes
+    norms = np.linalg.norm((real - real.mean(0))[labels == 0, :2], axis=1)
+    np.testing.assert_allclose(np.linalg.norm(early[0], axis=1), norms, atol=0.05)
+    shift = early[1] - early[0]  # by (1, 1) in the first two coordinates, whatever their signs
+    np.testing.assert_allclose(np.abs(shift), 1.0, atol=0.1)
+    np.testing.assert_allclose(np.abs(trained[0]), 3 * np.abs(early[0]), atol=1e-6)
+    np.testing.assert_allclose(trained[1], trained[0])
+
+
 def test_scores_have_a_bar_a_control_with_its_interval():
     def cell(value, **more):
         return {"value": value, "low": value and value - 1, "high": value and value + 2, "n": 3, **more}

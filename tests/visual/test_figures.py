@@ -55,6 +55,7 @@ def shown_figures(body: np.ndarray) -> dict[str, figures.Picture]:
         "losses": charts.losses({"KL": ([0, 1], [2.0, 1.0])}),
         "confusions": charts.confusion({"music": np.eye(8)}, names),
         "projection": charts.projection({"a": points}, {"a": labels}, names),
+        "overlays": charts.overlays({"a": (points, points)}, np.asarray(labels), names),
         "scores": charts.scores(
             {name: cell | {"better": "lower", "unit": units[name].unit, "controls": {"real": cell}} for name in SCORES},
             SCORES,
