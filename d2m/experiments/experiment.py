@@ -196,6 +196,8 @@ class Experiment:
         if not path.exists():
             return False
         tensors, config, provenance = checkpoint.read(path, RECIPES[name].kind)
+        if name == "mmgan":  # a matter of its training, like the steps, which `_check_provenance` compares
+            config |= {"games_from": model.config.games_from}
         checkpoint.check_config(path, config, model.config)
         self._check_provenance(name, provenance)
         checkpoint.load_weights(model, tensors, path)
@@ -298,9 +300,10 @@ def _prepare_vae(experiment: Experiment, model: DUVAE) -> train.Draw:
 
 
 def _held_out_units(experiment: Experiment) -> train.Draw | None:
-    if not experiment.corpus.split("validation"):
+    try:
+        data = experiment.units("validation")
+    except CorpusError:  # no clip, or none that is long enough
         return None
-    data = experiment.units("validation")
     return _balanced_draw(data.unit_styles, lambda index, _: {"unit": data.units(index)})
 
 

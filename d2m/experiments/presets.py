@@ -1,9 +1,9 @@
 """The presets, the configurations of all models, and the ablations of the study.
 
 demo    3D, small: trains in minutes on two CPU cores
-full    3D, as large as the publication's networks or larger: needs a GPU
+full    3D, networks as large as the publication's or larger: needs a GPU
 paper   as published: 2D seen by a front camera, with the networks, sizes and losses of the publication
-paper_small   the same with networks of a quarter of the size: trains in an hour on two CPU cores
+paper_small   the same with networks of a quarter of the size, meant for two CPU cores
 
 An ablation changes a preset so that one part of d2m is left out. It trains the models that this changes and loads the
 other, unchanged models from the run of the full d2m.

@@ -1,6 +1,6 @@
 """Composing: the movements for a song, phrase after phrase (paper, section 3.3).
 
-`Composer` generates them: z~_dan = E_mus(s, noise) and {z~_mov} = G_dan(z~_dan) for each phrase, both given the last
+`Composer` generates them: z~_dan = E_mus(s, noise) and {z~_mov} = G_dan(z~_dan) for each phrase; both know the last
 movement of the phrase before. `Replay` is a control that invents nothing: it draws runs of training movements,
 
     p(run | s, beat) = s[style of the run] * p(run | its style, beat),

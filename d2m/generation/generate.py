@@ -1,9 +1,9 @@
 """From a song to a dance: beat plan, style, movements, chaining, and the warp onto the beats (paper, section 3.3).
 
 The plan extends the beats of the song to both of its ends. A movement takes four beats; a phrase, one movement or more,
-is composed for the style, the tempo and the loudness of its music (see `compose`). Each movement starts from the last
-poses of the one before. The result is a dance in beat time, 8 poses a beat, which `perform` warps onto the beats of the
-song.
+is composed for the style of its music, in `demo` and `full` also for its tempo and loudness (see `compose`). Each
+movement starts from the last poses of the one before. The result is a dance in beat time, 8 poses a beat, which
+`perform` warps onto the beats of the song.
 """
 
 from collections.abc import Mapping, Sequence

@@ -42,8 +42,9 @@ def mean_correlation(dances: list[tuple[str, np.ndarray, np.ndarray]], seed: int
     A dance is the name of the song whose loudness it is compared with, its motion and that loudness in each bar.
     """
     values = [(song, correlation(motion, loudness)) for song, motion, loudness in dances]
-    known = [(song, value) for song, value in values if value is not None]
-    return mean_over_songs(known, f"no song with {FEWEST_BARS} bars", seed)
+    defined = [(song, value) for song, value in values if value is not None]
+    reason = f"no song with {FEWEST_BARS} bars of different loudness" if dances else "no other song of the style"
+    return mean_over_songs(defined, reason, seed)
 
 
 def _bar_means(values: np.ndarray, beats_s: np.ndarray) -> np.ndarray:

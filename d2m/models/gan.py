@@ -4,14 +4,15 @@ E_dan encodes a phrase, {z_mov} of successive movements, as z_dan, and G_dan dec
 music's style s and noise, and E_sty estimates s from z_dan. Two games train the generators: D_mov discriminates real
 from generated phrases, given the music's audio rows a, and D_dan discriminates z_dan from z~_dan.
 
-Departures from the paper, all off in the `paper` presets (README has the measures):
+Departures from the paper, all off in the `paper` presets but for the last two (README has the measures):
 - A phrase is one movement (paper: three). E_dan, G_dan, E_mus and D_mov are also given the movement before, with noise:
   a movement and its join can be learned in minutes, three movements at once cannot.
 - E_mus is a flow: it carries noise to z~_dan in a few steps, and learns that by L_flow before the games begin.
 - E_mus and D_mov are also given the tempo; E_mus hears a, and D_mov is given s. Of a only the loudness is used.
 - Both games are relativistic, with R1 and R2 (Huang et al. 2024).
 - The real side of L_adv^m is {z_mov}, not {z^_mov}, so that D_mov does not learn what reconstructions look like.
-- The networks process a phrase at once, without GRUs; audio rows are relative to their song.
+- The networks process a phrase at once, without GRUs.
+- Audio rows are relative to their song.
 - The DU-VAE stays fixed; the paper fine-tunes its decoder at a tenth of the rate.
 """
 
@@ -59,7 +60,9 @@ class GANConfig:
     real_is_reconstruction: bool = False  # True, as published: {z^_mov} is the real side of L_adv^m
     gradient_penalty: float = 0.1  # gamma of R1 and R2, whose weight is gamma / 2; 0: as published
     flow_weight: float = 0.3  # of L_flow
-    games_from: int = 6000  # the step from which both adversarial losses count; 0: as published
+    games_from: int = (
+        6000  # the step from which z~_dan is generated: before, only E_dan, G_dan, E_sty and the flow learn
+    )
     adversarial_weight: float = 1.0  # of L_adv^m
     dance_adversarial_weight: float = 1.0  # of L_adv^d
     movement_weight: float = 1.0  # of L_recon^m

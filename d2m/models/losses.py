@@ -38,7 +38,7 @@ def kl_u(initial: tuple[Tensor, Tensor], movement: tuple[Tensor, Tensor]) -> Ten
 
 
 def kl_d(dance: tuple[Tensor, Tensor]) -> Tensor:
-    """L_KL^d = KL(Z_dan || N(0, I)) of the Gaussian of E_dan (or of E_mus; paper, section 3.2)."""
+    """L_KL^d = KL(Z_dan || N(0, I)) of the Gaussian of E_dan (paper, section 3.2)."""
     return _kl(dance)
 
 
@@ -98,7 +98,7 @@ def recon_m(rebuilt: Tensor, movements: Tensor) -> Tensor:
 def recon_s(estimated: Tensor, style: Tensor) -> Tensor:
     """A term of L_recon^s = E || E_sty(z_dan) - s ||_1 + E || E_sty(z~_dan) - s ||_1 (paper, section 3.2).
 
-    Both arguments are class probabilities (B, styles). Without E_mus only the first term exists.
+    Both arguments are class probabilities (B, styles). Before the games begin only the first term counts.
     """
     return (estimated - style).abs().sum(-1).mean()
 

@@ -5,7 +5,8 @@ the unit. A unit is (LEAD + 32, F) features relative to its last lead pose (see 
 
 Departures from the paper, all off in the `paper` preset but the lead of two poses (README has the measures):
 - A movement is settled: corrected to start exactly at the given lead (`DUVAE.settle`), so that dances have no jumps.
-- E_mov and G_uni start from the principal components of the training units (error on unseen units 3.5 cm, without 6.0).
+- E_mov and G_uni start from the principal components of the training units (an earlier form: error on unseen units
+  3.5 cm, without 6.0).
 - L_swap and L_velocity (see `losses`).
 - E_mov and G_uni process a unit at once, without GRUs: seven times as many training steps a minute.
 - In 3D the decoder corrects the length of bones (`pose.fit_bones`).

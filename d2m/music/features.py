@@ -83,7 +83,7 @@ def style_rows(samples: np.ndarray, metre: int = 0, confidence: float = 1.0) -> 
 
 
 def beat_rows(features: np.ndarray, beats_s: np.ndarray) -> np.ndarray:
-    """The audio input of D_mov: one row a beat, (len(beats_s), C), from features (T, C) and at least two beats.
+    """The audio input of E_mus and D_mov: one row a beat, (len(beats_s), C), of features (T, C) and two beats or more.
 
     A row is the mean of the features over half a beat either side, standardised over the song. Unstandardised rows
     would identify the song and so, among a few dozen songs, the dance that belongs to it.

@@ -319,6 +319,20 @@ def test_the_games_begin_after_the_same_share_of_any_number_of_steps(small_corpu
     assert [replace(run, steps=steps).preset.gan.games_from for steps in (1000, 10, 1, 4000)] == [300, 3, 0, 1200]
 
 
+def test_a_run_of_other_steps_is_loaded_where_no_steps_are_asked_for(small_corpus, tiny_presets, tmp_path, monkeypatch):
+    tiny = presets.PRESETS["tiny"]
+    late = replace(tiny, gan=replace(tiny.gan, games_from=300), gan_training=replace(tiny.gan_training, steps=1000))
+    monkeypatch.setitem(presets.PRESETS, "tiny", late)
+    trained = Experiment(str(small_corpus.folder), str(tmp_path), "tiny", 3, "cpu", steps=4)
+    weights = trained.train_mmgan().state_dict()
+    assert trained.losses("mmgan")["adv^m"][0][0] >= 1  # the games began within the four steps
+    monkeypatch.setattr(train, "fit", no_training)
+    loaded = replace(trained, steps=0).train_mmgan()
+    assert all(torch.equal(value, weights[name]) for name, value in loaded.state_dict().items())
+    with pytest.raises(CheckpointError, match="trained with the steps 4"):
+        replace(trained, steps=5).train_mmgan()
+
+
 def test_a_dancer_composes_or_replays(tiny_run):
     replaying = replace(tiny_run, compose="replay")
     one, other = tiny_run.train_dancer(), replaying.train_dancer()

@@ -278,7 +278,7 @@ def test_hearing_is_measured_of_real_dances_ours_and_replayed_ones(tiny_run, mon
     # Every style has one test song, so there is no other one of the same style.
     assert list(estimates) == ["real", "ours", "replay", "ours, another song"]
     assert estimates["ours, another song"].value is None
-    assert estimates["ours, another song"].reason == "no song with 4 bars"
+    assert estimates["ours, another song"].reason == "no other song of the style"
     songs = dance_sets.split_music(tiny_run, "test")
     real = dance_sets.real_dances(tiny_run, "test")
     values = []
