@@ -35,7 +35,7 @@ SETTLED = 1e-3  # metres: a dance is settled if no feature of its leads changes 
 SURE = 0.8  # mean probability from which on the style of a song may choose its metrical level
 STYLE_SPAN_S = 30.0  # average the style over 30 s either side: steadier than a few bars, still follows a medley
 
-_thread_pools = cache(ThreadpoolController)  # NumPy's and PyTorch's would wait for each other on the same cores
+_thread_pools = cache(ThreadpoolController)  # of NumPy and PyTorch
 
 
 @dataclass(frozen=True)
@@ -99,8 +99,8 @@ def dance_to(
         seeds = range(first, min(first + batch, seed + count))
         generators = [torch.Generator().manual_seed(number) for number in seeds]
         leads = first_leads(dancer, s[0], generators, start_pose)
-        codes = dancer.composer.compose(s, beat_s, audio, generators)[: plan.movements]
-        with _thread_pools().limit(limits=1, user_api="blas"):
+        with _thread_pools().limit(limits=1):  # the steps are too small for several threads, which wait for each other
+            codes = dancer.composer.compose(s, beat_s, audio, generators)[: plan.movements]
             rows = chain(dancer.mmgan.vae, leads, codes)
             dances += perform(rows, plan, song, style_name, first, dancer.warp)
     return dances
@@ -148,7 +148,8 @@ def song_style(dancer: Dancer, plan: BeatPlan, requested_style: str = "") -> Ten
         return style.style_vector(dancer.styles, requested_style).expand(plan.phrases, -1)
     centres_s = plan.phrase_centres_s
     windows = dataset.windows_at(plan.music.style_rows, centres_s, dancer.music_style.config.window)
-    probabilities = dancer.music_style.probabilities(torch.from_numpy(windows))
+    with _thread_pools().limit(limits=1):
+        probabilities = dancer.music_style.probabilities(torch.from_numpy(windows))
     near = torch.from_numpy(np.abs(centres_s[:, None] - centres_s) <= STYLE_SPAN_S).float()
     return near @ probabilities / near.sum(dim=1, keepdim=True)
 
