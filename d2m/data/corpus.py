@@ -145,8 +145,8 @@ def open_corpus(source: str, jobs: int = -1) -> Corpus:
         )
         with _to_build(folder) as missing:
             if missing:
-                made = builtin_clips.make(cache_folder("songs") / folder.name, songs_per_style=songs, jobs=jobs)
-                build(folder.name.rpartition("-")[0], made, folder, jobs)
+                built_in = builtin_clips.make(cache_folder("songs") / folder.name, songs_per_style=songs, jobs=jobs)
+                build(folder.name.rpartition("-")[0], built_in, folder, jobs)
         return read(folder)
     from d2m.data import sources
 

@@ -96,10 +96,12 @@ def hearing(experiment: Experiment, count: int = 3) -> dict[str, Estimate]:
         "ours": dance_sets.generated_dances(experiment, dancer, count),
         "replay": dance_sets.generated_dances(experiment, replaying, count),
     }
-    heard = {name: [(dance, dance.name) for dance in dances] for name, dances in sets.items()}
-    heard["ours, another song"] = [(dance, other) for dance in sets["ours"] for other in _other_song(songs, dance.name)]
+    pairs_by_set = {name: [(dance, dance.name) for dance in dances] for name, dances in sets.items()}
+    pairs_by_set["ours, another song"] = [
+        (dance, other) for dance in sets["ours"] for other in _other_song(songs, dance.name)
+    ]
     estimates = {}
-    for name, pairs in heard.items():
+    for name, pairs in pairs_by_set.items():
         motion = [(song, bars.bar_motion(dance.poses, songs[dance.name][1].beats_s)) for dance, song in pairs]
         compared = [(song, moved, loudness[song]) for song, moved in motion]
         estimates[name] = bars.mean_correlation(compared, experiment.seed)

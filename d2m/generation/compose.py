@@ -62,8 +62,8 @@ class Composer:
         rows = audio.unflatten(0, (count, UNIT_BEATS * config.phrase))
         previous, composed = torch.zeros(dances, config.movement_size + 1), []  # nothing before the first phrase
         for number in range(count):
-            style, beat, heard = (values[number].expand(dances, *values.shape[1:]) for values in (s, beat_s, rows))
-            context = Context(style, beat, heard, previous)
+            style, beat, audio_rows = (values[number].expand(dances, *values.shape[1:]) for values in (s, beat_s, rows))
+            context = Context(style, beat, audio_rows, previous)
             z_dan = self.mmgan.encode_music(context, noise[number])
             codes = self.mmgan.decode_dance(z_dan, context)  # (dances, phrase, movement_size)
             composed += codes.unbind(dim=1)
