@@ -188,7 +188,7 @@ def played_phrases(body_at) -> Callable[..., dict[str, torch.Tensor]]:
 
 @pytest.fixture
 def moving_units(body_at) -> torch.Tensor:
-    """Eight units (8, 34, 46) of a body that walks and turns, each faster than the one before."""
+    """Eight units (8, 34, 45) of a body that walks and turns, each faster than the one before."""
     times_s = np.arange(34) / 15
     moving = [pose.to_features(body_at(speed * times_s), 1) for speed in np.linspace(0.5, 4, 8)]
     return torch.tensor(np.stack(moving), dtype=torch.float32)

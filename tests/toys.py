@@ -56,7 +56,7 @@ def new_mmgan(config: GANConfig = GAN, of_vae: VAEConfig = VAE) -> MMGAN:
 
 def in_2d(units: Tensor) -> Tensor:
     """3D units as 2D ones (B, 34, 29)."""
-    joints = units[..., 4:].unflatten(-1, (14, 3))[..., :2]
+    joints = units[..., 3:].unflatten(-1, (14, 3))[..., :2]
     return torch.cat([units[..., :1], joints.flatten(-2)], dim=-1)
 
 
@@ -122,14 +122,14 @@ def draw_toy(count: int, generator: torch.Generator) -> dict[str, Tensor]:
 
 
 def draw_units(count: int, generator: torch.Generator) -> dict[str, Tensor]:
-    return {"unit": torch.randn(count, 34, 46, generator=generator)}
+    return {"unit": torch.randn(count, 34, 45, generator=generator)}
 
 
 def draw_phrases(count: int, generator: torch.Generator, window: int = GAN.window) -> dict[str, Tensor]:
     """A batch for an MM-GAN over `VAE` whose samples hold `window` movements; all of it is noise."""
     shapes = {
         "mean": (window, 8), "log_variance": (window, 8), "audio": (UNIT_BEATS * window, 28), "style": (3,),
-        "phrase": (LEAD + UNIT_POSES * window, 46),
+        "phrase": (LEAD + UNIT_POSES * window, 45),
     }  # fmt: skip
     batch = {name: torch.randn(count, *shape, generator=generator) for name, shape in shapes.items()}
     beat_s = 0.4 + 0.3 * torch.rand(count, generator=generator)

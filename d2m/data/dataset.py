@@ -27,7 +27,7 @@ from d2m.music import beats
 from d2m.music.features import beat_rows
 
 ENDS_S = 6.0  # seconds at each end of a recording, in which the dancer may wait or bow
-SMALLEST_DEVIATION = 0.02  # standard deviation (metres, cos/sin); lower bound, or constant features would be amplified
+SMALLEST_DEVIATION = 0.02  # standard deviation (metres, radians); lower bound, or constant features would be amplified
 VIEWS = ("music", "dance", "speed")
 WINDOW_FRAMES = {"music": 180, "dance": 60, "speed": 60}  # 12 s of music, 4 s of dance (two units)
 HOP_FRAMES = {"music": 45, "dance": 8, "speed": 8}  # between the starts of two training windows
@@ -180,7 +180,7 @@ def view_of(view: str, poses: np.ndarray) -> np.ndarray:
     travel = np.diff(pose.pelvis(poses), axis=0, prepend=pose.pelvis(poses)[:1])
     ahead = pose.turn(travel, -angle)[:, ::2]
     turning = np.diff(angle, prepend=angle[0])[:, None]
-    return np.concatenate([ahead, turning, features[:, 4:]], axis=1).astype(np.float32)
+    return np.concatenate([ahead, turning, features[:, pose.ROOT_SIZE[3] :]], axis=1).astype(np.float32)
 
 
 def windows_every(view: np.ndarray, window: int, hop: int) -> np.ndarray:

@@ -182,7 +182,7 @@ def joint_errors(experiment: Experiment, split: str = "validation") -> dict[str,
     data = experiment.units(split)
     vae, dimensions = experiment.train_vae(), experiment.preset.vae.dimensions
     vaes = {"d2m": vae} | ({"linear": experiment.untrained_vae()} if vae.config.principal else {})
-    root_size = 4 if dimensions == 3 else 1
+    root_size = pose.ROOT_SIZE[dimensions]
     mean = vae.feature_mean[root_size:].unflatten(0, (-1, dimensions))
     errors = {}
     for number, name in enumerate(experiment.corpus.styles):

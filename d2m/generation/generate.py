@@ -209,7 +209,7 @@ def place(units: np.ndarray) -> np.ndarray:
     if poses.shape[-1] == 2:
         poses[1:, ..., 0] += np.cumsum(ends[:, 0])[:, None, None]
     else:
-        facing = np.r_[0.0, np.cumsum(np.arctan2(ends[:, 3], ends[:, 2]))]
+        facing = np.r_[0.0, np.cumsum(ends[:, 2])]
         travel = np.stack([ends[:, 0], np.zeros(count - 1), ends[:, 1]], axis=1)
         position = np.vstack([np.zeros(3), np.cumsum(pose.turn(travel, facing[:-1]), axis=0)])
         poses = pose.turn(poses, facing[:, None, None]) + position[:, None, None]

@@ -31,7 +31,7 @@ class MusicToPoses(nn.Module):
     def __init__(self, config: LSTMConfig):
         super().__init__()
         self.config = config
-        size = pose.feature_size(config.dimensions) - (1 if config.dimensions == 3 else 0)  # of a step
+        size = pose.feature_size(config.dimensions)  # of a step
         self.register_buffer("music_mean", torch.zeros(config.inputs))
         self.register_buffer("music_deviation", torch.ones(config.inputs))
         self.register_buffer("mean", torch.zeros(size))
@@ -85,5 +85,4 @@ def from_steps(steps: np.ndarray, dimensions: int) -> np.ndarray:
     angle = steps[:, 2].cumsum()
     travel = np.stack([steps[:, 0], np.zeros(len(steps)), steps[:, 1]], axis=1)
     position = pose.turn(travel, angle).cumsum(axis=0)[:, ::2]
-    facing = np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    return pose.from_features(np.concatenate([position, facing, steps[:, 3:]], axis=1))
+    return pose.from_features(np.concatenate([position, angle[:, None], steps[:, 3:]], axis=1))

@@ -32,7 +32,7 @@ PAIRS = ((0, 2), (0, 4), (2, 4))  # bands whose phases are compared: kick, snare
 # The parts of a rhythm: their sizes, and their weights against each other whatever their sizes.
 STEPS = FREQUENCIES // STRIDE
 SIZES = (BANDS * STEPS, LARGEST_RATIO // 2 + 1 + LARGEST_RATIO + 1, 2 * len(PAIRS) * STEPS, 1)
-WEIGHTS = (1.0, 1.0, 0.5, 0.3)
+WEIGHTS = (1.0, 1.0, 0.5, 0.2)
 RHYTHM = sum(SIZES)
 BATCH = 256  # windows at a time: bounds the memory
 

@@ -108,8 +108,9 @@ class DUVAE(nn.Module):
         """A unit with d2m's bone lengths; unchanged in 2D, where lengths vary with the view."""
         if self.config.dimensions == 2:
             return unit
-        joints = unit[..., 4:].unflatten(-1, (len(pose.JOINTS), 3))
-        return torch.cat([unit[..., :4], pose.fit_bones(joints).flatten(-2)], dim=-1)
+        root, joints = unit.tensor_split([pose.ROOT_SIZE[3]], dim=-1)
+        rigid = pose.fit_bones(joints.unflatten(-1, (len(pose.JOINTS), 3)))
+        return torch.cat([root, rigid.flatten(-2)], dim=-1)
 
     def move(self, lead: Tensor, z_mov: Tensor) -> Tensor:
         """Decode the movement z_mov after the poses `lead` (B, LEAD, F): a settled unit (B, LEAD + 32, F)."""

@@ -52,7 +52,7 @@ def directogram(speed: np.ndarray, direction: np.ndarray) -> np.ndarray:
     movement that turns from one direction to the next passes between bins smoothly.
     """
     frames, joints, dimensions = direction.shape
-    bins = _directions(dimensions)
+    bins = directions(dimensions)
     histogram = np.empty((frames, len(bins)))
     for first in range(0, frames, BLOCK):
         block = slice(first, first + BLOCK)
@@ -104,7 +104,7 @@ def _between_frames(curve: np.ndarray, peaks: np.ndarray) -> np.ndarray:
 
 
 @cache
-def _directions(dimensions: int) -> np.ndarray:
+def directions(dimensions: int) -> np.ndarray:
     """Unit vectors, evenly spread: 8 in the plane, the 12 vertices of an icosahedron in space."""
     if dimensions == 2:
         angles = np.arange(8) * np.pi / 4
@@ -113,3 +113,15 @@ def _directions(dimensions: int) -> np.ndarray:
     corners = [(0, a, b * golden) for a in (-1, 1) for b in (-1, 1)]
     vertices = np.array([np.roll(corner, shift) for corner in corners for shift in range(3)])
     return vertices / np.linalg.norm(vertices[0])
+
+
+def direction_names(dimensions: int) -> list[str]:
+    """A name of each of `directions`, as a dancer with yaw 0 sees it: its larger component, then its smaller one."""
+    positive, negative = ("left", "up", "forward"), ("right", "down", "backward")
+    names = []
+    for direction in directions(dimensions):
+        largest_first = [
+            axis for axis in np.argsort(-np.abs(direction).round(6), kind="stable") if abs(direction[axis]) > 0.1
+        ]
+        names.append(" ".join((positive if direction[axis] > 0 else negative)[axis] for axis in largest_first))
+    return names

@@ -4,10 +4,10 @@ A pose is (14, D): D = 3 in metres, right-handed, y up; or D = 2, y up (readers 
 there). Heights are above the floor. Yaw is the angle about y: 0 faces +z, and the body's left is then +x.
 
 Networks see *features*, not poses: root motion, which is position and yaw of the body relative to one pose of the
-sequence, and the joints relative to the body of their own frame (F = 46 in 3D, 29 in 2D):
+sequence, and the joints relative to the body of their own frame (F = 45 in 3D, 29 in 2D):
 
-    3D: x, z of the pelvis | cos, sin of the yaw | 14 x 3 joints, turned to face +z, pelvis above the origin
-    2D: x of the pelvis    |                     | 14 x 2 joints, pelvis above the origin
+    3D: x, z of the pelvis | yaw, unwrapped | 14 x 3 joints, turned to face +z, pelvis above the origin
+    2D: x of the pelvis    |                | 14 x 2 joints, pelvis above the origin
 """
 
 import numpy as np
@@ -70,10 +70,12 @@ BONE_MATRIX, CHAIN_MATRIX = _bone_matrix(), _chain_matrix()
 # The same for flattened 3D joints and bone vectors (x, y, z, x, ...): one product for all poses.
 TO_BONES, FROM_BONES = np.kron(BONE_MATRIX.T, np.eye(3)), np.kron(CHAIN_MATRIX.T, np.eye(3))
 
+ROOT_SIZE = {3: 3, 2: 1}  # features of root motion, by the dimensions of the poses
+
 
 def feature_size(dimensions: int) -> int:
     """F, the width of the features of poses with D = `dimensions`."""
-    return (4 if dimensions == 3 else 1) + len(JOINTS) * dimensions
+    return ROOT_SIZE[dimensions] + len(JOINTS) * dimensions
 
 
 def validate(poses, source: str = "the poses") -> np.ndarray:
@@ -160,8 +162,7 @@ def to_features(poses: np.ndarray, origin: int) -> np.ndarray:
     angle = yaw(poses)
     joints = turn(poses - ground[:, None], -angle[:, None])  # (T, 14, 3)
     travel = turn(ground - ground[origin], -angle[origin])
-    angle = angle - angle[origin]
-    return np.column_stack([travel[:, ::2], np.cos(angle), np.sin(angle), joints.reshape(len(poses), -1)])
+    return np.column_stack([travel[:, ::2], angle - angle[origin], joints.reshape(len(poses), -1)])
 
 
 def from_features(features: np.ndarray, position=(0.0, 0.0), facing: float = 0.0) -> np.ndarray:
@@ -173,8 +174,7 @@ def from_features(features: np.ndarray, position=(0.0, 0.0), facing: float = 0.0
         poses = features[:, 1:].reshape(len(features), len(JOINTS), 2).copy()
         poses[..., 0] += features[:, :1] + position[0]
         return poses
-    angle = np.arctan2(features[:, 3], features[:, 2])
-    joints = turn(features[:, 4:].reshape(len(features), len(JOINTS), 3), angle[:, None])
+    joints = turn(features[:, ROOT_SIZE[3] :].reshape(len(features), len(JOINTS), 3), features[:, 2, None])
     joints[..., ::2] += features[:, None, :2]
     poses = turn(joints, facing)
     poses[..., 0] += position[0]
@@ -194,12 +194,10 @@ def rebase(features, origin: int):
     if features.shape[-1] == feature_size(2):
         moved[..., 0] = features[..., 0] - start[..., 0]
         return moved
-    x, z, cos, sin = (features[..., i] for i in range(4))
-    x0, z0, cos0, sin0 = (start[..., i] for i in range(4))
-    moved[..., 0] = (x - x0) * cos0 - (z - z0) * sin0
-    moved[..., 1] = (z - z0) * cos0 + (x - x0) * sin0
-    moved[..., 2] = cos * cos0 + sin * sin0
-    moved[..., 3] = sin * cos0 - cos * sin0
+    x, z, angle = (features[..., i] - start[..., i] for i in range(3))
+    turned = start[..., 2]
+    cos, sin = (turned.cos(), turned.sin()) if hasattr(turned, "new_tensor") else (np.cos(turned), np.sin(turned))
+    moved[..., 0], moved[..., 1], moved[..., 2] = x * cos - z * sin, z * cos + x * sin, angle
     return moved
 
 

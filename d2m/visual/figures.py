@@ -16,7 +16,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from d2m.files import replacing
-from d2m.motion import pose
+from d2m.motion import kinematics, pose
 
 MUSIC, KINEMATIC, REAL, GENERATED, CHANCE = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#666666"
 RIGHT, LEFT, TRUNK = "#D55E00", "#0072B2", "#333333"
@@ -133,12 +133,19 @@ def timeline(tracks: list[Track], span_s: tuple[float, float], title: str = "") 
 
 
 def directogram(histogram: np.ndarray, fps: float, kinematic_beats_s, span_s: tuple[float, float]) -> Figure:
-    """A directogram (T, bins) in m/s, the amount of motion in each direction, as an image with kinematic beats."""
-    picture, axis = figure(11, 2.6, description="an image, brighter where there is more motion")
+    """A directogram (T, bins) in m/s, the amount of motion in each direction, as an image with kinematic beats.
+
+    The directions are rows with a name each, from those that point down to those that point up.
+    """
+    picture, axis = figure(11, 3.2, description="an image, brighter where there is more motion")
+    dimensions = 2 if histogram.shape[1] == 8 else 3
+    names = kinematics.direction_names(dimensions)
+    upwards = np.argsort(kinematics.directions(dimensions)[:, 1], kind="stable")
     extent = (-0.5 / fps, (len(histogram) - 0.5) / fps, -0.5, histogram.shape[1] - 0.5)
-    image = axis.imshow(histogram.T, aspect="auto", origin="lower", extent=extent, cmap="cividis")
+    image = axis.imshow(histogram[:, upwards].T, aspect="auto", origin="lower", extent=extent, cmap="cividis")
     axis.vlines(kinematic_beats_s, *axis.get_ylim(), color="white", linestyles="--", linewidth=1)
-    axis.set(xlabel="time (s)", ylabel="direction (bin)", xlim=span_s, title="directogram, kinematic beats dashed")
+    axis.set(xlabel="time (s)", ylabel="direction", xlim=span_s, title="directogram, kinematic beats dashed")
+    axis.set_yticks(range(len(names)), [names[number] for number in upwards], fontsize=8)
     axis.grid(False)
     picture.colorbar(image, label="motion (m/s)")
     return picture

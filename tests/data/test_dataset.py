@@ -54,7 +54,7 @@ def test_a_unit_begins_at_every_anchor_that_has_one_before_and_one_after_it(turn
     dances = dataset.load(turning, "train", phrase=3)
     assert len(dances.unit_rows) == len(ANCHORS_S) - 5  # 4 beats, one anchor before and one after
     assert len(dances.phrase_rows) == len(ANCHORS_S) - 13
-    assert all_units(dances).shape == (len(ANCHORS_S) - 5, 34, 46)
+    assert all_units(dances).shape == (len(ANCHORS_S) - 5, 34, 45)
 
 
 def test_a_unit_travels_and_turns_as_the_body_did_since_its_second_lead_pose(turning):
@@ -64,18 +64,17 @@ def test_a_unit_travels_and_turns_as_the_body_did_since_its_second_lead_pose(tur
         since_s, facing = times_s - times_s[1], 0.5 * times_s[1]
         # It walks along the room's x; seen by a body that faces `facing` from +z, that is (cos, sin) of it.
         travel = [0.3 * since_s * np.cos(facing), 0.3 * since_s * np.sin(facing)]
-        expected = [*travel, np.cos(0.5 * since_s), np.sin(0.5 * since_s)]
+        expected = [*travel, 0.5 * since_s]
         # A foot 0.2 m from the axis is 1e-5 m off its arc between frames; rows are kept in float32.
-        np.testing.assert_allclose(unit[:, :4].T, expected, atol=1e-4)
+        np.testing.assert_allclose(unit[:, :3].T, expected, atol=1e-4)
 
 
 def test_a_phrase_holds_the_poses_of_its_units_one_after_another(turning):
     dances = dataset.load(turning, "train", phrase=3)
     features = dances.phrases(torch.arange(len(dances.phrase_rows)))
-    assert features.shape == (len(ANCHORS_S) - 13, 2 + 96, 46)
+    assert features.shape == (len(ANCHORS_S) - 13, 2 + 96, 45)
     for number in (0, len(features) - 1):
-        turned = np.unwrap(np.arctan2(*features[number, :, [3, 2]].numpy().T))
-        np.testing.assert_allclose(np.diff(turned), 0.5 * BEAT_S / 8, atol=1e-4)
+        np.testing.assert_allclose(np.diff(features[number, :, 2]), 0.5 * BEAT_S / 8, atol=1e-4)
         for unit in range(3):
             alone = all_units(dances)[number + 4 * unit]
             of_phrase = pose.rebase(features[number, 32 * unit : 32 * unit + 34], 1)
@@ -128,7 +127,7 @@ def test_a_mirror_doubles_the_dances_and_exchanges_left_and_right(turning):
 def test_a_dance_in_3d_is_seen_in_2d_at_its_true_height(turning):
     deep, flat = (all_units(dataset.load(turning, "train", dimensions)) for dimensions in (3, 2))
     assert flat.shape == (*deep.shape[:2], 29)
-    torch.testing.assert_close(flat[..., 2::2], deep[..., 5::3], atol=1e-5, rtol=0)
+    torch.testing.assert_close(flat[..., 2::2], deep[..., 4::3], atol=1e-5, rtol=0)
 
 
 def test_a_dance_in_2d_cannot_be_had_in_3d(tmp_path, body_at):
@@ -220,7 +219,7 @@ def test_statistics_standardise_the_units(small_corpus):
     mean, deviation = dances.statistics()
     everything = all_units(dances).flatten(0, 1)
     standard = (everything - mean) / deviation
-    torch.testing.assert_close(standard.mean(0), torch.zeros(46), atol=1e-4, rtol=0)
+    torch.testing.assert_close(standard.mean(0), torch.zeros(45), atol=1e-4, rtol=0)
     # A feature that hardly moves is divided by the smallest deviation and stays below 1.
     moving = everything.std(0) > dataset.SMALLEST_DEVIATION
     torch.testing.assert_close(standard.std(0)[moving], torch.ones(int(moving.sum())), atol=1e-3, rtol=0)

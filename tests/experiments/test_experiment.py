@@ -91,7 +91,7 @@ def test_the_losses_of_the_vae_are_also_those_of_the_validation_split(tiny_run, 
     copied.train_vae()
     data = copied.units("validation")
     units = data.units(torch.arange(len(data.unit_rows)))
-    assert drawn[0].shape == (6, 34, 46)
+    assert drawn[0].shape == (6, 34, 45)
     assert all((units == unit).all(dim=2).all(dim=1).any() for unit in drawn[0])
 
 
@@ -265,7 +265,7 @@ def test_no_movement_of_a_training_dance_is_stored_with_the_mmgan(tiny_run):
             assert not holds_any(tensor, movements), name
             assert not holds_any(tensor, units[:, LEAD:].flatten(1)), name
             checked += len(rows_of_size(tensor, 8)) > 0
-        assert tensors["leads"].shape == (9, LEAD, 46)  # two poses of a unit's 34
+        assert tensors["leads"].shape == (9, LEAD, 45)  # two poses of a unit's 34
     assert checked > 20
     planted = torch.randn(7, 3, 8)
     planted[4, 1] = 0.5 * movements[100]  # which would be found

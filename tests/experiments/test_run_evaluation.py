@@ -393,7 +393,7 @@ def test_the_linear_error_is_that_of_the_principal_components_that_the_training_
         standard = untrained.standardise(units)
         rows = untrained.linear.decoder(untrained.linear.encoder(standard.flatten(1))).view_as(standard)
         rebuilt = untrained.settle(rows * untrained.feature_deviation + untrained.feature_mean, units[:, :LEAD])
-    joints = [rows[:, LEAD:, 4:].unflatten(-1, (14, 3)).double() for rows in (units, rebuilt)]
+    joints = [rows[:, LEAD:, 3:].unflatten(-1, (14, 3)).double() for rows in (units, rebuilt)]
     real, rebuilt = (points - (points[..., 8:9, :] + points[..., 11:12, :]) / 2 for points in joints)
     expected = 100 * float((rebuilt - real).norm(dim=-1).mean())
     errors = run_evaluation.joint_errors(tiny_run)["hip-hop"]
@@ -404,8 +404,8 @@ def test_the_linear_error_is_that_of_the_principal_components_that_the_training_
 def test_the_error_of_the_mean_pose_is_that_of_the_training_splits_mean(tiny_run):
     data = tiny_run.units("validation")
     units = data.units(torch.nonzero(data.unit_styles == 1)[:, 0])[:, LEAD:]
-    joints = units[..., 4:].unflatten(-1, (14, 3)).double()
-    mean = tiny_run.units("train").statistics()[0][4:].view(14, 3).double()
+    joints = units[..., 3:].unflatten(-1, (14, 3)).double()
+    mean = tiny_run.units("train").statistics()[0][3:].view(14, 3).double()
     # Features have the hips at the origin of the floor, errors are relative to the middle of both hips.
     joints, mean = (points - (points[..., 8:9, :] + points[..., 11:12, :]) / 2 for points in (joints, mean))
     expected = 100 * float((joints - mean).norm(dim=-1).mean())

@@ -113,11 +113,10 @@ def steady_walk(dimensions: int = 3) -> torch.Tensor:
     if dimensions == 2:
         features[:, 0] = place
     else:
-        features[:, 1], angle = place, place * np.pi / 2
-        features[:, 2], features[:, 3] = np.cos(angle), np.sin(angle)
+        features[:, 1], features[:, 2] = place, place * np.pi / 2
         joints = np.tile([0.0, 1.0, 0.0], (14, 1))
         joints[[pose.L_HIP, pose.L_SHOULDER], 0], joints[[pose.R_HIP, pose.R_SHOULDER], 0] = 0.1, -0.1
-        features[:, 4:] = joints.ravel()
+        features[:, 3:] = joints.ravel()
     return torch.tensor(features)[None]
 
 

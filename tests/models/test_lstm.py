@@ -49,7 +49,7 @@ def test_steps_are_undone_up_to_where_the_dance_begins_and_faces(body_at, dimens
 
 def test_a_body_that_only_turns_turns_as_far(body_at):
     steps = np.zeros((5, 45))
-    steps[:, 3:] = pose.to_features(body_at(np.zeros(5)), 0)[:, 4:]
+    steps[:, 3:] = pose.to_features(body_at(np.zeros(5)), 0)[:, 3:]
     steps[1:, 2], steps[1:, 1] = np.pi / 2, 1.0  # a quarter turn to the left, then a metre ahead of the new facing
     restored = lstm.from_steps(steps, 3)
     np.testing.assert_allclose(pose.yaw(restored), np.arange(5) * np.pi / 2, atol=1e-9)

@@ -23,17 +23,17 @@ ALL = {"recon^u", "velocity", "KL^u", "swap", "total"}
 
 @pytest.fixture
 def units() -> torch.Tensor:
-    """Units (300, 34, 46) that differ in `RANK` ways, in random shares, each way smaller than the last."""
+    """Units (300, 34, 45) that differ in `RANK` ways, in random shares, each way smaller than the last."""
     generator = torch.Generator().manual_seed(2)
     shares = torch.randn(300, RANK, generator=generator) * 0.7 ** torch.arange(RANK)
-    return (shares @ torch.randn(RANK, WINDOW * 46, generator=generator)).unflatten(1, (WINDOW, 46)) + 1.0
+    return (shares @ torch.randn(RANK, WINDOW * 45, generator=generator)).unflatten(1, (WINDOW, 45)) + 1.0
 
 
 def begun(units: torch.Tensor, size: int = RANK) -> tuple[DUVAE, torch.Tensor]:
     """A DU-VAE that begins with the principal components of `units`, and their {z_mov}, the means of E_mov."""
     model = new_vae(replace(QUIET, movement_size=size))
     model.feature_mean.fill_(0.5)
-    model.feature_deviation.copy_(torch.linspace(0.5, 2.0, 46))
+    model.feature_deviation.copy_(torch.linspace(0.5, 2.0, 45))
     model.start_from_principal_components(units)
     return model, model.encode_movement(units)[0].detach()
 
@@ -90,7 +90,7 @@ def test_a_swap_costs_the_distance_to_the_other_movement_once_the_lead_has_faded
 def test_bones_have_their_length_whatever_the_network_makes(moving_units, settle_poses):
     model = new_vae(replace(VAE, settle_poses=settle_poses))
     unit = model.move(moving_units[:, :LEAD], 3 * torch.randn(8, 8)).detach()
-    lengths = pose.bone_lengths(unit[..., 4:].unflatten(-1, (14, 3)).double().numpy())
+    lengths = pose.bone_lengths(unit[..., 3:].unflatten(-1, (14, 3)).double().numpy())
     # A bone is the difference of two coordinates of about a metre, each rounded to 1e-7.
     np.testing.assert_allclose(lengths, np.broadcast_to(pose.BONE_LENGTHS, lengths.shape), atol=2e-6)
 
@@ -100,7 +100,7 @@ def test_z_ini_is_of_the_lead_alone_and_z_mov_of_the_whole_unit(moving_units, mo
     honest = model.generate
     monkeypatch.setattr(model, "generate", lambda *z: calls.append(z) or honest(*z))
     of_others = torch.cat([moving_units[:, :LEAD], moving_units.flip(0)[:, LEAD:]], dim=1)
-    from_elsewhere = moving_units + torch.cat([torch.ones(LEAD, 46), torch.zeros(UNIT_POSES, 46)])
+    from_elsewhere = moving_units + torch.cat([torch.ones(LEAD, 45), torch.zeros(UNIT_POSES, 45)])
     for unit in (moving_units, of_others, from_elsewhere):
         torch.manual_seed(1)  # the same sample of each Gaussian
         model({"unit": unit}, 0)
@@ -171,7 +171,7 @@ def test_reconstruction_and_velocity_are_mean_l1_in_standard_deviations(moving_u
 def test_what_is_rebuilt_has_the_bones_of_a_body(moving_units, monkeypatch):
     model = new_vae(QUIET)
     longer = moving_units.clone()
-    longer[..., 4:] *= 1.3
+    longer[..., 3:] *= 1.3
     monkeypatch.setattr(model, "generate", lambda z_ini, z_mov: longer)
     expected = (model.rigid(longer) - moving_units).abs().mean()  # feature_deviation is 1
     torch.testing.assert_close(model({"unit": moving_units}, 0)["recon^u"], expected)
@@ -191,7 +191,7 @@ def test_the_total_is_the_sum_by_weights_with_the_kl_annealed(moving_units, conf
 
 def test_the_noise_moves_the_whole_lead_and_leaves_its_velocity(moving_units, monkeypatch):
     model, leads = new_vae(replace(VAE, lead_noise=0.05, swap_weight=0.0)), []
-    model.feature_deviation.copy_(torch.linspace(0.5, 2.0, 46))
+    model.feature_deviation.copy_(torch.linspace(0.5, 2.0, 45))
     honest = model.encode_initial
     monkeypatch.setattr(model, "encode_initial", lambda lead: leads.append(lead) or honest(lead))
     many = moving_units.repeat(500, 1, 1)

@@ -115,6 +115,16 @@ def test_motion_along_a_direction_is_in_its_bin_and_a_little_in_those_beside_it(
     assert sorted(bins) == list(range(len(directions))) and (directions is CORNERS or bins == sorted(bins))
 
 
+@pytest.mark.parametrize(("moved", "name"), [
+    ((1, 0), "left"), ((0, 1), "up"), ((-1, -1), "right down"),
+    ((GOLDEN, 0, 1), "left forward"), ((0, -1, -GOLDEN), "backward down"), ((-1, GOLDEN, 0), "up right"),
+])  # fmt: skip
+def test_directions_are_named_as_a_dancer_with_yaw_0_sees_them(moved, name):
+    unit = np.broadcast_to(moved / np.linalg.norm(moved), (1, 14, len(moved)))
+    histogram = kinematics.directogram(np.ones((1, 14)), unit)[0]
+    assert kinematics.direction_names(len(moved))[histogram.argmax()] == name
+
+
 @pytest.mark.parametrize("poses", [np.zeros((10, 13, 3)), np.zeros((1, 14, 3)), np.full((10, 14, 2), np.nan)])
 def test_what_is_no_dance_is_refused(poses):
     with pytest.raises(PoseError):

@@ -42,8 +42,8 @@ def test_poses_come_back_from_their_features(dimensions, origin):
 def test_travel_and_facing_are_relative_to_where_the_body_stood_and_faced():
     # It faces +x, walks 2 m ahead and 0.5 m to its left (which is -z), and turns left by a right angle.
     poses = np.stack([pose.turn(BODY, np.pi / 2), pose.turn(BODY, np.pi) + np.array([2.0, 0, -0.5])])
-    left_ahead_cos_sin = pose.to_features(poses, 0)[:, :4]
-    np.testing.assert_allclose(left_ahead_cos_sin, [[0, 0, 1, 0], [0.5, 2.0, 0, 1]], atol=1e-12)
+    left_ahead_yaw = pose.to_features(poses, 0)[:, :3]
+    np.testing.assert_allclose(left_ahead_yaw, [[0, 0, 0], [0.5, 2.0, np.pi / 2]], atol=1e-12)
 
 
 @pytest.mark.parametrize("kind", [np.asarray, torch.from_numpy])

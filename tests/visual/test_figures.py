@@ -13,7 +13,7 @@ from matplotlib.colors import to_hex, to_rgb
 from PIL import Image
 
 from d2m.metrics.scores import all_scores
-from d2m.motion import pose
+from d2m.motion import kinematics, pose
 from d2m.visual import charts, figures
 
 
@@ -68,7 +68,7 @@ SCORES = ("speed, m/s", "Frechet distance (style)", "diversity (motion)", "beat 
           "kernel distance (style)")  # fmt: skip
 LABEL = re.compile(
     r".*\((s|m|cm|m/s|beats|nats)\)|step|loss|density|change|classified as|true style|.* principal component"
-    r"|direction \(bin\)|(m/s|cm|m²/s²|share|ratio|(squared )?feature units|squared MMD) \(lower is better\)"
+    r"|direction|(m/s|cm|m²/s²|share|ratio|(squared )?feature units|squared MMD) \(lower is better\)"
 )
 
 
@@ -150,7 +150,10 @@ def test_a_directogram_is_a_picture_of_its_directions_with_the_beats_on_it():
     histogram = np.random.default_rng(0).random((60, 12))
     picture = figures.directogram(histogram, 15.0, np.array([1.0, 2.0]), (0.0, 4.0))
     axis = picture.axes[0]
-    np.testing.assert_allclose(axis.images[0].get_array(), histogram.T)
+    upwards = np.argsort(kinematics.directions(3)[:, 1], kind="stable")
+    np.testing.assert_allclose(axis.images[0].get_array(), histogram[:, upwards].T)
+    names = [label.get_text() for label in axis.get_yticklabels()]
+    assert len(set(names)) == 12 and names[0].startswith("down") and names[-1].startswith("up")
     beats = [line for line in axis.collections if isinstance(line, LineCollection)]
     assert [segment[0][0] for line in beats for segment in line.get_segments()] == [1.0, 2.0]
 

@@ -35,7 +35,7 @@ def sequences(request) -> np.ndarray:
     """Joints (beats, 14, 3), as the body sees them, on 72 beats of a steady song in four: more than two sequences."""
     beats_s = np.arange(1, 74) * BEAT_FRAMES / FPS
     poses, _ = dancers.dance(request.param, beats_s, 4, beats_s[-1] + 1, seed=3)
-    joints = pose.to_features(poses.astype(float), 0)[:, 4:].reshape(-1, 14, 3)
+    joints = pose.to_features(poses.astype(float), 0)[:, 3:].reshape(-1, 14, 3)
     return joints[to_frames(beats_s).round().astype(int)][1:]
 
 
