@@ -241,7 +241,7 @@ def _no_corpus(path: Path) -> CorpusError:
     return CorpusError(
         f"{path} is not a corpus" if path.exists() else f"there is no folder {path}",
         f'"builtin", a folder with clips of {", ".join(sources.FORMATS)}, or one with a corpus.json',
-        f"{advice}check the parameter corpus, and d2m/FORMATS.md for what each format looks like",
+        f"{advice}check the parameter corpus, and d2m/data/FORMATS.md for what each format looks like",
     )
 
 

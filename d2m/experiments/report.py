@@ -44,7 +44,7 @@ GROUPS = {
 }
 SPACES = ("style", "motion")  # the feature spaces of a run
 INTERVALS = """Means over folds and training seeds with 95 % intervals, from draws of folds, of seeds and of songs.
-Definitions: `tests/PROTOCOL.md`. Lines in italics are controls."""
+Definitions: `d2m/metrics/PROTOCOL.md`. Lines in italics are controls."""
 
 Scores = dict[str, dict[str, Estimate]]  # {set: {score: estimate}}; the set "ours" is the row itself
 

@@ -132,7 +132,7 @@ def style_predictor(reference_run: Experiment) -> StylePredictor:
 
 
 def protocol(experiment: Experiment, count: int = 3) -> dict:
-    """Everything on which the numbers of `compare` depend, for `metrics.json` (see tests/PROTOCOL.md)."""
+    """Everything on which the numbers of `compare` depend, for `metrics.json` (see d2m/metrics/PROTOCOL.md)."""
     corpus = experiment.corpus
     return {
         "corpus": corpus.name,

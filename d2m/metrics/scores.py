@@ -113,7 +113,7 @@ def _by_name(*scores: Score) -> dict[str, Score]:
     return {score.name: score for score in scores}
 
 
-# `tests/PROTOCOL.md` lists all scores with their ranges and sources.
+# `d2m/metrics/PROTOCOL.md` lists all scores with their ranges and sources.
 DANCE_SCORES = _by_name(
     Score("beat coverage", BEATS, RATIO, LIKE_REAL, _beat_coverage, "kinematic beats / music beats"),
     Score("beat hit rate", BEATS, SHARE, HIGHER, _beat_hit_rate,

@@ -18,7 +18,7 @@ from d2m.data.formats import keypoints
 from d2m.errors import MediaError, OutputError, ParameterError, PoseError
 from d2m.files import ROOT
 
-PAGE = (ROOT / "d2m" / "FORMATS.md").read_text()
+PAGE = (ROOT / "d2m" / "data" / "FORMATS.md").read_text()
 
 
 def mark(picture: int) -> SimpleNamespace:

@@ -1,4 +1,4 @@
-"""Every command in README.md, FORMATS.md and SCALE.md names targets, modules and parameters that exist.
+"""Every command in the README and in the pages names targets, modules and parameters that exist.
 
 None is started here: most take minutes, a GPU or a cluster. `make soak` runs the README's.
 """
@@ -21,7 +21,9 @@ from d2m.errors import D2MError
 from d2m.files import ROOT
 from d2m.notebook import parameters
 
-PAGES = {name: (ROOT / name).read_text() for name in ("README.md", "d2m/FORMATS.md", "d2m/SCALE.md")}
+NAMES = ("README.md", "d2m/data/FORMATS.md", "d2m/experiments/SCALE.md", "d2m/metrics/PROTOCOL.md",
+         "d2m/DEPARTURES.md", "d2m/DEPENDENCIES.md", "figures/RESULTS.md")  # fmt: skip
+PAGES = {name: (ROOT / name).read_text() for name in NAMES}
 # Commands of programs that are not installed here; `head=` is part of a command of Slurm.
 OF_OTHERS = ("openpose.bin", "#SBATCH", "head=$(scontrol")
 
@@ -84,7 +86,7 @@ def check_python(words: list[str]) -> None:
     if words[0] == "-m":
         check_module(words[1:])
     else:
-        assert f"`{words[0]}`" in PAGES["d2m/FORMATS.md"]  # which shows that script
+        assert f"`{words[0]}`" in PAGES["d2m/data/FORMATS.md"]  # which shows that script
 
 
 def check_files(words: list[str]) -> None:

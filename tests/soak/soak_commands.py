@@ -1,4 +1,4 @@
-"""The README's commands, run in a fresh clone with small files at path/to.
+"""The commands of the README and of PROTOCOL.md, run in a fresh clone with small files at path/to.
 
 Long commands are made smaller (`SMALLER`), or stopped once their training has kept a state (`HOURS`). Those that need
 another program, or run this file, are left out (`NOT_HERE`). tests/project/test_commands.py checks the options of all.
@@ -29,7 +29,6 @@ SERVERS = ("jupyter", "tensorboard")
 NOT_HERE = {
     r"make test|make coverage|make soak|make mutants|make bench|\.ci": "runs this, or takes as long",
     r"^conda": "needs conda",
-    r"^git clone": "needs the network",
 }  # fmt: skip
 SMALLER = {
     "--nproc-per-node 8": "--nproc-per-node 2",
@@ -47,7 +46,8 @@ BEGUN = """begin() {
     wait $! || true
     rm -r "$CLONE"/runs/*-full
 }"""  # of a training
-BLOCKS = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+PAGES = [(ROOT / name).read_text() for name in ("README.md", "d2m/metrics/PROTOCOL.md")]
+BLOCKS = [block for page in PAGES for block in re.findall(r"```sh\n(.*?)```", page, re.S)]
 
 
 @pytest.fixture(scope="module")
@@ -103,9 +103,7 @@ def script(block: str) -> str:
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=[block.splitlines()[0][:50].strip() for block in BLOCKS])
-def test_commands_do_what_they_say(block, clone, run, request):
-    if "data/melody" in block:
-        shutil.copytree(request.getfixturevalue("real_corpus"), clone / "data/melody")  # in place of the git clone
+def test_commands_do_what_they_say(block, clone, run):
     dances = clone / "runs/builtin-demo/dances"
     if "path/to/folder" in block:
         shutil.copytree(dances, clone / "path/to/folder", ignore=shutil.ignore_patterns("*.mp4", "*.json", "*.bvh"))

@@ -1,4 +1,4 @@
-"""Readers of formats of other programs and data sets, one a module; d2m/FORMATS.md describes each.
+"""Readers of formats of other programs and data sets, one a module; d2m/data/FORMATS.md describes each.
 
 dance_with_melody   pairs of Dance with Melody as published
 keypoints           OpenPose, COCO and MediaPipe keypoints
