@@ -38,7 +38,7 @@ PARAMETERS = $(if $(value SONG),-r song "$$D2M_SONG") $(if $(value STYLE),-r sty
 	$(if $(value DEVICE),-r device "$$D2M_DEVICE")
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dance keypoints named test test-browser bench coverage soak mutants study train-beats figures
+.PHONY: help setup dance keypoints named test test-browser bench coverage soak mutants study train-beats figures site
 
 help:
 	@echo 'make dance     makes a dance to a built-in song; trains missing models first'
@@ -56,6 +56,7 @@ help:
 	@echo '               CORPUS=folder PRESET=demo DEVICE=auto STEPS=0, each optional'
 	@echo 'make train-beats   synthesises songs and trains the beat network on them anew (an hour)'
 	@echo 'make figures   runs the five notebooks in place and updates figures/'
+	@echo 'make site      writes the notebooks, as they are, as HTML pages into runs/site'
 	@echo 'make setup     installs into .venv what the other targets need; they run it themselves'
 
 setup: $(READY) $(SERVER) $(KERNEL)
@@ -200,6 +201,13 @@ train-beats: setup
 	$(VENV)/bin/python -c 'import fluidsynth' 2>/dev/null || \
 		$(VENV)/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[songs]' || exit 1; \
 	$(VENV)/bin/python -m d2m train-beats
+
+# The notebooks as they are, with their outputs, as pages that open from disk.
+site: setup
+	@$(VENV)/bin/python -m nbconvert --log-level ERROR --to html --output-dir runs/site $(NOTEBOOKS)
+	@sed -i -e 's#href="\(0[1-5]_[a-z_]*\)\.ipynb#href="\1.html#g' -e 's#href="\.\./#href="../../#g' runs/site/*.html
+	@cp runs/site/01_beat_analysis.html runs/site/index.html
+	@echo 'The pages: runs/site/index.html (formulas and the diagram need a network)'
 
 # Only this target writes into figures/. Notebooks keep no times, progress or states of controls: they always differ.
 figures: setup $(NOTEBOOKS)

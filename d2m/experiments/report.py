@@ -8,6 +8,7 @@ by song; styles with fewer songs are only trained on. The scores of a row are in
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import date
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from d2m.errors import CheckpointError
 from d2m.experiments.dances import generated_dances, lstm_dance, nearest_music, random_dance
 from d2m.experiments.experiment import Experiment
 from d2m.experiments.presets import ABLATIONS
-from d2m.files import read_json, replacing
+from d2m.files import ROOT, read_json, replacing
 from d2m.metrics import bootstrap
 from d2m.metrics.bootstrap import Estimate
 from d2m.metrics.evaluation import digits
@@ -187,7 +188,7 @@ def write_report(study_run: Experiment) -> Path:
     """
     path, rows = study_run.folder / "study" / "study.json", results(study_run)
     content = {row: {name: e.cell() for name, e in scores.items()} for row, scores in rows.items()}
-    parts = [f"# Study: {study_run.corpus.name}, {study_run.preset_name}", INTERVALS]
+    parts = [f"# Study: {study_run.corpus.name}, {study_run.preset_name}", f"Written on {date.today()}.", INTERVALS]
     if HEADLINE in rows:
         headlines = [name for name in HEADLINES if name in rows[HEADLINE]]
         parts += ["## Differences from d2m", _table(rows, headlines, minus=HEADLINE)]
@@ -200,6 +201,15 @@ def write_report(study_run: Experiment) -> Path:
         with replacing(target) as temporary:
             temporary.write_text(text)
     return path
+
+
+def page(study_run: Experiment) -> str:
+    """The report of the run's study, else the one in `figures/` on its corpus, in Markdown."""
+    name = f"study_{study_run.corpus.name}.md"
+    for path in (study_run.folder / "study" / "study.md", ROOT / "figures" / name):
+        if path.is_file():
+            return path.read_text()
+    return f"`make study` trains and scores the rows of a study (hours, resumable); `figures/` has none named {name}."
 
 
 def as_markdown(study_run: Experiment, names=HEADLINES, rows=None, minus: str = "") -> str:

@@ -87,6 +87,11 @@ def figures_of(experiment: Experiment, folder: str = "") -> Path:
     return experiment.folder / "figures" / (resolve(folder).name if folder else "")
 
 
+def folded(title: str, markdown: str) -> str:
+    """Markdown that opens at a click on its title."""
+    return f"<details><summary>{title}</summary>\n\n{markdown}\n\n</details>\n"
+
+
 def strip(movements: dict[str, np.ndarray], title: str = "", every: int = 2, spacing: float = 1.1) -> figures.Picture:
     """Every `every`-th pose of each movement (LEAD + 32 * units, 14, D) in beat time, a row each, beats labelled."""
     frames = range(1, len(next(iter(movements.values()))), every)

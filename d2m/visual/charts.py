@@ -142,7 +142,7 @@ def scores(table: dict, names, title: str = "", controls=None) -> Figure:
 
     `table` is the return value of `metrics.evaluate`; `controls` names the controls to draw (None: all).
     """
-    picture, panels = _grid(len(names), 3, 4.2, 2.7, "bars with intervals, ours first, then the controls", title)
+    picture, panels = _grid(len(names), 5, 3.2, 2.9, "bars with intervals, ours first, then the controls", title)
     for axis, name in zip(panels, names, strict=True):
         row = table[name]
         bars = {"ours": row}

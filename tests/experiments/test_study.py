@@ -198,6 +198,18 @@ def test_the_lstm_dances_to_the_features_of_each_test_song(studied):
         assert dance.poses.shape == arrays["poses"].shape and dance.style == entry.style
 
 
+def test_the_page_of_a_study_is_the_runs_own_else_the_one_in_figures(studied, tmp_path, monkeypatch):
+    report.write_report(studied)
+    own = report.page(studied)
+    assert own.startswith(f"# Study: {studied.corpus.name}, tiny\n\nWritten on 20") and "| d2m |" in own
+    monkeypatch.setattr(report, "ROOT", tmp_path)
+    elsewhere = replace(studied, run=str(tmp_path / "another run"))
+    assert "make study" in report.page(elsewhere)
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures" / f"study_{studied.corpus.name}.md").write_text("kept")
+    assert report.page(elsewhere) == "kept" and report.page(studied) == own
+
+
 def test_nothing_is_made_twice(studied, no_work):
     before = report.write_report(studied).read_text()
     lines = []

@@ -81,7 +81,8 @@ def test_a_notebook_is_valid_and_holds_nothing_that_differs_from_run_to_run_besi
     assert notebook(name).metadata.kernelspec.name == "python3"
     assert set(notebook(name).metadata) <= {"kernelspec", "language_info"}
     for cell in notebook(name).cells:
-        assert set(cell.metadata) <= {"tags"}  # no times of execution, no state of a front end
+        assert set(cell.metadata) <= {"tags", "jupyter"}  # no times of execution, no state of a front end
+        assert cell.metadata.get("jupyter", {"outputs_hidden": True}) == {"outputs_hidden": True}  # a folded output
         assert re.fullmatch(rf"{name[:2]}-\d\d", cell.id)  # fixed cell ids, so that versions can be compared
 
 
@@ -167,7 +168,7 @@ def test_joined_axis_labels_are_no_alternative_text(alt, expected):
 def test_training_on_a_built_corpus_imports_neither_librosa_nor_pyav(small_corpus, tmp_path, name="02_train_vae"):
     injected = {"corpus": str(small_corpus.folder), "run": str(tmp_path / "run"), "device": "cpu", "steps": 1}
     assert set(injected) <= set(parameters(name))
-    text = json.dumps([[cell.source for cell in code(name)], injected])
+    text = json.dumps([[TransformerManager().transform_cell(cell.source) for cell in code(name)], injected])
     done = subprocess.run([sys.executable, "-c", RUN], input=text, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     loaded = set(done.stdout.splitlines()[-1].split())
