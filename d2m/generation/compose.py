@@ -35,7 +35,7 @@ class Composes(Protocol):
         """The movements of a song, a dance for each generator: (phrases * phrase, dances, movement_size).
 
         `s` (phrases, styles) is the style of the music in each phrase, `beat_s` (phrases,) the seconds a beat there,
-        `audio` (phrases * phrase * 4, audio_size) the rows of the music, one a beat (see `features.beat_rows`). Each
+        `audio` (phrases * phrase * 4, 28) the rows of the music, one a beat (see `features.beat_rows`). Each
         dance depends only on its own generator.
         """
 
@@ -67,7 +67,7 @@ class Composer:
             z_dan = self.mmgan.encode_music(context, noise[number])
             codes = self.mmgan.decode_dance(z_dan, context)  # (dances, phrase, movement_size)
             composed += codes.unbind(dim=1)
-            previous = self.mmgan.given(codes[:, -1], noise=of_previous[number])
+            previous = self.mmgan.noisy_previous(codes[:, -1], noise=of_previous[number])
         return torch.stack(composed)
 
 

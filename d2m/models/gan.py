@@ -32,6 +32,7 @@ from d2m.motion.units import LEAD, UNIT_BEATS, UNIT_POSES, WINDOW
 
 # A discriminator separates real from generated perfectly (99 % sure) if its loss is below this in so many logged steps.
 PERFECT_LOSS, PERFECT_LOGS = 0.01, 5
+TIME_SIZE = 9  # inputs that tell a network the time in a flow
 DISCRIMINATORS = ("movement_discriminator", "movement_logit", "dance_discriminator", "dance_logit")  # D_mov and D_dan
 
 
@@ -43,7 +44,7 @@ class GANConfig:
     movement_size: int = 64  # of z_mov, as in the VAE
     dance_size: int = 64  # of z_dan (paper: 512)
     flow_steps: int = 6  # E_mus integrates a flow from noise to z~_dan in so many steps; 0: a Gaussian, as published
-    flow_learns: int = 2  # the last steps of the flow, which the gradients of the games pass through
+    flow_gradient_steps: int = 2  # the last steps of the flow, which the gradients of the games pass through
     noise_size: int = 30  # of E_mus as published
     hidden: int = 512  # width of layers and GRU states (paper: 1024)
     depth: int = 4  # residual layers of E_mus and D_mov
@@ -52,7 +53,6 @@ class GANConfig:
     conditional: bool = True  # False, as published: no movement before, no tempo; E_mus is given s, D_mov a alone
     previous_noise: float = 0.5  # standard deviation of the noise on the movement before, whose own is about 1
     previous_dropped: float = 0.3  # share of training phrases that are not given the movement before
-    audio_size: int = 28  # of an audio feature row
     audio_per_beat: bool = True  # False, as published: one mean row a phrase
     audio: tuple[int, ...] = (13, 27)  # the features of a row that are used: log energy and its difference (paper: all)
     hears: bool = True  # False: a is zeros
@@ -60,9 +60,7 @@ class GANConfig:
     real_is_reconstruction: bool = False  # True, as published: {z^_mov} is the real side of L_adv^m
     gradient_penalty: float = 0.1  # gamma of R1 and R2, whose weight is gamma / 2; 0: as published
     flow_weight: float = 0.3  # of L_flow
-    games_from: int = (
-        6000  # the step from which z~_dan is generated: before, only E_dan, G_dan, E_sty and the flow learn
-    )
+    games_from: int = 6000  # the first step of the games; before it only E_dan, G_dan, E_sty and the flow learn
     adversarial_weight: float = 1.0  # of L_adv^m
     dance_adversarial_weight: float = 1.0  # of L_adv^d
     movement_weight: float = 1.0  # of L_recon^m
@@ -88,7 +86,7 @@ class Context:
 
     style: Tensor  # (B, styles) s, class probabilities
     beat_s: Tensor  # (B,) seconds a beat
-    audio: Tensor  # (B, phrase * 4, audio_size) a, one row a beat
+    audio: Tensor  # (B, phrase * 4, 28) a, one row a beat
     previous: Tensor  # (B, movement_size + 1) z_mov of the movement before and 1, or zeros where it is not given
 
     def repeated(self, times: int) -> "Context":
@@ -108,22 +106,21 @@ class MMGAN(nn.Module):
         self.vae = vae.requires_grad_(False)
         recurrent, hidden, phrase, depth = config.recurrent, config.hidden, config.phrase, config.depth
         movement, dance = config.movement_size, config.dance_size
-        music = config.styles + (dance + len(_time(torch.zeros(1))[0]) if config.flow_steps else config.noise_size)
-        beats = UNIT_BEATS if config.audio_per_beat else 1
-        audio = beats * len(config.audio)  # audio features of each movement
-        before = movement + 1 if config.conditional else 0
-        seen = audio
+        # The widths of the inputs of the networks.
+        audio = len(config.audio) * (UNIT_BEATS if config.audio_per_beat else 1)  # of each movement
+        previous = movement + 1 if config.conditional else 0
+        to_e_mus = config.styles + (dance + TIME_SIZE if config.flow_steps else config.noise_size)
+        to_d_mov = movement + audio
         if config.conditional:
-            music += 1 + phrase * audio + before
-            seen += config.styles + 1 + before
-        self.dance_encoder = sequence_encoder(recurrent, movement + before, hidden, phrase, 1)  # E_dan
+            to_e_mus += 1 + phrase * audio + previous
+            to_d_mov += config.styles + 1 + previous
+        self.dance_encoder = sequence_encoder(recurrent, movement + previous, hidden, phrase, 1)  # E_dan
         self.dance_head = layers.Gaussian(self.dance_encoder.size, dance)
-        self.dance_decoder = sequence_decoder(recurrent, dance + before, hidden, movement, phrase, 1)  # G_dan
+        self.dance_decoder = sequence_decoder(recurrent, dance + previous, hidden, movement, phrase, 1)  # G_dan
         self.style = layers.mlp(dance, hidden, config.styles)  # E_sty
-        self.music_encoder = self._encoder(music, depth)  # E_mus
+        self.music_encoder = self._encoder(to_e_mus, depth)  # E_mus
         self.music_head = nn.Linear(hidden, dance) if config.flow_steps else layers.Gaussian(hidden, dance)
-        seen += movement
-        self.movement_discriminator = sequence_encoder(recurrent, seen, hidden, phrase, depth, False)  # D_mov
+        self.movement_discriminator = sequence_encoder(recurrent, to_d_mov, hidden, phrase, depth, False)  # D_mov
         self.movement_logit = nn.Linear(self.movement_discriminator.size, 1)
         self.dance_discriminator = self._encoder(dance, 1, False)  # D_dan
         self.dance_logit = nn.Linear(hidden, 1)
@@ -177,34 +174,34 @@ class MMGAN(nn.Module):
 
     def encode_music(self, context: Context, noise: Tensor) -> Tensor:
         """E_mus: the style of the music s and noise (B, `noise_width`) -> z~_dan (B, dance_size)."""
-        given, steps = self._given_to_music(context), self.config.flow_steps
+        condition, steps = self._music_condition(context), self.config.flow_steps
         if not steps:
             noise, of_sample = noise.split([self.config.noise_size, self.config.dance_size], dim=-1)
-            mean, log_variance = self.music_head(self.music_encoder(torch.cat([given, noise], dim=-1)))
+            mean, log_variance = self.music_head(self.music_encoder(torch.cat([condition, noise], dim=-1)))
             return mean + torch.exp(log_variance / 2) * of_sample
         z_dan = noise
         for number in range(steps):
             time = torch.full_like(noise[:, 0], number / steps)
-            with torch.set_grad_enabled(torch.is_grad_enabled() and number >= steps - self.config.flow_learns):
-                z_dan = z_dan + self._velocity(z_dan, time, given) / steps
+            with torch.set_grad_enabled(torch.is_grad_enabled() and number >= steps - self.config.flow_gradient_steps):
+                z_dan = z_dan + self._velocity(z_dan, time, condition) / steps
         return z_dan
 
-    def _velocity(self, z: Tensor, time: Tensor, given: Tensor) -> Tensor:
+    def _velocity(self, z: Tensor, time: Tensor, condition: Tensor) -> Tensor:
         """The velocity (B, dance_size) of the flow at points z (B, dance_size) and times in [0, 1] (B,)."""
-        return self.music_head(self.music_encoder(torch.cat([given, z, _time(time)], dim=-1))).float()
+        return self.music_head(self.music_encoder(torch.cat([condition, z, _time_inputs(time)], dim=-1))).float()
 
-    def _given_to_music(self, context: Context) -> Tensor:
+    def _music_condition(self, context: Context) -> Tensor:
         """What E_mus is given besides noise (B, n)."""
-        given = [context.style]
+        condition = [context.style]
         if self.config.conditional:
-            given += [_tempo(context), self._audio(context).flatten(1), context.previous]
-        return torch.cat(given, dim=-1)
+            condition += [_tempo(context), self._audio(context).flatten(1), context.previous]
+        return torch.cat(condition, dim=-1)
 
     def flow(self, z_dan: Tensor, context: Context) -> Tensor:
         """L_flow of real z_dan (B, dance_size): see `losses.flow`."""
         noise, time = torch.randn_like(z_dan), torch.rand(len(z_dan), device=z_dan.device)
         z = torch.lerp(noise, z_dan, time[:, None])
-        return losses.flow(self._velocity(z, time, self._given_to_music(context)), z_dan - noise)
+        return losses.flow(self._velocity(z, time, self._music_condition(context)), z_dan - noise)
 
     def regress_style(self, z_dan: Tensor) -> Tensor:
         """E_sty: z_dan (B, dance_size) -> s (B, styles), class probabilities."""
@@ -230,11 +227,11 @@ class MMGAN(nn.Module):
             return rows.reshape(len(rows), self.config.phrase, -1)  # the four beats of each unit side by side
         return rows.mean(dim=1, keepdim=True).expand(-1, self.config.phrase, -1)
 
-    def given(self, previous: Tensor, dropped: Tensor | None = None, noise: Tensor | None = None) -> Tensor:
+    def noisy_previous(self, previous: Tensor, dropped: Tensor | None = None, noise: Tensor | None = None) -> Tensor:
         """`Context.previous` of movements (B, movement_size): with noise, and zeros where `dropped` (B,)."""
         noise = torch.randn_like(previous) if noise is None else noise
-        given = torch.cat([previous + self.config.previous_noise * noise, torch.ones_like(previous[:, :1])], dim=-1)
-        return given if dropped is None else torch.where(dropped[:, None], 0, given)
+        noisy = torch.cat([previous + self.config.previous_noise * noise, torch.ones_like(previous[:, :1])], dim=-1)
+        return noisy if dropped is None else torch.where(dropped[:, None], 0, noisy)
 
     def sample(self, batch: dict[str, Tensor]) -> tuple[Tensor, Context]:
         """Sampled {z_mov} of a batch, and its context."""
@@ -243,12 +240,12 @@ class MMGAN(nn.Module):
         codes, before = codes[:, -config.phrase :], codes[:, 0]
         dropped = torch.rand(len(codes), device=codes.device) < config.previous_dropped
         audio = batch["audio"][:, -UNIT_BEATS * config.phrase :]
-        return codes, Context(batch["style"], batch["beat_s"], audio, self.given(before, dropped))
+        return codes, Context(batch["style"], batch["beat_s"], audio, self.noisy_previous(before, dropped))
 
     def forward(self, batch: dict[str, Tensor], step: int, player: str) -> dict[str, Tensor]:
         """Losses of one player ("discriminator" or "generator") on a batch, by name; "total" is minimised.
 
-        The batch: "mean" and "log_variance" of z_mov (B, window, movement_size), "audio" (B, 4 * window, audio_size),
+        The batch: "mean" and "log_variance" of z_mov (B, window, movement_size), "audio" (B, 4 * window, 28),
         "style" (B, styles), "beat_s" (B,); with L_recon^p "phrase" (B, LEAD + 32 * window, F) metres.
         """
         config = self.config
@@ -353,8 +350,8 @@ def _beside(sequence: Tensor, values: Tensor) -> Tensor:
     return torch.cat([sequence, values[:, None].expand(-1, sequence.shape[1], -1)], dim=-1)
 
 
-def _time(time: Tensor) -> Tensor:
-    """Times (B,) in [0, 1] as inputs of a network: (B, 9)."""
+def _time_inputs(time: Tensor) -> Tensor:
+    """Times (B,) in [0, 1] as inputs of a network: (B, TIME_SIZE)."""
     phases = torch.pi * time[:, None] * torch.tensor([0.5, 1.0, 2.0, 4.0], device=time.device)
     return torch.cat([time[:, None], phases.sin(), phases.cos()], dim=-1)
 

@@ -33,10 +33,10 @@ class Gaussian(nn.Module):
         return mean, log_variance.clamp(-10, 4)  # a variance in [5e-5, 55]: exp() can neither vanish nor overflow
 
 
-def reparameterise(gaussian: tuple[Tensor, Tensor], generator: torch.Generator | None = None) -> Tensor:
+def reparameterise(gaussian: tuple[Tensor, Tensor]) -> Tensor:
     """A sample mean + sigma * epsilon that gradients pass through (Kingma and Welling 2014)."""
     mean, log_variance = gaussian
-    return mean + torch.exp(log_variance / 2) * torch.randn(mean.shape, generator=generator, device=mean.device)
+    return mean + torch.exp(log_variance / 2) * torch.randn_like(mean)
 
 
 def linear_part(layer: nn.Linear, x: Tensor, length: int, part: slice = slice(None)) -> Tensor:

@@ -47,7 +47,7 @@ def test_the_paper_preset_has_the_sizes_and_weights_of_the_publication():
     }  # fmt: skip
     of_gan = {
         "dance_size": 512, "noise_size": 30, "hidden": 1024, "recurrent": True, "phrase": 3, "conditional": False,
-        "flow_steps": 0, "audio_size": 28, "audio": tuple(range(28)), "audio_per_beat": False, "hears": True,
+        "flow_steps": 0, "audio": tuple(range(28)), "audio_per_beat": False, "hears": True,
         "relativistic": False, "real_is_reconstruction": True, "gradient_penalty": 0, "adversarial_weight": 1,
         "dance_adversarial_weight": 1, "movement_weight": 1, "style_weight": 1, "pose_weight": 10, "games_from": 0,
     }  # fmt: skip

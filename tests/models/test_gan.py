@@ -250,15 +250,15 @@ def test_the_movement_before_is_given_with_noise_or_dropped(noise, share):
 
 def test_what_is_given_of_a_movement_can_be_chosen():
     model, movements, noise = new_mmgan(), torch.randn(3, 8), torch.randn(3, 8)
-    given = model.given(movements, torch.tensor([False, True, False]), noise)
+    given = model.noisy_previous(movements, torch.tensor([False, True, False]), noise)
     expected = torch.cat([movements + 0.5 * noise, torch.ones(3, 1)], dim=1)
     expected[1] = 0
     torch.testing.assert_close(given, expected)
     torch.testing.assert_close(
-        model.given(movements, noise=noise)[1], torch.cat([movements[1] + 0.5 * noise[1], torch.ones(1)])
+        model.noisy_previous(movements, noise=noise)[1], torch.cat([movements[1] + 0.5 * noise[1], torch.ones(1)])
     )
     torch.manual_seed(0)
-    assert (model.given(movements) - model.given(movements)).abs().max() > 0.01  # noise of its own without any
+    assert (model.noisy_previous(movements) - model.noisy_previous(movements)).abs().max() > 0.01  # its own noise
 
 
 @pytest.mark.parametrize(("changes", "player", "expected"), [
@@ -555,7 +555,7 @@ def test_a_warning_is_said_once_in_the_log_of_the_training(tmp_path, capfd):
     assert capfd.readouterr().err.count("MM-GAN: D_mov separates perfectly") == 1
 
 
-def test_the_flow_learns_the_distribution_of_each_style():
+def test_the_flow_gradient_steps_the_distribution_of_each_style():
     torch.manual_seed(0)
     model = new_mmgan(replace(GAN, flow_steps=16, hidden=128))
     weights = [*model.music_encoder.parameters(), *model.music_head.parameters()]
@@ -614,7 +614,7 @@ def generated(model: MMGAN) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     batch = draw_followers(500, torch.Generator().manual_seed(9))
     torch.manual_seed(0)
     _, context = model.sample(batch)
-    context = replace(context, previous=model.given(batch["mean"][:, 0], noise=torch.zeros(500, 8)))
+    context = replace(context, previous=model.noisy_previous(batch["mean"][:, 0], noise=torch.zeros(500, 8)))
     return model.decode_dance(model.encode_music(context, model.noise(context)), context)[:, 0], batch
 
 
