@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain, groupby, pairwise
+from mmap import ACCESS_READ, mmap
 from operator import itemgetter
 from pathlib import Path
 
@@ -23,6 +24,7 @@ RESET_S = 1.0  # time stamps that go back by more begin a new clock, as in joine
 LEAP_S = 10.0  # in a broadcast stream, those that go forward by more do so too: FFmpeg's threshold
 BROADCAST = {"mpegts", "mpeg"}
 RAW = {"mp3", "aac", "ac3", "eac3", "dts"}  # formats without time stamps: FFmpeg counts the frames that it recognises
+FAR = 1 << 20  # bytes within which the next frame of such a format is looked for
 HISTORY = 40  # frames of such a format, whose sizes tell how many frames were in bytes that cannot be decoded
 MOST_LOST = 0.1  # of the duration
 MOST_FAILURES = 20  # failures in a row to read a packet, after which the rest of the file is given up
@@ -40,26 +42,22 @@ def decode(path, rate: int, mix: Mix) -> Iterator[np.ndarray]:
     Raises `MediaError` for a file that is missing, no sound, protected, cut short, too long, or damaged in more than a
     tenth of its duration.
     """
-    import av
-
     path, count = Path(path), 0  # count: samples so far
     song_files.check(path)
     sound = _Sound(path)
     try:
-        # The absolute path, since FFmpeg takes a relative "a:b.wav" for a protocol.
-        with av.open(str(path.absolute()), metadata_errors="replace") as container:
-            for (_, begin_s), run in groupby(sound.runs(container), itemgetter(0, 1)):
-                begin = round(begin_s * rate)
-                while count < begin:  # at most a second at a time
-                    silence = np.zeros((min(begin - count, rate), 1), dtype=np.float32)
-                    yield mix(silence, ["FC"])
-                    count += len(silence)
-                surplus = count - begin  # samples before time 0, or the sample by which a resampler rounds up
-                for samples, names in _resampled((frame for _, _, frame in run), rate):
-                    kept = sound.finite(samples[surplus:], rate)
-                    surplus = max(0, surplus - len(samples))
-                    count += len(kept)
-                    yield mix(kept, names)
+        for begin_s, run in groupby(sound.runs(), itemgetter(0)):
+            begin = round(begin_s * rate)
+            while count < begin:  # at most a second at a time
+                silence = np.zeros((min(begin - count, rate), 1), dtype=np.float32)
+                yield mix(silence, ["FC"])
+                count += len(silence)
+            surplus = count - begin  # samples before time 0, or the sample by which a resampler rounds up
+            for samples, names in _resampled((frame for _, frame in run), rate):
+                kept = sound.finite(samples[surplus:], rate)
+                surplus = max(0, surplus - len(samples))
+                count += len(kept)
+                yield mix(kept, names)
     except MediaError:
         raise
     except Exception as error:  # PyAV raises almost any type on damaged bytes
@@ -106,8 +104,16 @@ class _Sound:
         self.has_frames = False
         self.error: Exception | None = None  # of the last packet that could not be decoded
 
-    def runs(self, container) -> Iterator[tuple]:
-        """Number and beginning in seconds of a run of equal frames without a gap, with each of its frames."""
+    def runs(self) -> Iterator[tuple]:
+        """The beginning in seconds of a run of frames of one kind without a gap, with each of its frames."""
+        import av
+
+        # The absolute path, since FFmpeg takes a relative "a:b.wav" for a protocol.
+        for source in song_files.ogg_links(self.path) or [str(self.path.absolute())]:
+            with av.open(source, metadata_errors="replace") as container:
+                yield from self._runs(container)
+
+    def _runs(self, container) -> Iterator[tuple]:
         if not container.streams.audio:
             raise MediaError(f"{self.path} has no sound", "a file with an audio stream")
         audio, video = container.streams.audio[0], video_streams(container)
@@ -115,29 +121,33 @@ class _Sound:
             problem = f"{self.path} is protected against copying"
             raise MediaError(problem, "sound without encryption", "use a copy without protection")
         self.stated_s = self._stated_s(container)
-        loses_by_gaps = container.format.name == "ogg" and not video  # without its pictures Ogg has no cuts
-        frames = self._frames(container, audio, video)
-        clock = number = kind = begin_s = None
-        for (frame, stamp_s, is_damaged), after in pairwise(chain(frames, [None])):
+        loses_by_gaps = container.format.name == "ogg" and not video  # without pictures Ogg has no cuts
+        clock, kind, run_s, is_noise = None, None, 0.0, False
+        for (frame, stamp_s, is_damaged), after in pairwise(chain(self._frames(container, audio, video), [None])):
+            previous, kind = kind, _kind(frame)
+            if previous and after and kind not in (previous, _kind(after[0])):  # FFmpeg decoded noise
+                kind, is_noise = previous, True
+                continue
             duration_s = frame.samples / frame.sample_rate
             if clock is None:
-                begin_s = _first_s(stamp_s, audio, video, is_damaged)
-                clock = Clock(begin_s - (stamp_s or 0.0), begin_s, container.format.name in BROADCAST)
-                number, gap_s = 0, max(0.0, begin_s) if is_damaged else 0.0
-                clock.end_s += duration_s
+                first_s = _first_s(stamp_s, audio, video, is_damaged)
+                begin_s = self.end_s + first_s
+                clock = Clock(begin_s - (stamp_s or 0.0), begin_s + duration_s, container.format.name in BROADCAST)
+                gap_s = max(0.0, first_s)
             else:
                 gap_s = clock.gap(stamp_s, duration_s, after and after[1])
-            if is_damaged or loses_by_gaps:
+            if is_damaged or is_noise or loses_by_gaps:
                 self.lost_s += gap_s
+            is_noise = False
             self.end_s, self.has_frames = clock.end_s, True
             check_length(self.path, self.end_s)  # while decoding, so that a forged header cannot fill the memory
-            if gap_s or kind != (kind := (frame.format.name, frame.layout.name, frame.sample_rate)):
-                number, begin_s = number + 1, clock.end_s - duration_s
-            yield number, begin_s, frame
+            if gap_s or kind != previous:
+                run_s = clock.end_s - duration_s
+            yield run_s, frame
 
     def _frames(self, container, audio, video: list) -> Iterator[tuple]:
         """Each frame of sound, its time stamp in seconds or None, and whether packets before it were damaged."""
-        unread = _Unread() if container.format.name in RAW else None
+        unread = _Unread(self.path) if container.format.name in RAW else None
         pictures_from = float(video[0].start_time * video[0].time_base) if video and video[0].start_time else 0.0
         shift_s = failed_s = 0.0  # failed_s: the duration of packets since the last frame
         for packet in _packets(container, audio, *video):
@@ -146,13 +156,14 @@ class _Sound:
                     self.pictures_s = max(self.pictures_s, float(packet.pts * packet.time_base) - pictures_from)
                 continue
             packet_s = float((packet.duration or 0) * packet.time_base) if packet.time_base else 0.0
+            is_decoded = True
             try:
                 frames = packet.decode()
             except Exception as error:  # PyAV raises almost any type on damaged bytes
-                self.error, frames = error, []
+                self.error, frames, is_decoded = error, [], False
                 failed_s += packet_s
             if unread is not None and packet.size:
-                lost = unread.lost_frames(bytes(packet), bool(frames))
+                lost = unread.lost_frames(bytes(packet), packet.pos or 0, is_decoded)
                 shift_s, failed_s = shift_s + lost * packet_s, failed_s + lost * packet_s
             for frame in frames:
                 if frame.samples and frame.sample_rate:
@@ -198,33 +209,58 @@ class _Unread:
     Where all frames have one size, bytes of another multiple are junk between frames, and no time.
     """
 
-    def __init__(self):
+    def __init__(self, path: Path):
+        with path.open("rb") as file:
+            self.content = mmap(file.fileno(), 0, access=ACCESS_READ)
+        self.at = 0  # the end of the last packet in the file
         self.sizes: deque[int] = deque(maxlen=HISTORY)
-        self.sync = b""  # the first byte of each frame
-        self.bytes = self.packets = 0  # damaged ones since the last good frame
+        self.sync = b""  # the first two bytes of each frame
+        self.bytes = self.packets = self.frames = 0  # damaged ones since the last good frame
 
-    def lost_frames(self, packet: bytes, is_decoded: bool) -> int:
+    def lost_frames(self, packet: bytes, position: int, is_decoded: bool) -> int:
         """Frames before those of this packet that FFmpeg did not count."""
-        is_whole = is_decoded and packet[:1] == (self.sync or packet[:1])
-        if not is_whole:
-            self.bytes, self.packets = self.bytes + len(packet), self.packets + 1
-        lost = self._frames_in_damage() if is_decoded and self.packets else 0
-        if is_decoded:
-            self.bytes = self.packets = 0
-        if is_whole:
-            self.sync = packet[:1]
+        if not self.sizes:
+            self.at = position
+        begin = self.content.find(packet[:64], self.at, self.at + FAR)  # FFmpeg's position ignores skipped bytes
+        if begin > self.at:
+            self._damage(begin - self.at)
+        self.at = max(begin, self.at) + len(packet)
+        is_good = is_decoded and packet[:1] == (self.sync or packet)[:1]
+        if not is_good:
+            self.packets += 1
+            start = max(0, packet.find(self.sync, 1)) if self.sync and packet[:2] != self.sync else 0
+            self._damage(start or len(packet))
+            if start:  # a good frame follows the damage
+                self.bytes, self.frames = self.bytes + len(packet) - start, self.frames + 1
+        if not is_decoded:
+            return 0
+        lost = self._lost()
+        self.bytes = self.packets = self.frames = 0
+        if is_good:
+            self.sync = packet[:2]
             self.sizes.append(len(packet))
         return lost
 
-    def _frames_in_damage(self) -> int:
-        if not self.sizes or self.bytes <= self.packets * max(self.sizes):
-            return 0
-        size = sum(self.sizes) / len(self.sizes)
-        frames = round(self.bytes / size)
-        has_one_size = max(self.sizes) - min(self.sizes) <= 1  # CBR pads by a byte
-        if has_one_size and abs(self.bytes - frames * size) > frames + 1:
-            return 0
+    def _damage(self, count: int) -> None:
+        """Count so many damaged bytes."""
+        self.bytes += count
+        self.frames += max(1, round(count / np.mean(self.sizes))) if self.sizes else 1
+
+    def _lost(self) -> int:
+        """Frames in the damaged bytes beyond one in each packet."""
+        frames = self.frames
+        if (
+            self.bytes and self.sizes and max(self.sizes) - min(self.sizes) <= 1
+        ):  # a constant bit rate, padded by a byte
+            size = np.mean(self.sizes)
+            frames = round(self.bytes / size)
+            if abs(self.bytes - frames * size) > frames + 1:
+                return 0
         return max(0, frames - self.packets)
+
+
+def _kind(frame) -> tuple:
+    return frame.format.name, frame.layout.name, frame.sample_rate
 
 
 def video_streams(container) -> list:

@@ -5,6 +5,9 @@ A file that is no sound is refused by what it is and the next step; FFmpeg would
 
 import os
 import re
+from io import BytesIO
+from itertools import pairwise
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 from d2m.errors import MediaError
@@ -87,6 +90,23 @@ def mp3_states_length(path: Path) -> bool:
             file.seek(10 + sum(byte << shift for byte, shift in zip(start[6:], (21, 14, 7, 0), strict=False)))
         first_frame = start + file.read(4096)
     return any(mark in first_frame for mark in (b"Xing", b"Info", b"VBRI"))
+
+
+def ogg_links(path: Path) -> list[BytesIO]:
+    """The parts of a chained Ogg, of which FFmpeg reads only those with the rate of the first; [] for other files."""
+    if path.stat().st_size < 4 or first_bytes(path, 4) != b"OggS":
+        return []
+    begins, serials, was_first = [], set(), False
+    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+        at = content.find(b"OggS\0")
+        while 0 <= at <= len(content) - 27:
+            is_first, serial = bool(content[at + 5] & 2), content[at + 14 : at + 18]  # the first page of a stream
+            if is_first and not was_first and serial not in serials:
+                begins.append(at)
+            serials.add(serial)
+            was_first, at = is_first, content.find(b"OggS\0", at + 27)
+        spans = pairwise([*begins, len(content)])
+        return [BytesIO(content[begin:end]) for begin, end in spans] if len(begins) > 1 else []
 
 
 def _is_text(start: bytes) -> bool:
