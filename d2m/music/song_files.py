@@ -61,13 +61,13 @@ def check(path: Path) -> None:
 def why_no_file(path) -> tuple[str, str, str]:
     """Problem, expectation and remedy for a `path` that is not a file."""
     if os.path.isdir(path):
-        return f"{path} is a folder", "an audio file", "name a song in it"
+        return f"{path} is a folder", SOUND_EXPECTED, "name a song in it"
     if os.path.exists(path):
-        return f"{path} is not a file", "an audio file", ""
+        return f"{path} is not a file", SOUND_EXPECTED, ""
     if address := ADDRESS.search(str(path)):  # `Path` makes one slash of the two
         text = address[3] or f"{address[1]}//{address[2]}"
         return f"{text} is an address", "a file on this machine", "download it first"
-    return f"there is no file {path}", "an audio file", ""
+    return f"there is no file {path}", SOUND_EXPECTED, ""
 
 
 def stated_size(start: bytes) -> int:
