@@ -8,7 +8,7 @@ from d2m.clock import FPS, frame_times, to_frames, to_seconds
 from d2m.errors import PoseError
 from d2m.motion import pose
 from d2m.motion.pose import ANKLE_HEIGHT, BONE_LENGTHS, L_ANKLE, R_ANKLE, bone_lengths, fit_bones
-from d2m.music.audio import MAX_SONG_S
+from d2m.music.decoding import MAX_SONG_S
 
 FPS_RANGE = (10.0, 1000.0)  # below 10 a step falls between two frames
 LONGEST_GAP_S = 0.5  # longest gap of a missing joint that is filled by a straight line: one beat at 120 BPM

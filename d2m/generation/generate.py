@@ -26,7 +26,7 @@ from d2m.motion import pose
 from d2m.motion.dance import Dance
 from d2m.motion.units import LEAD
 from d2m.music import analysis, beats
-from d2m.music.audio import MAX_SONG_S
+from d2m.music.decoding import MAX_SONG_S
 
 MOST_DANCES = 1024  # in one call
 MOST_TOGETHER, MOST_MOVEMENTS = 64, 4096  # dances and movements generated in one batch: bounds the memory

@@ -1,6 +1,8 @@
 """Music: sound, features, beats, and the analysis of a song that joins them.
 
-audio          sound of any file, decoded by PyAV
+song_files     what a file is that cannot be a song, and whether it is complete
+decoding       sound of any file on one clock, decoded by PyAV
+audio          a song in mono, or as a stream in stereo
 features       spectra, onset strength, the 28 features of a song
 beat_network   the network that gives the probability of a beat at each moment
 beat_decoder   the most likely beats and bars under these probabilities

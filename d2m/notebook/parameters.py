@@ -24,6 +24,7 @@ from d2m.motion import pose
 from d2m.motion.dance import read_npz
 from d2m.music import analysis
 from d2m.music import beats as music_beats
+from d2m.music.song_files import why_no_file
 
 MARK = "# Parameters"  # the first line of a parameters cell
 MOST_DANCES = 64  # per execution of notebook 5, which renders a video of each
@@ -128,11 +129,9 @@ def find_song(song: str) -> Path:
         return clips.example_song()
     path = resolve(song, "song")
     if not path.is_file():
-        problem = f"{path} is a folder" if path.is_dir() else f"there is no file {path}"
-        raise ParameterError(
-            f"song is {song!r}, and {problem}", "an audio or video file",
-            "a relative path begins at the repository's root, and a path with blanks needs quotes in a shell",
-        )  # fmt: skip
+        problem, expected, remedy = why_no_file(path)
+        paths = "a relative path begins at the repository's root, and a path with blanks needs quotes in a shell"
+        raise ParameterError(f"song is {song!r}, and {problem}", expected, remedy or paths)
     return path
 
 

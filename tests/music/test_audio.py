@@ -8,7 +8,7 @@ import pytest
 from av.stream import Disposition
 
 from d2m.errors import MediaError
-from d2m.music import audio
+from d2m.music import audio, decoding
 
 DURATION_S, ONSET_S, PITCH = 6.0, 2.0, 440.0
 # Every rate that each codec takes: Opus knows no 44.1 or 96 kHz, mp3 ends at 48 kHz, FFmpeg's Vorbis is stereo.
@@ -74,7 +74,7 @@ def test_sound_for_a_video_is_stereo_at_44100_and_as_loud_as_the_song(sound, cha
 @pytest.mark.parametrize(("suffix", "rate"), [("wav", 8000), ("flac", 96000), ("mp3", 44100), ("m4a", 44100)])
 @pytest.mark.parametrize(("first", "count"), [(0, 10**9), (0, 44100), (1, 100), (70_001, 100_000), (10**9, 5)])
 def test_sound_that_is_streamed_is_the_same_sample_by_sample(sound, suffix, rate, first, count):
-    whole = audio._decode(sound(suffix, rate, 1), 44100, 2)
+    whole = audio._decode(sound(suffix, rate, 1), 44100, audio._stereo)
     seconds = list(audio.stream_stereo(sound(suffix, rate, 1), first, count))
     assert all(len(second) == 44100 for second in seconds[:-1]) and all(map(len, seconds))
     np.testing.assert_array_equal(np.concatenate([np.empty((0, 2)), *seconds]), whole[first : first + count])
@@ -112,7 +112,7 @@ def test_a_song_shorter_than_five_seconds_or_too_long_is_refused(tmp_path, monke
     with pytest.raises(MediaError, match=r"short\.wav lasts 4\.9 s"):
         audio.load(write_sound(tmp_path / "short.wav", noise[:-2205], 22050))
     path = write_sound(tmp_path / "long.wav", tone(22050), 22050)
-    monkeypatch.setattr(audio, "MAX_SONG_S", 5.5)
+    monkeypatch.setattr(decoding, "MAX_SONG_S", 5.5)
     with pytest.raises(MediaError, match=r"long\.wav lasts more than"):
         audio.load(path)
 
@@ -180,7 +180,7 @@ def test_the_cover_of_an_album_is_no_film(tmp_path, write_sound):
                 packet.stream = sound
                 container.mux(packet)
     with av.open(str(covered)) as container:
-        assert container.streams.video and not audio._video_streams(container)
+        assert container.streams.video and not decoding.video_streams(container)
     np.testing.assert_array_equal(audio.load(covered)[0], audio.load(plain)[0])
 
 

@@ -122,11 +122,13 @@ def test_a_song_is_looked_for_from_the_root_of_the_repository(monkeypatch, tmp_p
     assert parameters.find_song("README.md") == ROOT / "README.md"
     (tmp_path / "it's a song.mp3").write_bytes(b"")
     assert parameters.find_song(str(tmp_path / "it's a song.mp3")) == tmp_path / "it's a song.mp3"
-    for song, problem in (("not there.mp3", "there is no file {}"), ("tests", "{} is a folder")):
+    for song, problem, remedy in (
+        ("not there.mp3", "there is no file {}", "begins at the repository's root"),
+        ("tests", "{} is a folder", "name a song in it"),
+        ("https://example.org/song.mp3", "https://example.org/song.mp3 is an address", "download it first"),
+    ):
         problem = problem.format(re.escape(str(ROOT / song)))
-        with pytest.raises(
-            ParameterError, match=rf"song is '{song}', and {problem}; .*begins at the repository's root"
-        ):
+        with pytest.raises(ParameterError, match=rf"song is '{song}', and {problem}; .*{remedy}"):
             parameters.find_song(song)
 
 

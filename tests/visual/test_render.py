@@ -109,7 +109,7 @@ def test_what_is_encoded_with_the_pictures_is_the_song_sample_by_sample(write_so
         render._encode(None, container, video, track, SimpleNamespace(pts=number), sound)
     assert [frame.pts for frame in frames] == [0, RATE, 2 * RATE, 3 * RATE]
     samples = np.concatenate([frame.to_ndarray().reshape(-1, 2) for frame in frames])
-    np.testing.assert_array_equal(samples, audio._decode(song, RATE, 2)[1000 : 1000 + round(3.5 * RATE)])
+    np.testing.assert_array_equal(samples, audio._decode(song, RATE, audio._stereo)[1000 : 1000 + round(3.5 * RATE)])
 
 
 def test_nothing_is_encoded_after_a_picture_that_could_not_be():

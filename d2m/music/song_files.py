@@ -1,0 +1,133 @@
+"""Whether a file can be a song: what it is instead, and whether it was copied whole. Nothing is decoded here.
+
+A file that is no sound is refused by what it is and the next step; FFmpeg would give a number, or follow a playlist.
+"""
+
+import os
+import re
+from io import BytesIO
+from itertools import pairwise
+from mmap import ACCESS_READ, mmap
+from pathlib import Path
+
+from d2m.errors import MediaError
+from d2m.files import first_bytes
+
+ADDRESS = re.compile(r"(?:^|/)([a-z][a-z0-9+.-]+:)/+([^/].*)|(?:^|/)(www\.[^/]+\.[a-z]+(?:/.*)?)$", re.IGNORECASE)
+SOUND_EXPECTED = "a file of sound or video, such as mp3, wav, m4a or mp4"
+PLAYLISTS = {".asx", ".cue", ".m3u", ".m3u8", ".pls", ".wpl", ".xspf"}
+# The first bytes of files that hold no sound, as regular expressions; what they are, and the next step.
+NO_SOUND = (
+    (rb"MThd|RIFF....RMID", "MIDI holds no sound", "render it to wav or mp3, for example with FluidSynth"),
+    (rb"RIFF....sfbk", "it is a SoundFont, the instruments for MIDI", "render a song with it"),
+    (rb"IMPM|Extended Module: |.{44}SCRM", "it is a tracker module", "export it as wav"),
+    (rb"\x89PNG|\xff\xd8\xff|GIF8|BM....\0\0\0\0|RIFF....WEBP|8BPS|II\*\0|MM\0\*|....ftyp(?:heic|heix|mif1|avif)",
+     "it is a picture", "name the song itself"),
+    (rb"%PDF", "it is a document", "name the song itself"),
+    (rb"PK\x03\x04|Rar!|7z\xbc\xaf|\x1f\x8b", "it is an archive", "unpack it and name the song inside"),
+    (rb"\s*<(?:!doctype html|html)", "it is a web page, not the song that it links to", "download the song itself"),
+    (rb"#EXTM3U|\[playlist\]", "a playlist only names songs", "name one of its songs"),
+)  # fmt: skip
+LEAST_SHARE = 0.9  # of the stated bytes or seconds that must be there
+UNKNOWN_SIZE = 0x7FFFF000  # a WAV or AIFF that was written into a pipe states this size or a larger one
+CHUNK_SIZES = {b"RIFF": "little", b"RIFX": "big", b"FORM": "big"}  # their byte order
+LARGEST_PAGE = 65307  # bytes of a page of Ogg
+
+
+def check(path: Path) -> None:
+    """Raise `MediaError` for a file that is missing, empty, known to hold no sound, or cut short."""
+    if not os.path.isfile(path):  # unlike `Path.is_file`, False for a name that is too long
+        raise MediaError(*why_no_file(path))
+    size = path.stat().st_size
+    if size == 0:
+        raise MediaError(f"{path} is empty", "an audio file", "copy or download it again")
+    start = first_bytes(path)
+    for pattern, problem, remedy in NO_SOUND:
+        if re.match(pattern, start, re.DOTALL | re.IGNORECASE):
+            raise MediaError(f"{path} cannot be a song: {problem}", SOUND_EXPECTED, remedy)
+    if _is_text(start):
+        is_playlist = path.suffix.lower() in PLAYLISTS
+        problem = "a playlist only names songs" if is_playlist else "it is text"
+        remedy = "name one of its songs" if is_playlist else "name the song itself"
+        raise MediaError(f"{path} cannot be a song: {problem}", SOUND_EXPECTED, remedy)
+    # FFmpeg decodes half a WAV without an error.
+    stated = stated_size(start)
+    if stated and size < LEAST_SHARE * stated:
+        raise MediaError(f"{path} has {size} bytes of {stated}", "a complete file", "copy or download it again")
+    if start.startswith(b"OggS") and _ends_inside_a_page(path, size):
+        raise MediaError(f"{path} breaks off before its end", "a complete file", "copy or download it again")
+
+
+def why_no_file(path) -> tuple[str, str, str]:
+    """Problem, expectation and remedy for a `path` that is not a file."""
+    if os.path.isdir(path):
+        return f"{path} is a folder", SOUND_EXPECTED, "name a song in it"
+    if os.path.exists(path):
+        return f"{path} is not a file", SOUND_EXPECTED, ""
+    if address := ADDRESS.search(str(path)):  # `Path` makes one slash of the two
+        text = address[3] or f"{address[1]}//{address[2]}"
+        return f"{text} is an address", "a file on this machine", "download it first"
+    return f"there is no file {path}", SOUND_EXPECTED, ""
+
+
+def stated_size(start: bytes) -> int:
+    """The size in bytes that the first bytes of a WAV, AIFF, RF64 or W64 state; 0 for others and unknown sizes."""
+    if start[:4] in CHUNK_SIZES:
+        stated = int.from_bytes(start[4:8], CHUNK_SIZES[start[:4]]) + 8
+        return stated if stated < UNKNOWN_SIZE else 0
+    if start.startswith(b"RF64") and start[12:16] == b"ds64":
+        return int.from_bytes(start[20:28], "little") + 8
+    if start.startswith(b"riff\x2e\x91\xcf\x11"):  # W64: sizes of 64 bits that include their own chunk's header
+        return int.from_bytes(start[16:24], "little")
+    return 0
+
+
+def mp3_states_length(path: Path) -> bool:
+    """Whether the header of an mp3 states its length; if not, FFmpeg guesses it from the first bit rates."""
+    with path.open("rb") as file:
+        start = file.read(10)
+        if start[:3] == b"ID3":  # tags precede the sound; their size has 7 bits a byte
+            file.seek(10 + sum(byte << shift for byte, shift in zip(start[6:], (21, 14, 7, 0), strict=False)))
+        first_frame = start + file.read(4096)
+    return any(mark in first_frame for mark in (b"Xing", b"Info", b"VBRI"))
+
+
+def ogg_links(path: Path) -> list[BytesIO]:
+    """The parts of a chained Ogg, of which FFmpeg reads only those with the rate of the first; [] for other files."""
+    if path.stat().st_size < 4 or first_bytes(path, 4) != b"OggS":
+        return []
+    begins, serials, was_first = [], set(), False
+    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+        at = content.find(b"OggS\0")
+        while 0 <= at <= len(content) - 27:
+            is_first, serial = bool(content[at + 5] & 2), content[at + 14 : at + 18]  # the first page of a stream
+            if is_first and not was_first and serial not in serials:
+                begins.append(at)
+            serials.add(serial)
+            was_first, at = is_first, content.find(b"OggS\0", at + 27)
+        spans = pairwise([*begins, len(content)])
+        return [BytesIO(content[begin:end]) for begin, end in spans] if len(begins) > 1 else []
+
+
+def _is_text(start: bytes) -> bool:
+    """Whether these bytes are UTF-8 without control signs but those of lines."""
+    try:
+        text = start.decode()
+    except UnicodeDecodeError as error:
+        if error.start < len(start) - 3:  # the last letter may be cut
+            return False
+        text = start[: error.start].decode()
+    return all(letter >= " " or letter in "\t\n\r\f" for letter in text)
+
+
+def _ends_inside_a_page(path: Path, size: int) -> bool:
+    """Whether the last page of an Ogg is incomplete and does not say that it is the last."""
+    with path.open("rb") as file:
+        file.seek(max(0, size - 2 * LARGEST_PAGE))
+        end = file.read()
+    page = end[end.rfind(b"OggS\0") :] if b"OggS\0" in end else b""
+    if len(page) < 27:
+        return bool(page)
+    sizes = page[27 : 27 + page[26]]
+    is_whole = len(sizes) == page[26] and len(page) >= 27 + len(sizes) + sum(sizes)
+    return not is_whole and not page[5] & 4
