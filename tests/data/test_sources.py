@@ -66,7 +66,8 @@ def test_the_clips_of_a_mixed_folder_are_listed_by_format(mixed):
     assert lines.splitlines() == [
         "1 of AIST++, 1 of BVH, 1 of Dance with Melody, 1 of OpenPose, 2 of keypoint JSON (1 refused)",
         "refused: zumba_a: a.json is bad",
-        f"ignored, of no known format: 2 files ({mixed / 'notes.md'}, {mixed / 'aist' / 'cameras.json'})",
+        "left alone: notes.md: a text (d2m reads dances and songs alone)",
+        "left alone: aist/cameras.json: JSON without keypoints (d2m/FORMATS.md describes the keypoint JSON)",
     ]
 
 
@@ -117,7 +118,7 @@ def test_a_mixed_folder_becomes_a_corpus_of_which_every_part_is_counted(mixed, o
     printed = capfd.readouterr().err
     counted = "1 of AIST++, 1 of BVH, 1 of Dance with Melody, 1 of OpenPose, 4 of keypoint JSON (2 refused)"
     assert f"corpus mixed: {counted}" in printed
-    assert "refused: zumba_c" in printed and "ignored, of no known format: 2 files" in printed
+    assert "refused: zumba_c" in printed and "left alone: notes.md: a text" in printed
     # Flat dances train the preset `paper` alone, and the message says so.
     by_name = {entry.name: built.load(entry)["poses"] for entry in built.entries}
     assert dataset.in_dimensions(by_name["zumba_a"], 2, "zumba_a").shape == (150, 14, 2)

@@ -2,6 +2,9 @@
 
 dance_with_melody   pairs of Dance with Melody as published
 keypoints           OpenPose, COCO and MediaPipe keypoints
-aist                AIST++ keypoints
+alphapose           AlphaPose's results
+aist                AIST++ keypoints and motions
+smpl                joints of SMPL motions
 bvh                 BVH files of any dancer
+asf_amc             ASF and AMC files, as of CMU's motion capture database
 """

@@ -2,8 +2,11 @@
 
     {"keypoints3d": (T, 17, 3), "keypoints3d_optim": (T, 17, 3)}
 
-of COCO's 17 keypoints in cm, y up, at 60 fps. The songs come with the AIST Dance Video Database, one for each
-`m<music>`; the dance begins with the song.
+of COCO's 17 keypoints in cm, y up, at 60 fps; or `motions/<the same name>`, the motion of the body model SMPL (`smpl`):
+
+    {"smpl_poses": (T, 72) radians, "smpl_trans": (T, 3) and "smpl_scaling": (1,), whose quotient is in metres, y up}
+
+The songs come with the AIST Dance Video Database, one for each `m<music>`; the dance begins with the song.
 
 A pickle is a program that may call anything. This reader calls nothing: each name in a pickle becomes a `Record`, which
 keeps the arguments of a call, and `_array` builds an array from a record that describes one.
@@ -17,6 +20,7 @@ from pickle import Unpickler, UnpicklingError  # noqa: TID251 (the subclass belo
 
 import numpy as np
 
+from d2m.data.formats import smpl
 from d2m.data.formats.keypoints import to_joints
 from d2m.errors import CorpusError, PoseError
 from d2m.files import first_bytes, read_bytes
@@ -24,7 +28,9 @@ from d2m.files import first_bytes, read_bytes
 FPS = 60.0
 LARGEST_LIST = 2**20  # bytes of ignore_list.txt: AIST++'s has 46 names
 LARGEST_FILE = 64 * 2**20  # bytes: two arrays of 17 keypoints are 3 MB a minute
-ARRAYS = ("keypoints3d_optim", "keypoints3d")  # in order of preference: the first is smoothed
+KEYPOINTS = ("keypoints3d_optim", "keypoints3d")  # in order of preference: the first is smoothed
+MOTION = ("smpl_poses", "smpl_trans", "smpl_scaling")
+KEYS = (b"keypoints3d", b"smpl_loss", *(name.encode() for name in MOTION))
 GENRES = {
     "BR": "break", "PO": "pop", "LO": "lock", "MH": "middle hip-hop", "LH": "LA hip-hop", "HO": "house", "WA": "waack",
     "KR": "krump", "JS": "street jazz", "JB": "ballet jazz",
@@ -46,8 +52,22 @@ NAME = re.compile(r"g([A-Z]{2})_s\w+?_c\w+?_d\w+?_(m[A-Z]{2}\d)_ch\d+")
 
 
 def recognises(path: Path, start: bytes) -> bool:
-    """Whether a file begins like a pickle of 3D keypoints."""
-    return b"keypoints3d" in start and start[:1] in (b"\x80", b"(", b"}")
+    """Whether a file begins like a pickle of 3D keypoints or of a motion."""
+    return start[:1] in (b"\x80", b"(", b"}") and any(name in start for name in KEYS)
+
+
+def clip_of(path: Path) -> Path:
+    """The clip that a file belongs to: that of its keypoints, where it is a motion and they are there too."""
+    twin = path.parent.parent / "keypoints3d" / path.name
+    return (twin if path.parent.name == "motions" and twin.is_file() else path).with_suffix("")
+
+
+def read_clip(files: list[Path]) -> tuple[np.ndarray, float]:
+    """`read` of the one file of a clip, or of its keypoints beside its motion. Raises as `read`."""
+    keypoints = [path for path in files if b"keypoints3d" in first_bytes(path)] or files
+    if len(keypoints) > 1:
+        raise CorpusError(f"{files[0]} and {files[1].name} have the same name", "one file a clip", "rename one")
+    return read(keypoints[0])
 
 
 def read(path: Path) -> tuple[np.ndarray, float]:
@@ -58,11 +78,18 @@ def read(path: Path) -> tuple[np.ndarray, float]:
     ignored = path.parent.parent / "ignore_list.txt"
     if ignored.is_file() and path.stem in first_bytes(ignored, LARGEST_LIST).decode(errors="replace").split():
         raise CorpusError(f"{path} is in {ignored.name}, AIST++'s list of bad reconstructions")
-    arrays = read_arrays(read_bytes(path, LARGEST_FILE, CorpusError, "a complete file"), ARRAYS, str(path))
-    if not arrays:
-        raise PoseError(f"{path} holds no keypoints", f"an array {' or '.join(ARRAYS)}")
-    name = next(name for name in ARRAYS if name in arrays)
-    return to_joints(arrays[name].astype(np.float64), source=f"{name} of {path}") / 100, FPS
+    content = read_bytes(path, LARGEST_FILE, CorpusError, "a complete file")
+    arrays = read_arrays(content, KEYPOINTS + MOTION, str(path))
+    for name in KEYPOINTS:
+        if name in arrays:
+            return to_joints(arrays[name].astype(np.float64), source=f"{name} of {path}") / 100, FPS
+    if missing := [name for name in MOTION if name not in arrays]:
+        problem = f"{path} holds neither keypoints nor a motion of AIST++: it has no {', '.join(missing)}"
+        raise PoseError(problem, f"an array {' or '.join(KEYPOINTS)}, or {', '.join(MOTION)}", smpl.REMEDY)
+    poses, trans, scaling = (arrays[name].astype(np.float64) for name in MOTION)
+    if scaling.size != 1 or not (np.isfinite(scaling) & (scaling > 0)).all():
+        raise PoseError(f"smpl_scaling of {path} is {str(scaling.tolist())[:40]}", "one number above 0")
+    return smpl.joints(poses, trans, scaling.item(), str(path)), FPS
 
 
 def songs(clip: Path) -> tuple[str, ...]:
@@ -151,6 +178,10 @@ def _array(value) -> np.ndarray:
     name = value.name if isinstance(value, Record) else type(value).__name__
     if name == "_frombuffer":
         content, dtype, shape, order = value.arguments
+    elif name == "scalar":
+        (dtype, content), shape, order = value.arguments, (), "C"
+    elif name in ("int", "float"):
+        return np.array(value)
     elif name == "_reconstruct":
         _, shape, dtype, fortran, content = value.state
         order = "F" if fortran else "C"

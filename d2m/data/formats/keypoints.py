@@ -31,9 +31,13 @@ LAYOUTS = {
     17: ((0,), (5, 6), (6,), (8,), (10,), (5,), (7,), (9,), (12,), (14,), (16,), (11,), (13,), (15,)),
     18: tuple((number,) for number in range(14)),
     25: tuple((number,) for number in (*range(8), *range(9, 15))),
+    26: ((0,), (18,), (6,), (8,), (10,), (5,), (7,), (9,), (12,), (14,), (16,), (11,), (13,), (15,)),
     33: ((0,), (11, 12), (12,), (14,), (16,), (11,), (13,), (15,), (24,), (26,), (28,), (23,), (25,), (27,)),
 }
-NAMES = {17: "COCO", 18: "COCO-18", 25: "BODY_25", 33: "MediaPipe"}
+LAYOUTS |= {133: LAYOUTS[17], 136: LAYOUTS[26]}  # with feet, face and hands after the body
+NAMES = {
+    17: "COCO", 18: "COCO-18", 25: "BODY_25", 26: "Halpe-26", 33: "MediaPipe", 133: "COCO-WholeBody", 136: "Halpe-136",
+}  # fmt: skip
 LEAST_CONFIDENCE = 0.2  # a keypoint with less counts as missing
 FRAME = re.compile(r"(.*?)[-_. ]?(\d+)(_keypoints)?", re.DOTALL)  # the stem of a frame's file
 LAST_FRAME = 1_000_000  # nine hours at 30 fps: bounds the memory that a file's name can ask for
@@ -60,18 +64,37 @@ def openpose_songs(clip: Path) -> tuple[str, ...]:
 def read_openpose(files: list[Path]) -> tuple[np.ndarray, None]:
     """Joints (T, 14, 2), y up, NaN where missing, of the files of one clip; OpenPose writes no frame rate.
 
-    Frame i is the file of number i, and missing without one. Of several people the most confident is chosen at
-    first, then in each frame the one nearest to the last position. Raises `PoseError` or `CorpusError`.
+    Frame i is the file of number i, and missing without one (see `follow`). Raises `PoseError` or `CorpusError`.
     """
-    frames = _numbered(files)
+    return follow({number: _people(path) for number, path in _numbered(files).items()}), None
+
+
+def follow(frames: dict[int, np.ndarray]) -> np.ndarray:
+    """Joints (T, 14, 2), y up, NaN where missing, of one person: `frames` hold the `people` of a picture, by number.
+
+    Of several people the most confident is chosen at first, then in each frame the one nearest to the last position.
+    """
     joints = np.full((max(frames) + 1, 14, 2), np.nan)
     last = None
-    for number, path in sorted(frames.items()):
-        people = _people(path)
-        if len(people):
-            joints[number] = _follow(people, last)
+    for number, crowd in sorted(frames.items()):
+        if len(crowd):
+            joints[number] = _nearest(crowd, last)
             last = np.where(np.isfinite(joints[number]), joints[number], np.nan if last is None else last)
-    return joints * (1, -1), None
+    return joints * (1, -1)
+
+
+def people(rows: list, source: str) -> np.ndarray:
+    """People with at least one joint: (people, 14, 3) of x, y and confidence, NaN where missing.
+
+    A row holds x, y and confidence of each keypoint of a person in turn. Raises `PoseError` naming `source`, or
+    `TypeError` or `ValueError`.
+    """
+    crowd = []
+    for row in rows:
+        values = np.asarray(row, dtype=np.float64).reshape(-1, 3)
+        if len(values):
+            crowd.append(to_joints(values[None], values[None, :, 2], f"the keypoints of {source}")[0])
+    return np.array([person for person in crowd if np.isfinite(person).any()])
 
 
 def is_keypoint_json(path: Path, start: bytes) -> bool:
@@ -99,7 +122,9 @@ def read_keypoint_json(path: Path) -> tuple[np.ndarray, float | None]:
     if world:
         joints *= (1, -1, -1)
         ankles = joints[:, (pose.R_ANKLE, pose.L_ANKLE)]
-        joints[..., ::2] += root_motion(ankles)[:, None]
+        seen = np.isfinite(ankles).any(axis=(1, 2))
+        if seen.any():  # steps from one recorded frame to the next, also where every other frame is null
+            joints[seen, :, ::2] += root_motion(ankles[seen])[:, None]
         joints[..., 1] -= np.fmin(ankles[:, 0, 1], ankles[:, 1, 1])[:, None]  # fmin ignores a missing ankle
     elif joints.shape[2] == 2:
         joints *= (1, -1)
@@ -154,21 +179,19 @@ def _numbered(files: list[Path]) -> dict[int, Path]:
 
 
 def _people(path: Path) -> np.ndarray:
-    """All people in a frame with at least one joint: (people, 14, 3) of x, y and confidence, NaN where missing."""
-    people = []
+    """The `people` in a frame."""
     try:
-        for person in read_object(path)["people"]:
-            # The first versions of OpenPose used another key.
-            values = person["pose_keypoints_2d"] if "pose_keypoints_2d" in person else person["pose_keypoints"]
-            values = np.asarray(values, dtype=np.float64).reshape(-1, 3)
-            if len(values):
-                people.append(to_joints(values[None], values[None, :, 2], f"the keypoints of {path}")[0])
+        # The first versions of OpenPose used another key.
+        rows = [
+            person["pose_keypoints_2d"] if "pose_keypoints_2d" in person else person["pose_keypoints"]
+            for person in read_object(path)["people"]
+        ]
+        return people(rows, str(path))
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise PoseError(f"{path} is no frame of OpenPose", 'people with "pose_keypoints_2d"') from error
-    return np.array([person for person in people if np.isfinite(person).any()])
 
 
-def _follow(people: np.ndarray, last: np.ndarray | None) -> np.ndarray:
+def _nearest(people: np.ndarray, last: np.ndarray | None) -> np.ndarray:
     """Joints (14, 2) of the person nearest to the `last` joints (14, 2); without any, of the most confident person."""
     if last is None:
         return people[np.nansum(people[..., 2], axis=1).argmax(), :, :2]
