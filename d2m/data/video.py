@@ -92,7 +92,7 @@ def summary(clip: dict) -> str:
     text += f"{filled / clip['frames']:.0%} interpolated"
     if (gaps > longest).any():
         text += (
-            f"; nobody for {gaps.max() / clip['fps']:.1f} s, longer than the {GAP_S:g} s that are interpolated: cut it"
+            f"; nobody for {gaps.max() / clip['fps']:.1f} s, more than the {GAP_S:g} s that are interpolated: cut it"
         )
     return text
 

@@ -180,8 +180,6 @@ def _array(value) -> np.ndarray:
         content, dtype, shape, order = value.arguments
     elif name == "scalar":
         (dtype, content), shape, order = value.arguments, (), "C"
-    elif name in ("int", "float"):
-        return np.array(value)
     elif name == "_reconstruct":
         _, shape, dtype, fortran, content = value.state
         order = "F" if fortran else "C"

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from d2m.data.folders import ASF_VIDEO
 from d2m.data.formats import bvh
 from d2m.errors import CorpusError, PoseError
 from d2m.files import first_bytes, read_bytes
@@ -36,7 +37,8 @@ def recognises(path: Path, start: bytes) -> bool:
 
 def is_skeleton(start: bytes) -> bool:
     """Whether a file begins like an ASF file (and not like a video of Microsoft's, whose suffix is the same)."""
-    return b":version" in start.lower() and (b":units" in start.lower() or b":root" in start.lower())
+    is_text = not start.startswith(ASF_VIDEO)
+    return is_text and b":version" in start.lower() and (b":units" in start.lower() or b":root" in start.lower())
 
 
 def skeleton_of(motion: Path) -> tuple[Path, ...]:
@@ -68,7 +70,7 @@ def read(files: list[Path]) -> tuple[np.ndarray, None]:
 def _lines(path: Path, largest: int):
     """Number and words of each line that has any, without comments."""
     content = read_bytes(path, largest, PoseError, "an ASF or AMC file")
-    for number, line in enumerate(io.TextIOWrapper(io.BytesIO(content), "utf-8", "replace"), 1):
+    for number, line in enumerate(io.TextIOWrapper(io.BytesIO(content), "utf-8-sig", "replace"), 1):
         if words := line.partition("#")[0].split():
             yield number, words
 
