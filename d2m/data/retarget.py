@@ -36,7 +36,7 @@ def retarget(joints: np.ndarray, fps: float, source: str) -> tuple[np.ndarray, f
     fps, skipped_s = fps / step, float(to_seconds(skipped, fps))
     if step > 1 and fps < FPS_RANGE[0]:
         problem = f"{source} shows somebody in one of {step} frames, {fps:g} times a second"
-        raise PoseError(problem, f"at least {FPS_RANGE[0]:g}", "estimate the poses of more frames")
+        raise PoseError(problem, f"at least {FPS_RANGE[0]:g}", "use more frames, and the frame rate of the video")
     complete = np.flatnonzero(np.isfinite(joints).all(axis=(1, 2)))
     if len(complete) < 2:
         problem = f"{source} shows the whole body in {len(complete)} of {len(joints)} frames"

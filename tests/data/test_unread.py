@@ -1,4 +1,4 @@
-"""`d2m.data.unread`: each kind of file that no reader takes is named, with the next step, also where there is no other."""
+"""`d2m.data.unread`: each kind of file that no reader takes is named with the next step, even where no clip is."""
 
 import io
 import json
