@@ -28,7 +28,7 @@ from toys import VAE, Toy, ToyConfig, new_vae
 from d2m.clock import frame_times
 from d2m.data import corpus, retarget, sources
 from d2m.data.builtin import songs
-from d2m.data.formats import aist, alphapose, asf_amc, bvh, keypoints
+from d2m.data.formats import aist, asf_amc, bvh, keypoints
 from d2m.errors import D2MError
 from d2m.experiments import report
 from d2m.experiments.experiment import Experiment
@@ -304,8 +304,8 @@ READERS = (
     Reader("BVH", partial(_dance, dance.write_bvh, "dance.bvh"), partial(_retargeted, bvh.read), (of_bytes, of_words)),
     *(Reader(f"Acclaim {suffix}", partial(_acclaim, suffix), partial(_retargeted, _read_acclaim), (of_bytes, of_words),
              ("01.asf", "01_02.amc")) for suffix in (".asf", ".amc")),
-    *(Reader(f"AlphaPose {form}", partial(_alphapose, form), partial(_retargeted, alphapose.read), (of_bytes, of_json))
-      for form in ("", "cmu", "open")),
+    *(Reader(f"AlphaPose {form}", partial(_alphapose, form), partial(_retargeted, keypoints.read_alphapose),
+             (of_bytes, of_json)) for form in ("", "cmu", "open")),
     Reader("motion pickle", _smpl, partial(_retargeted, aist.read)),
     Reader("pickle", lambda folder: motions.write_aist(folder, _body(60.0)), partial(_retargeted, aist.read)),
     Reader("OpenPose", _openpose, partial(_retargeted, _read_openpose), (of_bytes, of_json)),

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from d2m.data import folders, retarget, unread
-from d2m.data.formats import aist, alphapose, asf_amc, bvh, dance_with_melody, keypoints
+from d2m.data.formats import aist, asf_amc, bvh, dance_with_melody, keypoints
 from d2m.data.formats.dance_with_melody import read_pair
 from d2m.errors import CorpusError
 from d2m.files import first_bytes
@@ -53,7 +53,7 @@ FORMATS = {
             "OpenPose", keypoints.is_openpose, keypoints.read_openpose, many_files=True,
             clip_of=keypoints.openpose_clip, songs=keypoints.openpose_songs,
         ),
-        Format("AlphaPose", alphapose.recognises, alphapose.read, songs=alphapose.songs),
+        Format("AlphaPose", keypoints.is_alphapose, keypoints.read_alphapose, songs=keypoints.openpose_songs),
         Format(
             "AIST++", aist.recognises, aist.read_clip, many_files=True, clip_of=aist.clip_of, songs=aist.songs,
             style=aist.style,

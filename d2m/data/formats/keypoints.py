@@ -1,11 +1,11 @@
-"""Keypoints of pose estimators, as the 14 joints of `pose`: OpenPose's folders, and keypoint JSON of any estimator.
+"""Keypoints of pose estimators, as the 14 joints of `pose`: OpenPose, AlphaPose, and keypoint JSON of any estimator.
 
 OpenPose (`--write_json`) writes one file a frame, `<video>_<frame>_keypoints.json`: x, y in pixels, y down; 0, 0, 0 is
 a missing keypoint.
 
     {"version": 1.3, "people": [{"pose_keypoints_2d": [x0, y0, c0, x1, y1, c1, ...], ...}, ...]}
 
-A keypoint JSON is one file a clip; a frame without a person is null:
+AlphaPose: see `read_alphapose`. A keypoint JSON is one file a clip; a frame without a person is null:
 
     {"fps": 29.97,                 frames a second (else: see `folders.fps_of`)
      "frames": T,                  optional, to recognise a truncated file
@@ -21,8 +21,8 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.special import softmax
 
-from d2m.errors import PoseError
-from d2m.files import read_object
+from d2m.errors import CorpusError, PoseError
+from d2m.files import read_json, read_object
 from d2m.motion import pose
 
 # The layout follows from the number of keypoints. Each joint is the mean of the keypoints listed for it: COCO and
@@ -40,6 +40,8 @@ NAMES = {
 }  # fmt: skip
 LEAST_CONFIDENCE = 0.2  # a keypoint with less counts as missing
 FRAME = re.compile(r"(.*?)[-_. ]?(\d+)(_keypoints)?", re.DOTALL)  # the stem of a frame's file
+BY_PICTURE = re.compile(rb'\{\s*"[^"{}]*"\s*:\s*\{[^{}]*"(bodies|people)"\s*:')  # AlphaPose's `--format cmu` or `open`
+CROWDS = {"bodies": "joints", "people": "pose_keypoints_2d"}  # in these: of a picture, and of a person in it
 LAST_FRAME = 1_000_000  # nine hours at 30 fps: bounds the memory that a file's name can ask for
 SOFT_M = 0.02  # scale of the height difference at which the lower foot counts as the standing one
 SMOOTH_FRAMES = 2  # standard deviation of the Gaussian that smooths steps: 1/15 s at 30 frames a second
@@ -57,7 +59,7 @@ def openpose_clip(path: Path) -> Path:
 
 
 def openpose_songs(clip: Path) -> tuple[str, ...]:
-    """Possible names of the song of a clip: the video's and the folder's."""
+    """Possible names of the song of a clip of OpenPose or AlphaPose: the file's and the folder's."""
     return (clip.name, clip.parent.name)
 
 
@@ -67,6 +69,35 @@ def read_openpose(files: list[Path]) -> tuple[np.ndarray, None]:
     Frame i is the file of number i, and missing without one (see `follow`). Raises `PoseError` or `CorpusError`.
     """
     return follow({number: _people(path) for number, path in _numbered(files).items()}), None
+
+
+def is_alphapose(path: Path, start: bytes) -> bool:
+    """Whether a file begins like AlphaPose's results."""
+    start = start.lstrip()
+    is_list = start.startswith(b"[") and b'"image_id"' in start and b'"keypoints"' in start
+    return is_list or BY_PICTURE.match(start) is not None
+
+
+def read_alphapose(path: Path) -> tuple[np.ndarray, None]:
+    """Joints (T, 14, 2), y up, NaN where missing, of an `alphapose-results.json`; AlphaPose writes no frame rate.
+
+        [{"image_id": "0.jpg", "keypoints": [x0, y0, c0, x1, y1, c1, ...], ...}, ...], an object a person, or
+        {"0.jpg": {"bodies": [{"joints": [...]}, ...]}, ...}, or people and pose_keypoints_2d, an object a picture
+
+    of pixels, y down. Frame i is the picture of number i, and missing without one (see `follow`). Raises `PoseError` or
+    `CorpusError` naming the file.
+    """
+    content = read_json(path, CorpusError, "a complete JSON file", if_large="cut the take into shorter ones")
+    try:
+        rows = _by_picture(content)
+        numbers = _picture_numbers(list(rows), path)
+        frames = {numbers[name]: people(crowd, str(path)) for name, crowd in rows.items()}
+    except (AttributeError, KeyError, StopIteration, TypeError, ValueError, OverflowError) as error:
+        expected = "a list of people with image_id and keypoints, or an object of pictures with their people"
+        raise PoseError(f"{path} holds no results of AlphaPose", expected) from error
+    if not frames:
+        raise PoseError(f"{path} has nobody in any frame", "a visible dancer", "look at the video")
+    return follow(frames), None
 
 
 def follow(frames: dict[int, np.ndarray]) -> np.ndarray:
@@ -197,6 +228,33 @@ def _nearest(people: np.ndarray, last: np.ndarray | None) -> np.ndarray:
         return people[np.nansum(people[..., 2], axis=1).argmax(), :, :2]
     distances = np.ma.masked_invalid(np.linalg.norm(people[..., :2] - last, axis=-1))  # (people, 14)
     return people[distances.mean(axis=1).filled(np.inf).argmin(), :, :2]
+
+
+def _by_picture(content: list | dict) -> dict:
+    """The keypoints of the people in each picture of AlphaPose, by its name or number."""
+    rows = {}
+    if isinstance(content, list):
+        for person in content:
+            rows.setdefault(person["image_id"], []).append(person["keypoints"])
+    else:
+        for name, picture in content.items():
+            crowd, key = next((crowd, key) for crowd, key in CROWDS.items() if crowd in picture)
+            rows[name] = [person[key] for person in picture[crowd]]
+    return rows
+
+
+def _picture_numbers(names: list, path: Path) -> dict:
+    """The number of the frame of each picture: the last one in its name. Raises `PoseError`."""
+    numbers, videos, remedy = {}, set(), "number the pictures, as AlphaPose does for a video"
+    for name in names:
+        match = FRAME.fullmatch(Path(str(name)).stem)
+        if not match or len(match[2]) > 12 or int(match[2]) > LAST_FRAME:
+            raise PoseError(f"{path} has the picture {str(name)[:40]!r}, whose name is no number", "0.jpg", remedy)
+        numbers[name] = int(match[2])
+        videos.add(match[1])
+    if len(videos) > 1 or len(set(numbers.values())) < len(numbers):
+        raise PoseError(f"{path} has pictures of {max(2, len(videos))} videos", "one video a file", remedy)
+    return numbers
 
 
 def _array(content: dict, name: str, path: Path) -> np.ndarray:

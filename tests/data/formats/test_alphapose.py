@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from d2m.data import sources
-from d2m.data.formats import alphapose, keypoints
+from d2m.data.formats import keypoints
 from d2m.errors import D2MError, PoseError
 
 FILE = "alphapose-results.json"
@@ -26,16 +26,16 @@ def picture(body_at) -> np.ndarray:
 ])  # fmt: skip
 def test_every_form_gives_the_joints_with_y_up(tmp_path, picture, form, layout):
     path = motions.write_alphapose(tmp_path / FILE, picture, layout, form=form)
-    assert alphapose.recognises(path, path.read_bytes()[:4096])
-    joints, fps = alphapose.read(path)
+    assert keypoints.is_alphapose(path, path.read_bytes()[:4096])
+    joints, fps = keypoints.read_alphapose(path)
     np.testing.assert_allclose(joints, picture * (1, -1))
     assert fps is None
 
 
 def test_the_neck_of_halpe_is_its_own_and_that_of_coco_the_middle_of_the_shoulders(tmp_path, picture):
     picture[:, 1] += 7
-    own, _ = alphapose.read(motions.write_alphapose(tmp_path / "a.json", picture, "Halpe-26"))
-    middle, _ = alphapose.read(motions.write_alphapose(tmp_path / "b.json", picture, "COCO"))
+    own, _ = keypoints.read_alphapose(motions.write_alphapose(tmp_path / "a.json", picture, "Halpe-26"))
+    middle, _ = keypoints.read_alphapose(motions.write_alphapose(tmp_path / "b.json", picture, "COCO"))
     np.testing.assert_allclose(own[:, 1], picture[:, 1] * (1, -1))
     np.testing.assert_allclose(middle[:, 1], (picture[:, 1] - 7) * (1, -1))
 
@@ -49,7 +49,7 @@ def test_a_picture_is_the_frame_of_its_number_and_one_without_people_is_missing(
     del people[3]
     random.Random(0).shuffle(people)
     path.write_text(json.dumps(people))
-    joints, _ = alphapose.read(path)
+    joints, _ = keypoints.read_alphapose(path)
     assert np.isnan(joints[3]).all()
     np.testing.assert_allclose(np.delete(joints, 3, axis=0), np.delete(picture * (1, -1), 3, axis=0))
 
@@ -60,7 +60,7 @@ def test_one_person_is_followed_as_in_openpose(tmp_path, picture):
     people[1]["keypoints"][2::3] = [1.0] * 17  # in the first picture the dancer, who is listed second, is surer
     random.Random(1).shuffle(people)
     (tmp_path / FILE).write_text(json.dumps(people))
-    joints, _ = alphapose.read(tmp_path / FILE)
+    joints, _ = keypoints.read_alphapose(tmp_path / FILE)
     np.testing.assert_allclose(joints, picture * (1, -1))
 
 
@@ -68,7 +68,7 @@ def test_a_keypoint_of_low_confidence_is_missing(tmp_path, picture):
     people = json.loads(motions.write_alphapose(tmp_path / FILE, picture).read_text())
     people[2]["keypoints"][3 * 9 + 2] = 0.1  # the left wrist
     (tmp_path / FILE).write_text(json.dumps(people))
-    joints, _ = alphapose.read(tmp_path / FILE)
+    joints, _ = keypoints.read_alphapose(tmp_path / FILE)
     assert np.argwhere(np.isnan(joints).any(axis=2)).tolist() == [[2, 7]]
 
 
@@ -108,20 +108,20 @@ def test_what_is_wrong_is_refused_by_the_files_name(tmp_path, kind):
     content, reason = WRONG[kind]
     (tmp_path / FILE).write_text(json.dumps(content))
     with pytest.raises(PoseError, match=rf"alphapose-results\.json.*({reason})"):
-        alphapose.read(tmp_path / FILE)
+        keypoints.read_alphapose(tmp_path / FILE)
 
 
 def test_half_a_file_is_refused(tmp_path, picture):
     path = motions.write_alphapose(tmp_path / FILE, picture)
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(D2MError, match=r"alphapose-results\.json cannot be read"):
-        alphapose.read(path)
+        keypoints.read_alphapose(path)
 
 
 def test_other_json_is_not_recognised(tmp_path, picture):
     frame = motions.write_openpose(tmp_path / "a", picture) / "clip_000000000000_keypoints.json"
     clip = motions.write_json(tmp_path / "b.json", fps=30, keypoints=motions.keypoints(picture, "COCO"))
     for path in (frame, clip):
-        assert not alphapose.recognises(path, path.read_bytes()[:4096])
+        assert not keypoints.is_alphapose(path, path.read_bytes()[:4096])
     results = motions.write_alphapose(tmp_path / "c.json", picture, "COCO-18", form="open")
     assert not keypoints.is_openpose(Path("c.json"), results.read_bytes()[:4096])

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from d2m.data import sources
-from d2m.data.formats import aist, smpl
+from d2m.data.formats import aist
 from d2m.errors import D2MError
 from d2m.motion import pose
 
 NUMBER = {name: number for number, (name, _) in enumerate(motions.SMPL)}
 REST = np.zeros((24, 3))  # metres: the joints of the mean body, pelvis at the origin
-for joint, (_, parent, offset) in enumerate(smpl.REST):
+for joint, (_, parent, offset) in enumerate(aist.REST):
     REST[joint] = np.array(offset) / 1000 + (REST[parent] if parent >= 0 else 0)
 QUARTER = np.pi / 2
 
@@ -23,7 +23,7 @@ def joints(**turned: tuple) -> np.ndarray:
     poses = np.zeros((2, 24, 3))
     for name, vector in turned.items():
         poses[:, NUMBER[name.replace("_", " ")]] = vector
-    return smpl.joints(poses, np.zeros((2, 3)), 1.0, "a")[0]
+    return aist.smpl_joints(poses, np.zeros((2, 3)), 1.0, "a")[0]
 
 
 def of(body: np.ndarray, name: str) -> np.ndarray:
@@ -39,7 +39,7 @@ def rodrigues(vector: np.ndarray) -> np.ndarray:
 
 
 def test_the_tree_is_that_of_smpl():
-    assert [(joint.name.replace("spine ", "spine"), joint.parent) for joint in smpl.SKELETON] == list(motions.SMPL)
+    assert [(joint.name.replace("spine ", "spine"), joint.parent) for joint in aist.SKELETON] == list(motions.SMPL)
 
 
 def test_the_mean_body_is_symmetric_to_2_cm_and_has_the_proportions_of_a_person():
@@ -79,7 +79,7 @@ def test_a_knee_bent_by_a_quarter_carries_the_ankle_alone():
 def test_a_motion_agrees_with_matrices_multiplied_one_by_one():
     rng = np.random.default_rng(0)
     poses, trans = rng.normal(size=(5, 72)), rng.normal(size=(5, 3)) * 90
-    body = smpl.joints(poses, trans, 90.0, "a")
+    body = aist.smpl_joints(poses, trans, 90.0, "a")
     for frame in range(5):
         matrices, places = [], []
         for number, (_, parent) in enumerate(motions.SMPL):
@@ -98,23 +98,25 @@ def test_a_motion_agrees_with_matrices_multiplied_one_by_one():
 
 def test_chunks_of_frames_change_nothing(monkeypatch):
     poses = np.random.default_rng(1).normal(size=(10, 72))
-    whole = smpl.joints(poses, np.zeros((10, 3)), 1.0, "a")
-    monkeypatch.setattr(smpl, "CHUNK", 3)
-    np.testing.assert_allclose(smpl.joints(poses, np.zeros((10, 3)), 1.0, "a"), whole, atol=1e-12)
+    whole = aist.smpl_joints(poses, np.zeros((10, 3)), 1.0, "a")
+    monkeypatch.setattr(aist, "CHUNK", 3)
+    np.testing.assert_allclose(aist.smpl_joints(poses, np.zeros((10, 3)), 1.0, "a"), whole, atol=1e-12)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e300])
 def test_a_frame_with_a_number_that_is_none_is_missing(value):
     poses, trans = np.zeros((3, 72)), np.zeros((3, 3))
     poses[1, 40] = value
-    body = smpl.joints(poses, trans, 1.0, "a")
+    body = aist.smpl_joints(poses, trans, 1.0, "a")
     assert np.isnan(body[1]).all() and np.isfinite(body[[0, 2]]).all()
 
 
 @pytest.mark.parametrize("protocol", range(6))
-def test_a_motion_of_aist_is_read_from_a_pickle_in_metres_at_60_fps(tmp_path, protocol):
+@pytest.mark.parametrize("scaling", [np.array([93.8], dtype=np.float32), np.float32(93.8)])
+def test_a_motion_of_aist_is_read_from_a_pickle_in_metres_at_60_fps(tmp_path, protocol, scaling):
     trans = np.arange(30).reshape(10, 3)
-    path = motions.write_smpl(tmp_path, np.zeros((10, 24, 3)), protocol=protocol, smpl_trans=trans)
+    content = {"smpl_trans": trans, "smpl_scaling": scaling}
+    path = motions.write_smpl(tmp_path, np.zeros((10, 24, 3)), protocol=protocol, **content)
     assert aist.recognises(path, path.read_bytes()[:4096])
     body, fps = aist.read(path)
     expected = joints() + trans[:, None] / np.float64(np.float32(93.8))
