@@ -28,7 +28,7 @@ from toys import VAE, Toy, ToyConfig, new_vae
 from d2m.clock import frame_times
 from d2m.data import corpus, retarget, sources
 from d2m.data.builtin import songs
-from d2m.data.formats import aist, bvh, keypoints
+from d2m.data.formats import aist, asf_amc, bvh, keypoints
 from d2m.errors import D2MError
 from d2m.experiments import report
 from d2m.experiments.experiment import Experiment
@@ -89,6 +89,26 @@ def of_json(whole: bytes, rng: random.Random) -> bytes:
         if "" not in content:
             break
     return json.dumps(content.get("", None)).encode()
+
+
+def of_words(whole: bytes, rng: random.Random) -> bytes:
+    """A word or line of a text replaced, removed, repeated, or exchanged for another."""
+    for _ in range(rng.choice((1, 1, 2, 5))):
+        mark = rng.choice((b" ", b" ", b"\n"))
+        words = whole.split(mark)
+        first = rng.choice((len(words), min(len(words), 400)))  # often in the head
+        one, other = rng.randrange(first), rng.randrange(first)
+        kind = rng.randrange(4)
+        if kind == 0:
+            words[one] = str(rng.choice(NASTY)).encode()
+        elif kind == 1:
+            del words[one]
+        elif kind == 2:
+            words.insert(one, words[other])
+        else:
+            words[one], words[other] = words[other], words[one]
+        whole = mark.join(words)
+    return whole
 
 
 def _array(values: np.ndarray, rng: random.Random) -> np.ndarray:
@@ -213,6 +233,24 @@ def _keypoints(folder: Path) -> Path:
     return motions.write_json(folder / "clip.json", fps=30, keypoints=body, confidence=np.ones(body.shape[:2]))
 
 
+def _alphapose(form: str, folder: Path) -> Path:
+    layout = "COCO-18" if form else "Halpe-26"
+    return motions.write_alphapose(folder / "alpha.json", motions.in_picture(_body(15.0)), layout, form=form)
+
+
+def _smpl(folder: Path) -> Path:
+    return motions.write_smpl(folder, np.random.default_rng(0).normal(scale=0.1, size=(120, 24, 3)))
+
+
+def _acclaim(suffix: str, folder: Path) -> Path:
+    return motions.write_acclaim(folder, _body(15.0)).with_name(f"01{'_02' if suffix == '.amc' else ''}{suffix}")
+
+
+def _read_acclaim(path: Path) -> tuple:
+    motion = path.with_name("01_02.amc")
+    return asf_amc.read([motion, *asf_amc.skeleton_of(motion)])
+
+
 def _retargeted(read: Callable[[Path], tuple], path: Path) -> object:
     joints, fps = read(path)
     return retarget.retarget(joints, retarget.check_fps(30.0 if fps is None else fps, str(path)), str(path))
@@ -263,7 +301,12 @@ READERS = (
     Reader("manifest", partial(_corpus, "corpus.json"), _clip, (of_bytes, of_json, of_json), ("entry",)),
     *(Reader(name, partial(_pair, name), lambda path: sources.read_pair(path.parent), (of_bytes, of_json))
       for name in ("skeletons.json", "config.json")),
-    Reader("BVH", partial(_dance, dance.write_bvh, "dance.bvh"), partial(_retargeted, bvh.read)),
+    Reader("BVH", partial(_dance, dance.write_bvh, "dance.bvh"), partial(_retargeted, bvh.read), (of_bytes, of_words)),
+    *(Reader(f"Acclaim {suffix}", partial(_acclaim, suffix), partial(_retargeted, _read_acclaim), (of_bytes, of_words),
+             ("01.asf", "01_02.amc")) for suffix in (".asf", ".amc")),
+    *(Reader(f"AlphaPose {form}", partial(_alphapose, form), partial(_retargeted, keypoints.read_alphapose),
+             (of_bytes, of_json)) for form in ("", "cmu", "open")),
+    Reader("motion pickle", _smpl, partial(_retargeted, aist.read)),
     Reader("pickle", lambda folder: motions.write_aist(folder, _body(60.0)), partial(_retargeted, aist.read)),
     Reader("OpenPose", _openpose, partial(_retargeted, _read_openpose), (of_bytes, of_json)),
     Reader("keypoint JSON", _keypoints, partial(_retargeted, keypoints.read_keypoint_json), (of_bytes, of_json)),

@@ -1,6 +1,7 @@
 """Data: recordings of any format, corpora, and the tensors that training draws from.
 
 sources      the clips in a folder, whatever their format
+unread       what the files are that no reader takes
 folders      song, style and frame rate of a clip from its folders
 retarget     a recording at 15 poses a second, on one body and one floor
 corpus       corpora: built, checked, split, cached

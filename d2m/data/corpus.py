@@ -39,7 +39,7 @@ from d2m.music.features import FEATURES, STYLE_ROW
 from d2m.progress import progress
 
 FORMAT = 4
-VERSION = 7  # of readers, built-in dances, music analysis and kinematic beats: a change makes cached corpora stale
+VERSION = 8  # of readers, built-in dances, music analysis and kinematic beats: a change makes cached corpora stale
 ARRAYS = (
     "poses", "music_features", "music_style_rows", "music_beats_s", "kinematic_beats_s", "kinematic_strength",
     "true_beats_s",
@@ -151,7 +151,7 @@ def open_corpus(source: str, jobs: int = -1) -> Corpus:
     from d2m.data import sources
 
     path = resolve(source, "corpus")
-    clips, unknown = sources.find(path)
+    clips, others = sources.find(path)
     if (path / "corpus.json").is_file():
         if clips:  # they would be left out silently
             raise CorpusError(
@@ -160,12 +160,16 @@ def open_corpus(source: str, jobs: int = -1) -> Corpus:
             )  # fmt: skip
         return read(path)
     if not clips:
-        raise _no_corpus(path)
+        raise sources.no_clips(path, others)
     folder = _cache_of(path.name, json.dumps([str(path), sources.state(clips)]))
     with _to_build(folder) as missing:
         if missing:
-            build(path.name, clips, folder, jobs)
-            print(f"corpus {path.name}: {sources.describe(clips, unknown, read(folder).refused)}", file=sys.stderr)
+            try:
+                build(path.name, clips, folder, jobs)
+            except CorpusError as error:
+                problem = error.problem + sources.left_alone(others, path)
+                raise CorpusError(problem, error.expected, error.remedy) from error
+            print(f"corpus {path.name}: {sources.describe(clips, others, read(folder).refused)}", file=sys.stderr)
     return read(folder)
 
 
@@ -230,19 +234,6 @@ def digest(arrays: dict[str, np.ndarray]) -> str:
         total.update(f"{name} {values.dtype.str} {values.shape}".encode())
         total.update(values.tobytes())
     return total.hexdigest()[:16]
-
-
-def _no_corpus(path: Path) -> CorpusError:
-    """The error for a folder without clips, which may hold videos whose keypoints are still to be estimated."""
-    from d2m.data import folders, sources
-
-    videos = len(folders.videos_in(path))
-    advice = f"make keypoints VIDEO={path} estimates the poses in its {videos} videos; else " if videos else ""
-    return CorpusError(
-        f"{path} is not a corpus" if path.exists() else f"there is no folder {path}",
-        f'"builtin", a folder with clips of {", ".join(sources.FORMATS)}, or one with a corpus.json',
-        f"{advice}check the parameter corpus, and d2m/data/FORMATS.md for what each format looks like",
-    )
 
 
 def _cache_of(name: str, source: str = "") -> Path:

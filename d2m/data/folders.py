@@ -29,15 +29,22 @@ VIDEO = {
 }  # fmt: skip
 MEDIA_FOLDERS = {"audio", "music", "songs", "sound", "video", "videos"}
 GENERIC = MEDIA_FOLDERS | {
-    "aist", "aist++", "bvh", "clips", "dances", "data", "json", "keypoints", "keypoints2d", "keypoints3d", "motion",
-    "motions", "openpose", "output", "poses",
+    "aist", "aist++", "alphapose", "amc", "asf", "bvh", "clips", "dances", "data", "json", "keypoints", "keypoints2d",
+    "keypoints3d", "motion", "motions", "openpose", "output", "poses",
 }  # fmt: skip
 FPS_FILE = "fps.txt"
+ASF_VIDEO = b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"  # the beginning of Microsoft's video; other .asf: `formats.asf_amc`
 
 
 def is_media(path: Path) -> bool:
-    """Whether a file is sound or video, by its suffix."""
-    return path.suffix.lower() in SOUND | VIDEO
+    """Whether a file is sound or video, by its suffix (`is_video` too)."""
+    return path.suffix.lower() in SOUND or is_video(path)
+
+
+def is_video(path: Path) -> bool:
+    """Whether a file is a video, by its suffix; an .asf, which may be a skeleton, by content."""
+    suffix = path.suffix.lower()
+    return suffix in VIDEO and (suffix != ".asf" or first_bytes(path).startswith(ASF_VIDEO))
 
 
 def files_in(root: Path) -> Iterator[Path]:
@@ -52,7 +59,7 @@ def files_in(root: Path) -> Iterator[Path]:
 
 def videos_in(root: Path) -> list[Path]:
     """The videos below `root`."""
-    return [path for path in files_in(root) if path.suffix.lower() in VIDEO]
+    return [path for path in files_in(root) if is_video(path)]
 
 
 def songs_in(root: Path) -> list[Path]:
@@ -95,7 +102,7 @@ def fps_of(clip: Path, song: Path, root: Path) -> float:
             if not re.fullmatch(r"\d{1,4}(\.\d{1,9})?", text):
                 raise CorpusError(f"{file} holds {text[:40]!r}", "frames a second, one number such as 29.97")
             return float(text)
-    fps = frame_rate(song) if song.suffix.lower() in VIDEO else None
+    fps = frame_rate(song) if is_video(song) else None
     if fps is None:
         expected = f"a file {FPS_FILE} with the number, beside it or in a folder above, or the video of the same name"
         raise CorpusError(f"the frame rate of {clip} is unknown", expected)

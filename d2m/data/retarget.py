@@ -28,9 +28,15 @@ def check_fps(fps, source: str) -> float:
 def retarget(joints: np.ndarray, fps: float, source: str) -> tuple[np.ndarray, float]:
     """Poses (see `resample`) of joints (T, 14, D), NaN where missing, at `fps`; and the time in seconds of the first.
 
-    They span the first to the last frame with all joints; gaps of up to half a second between are filled. Raises
-    `PoseError` naming `source`, also where fewer than two frames have all joints.
+    They span the first to the last frame with all joints; gaps of up to half a second between are filled. Where only
+    every n-th frame shows anybody, the poses are taken as recorded at `fps` / n. Raises `PoseError` naming `source`,
+    also where fewer than two frames have all joints.
     """
+    joints, step, skipped = _recorded(joints)
+    fps, skipped_s = fps / step, float(to_seconds(skipped, fps))
+    if step > 1 and fps < FPS_RANGE[0]:
+        problem = f"{source} shows somebody in one of {step} frames, {fps:g} times a second"
+        raise PoseError(problem, f"at least {FPS_RANGE[0]:g}", "use more frames, and the frame rate of the video")
     complete = np.flatnonzero(np.isfinite(joints).all(axis=(1, 2)))
     if len(complete) < 2:
         problem = f"{source} shows the whole body in {len(complete)} of {len(joints)} frames"
@@ -39,7 +45,14 @@ def retarget(joints: np.ndarray, fps: float, source: str) -> tuple[np.ndarray, f
     gap = max(1, round(to_frames(LONGEST_GAP_S, fps).item()))
     joints = pose.fill(joints[first : last + 1], gap, source=source)
     last_s = float(to_seconds(len(joints) - 1, fps))
-    return resample(joints, fps, int(to_frames(last_s) + 1e-6) + 1, source), float(to_seconds(first, fps))
+    return resample(joints, fps, int(to_frames(last_s) + 1e-6) + 1, source), skipped_s + float(to_seconds(first, fps))
+
+
+def _recorded(joints: np.ndarray) -> tuple[np.ndarray, int, int]:
+    """Every n-th of joints (T, 14, D) where only these show anybody, n, and the number of the first; else all, 1, 0."""
+    seen = np.flatnonzero(np.isfinite(joints).any(axis=(1, 2)))
+    step = int(np.gcd.reduce(np.diff(seen))) if len(seen) > 2 else 1
+    return (joints[seen[0] :: step], step, int(seen[0])) if step > 1 else (joints, 1, 0)
 
 
 def resample(joints: np.ndarray, fps: float, count: int, source: str) -> np.ndarray:

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from d2m.data import folders, retarget
-from d2m.data.formats import aist, bvh, dance_with_melody, keypoints
+from d2m.data import folders, retarget, unread
+from d2m.data.formats import aist, asf_amc, bvh, dance_with_melody, keypoints
 from d2m.data.formats.dance_with_melody import read_pair
 from d2m.errors import CorpusError
 from d2m.files import first_bytes
@@ -24,6 +24,7 @@ from d2m.music import analysis, beats
 
 SONGS = "songs without dances"  # in place of a format: sound files in `songs/<style>` of the folder, see `find`
 LONGEST_NAME = 200  # bytes: file systems allow 255, and a number and a suffix follow
+NOTES = (folders.FPS_FILE, "ignore_list.txt")  # read with the clips in the folder of the file and below
 MOST_LISTED = 10  # refused clips, or clips to songs with an uncertain beat, one a line
 
 
@@ -41,6 +42,7 @@ class Format:
     clip_of: Callable[[Path], Path] = lambda path: path.with_suffix("")  # the clip that a file belongs to
     songs: Callable[[Path], tuple[str, ...]] = lambda clip: (clip.name,)  # possible names of its song
     style: Callable[[Path], str] = lambda clip: ""  # in its name; "": by folder
+    beside: Callable[[Path], tuple[Path, ...]] = lambda file: ()  # files that `read` takes after this one
 
 
 FORMATS = {
@@ -51,8 +53,13 @@ FORMATS = {
             "OpenPose", keypoints.is_openpose, keypoints.read_openpose, many_files=True,
             clip_of=keypoints.openpose_clip, songs=keypoints.openpose_songs,
         ),
-        Format("AIST++", aist.recognises, aist.read, songs=aist.songs, style=aist.style),
+        Format("AlphaPose", keypoints.is_alphapose, keypoints.read_alphapose, songs=keypoints.openpose_songs),
+        Format(
+            "AIST++", aist.recognises, aist.read_clip, many_files=True, clip_of=aist.clip_of, songs=aist.songs,
+            style=aist.style,
+        ),
         Format("keypoint JSON", keypoints.is_keypoint_json, keypoints.read_keypoint_json),
+        Format("ASF/AMC", asf_amc.recognises, asf_amc.read, many_files=True, beside=asf_amc.skeleton_of),
         Format("BVH", lambda path, start: start.lstrip().startswith(b"HIERARCHY"), bvh.read),
     )
 }  # fmt: skip
@@ -71,14 +78,15 @@ class ClipFiles:
 
 
 def find(folder: Path) -> tuple[list[ClipFiles], list[Path]]:
-    """The clips in `folder` and below, sorted by path, and the files of unknown format.
+    """The clips in `folder` and below, sorted by path, and the files that no clip uses (`unread` says what they are).
 
     Sound files in `folder`/songs/<style> that are the song of no clip are songs without dances, listed after the clips.
     Links to folders and hidden files (".name") are ignored.
     """
     root = Path(folder)
-    clips, media, unknown = {}, {}, []
+    clips, media, others = {}, {}, []
     for path in folders.files_in(root):
+        others.append(path)
         if folders.is_media(path):
             media.setdefault(folders.key(path.stem), []).append(path)
             continue
@@ -86,15 +94,17 @@ def find(folder: Path) -> tuple[list[ClipFiles], list[Path]]:
         format = next((format for format in FORMATS.values() if format.recognises(path, start)), None)
         if format:
             clips.setdefault((format.clip_of(path), format.name), []).append(path)
-        elif path.suffix.lower() != ".txt":
-            unknown.append(path)
+    for (_, name), files in clips.items():
+        files += FORMATS[name].beside(files[0])
     keys = sorted(clips, key=lambda key: (key[0].parts, key[1]))
     song_of = {(path, format): folders.song_of(path, FORMATS[format].songs(path), media, root) for path, format in keys}
     songs = [path for path in folders.songs_in(root) if path not in song_of.values()]
     files = [(format, path, tuple(clips[path, format]), song_of[path, format]) for path, format in keys]
     files += [(SONGS, path, (path,), path) for path in songs]
     names = _names([path.relative_to(root) for _, path, *_ in files])
-    return [ClipFiles(name, *clip, root) for name, clip in zip(names, files, strict=True)], unknown
+    clips = [ClipFiles(name, *clip, root) for name, clip in zip(names, files, strict=True)]
+    used = {file for clip in clips for file in (*clip.files, _song(clip))}
+    return clips, [path for path in others if path not in used and path.name not in NOTES]
 
 
 def read(clip: ClipFiles) -> Clip:
@@ -127,12 +137,12 @@ def state(clips: list[ClipFiles]) -> list[tuple[str, int, int]]:
     for clip in clips:
         song = _song(clip)
         paths.update(clip.files, [song] if song else ())
-        paths.update(folder / name for folder in clip.path.parents for name in (folders.FPS_FILE, "ignore_list.txt"))
+        paths.update(folder / name for folder in clip.path.parents for name in NOTES)
     return [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in sorted(paths) if path.is_file()]
 
 
-def describe(clips: list[ClipFiles], unknown: list[Path], refused: Sequence[tuple[str, str]]) -> str:
-    """The contents of a folder: clips of each format, those `refused` (name, reason), files of no known format.
+def describe(clips: list[ClipFiles], others: list[Path], refused: Sequence[tuple[str, str]]) -> str:
+    """The contents of a folder: clips of each format, those `refused` (name, reason), and what the `others` are.
 
     Clips that are used although the beat of their song is uncertain are listed too.
     """
@@ -153,10 +163,29 @@ def describe(clips: list[ClipFiles], unknown: list[Path], refused: Sequence[tupl
     ]
     if len(uncertain) > MOST_LISTED:
         lines.append(f"uncertain: {len(uncertain) - MOST_LISTED} more")
-    if unknown:
-        names = ", ".join(map(str, unknown[:3])) + (", ..." if len(unknown) > 3 else "")
-        lines.append(f"ignored, of no known format: {len(unknown)} files ({names})")
+    lines += [f"left alone: {line}" for line in unread.describe(others, clips[0].root)]
     return "\n".join(lines)
+
+
+def left_alone(others: list[Path], root: Path) -> str:
+    """The end of a sentence that says what the `others` are, the files that no clip uses; "" without any."""
+    return f"; left alone: {unread.in_brief(others, root)}" if others else ""
+
+
+def no_clips(path: Path, others: list[Path]) -> CorpusError:
+    """The error for a folder without clips, which says what its files are and the next step."""
+    videos = sum(map(folders.is_video, others))
+    advice = f"make keypoints VIDEO={path} estimates the poses in its {videos} videos; else " if videos else ""
+    if path.is_dir():
+        content = f"no file in it is a dance{left_alone(others, path)}" if others else "it is empty"
+        problem = f"{path} is not a corpus: {content}"
+    else:
+        problem = f"{path} is a file and not a corpus" if path.exists() else f"there is no folder {path}"
+    return CorpusError(
+        problem,
+        f'"builtin", a folder with clips of {", ".join(FORMATS)}, or one with a corpus.json',
+        f"{advice}check the parameter corpus, and d2m/FORMATS.md for what each format looks like",
+    )
 
 
 def _song(clip: ClipFiles) -> Path | None:

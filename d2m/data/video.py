@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from d2m.data.folders import VIDEO, videos_in
+from d2m.data.folders import VIDEO, is_video, videos_in
 from d2m.errors import D2MError, MediaError, OutputError, ParameterError, PoseError
 from d2m.files import replacing, resolve
 from d2m.progress import progress
@@ -35,7 +35,7 @@ def videos(path: Path) -> list[Path]:
     """
     if not path.exists():
         raise ParameterError(f"there is no {path}", "VIDEO: a video, or a folder of videos")
-    all_videos = videos_in(path) if path.is_dir() else [path] if path.suffix.lower() in VIDEO else []
+    all_videos = videos_in(path) if path.is_dir() else [path] if is_video(path) else []
     if not all_videos:
         problem = f"{path} holds no video" if path.is_dir() else f"{path} does not have the suffix of a video"
         raise ParameterError(problem, f"files such as take1.mp4 ({', '.join(sorted(VIDEO))})")
@@ -71,7 +71,30 @@ def estimate(video: Path) -> dict:
         raise PoseError(f"nobody is found in {video}", "one person, visible from head to foot")
     world = [frame and [point[:3] for point in frame] for frame in frames]
     confidence = [frame and [round(point[3], 3) for point in frame] for frame in frames]
-    return {"fps": fps, "frames": len(frames), "world_landmarks": world, "confidence": confidence}
+    clip = {"fps": fps, "frames": len(frames), "interpolated": _interpolated(np.array(times_s), frames, fps)}
+    return clip | {"world_landmarks": world, "confidence": confidence}
+
+
+def _interpolated(times_s: np.ndarray, frames: list, fps: float) -> int:
+    """The number of frames with a person between two pictures at `times_s` (n,), not at one of them."""
+    at_s = np.array([number / fps for number, frame in enumerate(frames) if frame is not None])
+    after = np.searchsorted(times_s, at_s - ROUNDED_S).clip(max=len(times_s) - 1)
+    return int((np.abs(times_s[after] - at_s) > ROUNDED_S).sum())
+
+
+def summary(clip: dict) -> str:
+    """How many frames of a keypoint JSON show somebody, and which share was or will be interpolated."""
+    seen = np.flatnonzero([frame is not None for frame in clip["confidence"]])
+    gaps = np.diff(seen) - 1
+    longest = round(GAP_S * clip["fps"])
+    filled = clip["interpolated"] + int(gaps[gaps <= longest].sum())
+    text = f"{clip['frames']} frames, a person in {len(seen)} ({len(seen) / clip['frames']:.0%}), "
+    text += f"{filled / clip['frames']:.0%} interpolated"
+    if (gaps > longest).any():
+        text += (
+            f"; nobody for {gaps.max() / clip['fps']:.1f} s, more than the {GAP_S:g} s that are interpolated: cut it"
+        )
+    return text
 
 
 def at_constant_rate(times_s: np.ndarray, rows: np.ndarray, fps: float) -> np.ndarray:
@@ -160,8 +183,7 @@ def main(words: list[str] | None = None) -> int:
             clip = estimate(video)
             with replacing(_json_of(video)) as temporary:
                 temporary.write_text(json.dumps(clip))
-            with_person = sum(frame is not None for frame in clip["confidence"])
-            print(f"{_json_of(video)}: {clip['frames']} frames, a person in {with_person}", flush=True)
+            print(f"{_json_of(video)}: {summary(clip)}", flush=True)
         except D2MError as error:
             errors.append(str(error))
     for reason in errors:

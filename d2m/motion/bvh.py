@@ -1,10 +1,12 @@
 """Reading and writing BVH files (Biovision hierarchy): a tree of joints and their motion.
 
 HIERARCHY  ROOT <name> { OFFSET x y z  CHANNELS n <channel> ...  JOINT <name> { ... }  End Site { OFFSET x y z } }
+           (some programs give an End Site a name: End Site LeftToe)
 MOTION     Frames: <n>  Frame Time: <s>  one line a frame: the values of all channels, angles in degrees
 """
 
 import io
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +22,7 @@ MOST_FRAMES = 500_000  # three hours at 46 frames a second
 MOST_VALUES = 30_000_000  # numbers in a motion: 0.24 GB
 LARGEST_VALUE = 1e7  # magnitude of an offset, a position, an angle
 FASTEST_FPS = 1000.0
+END = re.compile(r"end\s*(?:site|effector)?\b\s*(.*)", re.IGNORECASE)  # "End Site", or with a name: "End Site LeftToe"
 CHANNELS = tuple(f"{axis}{quantity}" for quantity in ("position", "rotation") for axis in "XYZ")
 
 
@@ -120,23 +123,34 @@ def _hierarchy(lines: _Lines) -> list[Joint]:
     open_joints = [0]
     while open_joints:
         line = lines.next()
-        word, _, name = line.partition(" ")
-        if word.upper() == "JOINT" and name.strip():
+        word, *name = line.split() or [""]
+        if word.upper() == "JOINT" and name:
             if len(joints) == MOST_JOINTS:
                 raise lines.wrong("has too many joints", f"{MOST_JOINTS} at most")
-            joints.append(_joint(lines, name.split(), open_joints[-1]))
+            joints.append(_joint(lines, name, open_joints[-1]))
             open_joints.append(len(joints) - 1)
-        elif line.upper() == "END SITE":
-            lines.expect("{")
-            end = tuple(lines.numbers(lines.words("OFFSET"), 3))
-            lines.expect("}")
+        elif end := END.fullmatch(line):
             last = open_joints[-1]
-            joints[last] = replace(joints[last], end=end)
+            joints[last] = replace(joints[last], end=_end_site(lines))
+            if end[1]:  # a joint too: some files name a hand or a foot only here
+                joints.append(Joint(end[1], last, joints[last].end))
         elif line == "}":
             open_joints.pop()
         else:
             raise lines.wrong(f"has {line[:40]!r}" if line else "ends", "JOINT <name>, End Site or }")
     return joints
+
+
+def _end_site(lines: _Lines) -> tuple[float, float, float]:
+    """Read the offset of an End Site, from its { to its }; some programs write that it has no channels."""
+    lines.expect("{")
+    offset = tuple(lines.numbers(lines.words("OFFSET"), 3))
+    line = lines.next()
+    if line.split() == ["CHANNELS", "0"]:
+        line = lines.next()
+    if line != "}":
+        raise lines.wrong(f"has {line[:40]!r}" if line else "ends", "}")
+    return offset
 
 
 def _joint(lines: _Lines, name: list[str], parent: int) -> Joint:

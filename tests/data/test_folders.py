@@ -97,3 +97,11 @@ def test_a_video_that_cannot_be_read_is_refused_by_name(tmp_path):
     (tmp_path / "clip.mp4").write_bytes(b"no video")
     with pytest.raises(D2MError, match=r"clip\.mp4 cannot be decoded"):
         folders.fps_of(tmp_path / "clip", tmp_path / "clip.mp4", tmp_path)
+
+
+def test_an_asf_is_a_video_by_its_content_and_no_skeleton_is_one(tmp_path):
+    (tmp_path / "film.asf").write_bytes(bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c") + bytes(100))
+    (tmp_path / "07.ASF").write_text("# AST/ASF file\n:version 1.10\n:name VICON\n")
+    (tmp_path / "empty.asf").touch()
+    assert folders.videos_in(tmp_path) == [tmp_path / "film.asf"]
+    assert [path.name for path in folders.files_in(tmp_path) if folders.is_media(path)] == ["film.asf"]

@@ -72,3 +72,33 @@ def test_what_is_no_frame_rate_is_refused(fps):
 def test_a_dance_of_days_is_refused_before_it_is_made():
     with pytest.raises(PoseError, match=r"a lasts 18\.5 hours"):
         retarget.resample(np.zeros((2, 14, 3)), 1e-6, 10**6, "a")
+
+
+@pytest.mark.parametrize(
+    ("fps", "step", "first"), [(30.0, 2, 0), (30.0, 2, 5), (29.97, 2, 1), (30.0, 3, 0), (60.0, 4, 8)]
+)
+@pytest.mark.parametrize("missing", [False, True])
+def test_where_every_nth_frame_was_recorded_the_dance_keeps_its_time(body_at, fps, step, first, missing):
+    joints = np.full((round(6 * fps), 14, 3), np.nan)
+    recorded = np.arange(first, len(joints), step)
+    joints[recorded] = body_at(recorded / fps)
+    if missing:  # a joint of a recorded frame is filled as ever: 2.4 mm off the arc at most
+        joints[recorded[20], 4] = np.nan
+    poses, start_s = retarget.retarget(joints, fps, "a")
+    assert start_s == pytest.approx(first / fps)
+    assert len(poses) == int((recorded[-1] - first) / fps * 15 + 1e-6) + 1  # half of them, were time halved
+    np.testing.assert_allclose(poses, body_at(start_s + frame_times(len(poses))), atol=5e-3 if missing else 3e-4)
+
+
+def test_a_step_that_leaves_too_few_frames_a_second_is_named(body_at):
+    joints = np.full((180, 14, 3), np.nan)
+    joints[::5] = body_at(np.arange(36) / 6)
+    with pytest.raises(PoseError, match=r"a shows somebody in one of 5 frames, 6 times a second; expected at least 10"):
+        retarget.retarget(joints, 30.0, "a")
+
+
+def test_gaps_that_are_not_regular_are_no_step(body_at):
+    joints = body_at(frame_times(180, 30.0))
+    joints[10:170:2] = np.nan
+    with pytest.raises(PoseError, match="a miss the nose in 44% of the frames, 1 in a row"):
+        retarget.retarget(joints, 30.0, "a")

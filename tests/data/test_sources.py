@@ -49,6 +49,12 @@ def mixed(tmp_path, body_at, write_pair, song) -> Path:
     song(root / "zumba" / "b.mp3")
     dance_files.write_bvh(dance(poses=body[::2].astype(np.float32)), root / "Swing" / "bvh" / "c.bvh")
     song(root / "Swing" / "c.mp3")
+    motions.write_alphapose(root / "jive" / "take 2" / "alphapose-results.json", motions.in_picture(body[::2]))
+    song(root / "jive" / "take 2.mp3")
+    (root / "jive" / "fps.txt").write_text("15")
+    motions.write_acclaim(root / "tango" / "asf", body[::2])
+    song(root / "tango" / "01_02.mp3")
+    (root / "tango" / "fps.txt").write_text("15")
     (root / "notes.md").write_text("notes")
     (root / "aist" / "cameras.json").write_text('{"name": "c01"}')
     return root
@@ -58,15 +64,18 @@ def test_the_clips_of_a_mixed_folder_are_listed_by_format(mixed):
     clips, unknown = sources.find(mixed)
     assert [(clip.name, clip.format) for clip in clips] == [
         ("Salsa_openpose_take_1_video", "OpenPose"), ("Swing_bvh_c", "BVH"),
-        ("aist_keypoints3d_gBR_sBM_cAll_d04_mBR0_ch01", "AIST++"), ("melody_DANCE_C_1", "Dance with Melody"),
-        ("zumba_a", "keypoint JSON"), ("zumba_b", "keypoint JSON"),
+        ("aist_keypoints3d_gBR_sBM_cAll_d04_mBR0_ch01", "AIST++"),
+        ("jive_take_2_alphapose-results", "AlphaPose"), ("melody_DANCE_C_1", "Dance with Melody"),
+        ("tango_asf_01_02", "ASF/AMC"), ("zumba_a", "keypoint JSON"), ("zumba_b", "keypoint JSON"),
     ]  # fmt: skip
     assert [path.name for path in unknown] == ["notes.md", "cameras.json"]
     lines = sources.describe(clips, unknown, [("zumba_a", "a.json is bad")])
     assert lines.splitlines() == [
-        "1 of AIST++, 1 of BVH, 1 of Dance with Melody, 1 of OpenPose, 2 of keypoint JSON (1 refused)",
+        "1 of AIST++, 1 of ASF/AMC, 1 of AlphaPose, 1 of BVH, 1 of Dance with Melody, 1 of OpenPose, "
+        "2 of keypoint JSON (1 refused)",
         "refused: zumba_a: a.json is bad",
-        f"ignored, of no known format: 2 files ({mixed / 'notes.md'}, {mixed / 'aist' / 'cameras.json'})",
+        "left alone: notes.md: a text (d2m reads dances and songs alone)",
+        "left alone: aist/cameras.json: JSON without keypoints (d2m/FORMATS.md describes the keypoint JSON)",
     ]
 
 
@@ -76,21 +85,22 @@ def test_every_format_gives_the_same_dance_at_15_poses_a_second(mixed, body_at):
     for name, clip in clips.items():
         assert clip.name == name and clip.poses.dtype == np.float32 and clip.song.is_file()
         assert len(clip.poses) == (180 if clip.style == "cha-cha" else SECONDS * FPS)
-    for name in ("aist_keypoints3d_gBR_sBM_cAll_d04_mBR0_ch01", "zumba_a", "melody_DANCE_C_1", "Swing_bvh_c"):
+    solid = ("aist_keypoints3d_gBR_sBM_cAll_d04_mBR0_ch01", "zumba_a", "melody_DANCE_C_1", "Swing_bvh_c")
+    for name in (*solid, "tango_asf_01_02"):
         np.testing.assert_allclose(clips[name].poses[:150], whole, atol=2e-4)
         lengths = pose.bone_lengths(clips[name].poses)
         np.testing.assert_allclose(lengths, np.broadcast_to(pose.BONE_LENGTHS, lengths.shape), atol=1e-4)
-    for name in ("Salsa_openpose_take_1_video", "zumba_b"):
+    for name in ("Salsa_openpose_take_1_video", "zumba_b", "jive_take_2_alphapose-results"):
         flat = clips[name].poses
         assert flat.shape == (150, 14, 2)
         np.testing.assert_allclose(flat - flat[:1, :1], (whole - whole[:1, :1])[..., :2], atol=1e-3)
-    assert {clip.style for clip in clips.values()} == {"salsa", "swing", "break", "cha-cha", "zumba"}
+    assert {clip.style for clip in clips.values()} == {"salsa", "swing", "break", "cha-cha", "zumba", "jive", "tango"}
 
 
 def test_texts_that_begin_with_a_mark_of_utf_8_are_read_as_without(mixed):
     before = [sources.read(clip) for clip in sources.find(mixed)[0]]
     for path in mixed.rglob("*"):
-        if path.suffix in (".json", ".bvh", ".txt"):
+        if path.suffix in (".json", ".bvh", ".txt", ".asf", ".amc"):
             path.write_bytes(BOM_UTF8 + path.read_bytes())
     after = [sources.read(clip) for clip in sources.find(mixed)[0]]
     assert len(after) == len(sources.FORMATS) + 1
@@ -111,13 +121,14 @@ def test_a_mixed_folder_becomes_a_corpus_of_which_every_part_is_counted(mixed, o
     song_less = mixed / "zumba" / "d.json"
     shutil.copy(mixed / "zumba" / "a.json", song_less)
     built = corpus.open_corpus(str(mixed), jobs=1)
-    assert len(built.entries) == 6 and built.styles == ("break", "cha-cha", "salsa", "swing", "zumba")
+    assert len(built.entries) == 8
+    assert built.styles == ("break", "cha-cha", "jive", "salsa", "swing", "tango", "zumba")
     refused = dict(built.refused)
     assert "c.json has no song" in refused["zumba_c"] and "d.json has no song" in refused["zumba_d"]
     printed = capfd.readouterr().err
-    counted = "1 of AIST++, 1 of BVH, 1 of Dance with Melody, 1 of OpenPose, 4 of keypoint JSON (2 refused)"
+    counted = "1 of AIST++, 1 of ASF/AMC, 1 of AlphaPose, 1 of BVH, 1 of Dance with Melody, 1 of OpenPose, 4 of keypo"
     assert f"corpus mixed: {counted}" in printed
-    assert "refused: zumba_c" in printed and "ignored, of no known format: 2 files" in printed
+    assert "refused: zumba_c" in printed and "left alone: notes.md: a text" in printed
     # Flat dances train the preset `paper` alone, and the message says so.
     by_name = {entry.name: built.load(entry)["poses"] for entry in built.entries}
     assert dataset.in_dimensions(by_name["zumba_a"], 2, "zumba_a").shape == (150, 14, 2)
@@ -126,7 +137,7 @@ def test_a_mixed_folder_becomes_a_corpus_of_which_every_part_is_counted(mixed, o
         dataset.load(built, "train", dimensions=3)
     # The song is put beside it: the corpus is built again.
     shutil.copy(mixed / "zumba" / "a.mp3", mixed / "zumba" / "d.mp3")
-    assert len(corpus.open_corpus(str(mixed), jobs=1).entries) == 7
+    assert len(corpus.open_corpus(str(mixed), jobs=1).entries) == 9
 
 
 def test_what_changes_a_clip_changes_the_state_and_nothing_else_does(mixed):

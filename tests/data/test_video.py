@@ -104,7 +104,7 @@ def test_what_is_written_is_read(film, capsys):
     path = film(even(3, 30), 30.0, empty=[1])
     assert video.main([str(path)]) == 0
     written = path.with_suffix(".json")
-    assert capsys.readouterr().out == f"{written}: 3 frames, a person in 2\n"
+    assert capsys.readouterr().out == f"{written}: 3 frames, a person in 2 (67%), 33% interpolated\n"
     content = json.loads(written.read_text())
     assert content["confidence"] == [[0.988] * 33, None, [0.988] * 33]
     joints, fps = keypoints.read_keypoint_json(written)
@@ -234,3 +234,28 @@ def test_no_video_is_one_sentence(tmp_path):
             video.main([name and str(tmp_path / name)])
     with pytest.raises(ParameterError, match=r"files such as take1\.mp4 \(\.3g2"):
         video.videos(tmp_path)
+
+
+def clip_of(shown: str, fps: float = 4.0, interpolated: int = 0) -> dict:
+    """A keypoint JSON with a person in the frames that are "x"."""
+    return {"fps": fps, "frames": len(shown), "interpolated": interpolated,
+            "confidence": [[1.0] if mark == "x" else None for mark in shown]}  # fmt: skip
+
+
+@pytest.mark.parametrize(("shown", "interpolated", "expected"), [
+    ("xxxxxxxxxx", 0, "10 frames, a person in 10 (100%), 0% interpolated"),
+    ("xxxx.xxxxx", 0, "10 frames, a person in 9 (90%), 10% interpolated"),
+    ("xx..xxx.xx", 2, "10 frames, a person in 7 (70%), 50% interpolated"),
+    ("..xxxxxx..", 0, "10 frames, a person in 6 (60%), 0% interpolated"),  # the dance begins and ends with the person
+    ("xx...xx.xx", 0, "10 frames, a person in 6 (60%), 10% interpolated; nobody for 0.8 s, more than the 0.5 s that are"
+     " interpolated: cut it"),
+    ("....x.....", 0, "10 frames, a person in 1 (10%), 0% interpolated"),
+])  # fmt: skip
+def test_the_last_line_says_how_many_frames_show_somebody_and_the_share_interpolated(shown, interpolated, expected):
+    assert video.summary(clip_of(shown, interpolated=interpolated)) == expected
+
+
+def test_frames_between_two_pictures_are_counted(film):
+    times = np.array([0, 0.1, 0.2, 0.4, 0.5, 0.6])  # one picture is missing at 10 a second
+    assert video.estimate(film(times, 10.0))["interpolated"] == 1
+    assert video.estimate(film(even(480, 29.97), 29.97))["interpolated"] == 0

@@ -39,6 +39,11 @@ def read(path: Path) -> tuple[np.ndarray, float]:
     the file where it is missing, damaged, too large, or has no such body.
     """
     joints, values, fps = bvh.load(path)
+    return to_body(joints, values, path), fps
+
+
+def to_body(joints: list[Joint], values: np.ndarray, path: Path) -> np.ndarray:
+    """`read` of the values (T, C) of the channels of `joints`."""
     numbers = _named(joints, path)
     body, heads = np.zeros((len(values), len(pose.JOINTS), 3)), np.zeros((len(values), 3, 3))
     for first in range(0, len(values), CHUNK):
@@ -59,7 +64,7 @@ def read(path: Path) -> tuple[np.ndarray, float]:
         top = max(np.array(ends), key=np.linalg.norm)
         body[:, pose.NOSE] += heads @ (top / 2 + FACE * legs * _ahead(heads, body))
     body *= pose.BONE_LENGTHS[8:].sum() / 2 / legs
-    return pose.validate(body, str(path)), fps
+    return pose.validate(body, str(path))
 
 
 def _forward(joints: list[Joint], values: np.ndarray, numbers: list[int]) -> tuple[dict, dict]:

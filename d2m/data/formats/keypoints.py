@@ -1,11 +1,11 @@
-"""Keypoints of pose estimators, as the 14 joints of `pose`: OpenPose's folders, and keypoint JSON of any estimator.
+"""Keypoints of pose estimators, as the 14 joints of `pose`: OpenPose, AlphaPose, and keypoint JSON of any estimator.
 
 OpenPose (`--write_json`) writes one file a frame, `<video>_<frame>_keypoints.json`: x, y in pixels, y down; 0, 0, 0 is
 a missing keypoint.
 
     {"version": 1.3, "people": [{"pose_keypoints_2d": [x0, y0, c0, x1, y1, c1, ...], ...}, ...]}
 
-A keypoint JSON is one file a clip; a frame without a person is null:
+AlphaPose: see `read_alphapose`. A keypoint JSON is one file a clip; a frame without a person is null:
 
     {"fps": 29.97,                 frames a second (else: see `folders.fps_of`)
      "frames": T,                  optional, to recognise a truncated file
@@ -21,8 +21,8 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.special import softmax
 
-from d2m.errors import PoseError
-from d2m.files import read_object
+from d2m.errors import CorpusError, PoseError
+from d2m.files import read_json, read_object
 from d2m.motion import pose
 
 # The layout follows from the number of keypoints. Each joint is the mean of the keypoints listed for it: COCO and
@@ -31,11 +31,17 @@ LAYOUTS = {
     17: ((0,), (5, 6), (6,), (8,), (10,), (5,), (7,), (9,), (12,), (14,), (16,), (11,), (13,), (15,)),
     18: tuple((number,) for number in range(14)),
     25: tuple((number,) for number in (*range(8), *range(9, 15))),
+    26: ((0,), (18,), (6,), (8,), (10,), (5,), (7,), (9,), (12,), (14,), (16,), (11,), (13,), (15,)),
     33: ((0,), (11, 12), (12,), (14,), (16,), (11,), (13,), (15,), (24,), (26,), (28,), (23,), (25,), (27,)),
 }
-NAMES = {17: "COCO", 18: "COCO-18", 25: "BODY_25", 33: "MediaPipe"}
+LAYOUTS |= {133: LAYOUTS[17], 136: LAYOUTS[26]}  # with feet, face and hands after the body
+NAMES = {
+    17: "COCO", 18: "COCO-18", 25: "BODY_25", 26: "Halpe-26", 33: "MediaPipe", 133: "COCO-WholeBody", 136: "Halpe-136",
+}  # fmt: skip
 LEAST_CONFIDENCE = 0.2  # a keypoint with less counts as missing
 FRAME = re.compile(r"(.*?)[-_. ]?(\d+)(_keypoints)?", re.DOTALL)  # the stem of a frame's file
+BY_PICTURE = re.compile(rb'\{\s*"[^"{}]*"\s*:\s*\{[^{}]*"(bodies|people)"\s*:')  # AlphaPose's `--format cmu` or `open`
+CROWDS = {"bodies": "joints", "people": "pose_keypoints_2d"}  # in these: of a picture, and of a person in it
 LAST_FRAME = 1_000_000  # nine hours at 30 fps: bounds the memory that a file's name can ask for
 SOFT_M = 0.02  # scale of the height difference at which the lower foot counts as the standing one
 SMOOTH_FRAMES = 2  # standard deviation of the Gaussian that smooths steps: 1/15 s at 30 frames a second
@@ -53,25 +59,73 @@ def openpose_clip(path: Path) -> Path:
 
 
 def openpose_songs(clip: Path) -> tuple[str, ...]:
-    """Possible names of the song of a clip: the video's and the folder's."""
+    """Possible names of the song of a clip of OpenPose or AlphaPose: the file's and the folder's."""
     return (clip.name, clip.parent.name)
 
 
 def read_openpose(files: list[Path]) -> tuple[np.ndarray, None]:
     """Joints (T, 14, 2), y up, NaN where missing, of the files of one clip; OpenPose writes no frame rate.
 
-    Frame i is the file of number i, and missing without one. Of several people the most confident is chosen at
-    first, then in each frame the one nearest to the last position. Raises `PoseError` or `CorpusError`.
+    Frame i is the file of number i, and missing without one (see `follow`). Raises `PoseError` or `CorpusError`.
     """
-    frames = _numbered(files)
+    return follow({number: _people(path) for number, path in _numbered(files).items()}), None
+
+
+def is_alphapose(path: Path, start: bytes) -> bool:
+    """Whether a file begins like AlphaPose's results."""
+    start = start.lstrip()
+    is_list = start.startswith(b"[") and b'"image_id"' in start and b'"keypoints"' in start
+    return is_list or BY_PICTURE.match(start) is not None
+
+
+def read_alphapose(path: Path) -> tuple[np.ndarray, None]:
+    """Joints (T, 14, 2), y up, NaN where missing, of an `alphapose-results.json`; AlphaPose writes no frame rate.
+
+        [{"image_id": "0.jpg", "keypoints": [x0, y0, c0, x1, y1, c1, ...], ...}, ...], an object a person, or
+        {"0.jpg": {"bodies": [{"joints": [...]}, ...]}, ...}, or people and pose_keypoints_2d, an object a picture
+
+    of pixels, y down. Frame i is the picture of number i, and missing without one (see `follow`). Raises `PoseError` or
+    `CorpusError` naming the file.
+    """
+    content = read_json(path, CorpusError, "a complete JSON file", if_large="cut the take into shorter ones")
+    try:
+        rows = _by_picture(content)
+        numbers = _picture_numbers(list(rows), path)
+        frames = {numbers[name]: people(crowd, str(path)) for name, crowd in rows.items()}
+    except (AttributeError, KeyError, StopIteration, TypeError, ValueError, OverflowError) as error:
+        expected = "a list of people with image_id and keypoints, or an object of pictures with their people"
+        raise PoseError(f"{path} holds no results of AlphaPose", expected) from error
+    if not frames:
+        raise PoseError(f"{path} has nobody in any frame", "a visible dancer", "look at the video")
+    return follow(frames), None
+
+
+def follow(frames: dict[int, np.ndarray]) -> np.ndarray:
+    """Joints (T, 14, 2), y up, NaN where missing, of one person: `frames` hold the `people` of a picture, by number.
+
+    Of several people the most confident is chosen at first, then in each frame the one nearest to the last position.
+    """
     joints = np.full((max(frames) + 1, 14, 2), np.nan)
     last = None
-    for number, path in sorted(frames.items()):
-        people = _people(path)
-        if len(people):
-            joints[number] = _follow(people, last)
+    for number, crowd in sorted(frames.items()):
+        if len(crowd):
+            joints[number] = _nearest(crowd, last)
             last = np.where(np.isfinite(joints[number]), joints[number], np.nan if last is None else last)
-    return joints * (1, -1), None
+    return joints * (1, -1)
+
+
+def people(rows: list, source: str) -> np.ndarray:
+    """People with at least one joint: (people, 14, 3) of x, y and confidence, NaN where missing.
+
+    A row holds x, y and confidence of each keypoint of a person in turn. Raises `PoseError` naming `source`, or
+    `TypeError` or `ValueError`.
+    """
+    crowd = []
+    for row in rows:
+        values = np.asarray(row, dtype=np.float64).reshape(-1, 3)
+        if len(values):
+            crowd.append(to_joints(values[None], values[None, :, 2], f"the keypoints of {source}")[0])
+    return np.array([person for person in crowd if np.isfinite(person).any()])
 
 
 def is_keypoint_json(path: Path, start: bytes) -> bool:
@@ -99,7 +153,9 @@ def read_keypoint_json(path: Path) -> tuple[np.ndarray, float | None]:
     if world:
         joints *= (1, -1, -1)
         ankles = joints[:, (pose.R_ANKLE, pose.L_ANKLE)]
-        joints[..., ::2] += root_motion(ankles)[:, None]
+        seen = np.isfinite(ankles).any(axis=(1, 2))
+        if seen.any():  # steps from one recorded frame to the next, also where every other frame is null
+            joints[seen, :, ::2] += root_motion(ankles[seen])[:, None]
         joints[..., 1] -= np.fmin(ankles[:, 0, 1], ankles[:, 1, 1])[:, None]  # fmin ignores a missing ankle
     elif joints.shape[2] == 2:
         joints *= (1, -1)
@@ -154,26 +210,51 @@ def _numbered(files: list[Path]) -> dict[int, Path]:
 
 
 def _people(path: Path) -> np.ndarray:
-    """All people in a frame with at least one joint: (people, 14, 3) of x, y and confidence, NaN where missing."""
-    people = []
+    """The `people` in a frame."""
     try:
-        for person in read_object(path)["people"]:
-            # The first versions of OpenPose used another key.
-            values = person["pose_keypoints_2d"] if "pose_keypoints_2d" in person else person["pose_keypoints"]
-            values = np.asarray(values, dtype=np.float64).reshape(-1, 3)
-            if len(values):
-                people.append(to_joints(values[None], values[None, :, 2], f"the keypoints of {path}")[0])
+        # The first versions of OpenPose used another key.
+        rows = [
+            person["pose_keypoints_2d"] if "pose_keypoints_2d" in person else person["pose_keypoints"]
+            for person in read_object(path)["people"]
+        ]
+        return people(rows, str(path))
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise PoseError(f"{path} is no frame of OpenPose", 'people with "pose_keypoints_2d"') from error
-    return np.array([person for person in people if np.isfinite(person).any()])
 
 
-def _follow(people: np.ndarray, last: np.ndarray | None) -> np.ndarray:
+def _nearest(people: np.ndarray, last: np.ndarray | None) -> np.ndarray:
     """Joints (14, 2) of the person nearest to the `last` joints (14, 2); without any, of the most confident person."""
     if last is None:
         return people[np.nansum(people[..., 2], axis=1).argmax(), :, :2]
     distances = np.ma.masked_invalid(np.linalg.norm(people[..., :2] - last, axis=-1))  # (people, 14)
     return people[distances.mean(axis=1).filled(np.inf).argmin(), :, :2]
+
+
+def _by_picture(content: list | dict) -> dict:
+    """The keypoints of the people in each picture of AlphaPose, by its name or number."""
+    rows = {}
+    if isinstance(content, list):
+        for person in content:
+            rows.setdefault(person["image_id"], []).append(person["keypoints"])
+    else:
+        for name, picture in content.items():
+            crowd, key = next((crowd, key) for crowd, key in CROWDS.items() if crowd in picture)
+            rows[name] = [person[key] for person in picture[crowd]]
+    return rows
+
+
+def _picture_numbers(names: list, path: Path) -> dict:
+    """The number of the frame of each picture: the last one in its name. Raises `PoseError`."""
+    numbers, videos, remedy = {}, set(), "number the pictures, as AlphaPose does for a video"
+    for name in names:
+        match = FRAME.fullmatch(Path(str(name)).stem)
+        if not match or len(match[2]) > 12 or int(match[2]) > LAST_FRAME:
+            raise PoseError(f"{path} has the picture {str(name)[:40]!r}, whose name is no number", "0.jpg", remedy)
+        numbers[name] = int(match[2])
+        videos.add(match[1])
+    if len(videos) > 1 or len(set(numbers.values())) < len(numbers):
+        raise PoseError(f"{path} has pictures of {max(2, len(videos))} videos", "one video a file", remedy)
+    return numbers
 
 
 def _array(content: dict, name: str, path: Path) -> np.ndarray:

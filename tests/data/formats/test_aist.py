@@ -69,7 +69,7 @@ def test_a_files_name_has_music_and_genre(name, music, style):
 def test_a_file_is_recognised_by_how_it_begins(tmp_path, body):
     head = motions.write_aist(tmp_path, body).read_bytes()[:4096]
     assert aist.recognises(tmp_path / "any name", head)
-    assert not any(aist.recognises(tmp_path / "a.pkl", head) for head in (b"\x80\x04smpl_poses", b"keypoints3d are"))
+    assert not any(aist.recognises(tmp_path / "a.pkl", head) for head in (b"\x80\x04body_pose", b"keypoints3d are"))
 
 
 def read_arrays(content: bytes) -> dict[str, np.ndarray]:

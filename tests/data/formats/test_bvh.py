@@ -291,3 +291,46 @@ def test_a_truncated_file_is_refused_wherever_it_ends(tmp_path, poses):
         path.write_text(whole[:size])
         with pytest.raises(PoseError, match=r"a\.bvh"):
             bvh.read(path)
+
+
+NAMED_ENDS = {
+    "End Site": "End Site Tip", "a foot": "End Site LeftToe", "in capitals": "END SITE TOE", "joined": "EndSite Toe",
+    "End Effector": "End Effector", "named too": "End Effector Toe", "End alone": "End Toe_end",
+    "tabs": "End\tSite\tToe", "blanks": "End  Site   left toe",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", NAMED_ENDS)
+@pytest.mark.parametrize("channels", ["", "\nCHANNELS 0"])
+def test_an_end_site_with_a_name_is_read_as_without(tmp_path, poses, kind, channels):
+    path = written(tmp_path / "a.bvh", skeleton.SKELETON, motion(poses))
+    bare, _ = bvh.read(path)
+    text = path.read_text()
+    assert text.count("End Site\n") == 5
+    text = text.replace("End Site\n", NAMED_ENDS[kind] + "\n").replace("\t0.020000", f"\t0.020000{channels}")
+    path.write_text(text)
+    np.testing.assert_array_equal(bvh.read(path)[0], bare)
+
+
+def test_a_hand_that_is_named_by_an_end_site_alone_is_read(tmp_path, poses):
+    path = written(tmp_path / "a.bvh", skeleton.SKELETON, motion(poses))
+    joint, end = "JOINT LeftHand", "End Site LeftHand"
+    before, _, after = path.read_text().partition(joint)
+    block = after[: after.index("}\n", after.index("}\n") + 1) + 2]
+    offset = next(line for line in block.splitlines() if "OFFSET" in line)
+    hierarchy, _, _ = (before + f"{end}\n{{\n{offset}\n}}\n" + after[len(block) :]).partition("MOTION")
+    names = [joint.name for joint in skeleton.SKELETON]
+    first = 3 + 3 * names.index("LeftHand")
+    values = np.delete(motion(poses), np.s_[first : first + 3], axis=1)
+    tail = bvh_files.as_text(skeleton.SKELETON, values, FPS).partition("MOTION")[2]
+    path.write_text(f"{hierarchy}MOTION{tail}")
+    np.testing.assert_allclose(bvh.read(path)[0], poses, atol=1e-4)
+
+
+@pytest.mark.parametrize("line", ["Endless Site", "Site", "End Site Tip OFFSET"])
+def test_what_is_no_end_site_is_refused(tmp_path, poses, line):
+    path = written(tmp_path / "a.bvh", skeleton.SKELETON, motion(poses))
+    text = path.read_text().replace("End Site", line, 1)
+    path.write_text(text.replace("OFFSET 0.000000 0.000000 0.020000", "0 0 0") if "OFFSET" in line else text)
+    with pytest.raises(PoseError, match=r"a\.bvh has .* in line \d+"):
+        bvh.read(path)

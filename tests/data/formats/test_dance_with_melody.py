@@ -118,7 +118,8 @@ def test_pairs_are_the_folders_of_the_layout_in_order(tmp_path, write_pair):
     (tmp_path / "DANCE_notes.txt").touch()
     (tmp_path / "other").mkdir()
     clips, unknown = sources.find(tmp_path)
-    assert [clip.name for clip in clips] == ["DANCE_C_1", "DANCE_W_2"] and unknown == []
+    assert [clip.name for clip in clips] == ["DANCE_C_1", "DANCE_W_2"]
+    assert unknown == [tmp_path / "DANCE_notes.txt"]
     assert {clip.format for clip in clips} == {"Dance with Melody"} and sources.find(tmp_path / "other") == ([], [])
 
 
