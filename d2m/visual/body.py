@@ -17,6 +17,8 @@ from d2m.motion import pose, skeleton
 from d2m.motion.skeleton import NUMBERS, POSE_JOINTS
 from d2m.visual.figures import LEFT, RIGHT
 
+# What a picture shows at the distance of the body: metres to either side, and heights above the floor.
+SIDES_M, LOWEST_M, HIGHEST_M = 1.4, -0.3, 2.248
 CLOTH, SKIN, HAIR = "#6B7280", "#E3C9B4", "#3A3532"
 HANG = np.radians(35)  # angle of a hanging foot below a right angle to the shin
 BALL = np.array([0.0, 0.03 - pose.ANKLE_HEIGHT, 0.14])  # from the ankle to the ball of a standing foot, in metres
@@ -45,9 +47,17 @@ def _parts() -> list[Part]:
         Part("Spine", ("Neck", "Hips"), (chest, waist), (0.152, 0.127), CLOTH, broad),
         Part("Spine", ("Hips", "Hips"), (waist, hip), (0.127, 0.145), CLOTH, broad),
         Part("Hips", ("Hips", "Hips"), ((-0.07, -0.01, -0.01), (0.07, -0.01, -0.01)), (0.097, 0.097), CLOTH),
-        *(Part("Spine", ("Neck", f"{side}Arm"), ((x * 0.04, 0.0, -0.015), (-x * 0.02, -0.008, 0)), (0.057, 0.053), CLOTH)
-          for side, x in (("Left", 1), ("Right", -1))),
-        Part("Spine", ("LeftArm", "RightArm"), ((-0.03, -0.05, 0.01), (0.03, -0.05, 0.01)), (0.06, 0.06), CLOTH),
+        *(
+            Part(
+                "Spine",
+                ("Neck", f"{side}Arm"),
+                ((x * 0.04, 0.0, -0.015), (-x * 0.02, -0.008, 0)),
+                (0.057, 0.053),
+                CLOTH,
+            )
+            for side, x in (("Left", 1), ("Right", -1))
+        ),
+        Part("Spine", ("Neck", "Neck"), ((-0.08, -0.075, 0.0), (0.08, -0.075, 0.0)), (0.08, 0.08), CLOTH),
         Part("Head", ("Neck", "Nose"), ((0, -0.02, -0.012), (0, -0.05, -0.11)), (0.057, 0.048), SKIN),
         Part("Head", ("Nose", "Nose"), ((0, 0.03, -0.096), (0, -0.047, -0.065)), (0.078, 0.053), SKIN, (0.95, 1, 1)),
         Part("Head", ("Nose", "Nose"), ((0, 0.035, -0.13), (0, 0.05, -0.11)), (0.083, 0.08), HAIR, (0.98, 0.93, 1.0)),
@@ -57,7 +67,13 @@ def _parts() -> list[Part]:
         shoulder, elbow, wrist, hip, knee, ankle = (
             f"{side}{joint}" for joint in ("Arm", "ForeArm", "Hand", "UpLeg", "Leg", "Foot")
         )
-        calf, heel, instep, ball, toe = (0, -0.13, -0.014), (0, -0.05, -0.03), (0, -0.035, 0.045), BALL, (0, -0.067, 0.17)
+        calf, heel, instep, ball, toe = (
+            (0, -0.13, -0.014),
+            (0, -0.05, -0.03),
+            (0, -0.035, 0.045),
+            BALL,
+            (0, -0.067, 0.17),
+        )
         palm, fingers = (x * 0.075, 0, 0), (x * 0.145, 0, 0)
         parts += [
             Part(shoulder, (shoulder, elbow), (still, still), (0.06, 0.041), colour),

@@ -12,7 +12,7 @@ import math
 import numpy as np
 from numba import njit
 
-BLEND_M = np.float32(0.012)  # difference in depth within which two surfaces are blended
+BLEND_M = np.float32(0.009)  # difference in depth within which two surfaces are blended
 SHARP_M = np.float32(0.004)  # the same for their colours
 TEXEL_M = 0.025  # width of a texel of the shadow's map of the floor
 MAP_TEXELS = 150
@@ -22,10 +22,13 @@ SHADE = np.float32(0.5)  # largest share of the floor's light that the shadow ta
 PENUMBRA = 0.16  # half the width of a shadow's edge, for each metre of height
 NEAREST_PENUMBRA_M = 0.02
 GRID_M, LINE_M = np.float32(0.5), np.float32(0.005)  # distance of the floor's lines, and half their width
+FAR = np.float32(100)  # in `GRID_M`: no floor is farther from the target, so that sums with it are positive
 LINE_SHADE = np.float32(0.10)  # share of the light that a line takes
-ZERO, HALF, ONE = np.float32(0), np.float32(0.5), np.float32(1)
+ZERO, HALF, ONE, SMALL = np.float32(0), np.float32(0.5), np.float32(1), np.float32(1e-9)
 
-compiled = njit(cache=True, nogil=True, error_model="numpy")
+# Sums may be reordered, but what is not a number is still told from numbers.
+FASTER = {"reassoc", "contract", "arcp", "nsz", "afn"}
+compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath=FASTER)
 
 
 @compiled
@@ -48,9 +51,9 @@ def draw_parts(surface: np.ndarray, parts: np.ndarray, colours: np.ndarray) -> N
         length2 = dx * dx + dy * dy
         length = math.sqrt(length2)
         a = dr * dr - length2
-        # The outline is that of two circles and their common tangents, or, if one is inside the other, of that one.
-        slant = dr / math.sqrt(-a) if a < ZERO else ZERO
         steep = dz * dz - a
+        inverse_a, inverse_steep = (ONE / a if a != ZERO else ZERO), (ONE / steep if steep > SMALL else ZERO)
+        edge = (c11 + abs(c21) + c22) * np.float32(2)  # about two pixels, in the part's coordinates
         reach = max(r0, r0 + dr) * length
         across = c11 * dy - c21 * dx  # change of the distance to the axis, times length, a column
         for row in range(max(0, int(part[16])), min(height, int(part[17]) + 2)):
@@ -66,62 +69,59 @@ def draw_parts(surface: np.ndarray, parts: np.ndarray, colours: np.ndarray) -> N
                 x = np.float32(column)
                 qx, qy = c11 * x - ax, c21 * x + c22 * y - ay
                 dot = qx * dx + qy * dy
-                # The circle of the outline that reaches farthest beyond this point.
-                t = ONE if dr > ZERO else ZERO
-                if a < ZERO:
-                    t = clip((dot + abs(qx * dy - qy * dx) * slant) / length2, ZERO, ONE)
-                ox, oy = qx - t * dx, qy - t * dy
-                distance = math.sqrt(ox * ox + oy * oy)
-                inside = r0 + t * dr - distance
-                # Pixels to the outline, in the direction to it.
-                gx, gy = c11 * ox + c21 * oy, c22 * oy
-                pixels = inside * distance / max(math.sqrt(gx * gx + gy * gy), np.float32(1e-9))
-                if inside < ZERO and pixels < -HALF:
-                    continue
-                cover = ONE if distance < HALF * r0 else min(pixels + HALF, ONE)
-                oz = ZERO
-                if inside > ZERO:
-                    # The sphere whose surface is nearest to the camera.
-                    outline = t
-                    b, c = r0 * dr + dot, r0 * r0 - qx * qx - qy * qy
-                    root = b * b - a * c
-                    if steep > np.float32(1e-12) and root > ZERO:
-                        s = -dz * math.sqrt(root / steep)
-                        # Two forms of one value: each loses its digits where the other keeps them.
-                        t = (s - b) / a if s * b <= ZERO else (b * b - dz * dz * c) / (steep * (b + s))
-                        t = clip(t, ZERO, ONE)
-                    elif dz != ZERO:
-                        t = ONE if dz > ZERO else ZERO
-                    ox, oy, radius = qx - t * dx, qy - t * dy, r0 + t * dr
-                    square = radius * radius - ox * ox - oy * oy
+                # The sphere whose surface is nearest to the camera.
+                b, c = r0 * dr + dot, r0 * r0 - qx * qx - qy * qy
+                t = ONE if dz > ZERO else ZERO
+                if steep > SMALL:
+                    s = -dz * math.sqrt(max((b * b - a * c) * inverse_steep, ZERO))
+                    # Two forms of one value: each loses its digits where the other keeps them.
+                    if s * b <= ZERO:
+                        t = clip((s - b) * inverse_a, ZERO, ONE)
+                    else:
+                        t = clip((b * b - dz * dz * c) * inverse_steep / (b + s), ZERO, ONE)
+                ox, oy, radius = qx - t * dx, qy - t * dy, r0 + t * dr
+                square = radius * radius - ox * ox - oy * oy
+                cover = ONE
+                if not square > edge * radius:
+                    # Near the outline, which is that of two circles and their common tangents.
+                    outline = ONE if dr > ZERO else ZERO
+                    if a < ZERO:
+                        slant = dr / math.sqrt(-a)
+                        outline = clip((dot + abs(qx * dy - qy * dx) * slant) / length2, ZERO, ONE)
+                    nx, ny = qx - outline * dx, qy - outline * dy
+                    distance = math.sqrt(nx * nx + ny * ny)
+                    gx, gy = c11 * nx + c21 * ny, c22 * ny
+                    inside = r0 + outline * dr - distance
+                    pixels = inside * distance / max(math.sqrt(gx * gx + gy * gy), SMALL)
+                    if pixels <= -HALF:
+                        continue
+                    cover = min(pixels + HALF, ONE)
                     if not square >= ZERO:
-                        t = outline
-                        ox, oy, radius = qx - t * dx, qy - t * dy, r0 + t * dr
+                        t, ox, oy, radius = outline, nx, ny, r0 + outline * dr
                         square = max(radius * radius - ox * ox - oy * oy, ZERO)
-                    oz = math.sqrt(square)
+                oz = math.sqrt(square)
                 depth = zx * x + zy * y + zz * (az + t * dz + oz)
                 nx = part[18] * ox + part[19] * oy + part[20] * oz
                 ny = part[21] * ox + part[22] * oy + part[23] * oz
                 nz = part[24] * ox + part[25] * oy + part[26] * oz
-                norm = ONE / max(math.sqrt(nx * nx + ny * ny + nz * nz), np.float32(1e-9))
-                pixel = surface[row, column]
-                before = pixel[7]
+                norm = ONE / max(math.sqrt(nx * nx + ny * ny + nz * nz), SMALL)
+                before = surface[row, column, 7]
                 shape = paint = ONE
                 if before > ZERO:
-                    ahead = depth - pixel[0]
+                    ahead = depth - surface[row, column, 0]
                     front = clip(ahead / (BLEND_M + BLEND_M) + HALF, ZERO, ONE)
                     sharp = clip(ahead / (SHARP_M + SHARP_M) + HALF, ZERO, ONE)
                     shape = cover * (front + (ONE - front) * (ONE - before))
                     paint = cover * (sharp + (ONE - sharp) * (ONE - before))
-                    pixel[0] += BLEND_M * front * (ONE - front) * cover * before
-                pixel[0] += shape * (depth - pixel[0])
-                pixel[1] += shape * (nx * norm - pixel[1])
-                pixel[2] += shape * (ny * norm - pixel[2])
-                pixel[3] += shape * (nz * norm - pixel[3])
-                pixel[4] += paint * (colours[number, 0] - pixel[4])
-                pixel[5] += paint * (colours[number, 1] - pixel[5])
-                pixel[6] += paint * (colours[number, 2] - pixel[6])
-                pixel[7] = max(before, cover)
+                    surface[row, column, 0] += BLEND_M * front * (ONE - front) * cover * before
+                surface[row, column, 0] += shape * (depth - surface[row, column, 0])
+                surface[row, column, 1] += shape * (nx * norm - surface[row, column, 1])
+                surface[row, column, 2] += shape * (ny * norm - surface[row, column, 2])
+                surface[row, column, 3] += shape * (nz * norm - surface[row, column, 3])
+                surface[row, column, 4] += paint * (colours[number, 0] - surface[row, column, 4])
+                surface[row, column, 5] += paint * (colours[number, 1] - surface[row, column, 5])
+                surface[row, column, 6] += paint * (colours[number, 2] - surface[row, column, 6])
+                surface[row, column, 7] = max(before, cover)
 
 
 @compiled
@@ -135,11 +135,10 @@ def light(picture: np.ndarray, surface: np.ndarray, sun: np.ndarray, halfway: np
     half_x, half_y, half_z = halfway
     for row in range(height):
         for column in range(width):
-            pixel = surface[row, column]
-            cover = pixel[7]
+            cover = surface[row, column, 7]
             if cover == ZERO:
                 continue
-            nx, ny, nz = pixel[1], pixel[2], pixel[3]
+            nx, ny, nz = surface[row, column, 1], surface[row, column, 2], surface[row, column, 3]
             norm = ONE / max(math.sqrt(nx * nx + ny * ny + nz * nz), np.float32(1e-6))
             nx, ny, nz = nx * norm, ny * norm, nz * norm
             direct = max((nx * sun_x + ny * sun_y + nz * sun_z) * np.float32(0.8) + np.float32(0.2), ZERO)
@@ -153,7 +152,7 @@ def light(picture: np.ndarray, surface: np.ndarray, sun: np.ndarray, halfway: np
             strength = np.float32(0.78) * direct + sky
             gloss = np.float32(0.07) * shine + np.float32(0.08) * edge * edge * edge
             for channel in range(3):
-                lit = np.float32(255) * math.sqrt(min(pixel[4 + channel] * strength + gloss, ONE))
+                lit = np.float32(255) * math.sqrt(min(surface[row, column, 4 + channel] * strength + gloss, ONE))
                 below = np.float32(picture[row, column, channel])
                 picture[row, column, channel] = np.uint8(below + cover * (lit - below) + HALF)
 
@@ -193,7 +192,8 @@ def draw_floor(
 
     `rows` (h, 3) holds for each row z in the camera's axes and metres a pixel, across and away, 0 above the floor;
     `fade` (h, w) is how well the grid is seen; `middle` is the column where x = 0. `place` (4,) is cos and sin of the
-    turn from the world's axes to the camera's, and the target's x and z in the world. All but `picture` are float32.
+    turn from the world's axes to the camera's, and the target's x and z on the grid, 0 to `GRID_M`. All but `picture`
+    are float32.
     """
     height, width, _ = picture.shape
     size = len(shadow)
@@ -209,12 +209,12 @@ def draw_floor(
         foot_v = abs(sin) * metres + abs(cos) * deep
         faint_u = LINE_SHADE * min(ONE, (LINE_M + LINE_M) / foot_u)
         faint_v = LINE_SHADE * min(ONE, (LINE_M + LINE_M) / foot_v)
-        u0, v0 = z0_line(cos, sin, x0, z0, z)
+        u0, v0 = x0 - sin * z, z0 + cos * z
         for column in range(width):
             x = (np.float32(column) + HALF - middle) * metres
             u, v = (u0 + cos * x) / GRID_M, (v0 + sin * x) / GRID_M
-            off_u = abs(u - np.floor(u + HALF)) * GRID_M
-            off_v = abs(v - np.floor(v + HALF)) * GRID_M
+            off_u = abs(u - np.float32(np.int32(u + FAR + HALF)) + FAR) * GRID_M
+            off_v = abs(v - np.float32(np.int32(v + FAR + HALF)) + FAR) * GRID_M
             line_u = faint_u * clip((LINE_M - off_u) / foot_u + HALF, ZERO, ONE)
             line_v = faint_v * clip((LINE_M - off_v) / foot_v + HALF, ZERO, ONE)
             remains[column] = ONE - fade[row, column] * max(line_u, line_v)
@@ -222,7 +222,7 @@ def draw_floor(
         far = int(down)
         if ZERO <= down and far + 1 < size:
             share_v = down - np.float32(far)
-            start = int(math.ceil(left / metres + middle - HALF))
+            start = math.ceil(left / metres + middle - HALF)
             stop = int((left + texel * np.float32(size - 1)) / metres + middle - HALF)
             for column in range(max(0, start), min(width, stop)):
                 along = ((np.float32(column) + HALF - middle) * metres - left) / texel
@@ -234,9 +234,3 @@ def draw_floor(
         for column in range(width):
             for channel in range(3):
                 picture[row, column, channel] = np.uint8(np.float32(picture[row, column, channel]) * remains[column])
-
-
-@compiled
-def z0_line(cos, sin, x0, z0, z):
-    """World coordinates of the point at x = 0 and `z` in the camera's axes."""
-    return x0 - sin * z, z0 + cos * z
