@@ -80,14 +80,20 @@ def to_angles(poses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     Angles are in degrees in the order of `ORDER`, of each joint of `SKELETON` against its parent, unwrapped over time.
     """
-    frames = _frames(np.asarray(poses, dtype=np.float64))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # SciPy warns of gimbal lock, where any equivalent angles will do
+        local = np.moveaxis(local_rotations(poses), 1, 0)
+        angles = np.stack([Rotation.from_matrix(matrices).as_euler(ORDER, degrees=True) for matrices in local], axis=1)
+    return pose.pelvis(poses), unwrap(angles)
+
+
+def local_rotations(poses: np.ndarray) -> np.ndarray:
+    """The rotation of each joint of `SKELETON` against its parent (T, J, 3, 3), the root's against the world."""
+    frames = joint_frames(np.asarray(poses, dtype=np.float64))
     local = [frames["Hips"]]
     for joint in SKELETON[1:]:
         local.append(np.swapaxes(frames[SKELETON[joint.parent].name], 1, 2) @ frames[joint.name])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # SciPy warns of gimbal lock, where any equivalent angles will do
-        angles = np.stack([Rotation.from_matrix(matrices).as_euler(ORDER, degrees=True) for matrices in local], axis=1)
-    return pose.pelvis(poses), unwrap(angles)
+    return np.stack(local, axis=1)
 
 
 def from_angles(positions: np.ndarray, angles: np.ndarray) -> np.ndarray:
@@ -146,7 +152,7 @@ def forward_kinematics(
     return positions, frames
 
 
-def _frames(poses: np.ndarray) -> dict[str, np.ndarray]:
+def joint_frames(poses: np.ndarray) -> dict[str, np.ndarray]:
     """The frame in the world (T, 3, 3) of every joint of `SKELETON`; its columns are the directions of its axes."""
     bones = np.moveaxis(_unit(pose.BONE_MATRIX @ poses), 1, 0)  # (12, T, 3)
     hips, torso, shoulders, nose = bones[:4]

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
@@ -70,19 +71,24 @@ def analyse(path, bpm: float | None = None, beats_s: np.ndarray | None = None) -
 
 @cache
 def warm() -> None:
-    """Compile librosa's functions with numba, some 20 s once on a machine.
+    """Compile librosa's functions with numba, some 20 s once on a machine. Raises as `compile_once`."""
+    compile_once(Path(_librosa_file()), compile_librosa)
+
+
+def compile_once(source: Path, compile_all: Callable[[], None]) -> None:
+    """Call `compile_all`, which compiles functions with numba, unless this machine's cache has those of this `source`.
 
     One process at a time: two that compile into one cache corrupt it, and its readers crash (numba issue 10128).
     Raises `OutputError` where the compiled code cannot be written.
     """
-    done = Path(os.environ["NUMBA_CACHE_DIR"]) / f"{_compiled_for()}.done"
+    done = Path(os.environ["NUMBA_CACHE_DIR"]) / f"{_compiled_for(source)}.done"
     if done.exists():
         return
     try:
         make_folder(done.parent)
         with FileLock(done.with_suffix(".lock")):
             if not done.exists():
-                compile_librosa()
+                compile_all()
                 done.touch()
     except OSError as error:
         problem = f"{done.parent} cannot be written ({error.strerror or error})"
@@ -116,13 +122,19 @@ def _analyse(path, bpm: float | None, beats_s: np.ndarray | None) -> Music:
         )  # fmt: skip
 
 
-def _compiled_for() -> str:
-    """A hash of what numba's cache depends on: the processor, the versions, and when the libraries were installed."""
+def _librosa_file() -> str:
     import librosa
+
+    return librosa.__file__
+
+
+def _compiled_for(source: Path) -> str:
+    """A hash of what numba's cache depends on: the processor, the versions, and the times of `source` and numba."""
     import llvmlite.binding
     import numba
 
     machine = [sys.version, llvmlite.binding.get_host_cpu_name(), str(llvmlite.binding.get_host_cpu_features())]
-    for library in (librosa, numba):
-        machine += [library.__version__, library.__file__, os.stat(library.__file__).st_mtime_ns]
+    machine.append(numba.__version__)
+    for file in (str(source), numba.__file__):
+        machine += [file, os.stat(file).st_mtime_ns, os.stat(file).st_size]
     return hashlib.sha256(repr(machine).encode()).hexdigest()[:24]

@@ -111,7 +111,7 @@ def test_unwrapped_angles_are_the_same_rotations_and_go_on_from_each_other():
 
 @pytest.mark.parametrize("style", moves.STYLES)
 def test_a_bone_turns_about_itself_no_faster_than_limbs_move(style):
-    frames = skeleton._frames(danced(style))
+    frames = skeleton.joint_frames(danced(style))
     for side, _ in SIDES:
         for part in ("UpLeg", "Leg", "Arm", "ForeArm"):
             turned = Rotation.from_matrix(np.swapaxes(frames[side + part][:-1], 1, 2) @ frames[side + part][1:])

@@ -184,7 +184,7 @@ def test_a_nose_that_a_file_has_not_is_ahead_of_the_head_whatever_its_axes_are(t
     plain[head] = replace(plain[head], offset=(0.0, 0.1, 0.0), end=(0.0, 0.2, 0.0))
     values[:, 3 + 3 * skeleton.NUMBERS["Neck"] :][:, :6] = 0  # the neck and the head go with the trunk
     body, _ = bvh.read(written(tmp_path / "a.bvh", plain, values))
-    trunk = Rotation.from_matrix(skeleton._frames(poses)["Spine"])
+    trunk = Rotation.from_matrix(skeleton.joint_frames(poses)["Spine"])
     expected = poses[:, pose.NECK] + trunk.apply([0.0, 0.2, bvh.FACE * 0.84])
     np.testing.assert_allclose(body[:, 1:], poses[:, 1:], atol=1e-4)
     np.testing.assert_allclose(body[:, 0], expected, atol=0.02)  # bodies that twist do not face all the time alike

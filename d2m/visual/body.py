@@ -1,0 +1,152 @@
+"""The shape of the body about a pose: tapered capsules, each with its place, its frame, its radii and its colour.
+
+A part is a sphere swept from one point to another while its radius changes; the sphere may be flattened along the axes
+of the part's frame, which makes a chest wider than deep. Places are joints of the pose with offsets in the frame of a
+joint of `skeleton.SKELETON`, so the parts follow any pose.
+
+Head, hands and feet are drawn, not danced: a pose of 14 joints ends at the nose, the wrists and the ankles. The head
+is turned as the bone from neck to nose; hands continue the forearms; a foot points where its shin faces, its sole is on
+the floor while the ankle is near its standing height of 9 cm, and its heel rises with the ankle.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from d2m.motion import pose, skeleton
+from d2m.motion.skeleton import NUMBERS, POSE_JOINTS
+from d2m.visual.figures import LEFT, RIGHT
+
+# What a picture shows at the distance of the body: metres to either side, and heights above the floor.
+SIDES_M, LOWEST_M, HIGHEST_M = 1.4, -0.3, 2.248
+CLOTH, SKIN, HAIR = "#6B7280", "#E3C9B4", "#3A3532"
+HANG = np.radians(35)  # angle of a hanging foot below a right angle to the shin
+BALL = np.array([0.0, 0.03 - pose.ANKLE_HEIGHT, 0.14])  # from the ankle to the ball of a standing foot, in metres
+HIGHEST_PITCH = np.radians(60)  # of a foot that stands on its ball
+LOW, HIGH = 0.16, 0.32  # heights in metres of an ankle whose foot surely stands, and surely hangs
+
+
+@dataclass(frozen=True)
+class Part:
+    """A tapered capsule between two joints of the pose, each with an offset in metres along the axes of `frame`."""
+
+    frame: str  # a joint of `skeleton.SKELETON`
+    ends: tuple[str, str]  # joints of the same, which must be "Hips" or joints of the pose
+    offsets: tuple[tuple[float, float, float], tuple[float, float, float]]
+    radii: tuple[float, float]  # metres, at each end
+    colour: str
+    flat: tuple[float, float, float] = (1.0, 1.0, 1.0)  # factors of the radius along the axes of the frame
+
+
+def _parts() -> list[Part]:
+    """The parts of the body; x is to its left, y up and z forward in the rest pose, where the arms are spread."""
+    still = (0, 0, 0)
+    chest, waist, hip = (0, -0.13, 0.005), (0, 0.19, 0.008), (0, 0.045, -0.005)
+    broad = (1, 1, 0.7)
+    parts = [
+        Part("Spine", ("Neck", "Hips"), (chest, waist), (0.152, 0.127), CLOTH, broad),
+        Part("Spine", ("Hips", "Hips"), (waist, hip), (0.127, 0.145), CLOTH, broad),
+        Part("Hips", ("Hips", "Hips"), ((-0.07, -0.01, -0.01), (0.07, -0.01, -0.01)), (0.097, 0.097), CLOTH),
+        *(
+            Part(
+                "Spine",
+                ("Neck", f"{side}Arm"),
+                ((x * 0.04, 0.0, -0.015), (-x * 0.02, -0.008, 0)),
+                (0.057, 0.053),
+                CLOTH,
+            )
+            for side, x in (("Left", 1), ("Right", -1))
+        ),
+        Part("Spine", ("Neck", "Neck"), ((-0.08, -0.075, 0.0), (0.08, -0.075, 0.0)), (0.08, 0.08), CLOTH),
+        Part("Head", ("Neck", "Nose"), ((0, -0.02, -0.012), (0, -0.05, -0.11)), (0.057, 0.048), SKIN),
+        Part("Head", ("Nose", "Nose"), ((0, 0.03, -0.096), (0, -0.047, -0.065)), (0.078, 0.053), SKIN, (0.95, 1, 1)),
+        Part("Head", ("Nose", "Nose"), ((0, 0.035, -0.13), (0, 0.05, -0.11)), (0.083, 0.08), HAIR, (0.98, 0.93, 1.0)),
+        Part("Head", ("Nose", "Nose"), ((0, 0.022, -0.02), (0, -0.006, -0.008)), (0.009, 0.014), SKIN),
+    ]
+    for side, x, colour in (("Left", 1, LEFT), ("Right", -1, RIGHT)):
+        shoulder, elbow, wrist, hip, knee, ankle = (
+            f"{side}{joint}" for joint in ("Arm", "ForeArm", "Hand", "UpLeg", "Leg", "Foot")
+        )
+        calf, heel, instep, ball, toe = (
+            (0, -0.13, -0.014),
+            (0, -0.05, -0.03),
+            (0, -0.035, 0.045),
+            BALL,
+            (0, -0.067, 0.17),
+        )
+        palm, fingers = (x * 0.075, 0, 0), (x * 0.145, 0, 0)
+        parts += [
+            Part(shoulder, (shoulder, elbow), (still, still), (0.06, 0.041), colour),
+            Part(elbow, (elbow, elbow), (still, (x * 0.07, 0, 0)), (0.041, 0.043), colour),
+            Part(elbow, (elbow, wrist), ((x * 0.07, 0, 0), still), (0.043, 0.027), colour),
+            Part(elbow, (wrist, wrist), (still, palm), (0.03, 0.041), colour, (1, 0.55, 1)),
+            Part(elbow, (wrist, wrist), (palm, fingers), (0.041, 0.026), colour, (1, 0.55, 1)),
+            Part(elbow, (wrist, wrist), ((x * 0.03, 0, 0.015), (x * 0.085, 0, 0.055)), (0.017, 0.012), colour),
+            Part(hip, (hip, knee), ((0, -0.01, 0), still), (0.092, 0.056), colour),
+            Part(knee, (knee, knee), (still, calf), (0.056, 0.059), colour),
+            Part(knee, (knee, ankle), (calf, still), (0.059, 0.036), colour),
+            Part(ankle, (ankle, ankle), (still, instep), (0.036, 0.04), colour),
+            Part(ankle, (ankle, ankle), (still, heel), (0.036, 0.04), colour),
+            Part(ankle, (ankle, ankle), (heel, tuple(ball)), (0.04, 0.03), colour, (1.1, 1, 1)),
+            Part(ankle, (ankle, ankle), (instep, tuple(ball)), (0.04, 0.03), colour, (1.15, 1, 1)),
+            Part(ankle, (ankle, ankle), (tuple(ball), toe), (0.03, 0.023), colour, (1.3, 1, 1)),
+        ]
+    return parts
+
+
+PARTS = _parts()
+RADII = np.array([part.radii for part in PARTS])  # (K, 2)
+FLAT = np.array([part.flat for part in PARTS])  # (K, 3)
+FEET = np.array([part.frame.endswith("Foot") for part in PARTS])  # (K,)
+COLOURS = np.array([[int(part.colour[at : at + 2], 16) for at in (1, 3, 5)] for part in PARTS])  # (K, 3), 0 to 255
+_PLACES = (*POSE_JOINTS, "Hips")  # of the ends of parts
+_ENDS = np.array([[_PLACES.index(end) for end in part.ends] for part in PARTS])
+_FRAMES = np.array([NUMBERS[part.frame] for part in PARTS])
+_OFFSETS = np.array([part.offsets for part in PARTS])
+
+
+def shape(poses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where the `PARTS` of the body are in poses (T, 14, 3): their ends (T, K, 2, 3) and their frames (T, K, 3, 3).
+
+    Lengths are metres; the columns of a frame are the directions of its axes.
+    """
+    joint_frames = frames(poses)
+    axes = np.stack([joint_frames[joint.name] for joint in skeleton.SKELETON], axis=1)[:, _FRAMES]
+    places = np.concatenate([poses, pose.pelvis(poses)[:, None]], axis=1)
+    ends = places[:, _ENDS] + np.einsum("tkij,kej->tkei", axes, _OFFSETS)
+    # A sole that would be below the floor is lifted onto it.
+    heights = ends[..., 1]
+    heights[:, FEET] = np.maximum(heights[:, FEET], (RADII * FLAT[:, 1:2])[FEET])
+    return ends, axes
+
+
+def frames(poses: np.ndarray) -> dict[str, np.ndarray]:
+    """As `skeleton.joint_frames`, with feet that stand or hang."""
+    joint_frames = skeleton.joint_frames(poses)
+    for side, ankle in (("Left", pose.L_ANKLE), ("Right", pose.R_ANKLE)):
+        joint_frames[f"{side}Foot"] = _foot(joint_frames[f"{side}Leg"], poses[:, ankle, 1])
+    return joint_frames
+
+
+def _foot(shin: np.ndarray, height: np.ndarray) -> np.ndarray:
+    """The frame (T, 3, 3) of a foot below a `shin` (T, 3, 3) whose ankle has this `height` (T,): z along the sole."""
+    left, up, forward = np.moveaxis(shin, 2, 0)
+    hanging = np.cos(HANG) * forward - np.sin(HANG) * up
+    level = _unit(hanging * (1, 0, 1))
+    reach, drop = np.hypot(BALL[1], BALL[2]), np.arctan2(-BALL[1], BALL[2])
+    rise = height - pose.ANKLE_HEIGHT - BALL[1]  # of the ankle above the ball of a foot that stands on it
+    pitch = np.clip(np.arcsin(np.clip(rise / reach, -1, 1)) - drop, 0, HIGHEST_PITCH)[:, None]
+    standing = np.cos(pitch) * level - np.sin(pitch) * skeleton.Y
+    stands = _smooth((HIGH - height) / (HIGH - LOW)) * _smooth((up[:, 1] - 0.2) / 0.5)  # near the floor, shin upright
+    along = _unit(hanging + stands[:, None] * (standing - hanging))
+    across = _unit(left - (left * along).sum(axis=-1, keepdims=True) * along)
+    return np.stack([across, np.cross(along, across), along], axis=-1)
+
+
+def _smooth(share: np.ndarray) -> np.ndarray:
+    share = np.clip(share, 0, 1)
+    return share * share * (3 - 2 * share)
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), skeleton.SMALL)

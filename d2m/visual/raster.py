@@ -1,0 +1,236 @@
+"""Pixels of the body, its shadow and its floor, compiled by numba: tapered capsules with a depth buffer.
+
+Each part of the body (see `body`) is a sphere swept along a segment. In coordinates where that sphere is not flattened
+and the camera's rays are parallel to the third axis, the depth of the surface is the largest value over t of the
+segment's depth + sqrt(radius(t)^2 - distance(t)^2), a concave function whose maximum has a closed form. Parts are drawn
+into a surface of depth, normal, colour and coverage, blended where they are close in depth, so that joints are smooth;
+then the surface is lit. Edges are anti-aliased by the distance to the outline.
+"""
+
+import math
+
+import numpy as np
+from numba import njit
+
+BLEND_M = np.float32(0.009)  # difference in depth within which two surfaces are blended
+SHARP_M = np.float32(0.004)  # the same for their colours
+TEXEL_M = 0.025  # width of a texel of the shadow's map of the floor
+MAP_TEXELS = 150
+MAP_LEFT_M, MAP_BACK_M = -1.7, -2.4  # the first texel in the camera's axes, from the point below the camera's target
+SUN = np.array([-0.40, 1.0, 0.52])  # direction to the light in the camera's axes: from above, left and in front
+SHADE = np.float32(0.5)  # largest share of the floor's light that the shadow takes
+PENUMBRA = 0.16  # half the width of a shadow's edge, for each metre of height
+NEAREST_PENUMBRA_M = 0.02
+GRID_M, LINE_M = np.float32(0.5), np.float32(0.005)  # distance of the floor's lines, and half their width
+FAR = np.float32(100)  # in `GRID_M`: no floor is farther from the target, so that sums with it are positive
+LINE_SHADE = np.float32(0.10)  # share of the light that a line takes
+ZERO, HALF, ONE, SMALL = np.float32(0), np.float32(0.5), np.float32(1), np.float32(1e-9)
+
+# Sums may be reordered, but what is not a number is still told from numbers.
+FASTER = {"reassoc", "contract", "arcp", "nsz", "afn"}
+compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath=FASTER)
+
+
+@compiled
+def clip(value, low, high):
+    return min(max(value, low), high)
+
+
+@compiled
+def draw_parts(surface: np.ndarray, parts: np.ndarray, colours: np.ndarray) -> None:
+    """Add the parts of `scene.Camera.parts` (K, 27) to a cleared `surface` (h, w, 8), all float32.
+
+    Its channels are depth, the normal, the colour and the coverage; `colours` (K, 3) are linear light, 0 to 1.
+    """
+    height, width, _ = surface.shape
+    for number in range(len(parts)):
+        part = parts[number]
+        c11, c21, c22, zx, zy, zz = part[0], part[1], part[2], part[3], part[4], part[5]
+        ax, ay, az, dx, dy, dz = part[6], part[7], part[8], part[9], part[10], part[11]
+        r0, dr = part[12], part[13]
+        length2 = dx * dx + dy * dy
+        length = math.sqrt(length2)
+        a = dr * dr - length2
+        steep = dz * dz - a
+        inverse_a, inverse_steep = (ONE / a if a != ZERO else ZERO), (ONE / steep if steep > SMALL else ZERO)
+        edge = (c11 + abs(c21) + c22) * np.float32(2)  # about two pixels, in the part's coordinates
+        reach = max(r0, r0 + dr) * length
+        across = c11 * dy - c21 * dx  # change of the distance to the axis, times length, a column
+        for row in range(max(0, int(part[16])), min(height, int(part[17]) + 2)):
+            y = np.float32(row)
+            first, last = max(0, int(part[14])), min(width, int(part[15]) + 2)
+            if abs(across) > np.float32(1e-7):
+                # The columns within the largest radius from the axis, and one more on either side.
+                level = (c22 * y - ay) * dx + ax * dy
+                one, other = (level - reach) / across, (level + reach) / across
+                first = max(first, int(min(one, other)) - 1)
+                last = min(last, int(max(one, other)) + 3)
+            for column in range(first, last):
+                x = np.float32(column)
+                qx, qy = c11 * x - ax, c21 * x + c22 * y - ay
+                dot = qx * dx + qy * dy
+                # The sphere whose surface is nearest to the camera.
+                b, c = r0 * dr + dot, r0 * r0 - qx * qx - qy * qy
+                t = ONE if dz > ZERO else ZERO
+                if steep > SMALL:
+                    s = -dz * math.sqrt(max((b * b - a * c) * inverse_steep, ZERO))
+                    # Two forms of one value: each loses its digits where the other keeps them.
+                    if s * b <= ZERO:
+                        t = clip((s - b) * inverse_a, ZERO, ONE)
+                    else:
+                        t = clip((b * b - dz * dz * c) * inverse_steep / (b + s), ZERO, ONE)
+                ox, oy, radius = qx - t * dx, qy - t * dy, r0 + t * dr
+                square = radius * radius - ox * ox - oy * oy
+                cover = ONE
+                if not square > edge * radius:
+                    # Near the outline, which is that of two circles and their common tangents.
+                    outline = ONE if dr > ZERO else ZERO
+                    if a < ZERO:
+                        slant = dr / math.sqrt(-a)
+                        outline = clip((dot + abs(qx * dy - qy * dx) * slant) / length2, ZERO, ONE)
+                    nx, ny = qx - outline * dx, qy - outline * dy
+                    distance = math.sqrt(nx * nx + ny * ny)
+                    gx, gy = c11 * nx + c21 * ny, c22 * ny
+                    inside = r0 + outline * dr - distance
+                    pixels = inside * distance / max(math.sqrt(gx * gx + gy * gy), SMALL)
+                    if pixels <= -HALF:
+                        continue
+                    cover = min(pixels + HALF, ONE)
+                    if not square >= ZERO:
+                        t, ox, oy, radius = outline, nx, ny, r0 + outline * dr
+                        square = max(radius * radius - ox * ox - oy * oy, ZERO)
+                oz = math.sqrt(square)
+                depth = zx * x + zy * y + zz * (az + t * dz + oz)
+                nx = part[18] * ox + part[19] * oy + part[20] * oz
+                ny = part[21] * ox + part[22] * oy + part[23] * oz
+                nz = part[24] * ox + part[25] * oy + part[26] * oz
+                norm = ONE / max(math.sqrt(nx * nx + ny * ny + nz * nz), SMALL)
+                before = surface[row, column, 7]
+                shape = paint = ONE
+                if before > ZERO:
+                    ahead = depth - surface[row, column, 0]
+                    front = clip(ahead / (BLEND_M + BLEND_M) + HALF, ZERO, ONE)
+                    sharp = clip(ahead / (SHARP_M + SHARP_M) + HALF, ZERO, ONE)
+                    shape = cover * (front + (ONE - front) * (ONE - before))
+                    paint = cover * (sharp + (ONE - sharp) * (ONE - before))
+                    surface[row, column, 0] += BLEND_M * front * (ONE - front) * cover * before
+                surface[row, column, 0] += shape * (depth - surface[row, column, 0])
+                surface[row, column, 1] += shape * (nx * norm - surface[row, column, 1])
+                surface[row, column, 2] += shape * (ny * norm - surface[row, column, 2])
+                surface[row, column, 3] += shape * (nz * norm - surface[row, column, 3])
+                surface[row, column, 4] += paint * (colours[number, 0] - surface[row, column, 4])
+                surface[row, column, 5] += paint * (colours[number, 1] - surface[row, column, 5])
+                surface[row, column, 6] += paint * (colours[number, 2] - surface[row, column, 6])
+                surface[row, column, 7] = max(before, cover)
+
+
+@compiled
+def light(picture: np.ndarray, surface: np.ndarray, sun: np.ndarray, halfway: np.ndarray) -> None:
+    """Lay the lit `surface` (h, w, 8) over a `picture` (h, w, 4) uint8.
+
+    `sun` and `halfway` (3,) are the directions to the light, and halfway between it and the camera.
+    """
+    height, width, _ = surface.shape
+    sun_x, sun_y, sun_z = sun
+    half_x, half_y, half_z = halfway
+    for row in range(height):
+        for column in range(width):
+            cover = surface[row, column, 7]
+            if cover == ZERO:
+                continue
+            nx, ny, nz = surface[row, column, 1], surface[row, column, 2], surface[row, column, 3]
+            norm = ONE / max(math.sqrt(nx * nx + ny * ny + nz * nz), np.float32(1e-6))
+            nx, ny, nz = nx * norm, ny * norm, nz * norm
+            direct = max((nx * sun_x + ny * sun_y + nz * sun_z) * np.float32(0.8) + np.float32(0.2), ZERO)
+            shine = max(nx * half_x + ny * half_y + nz * half_z, ZERO)
+            shine *= shine * shine
+            shine *= shine
+            shine *= shine
+            shine *= shine  # to the 24th power
+            edge = ONE - max(nz, ZERO)
+            sky = np.float32(0.42) + np.float32(0.20) * ny + np.float32(0.10) * nz
+            strength = np.float32(0.78) * direct + sky
+            gloss = np.float32(0.07) * shine + np.float32(0.08) * edge * edge * edge
+            for channel in range(3):
+                lit = np.float32(255) * math.sqrt(min(surface[row, column, 4 + channel] * strength + gloss, ONE))
+                below = np.float32(picture[row, column, channel])
+                picture[row, column, channel] = np.uint8(below + cover * (lit - below) + HALF)
+
+
+@compiled
+def cast(shadow: np.ndarray, ends: np.ndarray, radii: np.ndarray) -> None:
+    """Draw the shadow of parts with `radii` (K, 2) into a cleared map `shadow` (n, n) float32 of the floor.
+
+    `ends` (K, 2, 3) are where the light takes the ends of the parts: x and z in texels of the map, and their height.
+    """
+    size = len(shadow)
+    for number in range(len(ends)):
+        ax, az, a_height = ends[number, 0]
+        bx, bz, b_height = ends[number, 1]
+        a_radius, b_radius = radii[number]
+        widest = max(a_radius, b_radius) + PENUMBRA * max(a_height, b_height) + NEAREST_PENUMBRA_M
+        reach = widest / TEXEL_M
+        dx, dz = bx - ax, bz - az
+        length2 = max(dx * dx + dz * dz, 1e-9)
+        for row in range(max(0, int(min(az, bz) - reach)), min(size, int(max(az, bz) + reach) + 2)):
+            for column in range(max(0, int(min(ax, bx) - reach)), min(size, int(max(ax, bx) + reach) + 2)):
+                px, pz = column - ax, row - az
+                t = clip((px * dx + pz * dz) / length2, 0.0, 1.0)
+                distance = math.sqrt((px - t * dx) ** 2 + (pz - t * dz) ** 2) * TEXEL_M
+                height = max(a_height + t * (b_height - a_height), 0.0)
+                soft = PENUMBRA * height + NEAREST_PENUMBRA_M
+                dark = clip((a_radius + t * (b_radius - a_radius) + soft - distance) / (2 * soft), 0.0, 1.0)
+                dark *= dark * (3 - 2 * dark) / (1 + 0.5 * height)
+                shadow[row, column] = max(shadow[row, column], np.float32(dark))
+
+
+@compiled
+def draw_floor(
+    picture: np.ndarray, fade: np.ndarray, rows: np.ndarray, shadow: np.ndarray, middle: float, place: np.ndarray
+) -> None:
+    """Darken the floor in a `picture` (h, w, 4) uint8 by the lines of its grid and by the map `shadow` (n, n).
+
+    `rows` (h, 3) holds for each row z in the camera's axes and metres a pixel, across and away, 0 above the floor;
+    `fade` (h, w) is how well the grid is seen; `middle` is the column where x = 0. `place` (4,) is cos and sin of the
+    turn from the world's axes to the camera's, and the target's x and z on the grid, 0 to `GRID_M`. All but `picture`
+    are float32.
+    """
+    height, width, _ = picture.shape
+    size = len(shadow)
+    cos, sin, x0, z0 = place
+    texel, left, back = np.float32(TEXEL_M), np.float32(MAP_LEFT_M), np.float32(MAP_BACK_M)
+    remains = np.empty(width, np.float32)  # of the light
+    for row in range(height):
+        z, metres, deep = rows[row]
+        if metres == ZERO:
+            continue
+        # Metres that a pixel covers across the lines of each direction; a line thinner than a pixel is fainter.
+        foot_u = abs(cos) * metres + abs(sin) * deep
+        foot_v = abs(sin) * metres + abs(cos) * deep
+        faint_u = LINE_SHADE * min(ONE, (LINE_M + LINE_M) / foot_u)
+        faint_v = LINE_SHADE * min(ONE, (LINE_M + LINE_M) / foot_v)
+        u0, v0 = x0 - sin * z, z0 + cos * z
+        for column in range(width):
+            x = (np.float32(column) + HALF - middle) * metres
+            u, v = (u0 + cos * x) / GRID_M, (v0 + sin * x) / GRID_M
+            off_u = abs(u - np.float32(np.int32(u + FAR + HALF)) + FAR) * GRID_M
+            off_v = abs(v - np.float32(np.int32(v + FAR + HALF)) + FAR) * GRID_M
+            line_u = faint_u * clip((LINE_M - off_u) / foot_u + HALF, ZERO, ONE)
+            line_v = faint_v * clip((LINE_M - off_v) / foot_v + HALF, ZERO, ONE)
+            remains[column] = ONE - fade[row, column] * max(line_u, line_v)
+        down = (z - back) / texel
+        far = int(down)
+        if ZERO <= down and far + 1 < size:
+            share_v = down - np.float32(far)
+            start = math.ceil(left / metres + middle - HALF)
+            stop = int((left + texel * np.float32(size - 1)) / metres + middle - HALF)
+            for column in range(max(0, start), min(width, stop)):
+                along = ((np.float32(column) + HALF - middle) * metres - left) / texel
+                near = int(along)
+                share_u = along - np.float32(near)
+                one = shadow[far, near] + share_u * (shadow[far, near + 1] - shadow[far, near])
+                other = shadow[far + 1, near] + share_u * (shadow[far + 1, near + 1] - shadow[far + 1, near])
+                remains[column] *= ONE - SHADE * (one + share_v * (other - one))
+        for column in range(width):
+            for channel in range(3):
+                picture[row, column, channel] = np.uint8(np.float32(picture[row, column, channel]) * remains[column])
