@@ -115,7 +115,7 @@ dance: setup notebooks/05_dance.ipynb
 	@mkdir -p runs && touch runs/.begun
 	@$(PAPERMILL) $(PARAMETERS) notebooks/05_dance.ipynb runs/05_dance.ipynb || { \
 		echo 'There is no dance: the reason is the last line of the error above.' >&2; exit 1; }
-	@find runs/*/dances -name '*.mp4' -newer runs/.begun | sort | sed 's/^/The dance: /'
+	@find runs/*/dances '(' -name '*.mp4' -o -name '*.html' ')' -newer runs/.begun | sort | sed 's/^/The dance: /'
 
 keypoints: named $(MEDIAPIPE)/.d2m-ready
 	@$(MEDIAPIPE)/bin/python -m d2m keypoints -- "$$D2M_VIDEO"

@@ -1,4 +1,4 @@
-"""Pictures: figures for the notebooks, charts of measurements, frames and videos of a dance.
+"""Pictures: figures for the notebooks, charts of measurements, frames, videos and the player of a dance.
 
 figures      the common style, saving, alternative texts; strips of poses, beats over time
 charts       losses, histograms, confusion matrices, scores of dances and of controls
@@ -8,4 +8,5 @@ raster       their pixels: capsules with a depth buffer, light, shadow
 scene        the picture of a dance at any time
 render       frames, mp4 with music, GIF
 gltf         a dance as glTF, a body with its motion
+player       a dance with its song in one HTML file and in notebooks: played, turned round, sent
 """
