@@ -1,14 +1,16 @@
 """The results of a trained run that the notebooks draw: reconstructions, swaps, chains, samples, style confusions."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from d2m.clock import FPS, POSES_PER_BEAT, to_seconds
+from d2m.data.corpus import is_builtin
 from d2m.data.dataset import balanced
-from d2m.experiments.dances import split_music
+from d2m.experiments.dances import real_dances, split_music
 from d2m.experiments.experiment import Experiment
 from d2m.files import resolve
 from d2m.generation import generate
@@ -17,6 +19,7 @@ from d2m.metrics.evaluation import Measured
 from d2m.metrics.samples import Sample, standardised
 from d2m.models.layers import reparameterise
 from d2m.motion import kinematics, pose
+from d2m.motion.dance import Dance
 from d2m.motion.kinematics import KinematicBeatConfig
 from d2m.motion.units import FIRST_BEAT, LEAD, UNIT_POSES
 from d2m.music import onset_tracker
@@ -40,10 +43,10 @@ GAN_LOSSES = {
 }
 
 
-def side_by_side(measured: Measured) -> dict[str, dict[str, np.ndarray]]:
+def side_by_side(measured: Measured) -> dict[str, dict[str, Sample]]:
     """For each style a real dance, a replayed one and one of ours, if possible to the same song, by style and name.
 
-    Each is (T, 14, D). Styles without a real dance are left out.
+    Styles without a real dance are left out.
     """
     by_style = {}
     for ours in measured.ours:
@@ -54,8 +57,8 @@ def side_by_side(measured: Measured) -> dict[str, dict[str, np.ndarray]]:
             of_style = [sample for sample in measured.others.get(name, ()) if sample.style == ours.style]
             same_song = [sample for sample in of_style if sample.song == ours.song]
             if of_style:
-                dances[f"{ours.style}, {name}"] = (same_song or of_style)[0].poses
-        by_style[ours.style] = dances | {f"{ours.style}, ours": ours.poses}
+                dances[f"{ours.style}, {name}"] = (same_song or of_style)[0]
+        by_style[ours.style] = dances | {f"{ours.style}, ours": ours}
     return by_style
 
 
@@ -101,12 +104,23 @@ def strip(movements: dict[str, np.ndarray], title: str = "", every: int = 2, spa
     return figure
 
 
-def dance_strip(dances: dict[str, np.ndarray], seconds: float = 4.0, every: int = 4) -> figures.Picture:
-    """Dances {name: (T, 14, D)}, one row each: `seconds` from 10 s on (or earlier), every `every`-th pose."""
-    shortest, count = min(map(len, dances.values())), round(seconds * FPS)
+def dance_strip(dances: dict[str, Dance | Sample], seconds: float = 4.0, every: int = 4) -> figures.Picture:
+    """Dances by name, one row each: `seconds` from 10 s on (or earlier), every `every`-th pose."""
+    poses = {name: dance.poses for name, dance in dances.items()}
+    shortest, count = min(map(len, poses.values())), round(seconds * FPS)
     first = max(0, min(150, shortest - count))
     frames = np.arange(first, min(first + count, shortest), every)
-    return figures.pose_strip(dances, frames, labels=frames / FPS)
+    return figures.pose_strip(poses, frames, labels=frames / FPS)
+
+
+def as_dances(movements: dict[str, np.ndarray]) -> dict[str, Dance]:
+    """Movements (LEAD + 32 * n, 14, D) in beat time as dances without a song, at 112.5 beats a minute."""
+    dances = {}
+    for name, poses in movements.items():
+        beats_s = to_seconds(np.arange(LEAD + FIRST_BEAT, len(poses), POSES_PER_BEAT))
+        seams_s = to_seconds(np.arange(LEAD + UNIT_POSES, len(poses), UNIT_POSES))
+        dances[name] = Dance(poses.astype(np.float32), beats_s, seams_s, name, 0, None)
+    return dances
 
 
 def reconstructed(experiment: Experiment, style: str) -> dict[str, np.ndarray]:
@@ -116,24 +130,31 @@ def reconstructed(experiment: Experiment, style: str) -> dict[str, np.ndarray]:
     if not len(index):
         return {}
     unit = data.units(index[len(index) // 2][None])
-    (reconstruction,) = _move(experiment, unit[:, :LEAD], unit)
+    (reconstruction,) = _chain(experiment, unit[:, :LEAD], unit)
     return {"real": pose.from_features(unit[0].double().numpy()), "rebuilt": reconstruction}
 
 
 @torch.no_grad()
-def prior_draws(experiment: Experiment, count: int = 4) -> dict[str, np.ndarray]:
-    """`count` movements with z_mov from N(0, I), each (34, 14, D), after the first poses of one unseen unit."""
+def prior_draws(experiment: Experiment, count: int = 4, times: int = 1) -> dict[str, np.ndarray]:
+    """`count` movements with z_mov from N(0, I), each danced so many `times`, after the first poses of one unseen unit.
+
+    Each is (LEAD + 32 * times, 14, D).
+    """
     data, vae, generator = experiment.units(DRAWN_SPLIT), experiment.train_vae(), _generator(experiment)
     lead = data.units(balanced(data.unit_styles, 1, generator))[:, :LEAD].expand(count, -1, -1)
     draws = torch.randn(count, vae.config.movement_size, generator=generator)
-    return {f"draw {number}": poses for number, poses in enumerate(_to_poses(vae.move(lead, draws)), 1)}
+    dances = generate.chain(vae, lead, draws.expand(times, -1, -1))
+    return {f"draw {number}": poses for number, poses in enumerate(dances, 1)}
 
 
-def swapped(experiment: Experiment, count: int = 4) -> dict[str, np.ndarray]:
-    """The z_mov of one unseen unit, decoded from the lead poses of `count` unseen units: {name: (34, 14, D)}."""
+def swapped(experiment: Experiment, count: int = 4, times: int = 1) -> dict[str, np.ndarray]:
+    """The z_mov of one unseen unit, danced so many `times` from the lead poses of `count` unseen units.
+
+    Each is (LEAD + 32 * times, 14, D).
+    """
     data = experiment.units(DRAWN_SPLIT)
     units = data.units(balanced(data.unit_styles, count, _generator(experiment)))
-    movements = _move(experiment, units[:, :LEAD], units[:1].expand(count, -1, -1))
+    movements = _chain(experiment, units[:, :LEAD], units[:1].expand(count, -1, -1), times)
     names = ["its own first pose", *(f"first pose of unit {number}" for number in range(2, count + 1))]
     return dict(zip(names, movements, strict=True))
 
@@ -257,20 +278,38 @@ def dance_space(
     return pairs, batch["style"].argmax(dim=1).numpy()
 
 
-def danced(experiment: Experiment, requests: Sequence[tuple[str, int]]) -> dict[str, np.ndarray]:
-    """The dance (T, 14, D) for each test song and seed in `requests`, by a text that names both."""
+def danced(experiment: Experiment, requests: Sequence[tuple[str, int]]) -> dict[str, Dance]:
+    """The dance for each test song and seed in `requests`, with its song, by a text that names both."""
     dancer, songs = experiment.train_dancer(), split_music(experiment, "test")
+    files = {entry.name: {"song": Path(entry.song), "start_s": entry.start_s} for entry in experiment.corpus.entries}
     return {
-        f"{song}, seed {seed}": generate.dance_to(dancer, songs[song][1], None, seed)[0].poses
+        f"{song}, seed {seed}": replace(
+            generate.dance_to(dancer, songs[song][1], None, seed)[0], name=song, **files[song]
+        )
         for song, seed in requests
     }
 
 
+def recorded(experiment: Experiment) -> list[Dance]:
+    """An unseen dance of the corpus; where these are recordings, also the same dance of the built-in corpus."""
+    runs = [experiment]
+    if not is_builtin(experiment.source):
+        runs.append(replace(experiment, source="builtin", run=""))
+    return [real_dances(run, "test")[0] for run in runs]
+
+
+def real_and_ours(experiment: Experiment) -> dict[str, Dance]:
+    """An unseen real dance and a generated one to the same song."""
+    real = real_dances(experiment, "test")[0]
+    (ours,) = danced(experiment, [(real.name, experiment.seed)]).values()
+    return {f"{real.style}, real": real, f"{ours.style}, ours": ours}
+
+
 @torch.no_grad()
-def _move(experiment: Experiment, leads: torch.Tensor, units: torch.Tensor) -> list[np.ndarray]:
-    """Poses (34, 14, D) of the movements of `units`, each decoded from its lead poses in `leads`."""
+def _chain(experiment: Experiment, leads: torch.Tensor, units: torch.Tensor, times: int = 1) -> np.ndarray:
+    """Poses (n, LEAD + 32 * times, 14, D) of the movements of `units`, each danced so many `times` from its `leads`."""
     vae = experiment.train_vae()
-    return _to_poses(vae.move(leads, vae.encode_movement(units)[0]))
+    return generate.chain(vae, leads, vae.encode_movement(units)[0].expand(times, -1, -1))
 
 
 def _to_poses(units: torch.Tensor) -> list[np.ndarray]:

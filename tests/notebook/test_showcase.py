@@ -1,12 +1,17 @@
 """The results of a run that the notebooks draw: shapes, splits, values."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from dolls import dance
 from toys import GAN, MIXED_GAN, PAPER_GAN, new_mmgan
 
+from d2m.clock import frame_times
 from d2m.data.builtin import songs
-from d2m.experiments.dances import split_music
+from d2m.experiments.dances import real_dances, split_music
 from d2m.generation import generate
 from d2m.motion import pose, units
 from d2m.motion.kinematics import KinematicBeatConfig
@@ -65,9 +70,13 @@ def test_movements_from_the_prior_start_from_one_unseen_pose_and_differ(tiny_run
 def test_a_swap_is_one_movement_from_several_poses(tiny_run, monkeypatch):
     codes, move = [], tiny_run.train_vae().move
     monkeypatch.setattr(tiny_run.train_vae(), "move", lambda lead, code: codes.append((lead, code)) or move(lead, code))
-    rows = showcase.swapped(tiny_run, 4)
+    rows, longer = showcase.swapped(tiny_run, 4), showcase.swapped(tiny_run, 4, times=3)
     assert len(rows) == 4 and next(iter(rows)) == "its own first pose"
     assert all(poses.shape == (34, 14, 3) for poses in rows.values())
+    for name, poses in longer.items():
+        assert poses.shape == (98, 14, 3)
+        np.testing.assert_allclose(poses[:34], rows[name], atol=0.01)
+    codes = codes[:1]
     ((leads, code),) = codes
     assert (code == code[:1]).all() and (leads[1:] != leads[:1]).any(dim=2).any(dim=1).all()
 
@@ -144,25 +153,55 @@ def test_the_space_of_dances_holds_real_phrases_and_music_early_and_after_the_tr
 def test_requested_songs_and_seeds_are_danced(tiny_run):
     dances = showcase.danced(tiny_run, [("ballet_02", 0), ("ballet_02", 1), ("zumba_02", 0)])
     assert list(dances) == ["ballet_02, seed 0", "ballet_02, seed 1", "zumba_02, seed 0"]
-    songs_of_split = split_music(tiny_run, "test")
-    for (name, poses), (song, seed) in zip(
+    songs_of_split, entries = split_music(tiny_run, "test"), {entry.name: entry for entry in tiny_run.corpus.entries}
+    for (name, dance), (song, seed) in zip(
         dances.items(), (("ballet_02", 0), ("ballet_02", 1), ("zumba_02", 0)), strict=True
     ):
         (expected,) = generate.dance_to(tiny_run.train_dancer(), songs_of_split[song][1], None, seed)
-        np.testing.assert_array_equal(poses, expected.poses, err_msg=name)
+        np.testing.assert_array_equal(dance.poses, expected.poses, err_msg=name)
+        assert (dance.name, dance.song) == (song, Path(entries[song].song)) and dance.start_s == entries[song].start_s
     one, other, _ = dances.values()
-    assert np.abs(one - other).max() > 0.01
+    assert np.abs(one.poses - other.poses).max() > 0.01
 
 
 @pytest.mark.parametrize(("frames", "first"), [(300, 10.0), (100, 2.7), (45, 0.0)])
 def test_a_strip_of_dances_is_of_the_same_four_seconds(body_at, frames, first):
-    dances = {"one": body_at(np.arange(frames) / 15), "longer": body_at(np.arange(frames + 60) / 15)}
+    lengths_s = {"one": frames / 15, "longer": (frames + 60) / 15}
+    dances = {
+        name: dance(name, poses=body_at(frame_times(round(15 * length_s)))) for name, length_s in lengths_s.items()
+    }
     figure = showcase.dance_strip(dances)
     assert [axis.get_title("left") for axis in figure.axes] == ["one", "longer"]
     labels = [float(label.get_text()) for label in figure.axes[-1].get_xticklabels()]
     assert labels[0] == pytest.approx(first, abs=0.05)
     np.testing.assert_allclose(np.diff(labels), 4 / 15, atol=0.1)  # every fourth pose, written to a tenth
     assert len(labels) == len(range(0, min(60, frames), 4))
+
+
+def test_movements_are_dances_with_a_beat_every_eight_poses():
+    poses = np.random.default_rng(0).normal(size=(2 + 64, 14, 3))
+    (one,) = showcase.as_dances({"a movement": poses}).values()
+    np.testing.assert_allclose(one.beats_s * 15, 2 + np.array([3, 11, 19, 27, 35, 43, 51, 59]))
+    np.testing.assert_allclose(one.units_s * 15, [34])
+    np.testing.assert_array_equal(one.poses, poses.astype(np.float32))
+    assert one.song is None and one.style == "a movement"
+
+
+def test_an_unseen_real_dance_is_watched_beside_ours_to_its_song(tiny_run):
+    real, both = real_dances(tiny_run, "test")[0], showcase.real_and_ours(tiny_run)
+    assert list(both) == ["ballet, real", "ballet, ours"]
+    assert {(some.name, some.song, some.start_s) for some in both.values()} == {("ballet_02", real.song, 0.0)}
+    np.testing.assert_array_equal(both["ballet, real"].poses, real.poses)
+    (ours,) = showcase.danced(tiny_run, [("ballet_02", tiny_run.seed)]).values()
+    np.testing.assert_array_equal(both["ballet, ours"].poses, ours.poses)
+
+
+def test_recordings_are_watched_beside_a_built_in_dance(tiny_run, monkeypatch):
+    recordings, builtin, runs = replace(tiny_run, source="some/recordings"), replace(tiny_run, source="builtin"), []
+    monkeypatch.setattr(showcase, "real_dances", lambda run, split: runs.append((run, split)) or [run.source])
+    assert showcase.recorded(recordings) == ["some/recordings", "builtin"]
+    assert showcase.recorded(builtin) == ["builtin"]
+    assert runs == [(recordings, "test"), (replace(builtin, run=""), "test"), (builtin, "test")]
 
 
 def test_the_groups_of_losses_name_every_loss_that_is_logged(tiny_run, played_phrases):
