@@ -154,12 +154,11 @@ def test_requested_songs_and_seeds_are_danced(tiny_run):
     dances = showcase.danced(tiny_run, [("ballet_02", 0), ("ballet_02", 1), ("zumba_02", 0)])
     assert list(dances) == ["ballet_02, seed 0", "ballet_02, seed 1", "zumba_02, seed 0"]
     songs_of_split, entries = split_music(tiny_run, "test"), {entry.name: entry for entry in tiny_run.corpus.entries}
-    for (name, dance), (song, seed) in zip(
-        dances.items(), (("ballet_02", 0), ("ballet_02", 1), ("zumba_02", 0)), strict=True
-    ):
+    requests = (("ballet_02", 0), ("ballet_02", 1), ("zumba_02", 0))
+    for (name, one), (song, seed) in zip(dances.items(), requests, strict=True):
         (expected,) = generate.dance_to(tiny_run.train_dancer(), songs_of_split[song][1], None, seed)
-        np.testing.assert_array_equal(dance.poses, expected.poses, err_msg=name)
-        assert (dance.name, dance.song) == (song, Path(entries[song].song)) and dance.start_s == entries[song].start_s
+        np.testing.assert_array_equal(one.poses, expected.poses, err_msg=name)
+        assert (one.name, one.song) == (song, Path(entries[song].song)) and one.start_s == entries[song].start_s
     one, other, _ = dances.values()
     assert np.abs(one.poses - other.poses).max() > 0.01
 
