@@ -32,6 +32,9 @@ from d2m.models.style import Classifier, MusicStyleClassifier, MusicStyleConfig,
 from d2m.models.vae import DUVAE
 from d2m.motion.units import LEAD
 
+# The setting of each model that is a number of steps: it changes with the steps of the training.
+SCALED = {"vae": "kl_anneal_steps", "mmgan": "games_from"}
+
 
 @dataclass(frozen=True)
 class Experiment:
@@ -77,10 +80,12 @@ class Experiment:
         gan = replace(ablated.gan, styles=len(self.corpus.styles), movement_size=ablated.vae.movement_size)
         settings = {name: getattr(self, name) for name in ("steps", "batch", "accumulate", "precision")}
         overrides = {name: value for name, value in settings.items() if value}
-        if self.steps:  # the games begin after the same share of the training
+        vae = ablated.vae
+        if self.steps:  # the games begin, and the KL weight rises, after the same share of the training
             gan = replace(gan, games_from=gan.games_from * self.steps // ablated.gan_training.steps)
+            vae = replace(vae, kl_anneal_steps=vae.kl_anneal_steps * self.steps // ablated.vae_training.steps)
         return replace(
-            ablated, gan=gan, vae_training=replace(ablated.vae_training, **overrides),
+            ablated, vae=vae, gan=gan, vae_training=replace(ablated.vae_training, **overrides),
             gan_training=replace(ablated.gan_training, **overrides),
         )  # fmt: skip
 
@@ -196,8 +201,8 @@ class Experiment:
         if not path.exists():
             return False
         tensors, config, provenance = checkpoint.read(path, RECIPES[name].kind)
-        if name == "mmgan":  # a matter of its training, like the steps, which `_check_provenance` compares
-            config |= {"games_from": model.config.games_from}
+        if name in SCALED:  # a matter of its training, like the steps, which `_check_provenance` compares
+            config |= {SCALED[name]: getattr(model.config, SCALED[name])}
         checkpoint.check_config(path, config, model.config)
         self._check_provenance(name, provenance)
         checkpoint.load_weights(model, tensors, path)

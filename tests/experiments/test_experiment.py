@@ -319,6 +319,14 @@ def test_the_games_begin_after_the_same_share_of_any_number_of_steps(small_corpu
     assert [replace(run, steps=steps).preset.gan.games_from for steps in (1000, 10, 1, 4000)] == [300, 3, 0, 1200]
 
 
+def test_the_weight_of_kl_rises_over_the_same_share_of_any_number_of_steps(small_corpus, monkeypatch):
+    tiny = presets.PRESETS["tiny"]
+    slow = replace(tiny, vae=replace(tiny.vae, kl_anneal_steps=200), vae_training=replace(tiny.vae_training, steps=800))
+    monkeypatch.setitem(presets.PRESETS, "tiny", slow)
+    run = Experiment(str(small_corpus.folder), preset_name="tiny")
+    assert [replace(run, steps=steps).preset.vae.kl_anneal_steps for steps in (0, 800, 8, 1600)] == [200, 200, 2, 400]
+
+
 def test_a_run_of_other_steps_is_loaded_where_no_steps_are_asked_for(small_corpus, tiny_presets, tmp_path, monkeypatch):
     tiny = presets.PRESETS["tiny"]
     late = replace(tiny, gan=replace(tiny.gan, games_from=300), gan_training=replace(tiny.gan_training, steps=1000))
