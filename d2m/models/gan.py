@@ -4,7 +4,7 @@ E_dan encodes a phrase, {z_mov} of successive movements, as z_dan, and G_dan dec
 music's style s and noise, and E_sty estimates s from z_dan. Two games train the generators: D_mov discriminates real
 from generated phrases, given the music's audio rows a, and D_dan discriminates z_dan from z~_dan.
 
-Departures from the paper, all off in the `paper` presets but for the last two (README has the measures):
+Departures from the paper, off in the `paper` presets but for the last two (measures: d2m/DEPARTURES.md):
 - A phrase is one movement (paper: three). E_dan, G_dan, E_mus and D_mov are also given the movement before, with noise:
   a movement and its join can be learned in minutes, three movements at once cannot.
 - E_mus is a flow: it carries noise to z~_dan in a few steps, and learns that by L_flow before the games begin.

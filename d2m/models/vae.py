@@ -3,7 +3,7 @@
 E_ini encodes the unit's first poses, its lead, as z_ini; E_mov encodes the whole unit as z_mov; G_uni decodes both to
 the unit. A unit is (LEAD + 32, F) features relative to its last lead pose (see `units` and `pose`).
 
-Departures from the paper, all off in the `paper` preset but the lead of two poses (README has the measures):
+Departures from the paper, off in the `paper` preset but the lead of two poses (measures: d2m/DEPARTURES.md):
 - A movement is settled: corrected to start exactly at the given lead (`DUVAE.settle`), so that dances have no jumps.
 - E_mov and G_uni start from the principal components of the training units (an earlier form: error on unseen units
   3.5 cm, without 6.0).
