@@ -179,16 +179,15 @@ class MMGAN(nn.Module):
             noise, of_sample = noise.split([self.config.noise_size, self.config.dance_size], dim=-1)
             mean, log_variance = self.music_head(self.music_encoder(torch.cat([condition, noise], dim=-1)))
             return mean + torch.exp(log_variance / 2) * of_sample
-        z_dan = noise
-        for number in range(steps):
-            time = torch.full_like(noise[:, 0], number / steps)
+        z_dan, times = noise, _time_inputs(torch.arange(steps, device=noise.device) / steps)
+        for number, time in enumerate(times):
             with torch.set_grad_enabled(torch.is_grad_enabled() and number >= steps - self.config.flow_gradient_steps):
-                z_dan = z_dan + self._velocity(z_dan, time, condition) / steps
+                z_dan = z_dan + self._velocity(z_dan, time.expand(len(z_dan), -1), condition) / steps
         return z_dan
 
     def _velocity(self, z: Tensor, time: Tensor, condition: Tensor) -> Tensor:
-        """The velocity (B, dance_size) of the flow at points z (B, dance_size) and times in [0, 1] (B,)."""
-        return self.music_head(self.music_encoder(torch.cat([condition, z, _time_inputs(time)], dim=-1))).float()
+        """The velocity (B, dance_size) of the flow at points z (B, dance_size) and `_time_inputs` (B, TIME_SIZE)."""
+        return self.music_head(self.music_encoder(torch.cat([condition, z, time], dim=-1))).float()
 
     def _music_condition(self, context: Context) -> Tensor:
         """What E_mus is given besides noise (B, n)."""
@@ -201,7 +200,8 @@ class MMGAN(nn.Module):
         """L_flow of real z_dan (B, dance_size): see `losses.flow`."""
         noise, time = torch.randn_like(z_dan), torch.rand(len(z_dan), device=z_dan.device)
         z = torch.lerp(noise, z_dan, time[:, None])
-        return losses.flow(self._velocity(z, time, self._music_condition(context)), z_dan - noise)
+        velocity = self._velocity(z, _time_inputs(time), self._music_condition(context))
+        return losses.flow(velocity, z_dan - noise)
 
     def regress_style(self, z_dan: Tensor) -> Tensor:
         """E_sty: z_dan (B, dance_size) -> s (B, styles), class probabilities."""

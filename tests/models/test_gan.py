@@ -482,6 +482,7 @@ def test_the_flow_loss_is_of_a_point_between_noise_and_z_dan_and_its_velocity(pl
     monkeypatch.setattr(model, "_velocity", velocity)
     loss = model.flow(z_dan, context)
     ((z, time),) = calls
+    time = time[:, 0]
     assert time.shape == (5,) and 0 <= time.min() and time.max() < 1 and len(time.unique()) == 5
     noise = (z - time[:, None] * z_dan) / (1 - time[:, None])
     torch.testing.assert_close(loss, (0.5 - (z_dan - noise)).square().mean())
@@ -493,7 +494,7 @@ def test_the_flow_is_integrated_from_noise_in_steps(played_phrases, monkeypatch,
     model, calls = new_mmgan(replace(GAN, flow_steps=steps)), []
     _, context = sampled(model, played_phrases(GAN))
     monkeypatch.setattr(
-        model, "_velocity", lambda z, time, _: calls.append((z, time)) or 2 * time[:, None] + torch.ones(6)
+        model, "_velocity", lambda z, time, _: calls.append((z, time)) or 2 * time[:, :1] + torch.ones(6)
     )
     noise = torch.randn(5, model.noise_width)
     assert noise.shape == (5, 6)
@@ -501,7 +502,7 @@ def test_the_flow_is_integrated_from_noise_in_steps(played_phrases, monkeypatch,
     # The sum of (2 k / n + 1) / n over the steps k < n.
     torch.testing.assert_close(z_dan, noise + 1 + (steps - 1) / steps)
     assert torch.equal(calls[0][0], noise)
-    assert [float(time[0]) for _, time in calls] == pytest.approx([number / steps for number in range(steps)])
+    assert [float(time[0, 0]) for _, time in calls] == pytest.approx([number / steps for number in range(steps)])
 
 
 def test_the_published_encoder_of_music_is_a_gaussian_of_style_and_noise(played_phrases, monkeypatch):
