@@ -5,14 +5,16 @@ of the part's frame, which makes a chest wider than deep. Places are joints of t
 joint of `skeleton.SKELETON`, so the parts follow any pose.
 
 Head, hands and feet are drawn, not danced: a pose of 14 joints ends at the nose, the wrists and the ankles. The head
-is turned as the bone from neck to nose; hands continue the forearms; a foot points where its shin faces, its sole is on
-the floor while the ankle is near its standing height of 9 cm, and its heel rises with the ankle.
+turns as the bone from neck to nose, and is upright in the median of the dance (see `head_tilt`); hands continue the
+forearms; a foot points where its shin faces, its sole is on the floor while the ankle is near its standing height of
+9 cm, and its heel rises with the ankle.
 """
 
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from d2m.motion import pose, skeleton
 from d2m.motion.skeleton import NUMBERS, POSE_JOINTS
@@ -27,6 +29,7 @@ CLOTH, SKIN, HAIR = "#6B7280", "#E3C9B4", "#3A3532"
 HANG = np.radians(35)  # angle of a hanging foot below a right angle to the shin
 BALL = np.array([0.0, 0.03 - pose.ANKLE_HEIGHT, 0.14])  # from the ankle to the ball of a standing foot, in metres
 HIGHEST_PITCH = np.radians(60)  # of a foot that stands on its ball
+LARGEST_TILT = np.radians(30)  # of a head, see `head_tilt`
 LOW, HIGH = 0.16, 0.32  # heights in metres of an ankle whose foot surely stands, and surely hangs
 
 
@@ -62,10 +65,10 @@ def _parts() -> list[Part]:
             for side, x in (("Left", 1), ("Right", -1))
         ),
         Part("Spine", ("Neck", "Neck"), ((-0.08, -0.075, 0.0), (0.08, -0.075, 0.0)), (0.08, 0.08), CLOTH),
-        Part("Head", ("Neck", "Nose"), ((0, -0.02, -0.012), (0, -0.05, -0.11)), (0.057, 0.048), SKIN),
-        Part("Head", ("Nose", "Nose"), ((0, 0.03, -0.096), (0, -0.047, -0.065)), (0.078, 0.053), SKIN, (0.95, 1, 1)),
-        Part("Head", ("Nose", "Nose"), ((0, 0.035, -0.13), (0, 0.05, -0.11)), (0.083, 0.08), HAIR, (0.98, 0.93, 1.0)),
-        Part("Head", ("Nose", "Nose"), ((0, 0.022, -0.02), (0, -0.006, -0.008)), (0.009, 0.014), SKIN),
+        Part("Head", ("Neck", "Neck"), ((0, -0.02, -0.012), (0, 0.122, -0.009)), (0.057, 0.048), SKIN),
+        Part("Head", ("Neck", "Neck"), ((0, 0.202, 0.005), (0, 0.125, 0.036)), (0.078, 0.053), SKIN, (0.95, 1, 1)),
+        Part("Head", ("Neck", "Neck"), ((0, 0.207, -0.029), (0, 0.222, -0.009)), (0.083, 0.08), HAIR, (0.98, 0.93, 1)),
+        Part("Head", ("Neck", "Neck"), ((0, 0.194, 0.081), (0, 0.166, 0.093)), (0.009, 0.014), SKIN),
     ]
     for side, x, colour in (("Left", 1, LEFT), ("Right", -1, RIGHT)):
         shoulder, elbow, wrist, hip, knee, ankle = (
@@ -109,12 +112,12 @@ _FRAMES = np.array([NUMBERS[part.frame] for part in PARTS])
 _OFFSETS = np.array([part.offsets for part in PARTS])
 
 
-def shape(poses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def shape(poses: np.ndarray, tilt: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
     """Where the `PARTS` of the body are in poses (T, 14, 3): their ends (T, K, 2, 3) and their frames (T, K, 3, 3).
 
-    Lengths are metres; the columns of a frame are the directions of its axes.
+    Lengths are metres; the columns of a frame are the directions of its axes. `tilt`: see `head_tilt`.
     """
-    joint_frames = frames(poses)
+    joint_frames = frames(poses, tilt)
     axes = np.stack([joint_frames[joint.name] for joint in skeleton.SKELETON], axis=1)[:, _FRAMES]
     places = np.concatenate([poses, pose.pelvis(poses)[:, None]], axis=1)
     ends = places[:, _ENDS] + np.einsum("tkij,kej->tkei", axes, _OFFSETS)
@@ -124,12 +127,24 @@ def shape(poses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return ends, axes
 
 
-def frames(poses: np.ndarray) -> dict[str, np.ndarray]:
-    """As `skeleton.joint_frames`, with feet that stand or hang."""
+def frames(poses: np.ndarray, tilt: float = 0.0) -> dict[str, np.ndarray]:
+    """As `skeleton.joint_frames`, with feet that stand or hang and a head turned forward by `tilt`."""
     joint_frames = skeleton.joint_frames(poses)
     for side, ankle in (("Left", pose.L_ANKLE), ("Right", pose.R_ANKLE)):
         joint_frames[f"{side}Foot"] = _foot(joint_frames[f"{side}Leg"], poses[:, ankle, 1])
+    joint_frames["Head"] = joint_frames["Head"] @ Rotation.from_rotvec((tilt, 0, 0)).as_matrix()
     return joint_frames
+
+
+def head_tilt(poses: np.ndarray) -> float:
+    """The angle in radians by which the head of a dance is turned forward, so that the median head is upright.
+
+    Sources differ in where on the head their "nose" is: the middle of the head is above the neck, a nose before it.
+    """
+    spine = skeleton.joint_frames(poses)["Spine"]
+    ahead = np.einsum("tij,ti->tj", spine, poses[:, pose.NOSE] - poses[:, pose.NECK])
+    upright = np.arctan2(skeleton.NOSE[2], skeleton.NOSE[1])
+    return float(np.clip(upright - np.median(np.arctan2(ahead[:, 2], ahead[:, 1])), -LARGEST_TILT, LARGEST_TILT))
 
 
 def _foot(shin: np.ndarray, height: np.ndarray) -> np.ndarray:
@@ -155,6 +170,7 @@ class Camera:
 
     def __init__(self, poses: np.ndarray, fps: float, size: int):
         facing = float(np.median(pose.yaw(poses[: max(2, int(2 * fps))])))
+        self.tilt = head_tilt(poses)
         self.angle = VIEW - facing  # of the turn from the world's axes to the camera's
         self.scale, self.middle = size / (2 * SIDES_M), np.float32(size / 2)  # pixels a metre at the dancer; a column
         self.surface = np.zeros((round((HIGHEST_M - LOWEST_M) * size / (2 * SIDES_M)), size, 8), np.float32)
@@ -166,7 +182,7 @@ class Camera:
     def views(self, joints: np.ndarray, targets: np.ndarray) -> list["View"]:
         """What `raster.draw` draws of the body with `joints` (n, 14, 3), for a camera with `targets` (n, 3)."""
         below = targets * (1, 0, 1)
-        ends, frames = shape(joints)
+        ends, frames = shape(joints, self.tilt)
         ends = pose.turn(ends - below[:, None, None], self.angle)
         frames = np.swapaxes(pose.turn(np.swapaxes(frames, -1, -2), self.angle), -1, -2)
         shadows = ends - ends[..., 1:2] * SUN * (1, 0, 1) / SUN[1]
