@@ -5,5 +5,6 @@ charts       losses, histograms, confusion matrices, scores of dances and of con
 body         the shape of the body about a pose, and where it is in a camera's picture
 raster       its pixels: capsules with a depth buffer, light, shadow, floor
 render       the picture of a dance at any time: frames, mp4 with music, GIF
+gltf         a dance as glTF, a skinned body with its motion
 player       a dance with its song in one HTML file and in notebooks: played, turned round, sent
 """
