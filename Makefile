@@ -83,7 +83,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(VENV)/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[dev]' || { \
 		echo 'The installation failed, for the reason above; make setup continues from here.' >&2; exit 1; }
 	@echo 'Compiling the beat tracker and the renderer, once (half a minute) ...'
-	@$(VENV)/bin/python -c 'from d2m.music import analysis; from d2m.visual import camera; analysis.warm(); camera.warm()'
+	@$(VENV)/bin/python -c 'from d2m.music import analysis; from d2m.visual import raster; analysis.warm(); raster.warm()'
 	@touch $@
 	@echo 'Ready.'
 

@@ -30,7 +30,7 @@ from d2m.files import PARTIAL
 from d2m.generation import generate
 from d2m.models import checkpoint, train
 from d2m.motion import dance as dance_files
-from d2m.visual import render
+from d2m.visual import gltf, render
 
 PATIENCE_S = 600  # for one process; it takes seconds
 TRIES = 10  # for every kill, since some come after the job has ended
@@ -82,6 +82,7 @@ def dance_long(folder: Path, inputs: Path, size: Size) -> None:
     dance_files.write_npz(dance, path)
     dance_files.write_json(dance, path.with_suffix(".json"))
     dance_files.write_bvh(dance, path.with_suffix(".bvh"))
+    gltf.write_glb(dance, path.with_suffix(".glb"))
     render.render_video(dance, path.with_suffix(".mp4"), 64, (0.0, 2.0))
     render.render_gif(dance, path.with_suffix(".gif"), (0.0, 0.5), 64)
 
@@ -91,7 +92,7 @@ JOBS = {"corpus": build_corpus, "vae": train_vae, "mmgan": train_mmgan, "dance":
 
 def files_written(name: str, size: Size) -> int:
     """The number of files that a job writes; a training writes its states, weights and losses, the GAN's a snapshot."""
-    return {"corpus": 10, "vae": size.steps + 2, "mmgan": 2 * (size.steps + 2) + 11, "dance": 7}[name]
+    return {"corpus": 10, "vae": size.steps + 2, "mmgan": 2 * (size.steps + 2) + 11, "dance": 8}[name]
 
 
 def _experiment(folder: Path, inputs: Path, size: Size) -> Experiment:

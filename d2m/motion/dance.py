@@ -59,7 +59,7 @@ class Dance:
 FORMAT = "d2m dance 1"
 ARRAYS = ("poses", "fps", "beats_s", "units_s", "style", "seed", "start_s")  # of an npz
 LONGEST_STEM = 240  # bytes: file systems allow 255, including the suffix
-LARGEST_BVH_ERROR_M = 0.01  # of a joint: rotations cannot fit bones of other lengths
+LARGEST_ERROR_M = 0.01  # of a joint: rotations cannot fit bones of other lengths
 
 
 def file_stem(song: Path | str, style: str, seed: int, request: str = "") -> str:
@@ -150,16 +150,26 @@ def write_bvh(dance: Dance, path: Path) -> Path:
     kinematics. Raises `OutputError`; `PoseError` for a 2D dance, and where bones of other lengths than d2m's would
     move a joint by more than 1 cm.
     """
-    poses = pose.validate(dance.poses, "the poses of the dance")
-    if poses.shape[2] != 3:
-        raise PoseError("a dance in 2D has no joint rotations", "a dance in 3D", "write it as npz or JSON")
+    poses = rigid_poses(dance, "BVH")
     root, angles = skeleton.to_angles(poses)
-    errors = np.linalg.norm(skeleton.from_angles(root, angles) - poses, axis=-1)  # (T, 14)
-    if errors.max() > LARGEST_BVH_ERROR_M:
-        joint = pose.JOINTS[int(errors.max(axis=0).argmax())]
-        problem = f"BVH would misplace the {joint} by {errors.max():.2f} m"
-        raise PoseError(problem, "poses with d2m's bone lengths", "apply d2m.data.retarget.fit_body to them")
     values = np.concatenate([root, angles.reshape(len(poses), -1)], axis=1)
     with replacing(path) as temporary:
         temporary.write_text(bvh.as_text(skeleton.SKELETON, values, dance.fps))
     return path
+
+
+def rigid_poses(dance: Dance, form: str) -> np.ndarray:
+    """The poses of a dance as float64 (T, 14, 3), checked by forward kinematics to be those of `skeleton.SKELETON`.
+
+    Raises `PoseError` that names the `form` of the file: for a 2D dance, and where bones of other lengths than d2m's
+    would move a joint by more than 1 cm.
+    """
+    poses = pose.validate(dance.poses, "the poses of the dance")
+    if poses.shape[2] != 3:
+        raise PoseError(f"a dance in 2D has no joint rotations for {form}", "a dance in 3D", "write it as npz or JSON")
+    errors = np.linalg.norm(skeleton.from_angles(*skeleton.to_angles(poses)) - poses, axis=-1)  # (T, 14)
+    if errors.max() > LARGEST_ERROR_M:
+        joint = pose.JOINTS[int(errors.max(axis=0).argmax())]
+        problem = f"{form} would misplace the {joint} by {errors.max():.2f} m"
+        raise PoseError(problem, "poses with d2m's bone lengths", "apply d2m.data.retarget.fit_body to them")
+    return poses

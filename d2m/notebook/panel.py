@@ -25,11 +25,12 @@ from d2m.music import audio, features
 from d2m.music import beats as music_beats
 from d2m.music.analysis import Music
 from d2m.notebook import parameters
-from d2m.visual import figures, render
+from d2m.visual import figures, gltf, render
 from d2m.visual.player import Player
 
 PREVIEW_S = 20.0  # seconds of a dance that the panel shows; saved videos hold all of it
 GIF_S = 5.0  # seconds of a dance that a GIF holds
+SPATIAL = (".bvh", ".glb")  # suffixes of files that hold joint rotations, which a dance in 2D has not
 SIDE_BY_SIDE = 6  # dances that one player shows at most
 TEMPO_TOLERANCE = 0.05  # the user is warned if the tempo differs from the requested one by more than this fraction
 CANDIDATES = 8  # dances generated to choose the calmest or liveliest ones from
@@ -229,6 +230,7 @@ SAVERS: dict[str, Callable[[Dance, Path], Path]] = {
     ".npz": dance_files.write_npz,
     ".json": dance_files.write_json,
     ".bvh": dance_files.write_bvh,
+    ".glb": gltf.write_glb,
     ".html": lambda dance, path: Player(dance).save(path),
 }
 
@@ -238,14 +240,14 @@ def save(dances: list[Dance], folder: Path, suffixes=tuple(SAVERS), request_name
 
     A file with the same name is overwritten, except if the saved .npz of that name has other beats or another start
     time than the new dance: then a hash of the new dance's beats and start time is added to the new names. A 2D dance
-    is not saved as BVH. With ".html", up to `SIDE_BY_SIDE` of several dances are also saved in one player on one clock,
-    under the name of the first with "_side_by_side". Raises `OutputError`, `MediaError`.
+    is not saved as BVH or glTF. With ".html", up to `SIDE_BY_SIDE` of several dances are also saved in one player on
+    one clock, under the name of the first with "_side_by_side". Raises `OutputError`, `MediaError`.
     """
     paths = []
     for dance in dances:
         stem = _file_stem(dance, folder, request_name)
         for suffix in suffixes:
-            if dance.poses.shape[2] == 3 or suffix != ".bvh":
+            if dance.poses.shape[2] == 3 or suffix not in SPATIAL:
                 paths.append(SAVERS[suffix](dance, folder / f"{stem}{suffix}"))
     if ".html" in suffixes and len(dances) > 1:
         name = f"{_file_stem(dances[0], folder, request_name)}_side_by_side.html"

@@ -8,16 +8,21 @@ then the surface is lit. Edges are anti-aliased by the distance to the outline.
 """
 
 import math
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 from numba import njit
+
+from d2m.motion import skeleton
+from d2m.music.analysis import compile_once
+from d2m.visual import body
 
 BLEND_M = np.float32(0.009)  # difference in depth within which two surfaces are blended
 SHARP_M = np.float32(0.004)  # the same for their colours
 TEXEL_M = 0.025  # width of a texel of the shadow's map of the floor
 MAP_TEXELS = 150
 MAP_LEFT_M, MAP_BACK_M = -1.7, -2.4  # the first texel in the camera's axes, from the point below the camera's target
-SUN = np.array([-0.40, 1.0, 0.52])  # direction to the light in the camera's axes: from above, left and in front
 SHADE = np.float32(0.5)  # largest share of the floor's light that the shadow takes
 PENUMBRA = 0.16  # half the width of a shadow's edge, for each metre of height
 NEAREST_PENUMBRA_M = 0.02
@@ -30,6 +35,38 @@ ZERO, HALF, ONE, SMALL = np.float32(0), np.float32(0.5), np.float32(1), np.float
 FASTER = {"reassoc", "contract", "arcp", "nsz", "afn"}
 compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath=FASTER)
 
+LINEAR_COLOURS = ((body.COLOURS / 255) ** 2).astype(np.float32)  # the square is near enough to the curve of sRGB
+SHADOW_RADII = body.RADII * body.FLAT.mean(axis=1, keepdims=True)
+
+
+def draw(camera: body.Camera, view: body.View, picture: np.ndarray) -> None:
+    """Draw the floor and the body of a camera's `view` into the `picture` (size, size, 4) uint8 of a backdrop."""
+    room = picture[: len(camera.fade)]
+    shadow = np.zeros((MAP_TEXELS, MAP_TEXELS), np.float32)
+    texels = (view.shadows[..., ::2] - (MAP_LEFT_M, MAP_BACK_M)) / TEXEL_M
+    cast(shadow, np.concatenate([texels, view.shadows[..., 1:2]], axis=-1), SHADOW_RADII)
+    place = np.array([np.cos(camera.angle), np.sin(camera.angle), *(view.below % GRID_M)], np.float32)
+    draw_floor(room, camera.fade, camera.rows, shadow, camera.middle, place)
+    low, high = view.parts[:, 14:18:2].min(axis=0), view.parts[:, 15:18:2].max(axis=0)  # of columns, of rows
+    left, top = np.maximum(low, 0).astype(int)
+    right, bottom = np.maximum(high + 2, 0).astype(int)
+    inside = np.s_[top:bottom, left:right]
+    camera.surface[inside] = 0
+    draw_parts(camera.surface, view.parts, LINEAR_COLOURS[view.nearest])
+    light(room[inside], camera.surface[inside], *camera.lights)
+
+
+@cache
+def warm() -> None:
+    """Compile this module with numba, some seconds once on a machine. Raises `OutputError`."""
+
+    def draw_once() -> None:
+        standing = skeleton.from_angles(np.array([[0, 0.93, 0]] * 2), np.zeros((2, len(skeleton.SKELETON), 3)))
+        camera = body.Camera(standing, 1.0, 32)
+        draw(camera, *camera.views(standing[:1], standing[:1, 0]), np.zeros((32, 32, 4), np.uint8))
+
+    compile_once(Path(__file__), draw_once)
+
 
 @compiled
 def clip(value, low, high):
@@ -38,7 +75,7 @@ def clip(value, low, high):
 
 @compiled
 def draw_parts(surface: np.ndarray, parts: np.ndarray, colours: np.ndarray) -> None:
-    """Add the parts of `scene.Camera.parts` (K, 27) to a cleared `surface` (h, w, 8), all float32.
+    """Add the parts of `body.Camera.parts` (K, 27) to a cleared `surface` (h, w, 8), all float32.
 
     Its channels are depth, the normal, the colour and the coverage; `colours` (K, 3) are linear light, 0 to 1.
     """

@@ -20,7 +20,7 @@ from d2m.models import checkpoint
 from d2m.motion import dance as dance_files
 from d2m.motion.dance import Dance
 from d2m.music import analysis
-from d2m.visual import figures, render
+from d2m.visual import figures, gltf, render
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -49,6 +49,7 @@ def writers(dance, small_clips, monkeypatch, tmp_path):
         "npz": ("a.npz", lambda path: dance_files.write_npz(dance, path)),
         "json": ("a.json", lambda path: dance_files.write_json(dance, path)),
         "bvh": ("a.bvh", lambda path: dance_files.write_bvh(dance, path)),
+        "glb": ("a.glb", lambda path: gltf.write_glb(dance, path)),
         "mp4": ("a.mp4", lambda path: render.render_video(dance, path, 64, (0.0, 1.0))),
         "gif": ("a.gif", lambda path: render.render_gif(dance, path, (0.0, 0.3), 64)),
         "flac": ("a.flac", lambda path: clips.write_flac(path, song)),
@@ -60,7 +61,7 @@ def writers(dance, small_clips, monkeypatch, tmp_path):
     }  # fmt: skip
 
 
-NAMES = "weights npz json bvh mp4 gif flac figure scores corpus music lock".split()
+NAMES = "weights npz json bvh glb mp4 gif flac figure scores corpus music lock".split()
 
 
 @pytest.fixture

@@ -254,7 +254,7 @@ def test_only_the_chosen_formats_are_saved_and_a_2d_dance_only_in_those_that_can
     panel.save([danced], tmp_path, [".npz"])
     assert [path.suffix for path in tmp_path.iterdir()] == [".npz"]
     flat = replace(danced, poses=danced.poses[..., :2])
-    paths = panel.save([flat], tmp_path / "flat", (".npz", ".bvh", ".json"))
+    paths = panel.save([flat], tmp_path / "flat", (".npz", ".bvh", ".glb", ".json"))
     assert [path.suffix for path in paths] == [".npz", ".json"] and len(list((tmp_path / "flat").iterdir())) == 2
 
 
