@@ -33,13 +33,13 @@ import numpy as np
 from d2m.clock import FPS, are_times, frame_times, to_frames
 from d2m.errors import CorpusError, MediaError, PoseError
 from d2m.files import alone_in, cache_folder, content_hash, make_folder, read_arrays, read_json, replacing, resolve
-from d2m.motion import pose
+from d2m.motion import body, pose
 from d2m.motion.dance import Clip
 from d2m.music.features import FEATURES, STYLE_ROW
 from d2m.progress import progress
 
 FORMAT = 4
-VERSION = 7  # of readers, built-in dances, music analysis and kinematic beats: a change makes cached corpora stale
+VERSION = 8  # of readers, built-in dances, music analysis and kinematic beats: a change makes cached corpora stale
 ARRAYS = (
     "poses", "music_features", "music_style_rows", "music_beats_s", "kinematic_beats_s", "kinematic_strength",
     "true_beats_s",
@@ -51,6 +51,7 @@ SONG = "song"  # in place of a split, of a song without dances
 SHARES = (0.7, 0.15, 0.15)  # of the groups of a style, where the source fixes no split
 FOLDS = 4  # of a cross-validation by song
 REBUILD = "build the corpus again"
+MOST_NOTES = 10  # notes on clips that are printed
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ class Entry:
     split: str  # one of `SPLITS`, or `SONG`
     frames: int
     digest: str  # `digest` of its arrays
+    note: str = ""  # what its reader changed in the recording (`body.BodyWarning`)
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,8 @@ class Corpus:
 
     def fingerprint(self) -> str:
         """Twelve hexadecimal digits that identify this corpus: a hash of its entries, digests included."""
-        entries = json.dumps([asdict(entry) | {"song": ""} for entry in (*self.entries, *self.songs)])
+        rows = [asdict(entry) | {"song": ""} for entry in (*self.entries, *self.songs)]
+        entries = json.dumps([{name: value for name, value in row.items() if name != "note"} for row in rows])
         return hashlib.sha256(entries.encode()).hexdigest()[:12]
 
     def minutes(self, split: str | None = None) -> float:
@@ -165,7 +168,9 @@ def open_corpus(source: str, jobs: int = -1) -> Corpus:
     with _to_build(folder) as missing:
         if missing:
             build(path.name, clips, folder, jobs)
-            print(f"corpus {path.name}: {sources.describe(clips, unknown, read(folder).refused)}", file=sys.stderr)
+            built = read(folder)
+            print(f"corpus {path.name}: {sources.describe(clips, unknown, built.refused)}", file=sys.stderr)
+            _print_notes(built.entries)
     return read(folder)
 
 
@@ -266,12 +271,13 @@ def _build_clip(clip, folder: Path) -> Entry | tuple[str, str]:
     from d2m.data import sources
     from d2m.music import analysis
 
+    note = ""
     try:
         with threadpool_limits(1):  # with two threads sums are rounded differently
             if isinstance(clip, sources.ClipFiles):
                 if clip.format == sources.SONGS:
                     return _build_song(clip, folder)
-                clip = sources.read(clip)
+                clip, note = _read_with_note(clip)
             song = analysis.analyse(clip.song)
     except (CorpusError, MediaError, PoseError) as error:
         return clip.name, str(error)
@@ -282,8 +288,27 @@ def _build_clip(clip, folder: Path) -> Entry | tuple[str, str]:
     _write(arrays, folder / f"{clip.name}.npz")
     return Entry(
         clip.name, clip.style, str(clip.song), float(clip.start_s), clip.group or content_hash(clip.song), clip.split,
-        len(clip.poses), digest(arrays),
+        len(clip.poses), digest(arrays), note,
     )  # fmt: skip
+
+
+def _read_with_note(files) -> tuple[Clip, str]:
+    """The clip of `sources.ClipFiles`, and what its reader changed in it. Raises what `sources.read` raises."""
+    from d2m.data import sources
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", body.BodyWarning)
+        clip = sources.read(files)
+    return clip, " ".join(str(warning.message) for warning in caught if warning.category is body.BodyWarning)
+
+
+def _print_notes(entries: tuple[Entry, ...]) -> None:
+    """Print to stderr which recordings were changed when they were read, one a line."""
+    notes = [f"changed: {entry.name}: {entry.note}" for entry in entries if entry.note]
+    if len(notes) > MOST_NOTES:
+        notes[MOST_NOTES:] = [f"changed: {len(notes) - MOST_NOTES} more, named in the corpus's manifest"]
+    for note in notes:
+        print(note, file=sys.stderr)
 
 
 def _build_song(song, folder: Path) -> Entry:
@@ -357,7 +382,7 @@ def _with_splits(entries: list[Entry]) -> list[Entry]:
 
 def _check_entry(entry: Entry, styles: list[str], splits: tuple[str, ...]) -> None:
     """Raise `ValueError` for an entry that `build` does not write."""
-    texts = (entry.name, entry.style, entry.song, entry.group, entry.split, entry.digest)
+    texts = (entry.name, entry.style, entry.song, entry.group, entry.split, entry.digest, entry.note)
     if not all(isinstance(text, str) for text in texts) or Path(entry.name).name != entry.name or "\0" in entry.name:
         raise ValueError(f"the entry {entry.name!r}: a field is not a text, or the name is a path")
     if entry.style not in styles or entry.split not in splits or not re.fullmatch("[0-9a-f]{16}", entry.digest):
@@ -381,7 +406,10 @@ def _check_arrays(arrays: dict[str, np.ndarray], path: Path, entry: Entry) -> No
 
 def _check_dance(arrays: dict[str, np.ndarray], path: Path) -> dict[str, tuple[int, ...]]:
     """Check the poses and beats of a clip, as `_check_arrays`; return the shapes of its other arrays."""
-    frames = len(pose.validate(arrays["poses"], str(path)))
+    poses = pose.validate(arrays["poses"], str(path))
+    if poses.shape[2] == 3 and (axis := body.up_axis(poses)) not in ("", "y"):  # an unclear one was y in the recording
+        raise CorpusError(f"{path} has poses with {axis} up", "y up", REBUILD)
+    frames = len(poses)
     for name in (name for name in ARRAYS if name.endswith("_beats_s")):
         if not are_times(arrays[name]):
             raise CorpusError(f"{path} has {name} that do not increase", "each later than the one before", REBUILD)

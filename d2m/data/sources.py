@@ -39,6 +39,7 @@ class Format:
     read: Callable[..., tuple[np.ndarray, float | None]] | None  # None: `read_pair`
     many_files: bool = False  # True: `read` takes a list of files; False: one file
     clip_of: Callable[[Path], Path] = lambda path: path.with_suffix("")  # the clip that a file belongs to
+    pictured: bool = False  # True: `read` also takes a function that gives the size of the clip's pictures
     songs: Callable[[Path], tuple[str, ...]] = lambda clip: (clip.name,)  # possible names of its song
     style: Callable[[Path], str] = lambda clip: ""  # in its name; "": by folder
 
@@ -48,11 +49,11 @@ FORMATS = {
     for format in (
         Format("Dance with Melody", dance_with_melody.recognises, None, clip_of=lambda path: path.parent),
         Format(
-            "OpenPose", keypoints.is_openpose, keypoints.read_openpose, many_files=True,
+            "OpenPose", keypoints.is_openpose, keypoints.read_openpose, many_files=True, pictured=True,
             clip_of=keypoints.openpose_clip, songs=keypoints.openpose_songs,
         ),
         Format("AIST++", aist.recognises, aist.read, songs=aist.songs, style=aist.style),
-        Format("keypoint JSON", keypoints.is_keypoint_json, keypoints.read_keypoint_json),
+        Format("keypoint JSON", keypoints.is_keypoint_json, keypoints.read_keypoint_json, pictured=True),
         Format("BVH", lambda path, start: start.lstrip().startswith(b"HIERARCHY"), bvh.read),
     )
 }  # fmt: skip
@@ -108,7 +109,8 @@ def read(clip: ClipFiles) -> Clip:
     first, *others = clip.files
     if others and not format.many_files:
         raise CorpusError(f"{first} and {others[0].name} have the same name", "one file a clip", "rename one")
-    joints, fps = format.read(list(clip.files) if format.many_files else first)
+    size = (lambda: folders.size_of(clip.path, clip.song, clip.root),) if format.pictured else ()
+    joints, fps = format.read(list(clip.files) if format.many_files else first, *size)
     source = str(clip.path if others else first)
     fps = retarget.check_fps(folders.fps_of(clip.path, clip.song, clip.root) if fps is None else fps, source)
     poses, start_s = retarget.retarget(joints, fps, source)
@@ -127,7 +129,7 @@ def state(clips: list[ClipFiles]) -> list[tuple[str, int, int]]:
     for clip in clips:
         song = _song(clip)
         paths.update(clip.files, [song] if song else ())
-        paths.update(folder / name for folder in clip.path.parents for name in (folders.FPS_FILE, "ignore_list.txt"))
+        paths.update(folder / name for folder in clip.path.parents for name in (*folders.STATED, "ignore_list.txt"))
     return [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in sorted(paths) if path.is_file()]
 
 

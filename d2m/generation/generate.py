@@ -22,7 +22,7 @@ from d2m.generation.beat_warp import BeatPlan, perform
 from d2m.generation.compose import Composes
 from d2m.models import style
 from d2m.models.gan import MMGAN
-from d2m.motion import pose
+from d2m.motion import body, pose
 from d2m.motion.dance import Dance
 from d2m.motion.units import LEAD
 from d2m.music import analysis, beats
@@ -67,6 +67,8 @@ def dance(
     Raises `MediaError`, `ParameterError`, `PoseError`.
     """
     check(dancer, requested_style, count)
+    if start_pose is not None:
+        start_pose = body.check(pose.validate(np.stack([start_pose] * LEAD), "start_pose"), "start_pose")[0]
     music = analysis.analyse(song, bpm, beats_s)
     if bpm is None and beats_s is None:
         music, _ = at_level_of_style(dancer, music, requested_style)

@@ -73,6 +73,24 @@ def frame_rate(path) -> float | None:
         raise MediaError(f"{path} cannot be decoded ({error})", "an undamaged video file") from error
 
 
+def picture_size(path) -> tuple[int, int] | None:
+    """Width and height in pixels of a video as it is shown, turned as a telephone says; None without video.
+
+    Raises `MediaError`.
+    """
+    import av
+
+    try:
+        with av.open(str(Path(path).absolute())) as container:
+            if not container.streams.video:
+                return None
+            picture = next(container.decode(video=0))
+            size = picture.width, picture.height
+            return size[::-1] if picture.rotation % 180 else size
+    except Exception as error:  # see `_pieces`
+        raise MediaError(f"{path} cannot be decoded ({error})", "an undamaged video file") from error
+
+
 def _decode(path, rate: int, channels: int) -> np.ndarray:
     """All samples (n, channels) of the first audio stream of a file, see `_pieces`."""
     decoded = bytearray()  # one growing buffer: concatenating the pieces at the end would double the memory

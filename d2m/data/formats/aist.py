@@ -20,6 +20,7 @@ import numpy as np
 from d2m.data.formats.keypoints import to_joints
 from d2m.errors import CorpusError, PoseError
 from d2m.files import first_bytes, read_bytes
+from d2m.motion import body
 
 FPS = 60.0
 LARGEST_LIST = 2**20  # bytes of ignore_list.txt: AIST++'s has 46 names
@@ -62,7 +63,10 @@ def read(path: Path) -> tuple[np.ndarray, float]:
     if not arrays:
         raise PoseError(f"{path} holds no keypoints", f"an array {' or '.join(ARRAYS)}")
     name = next(name for name in ARRAYS if name in arrays)
-    return to_joints(arrays[name].astype(np.float64), source=f"{name} of {path}") / 100, FPS
+    source = f"{name} of {path}"
+    if arrays[name].shape[2:] != (3,):
+        raise PoseError(f"{source} have shape {arrays[name].shape}", "(T, 17, 3)")
+    return body.check(to_joints(arrays[name].astype(np.float64), source=source) / 100, source), FPS
 
 
 def songs(clip: Path) -> tuple[str, ...]:

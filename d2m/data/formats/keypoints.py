@@ -9,8 +9,9 @@ A keypoint JSON is one file a clip; a frame without a person is null:
 
     {"fps": 29.97,                 frames a second (else: see `folders.fps_of`)
      "frames": T,                  optional, to recognise a truncated file
-     "keypoints": (T, K, 2 or 3),  2: x, y in pixels, y down; 3: any unit of length, y up, right-handed
+     "keypoints": (T, K, 2 to 4),  x, y in pixels, y down; or x, y, z in any unit, right-handed; then a confidence
      "confidence": (T, K),         optional, 0 to 1
+     "size": [1280, 720],          width and height of the picture, for coordinates from 0 to 1 (see `columns`)
      "world_landmarks": (T, 33, 3) optional, read instead of keypoints: metres from the hips, y down, z away}
 """
 
@@ -21,9 +22,10 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.special import softmax
 
+from d2m.data.formats import columns
 from d2m.errors import PoseError
 from d2m.files import read_object
-from d2m.motion import pose
+from d2m.motion import body, pose
 
 # The layout follows from the number of keypoints. Each joint is the mean of the keypoints listed for it: COCO and
 # MediaPipe have no neck, so it is the middle of the shoulders.
@@ -37,6 +39,7 @@ NAMES = {17: "COCO", 18: "COCO-18", 25: "BODY_25", 33: "MediaPipe"}
 LEAST_CONFIDENCE = 0.2  # a keypoint with less counts as missing
 FRAME = re.compile(r"(.*?)[-_. ]?(\d+)(_keypoints)?", re.DOTALL)  # the stem of a frame's file
 LAST_FRAME = 1_000_000  # nine hours at 30 fps: bounds the memory that a file's name can ask for
+LEG_M = pose.BONE_LENGTHS[8:].sum() / 2
 SOFT_M = 0.02  # scale of the height difference at which the lower foot counts as the standing one
 SMOOTH_FRAMES = 2  # standard deviation of the Gaussian that smooths steps: 1/15 s at 30 frames a second
 
@@ -57,11 +60,12 @@ def openpose_songs(clip: Path) -> tuple[str, ...]:
     return (clip.name, clip.parent.name)
 
 
-def read_openpose(files: list[Path]) -> tuple[np.ndarray, None]:
+def read_openpose(files: list[Path], size: columns.Size = lambda: None) -> tuple[np.ndarray, None]:
     """Joints (T, 14, 2), y up, NaN where missing, of the files of one clip; OpenPose writes no frame rate.
 
     Frame i is the file of number i, and missing without one. Of several people the most confident is chosen at
-    first, then in each frame the one nearest to the last position. Raises `PoseError` or `CorpusError`.
+    first, then in each frame the one nearest to the last position. `size` is the picture's, for coordinates from 0 to 1
+    or from -1 to 1 (`--keypoint_scale 3` and `4`). Raises `PoseError` or `CorpusError`.
     """
     frames = _numbered(files)
     joints = np.full((max(frames) + 1, 14, 2), np.nan)
@@ -71,7 +75,10 @@ def read_openpose(files: list[Path]) -> tuple[np.ndarray, None]:
         if len(people):
             joints[number] = _follow(people, last)
             last = np.where(np.isfinite(joints[number]), joints[number], np.nan if last is None else last)
-    return joints * (1, -1), None
+    source = f"the keypoints of {openpose_clip(files[0])}"
+    if columns.are_fractions(joints):
+        joints = columns.to_pixels(joints, size, source)
+    return body.check(joints * (1, -1), source), None
 
 
 def is_keypoint_json(path: Path, start: bytes) -> bool:
@@ -80,11 +87,12 @@ def is_keypoint_json(path: Path, start: bytes) -> bool:
     return start.lstrip().startswith(b"{") and has_name and b'"d2m dance' not in start
 
 
-def read_keypoint_json(path: Path) -> tuple[np.ndarray, float | None]:
+def read_keypoint_json(path: Path, size: columns.Size = lambda: None) -> tuple[np.ndarray, float | None]:
     """Joints (T, 14, 2 or 3), y up, NaN where missing, and the file's `fps`, unchecked.
 
-    World landmarks are relative to the hips: the lower foot is put on the floor in every frame, and `root_motion` moves
-    the body. Raises `PoseError` or `CorpusError` naming the file.
+    `size` is the picture's, for coordinates from 0 to 1 in a file that does not state it. World landmarks and other
+    poses relative to the hips are put on the floor and moved by `root_motion`. Raises `PoseError` or `CorpusError`
+    naming the file.
     """
     content = read_object(path)
     world = content.get("world_landmarks") is not None
@@ -93,17 +101,30 @@ def read_keypoint_json(path: Path) -> tuple[np.ndarray, float | None]:
     if "frames" in content and content["frames"] != len(keypoints):
         raise PoseError(f"{path} holds {len(keypoints)} frames", f"{str(content['frames'])[:40]}, its own `frames`")
     confidence = _array(content, "confidence", path) if content.get("confidence") is not None else None
-    if world and keypoints.shape[1:] != (33, 3):
+    if world and keypoints.shape[1:] not in ((33, 3), (33, 4)):
         raise PoseError(f"world_landmarks of {path} have shape {keypoints.shape}", "(T, 33, 3)")
-    joints = to_joints(keypoints, confidence, f"{name} of {path}")
+    if content.get("size") is not None:
+        stated = columns.check_size(content["size"], str(path))
+        return _joints_of(keypoints, confidence, world, lambda: stated, f"{name} of {path}"), content.get("fps")
+    return _joints_of(keypoints, confidence, world, size, f"{name} of {path}"), content.get("fps")
+
+
+def _joints_of(
+    keypoints: np.ndarray, confidence: np.ndarray | None, world: bool, size: columns.Size, source: str
+) -> np.ndarray:
+    """Joints (T, 14, 2 or 3), y up, of keypoints (T, K, 2 to 4), whose columns are recognised by their values."""
+    meaning = columns.columns_of(to_joints(keypoints, source=source))
     if world:
-        joints *= (1, -1, -1)
-        ankles = joints[:, (pose.R_ANKLE, pose.L_ANKLE)]
-        joints[..., ::2] += root_motion(ankles)[:, None]
-        joints[..., 1] -= np.fmin(ankles[:, 0, 1], ankles[:, 1, 1])[:, None]  # fmin ignores a missing ankle
-    elif joints.shape[2] == 2:
-        joints *= (1, -1)
-    return joints, content.get("fps")
+        meaning = columns.Columns(3, keypoints.shape[2] == 4, pictured=True, from_hips=(True, True, True))
+    if meaning.has_confidence:
+        own = keypoints[..., -1]
+        confidence = own if confidence is None else np.minimum(own, confidence)
+    joints = to_joints(keypoints[..., : meaning.coordinates], confidence, source)
+    if meaning.fractions:
+        joints = columns.to_pixels(joints, size, source)
+    if meaning.coordinates == 2:
+        return body.check(joints * (1, -1), source)
+    return _moved(body.check(joints * (1, -1, -1) if meaning.pictured else joints, source), meaning.from_hips)
 
 
 def to_joints(keypoints: np.ndarray, confidence: np.ndarray | None = None, source: str = "the keypoints") -> np.ndarray:
@@ -111,15 +132,30 @@ def to_joints(keypoints: np.ndarray, confidence: np.ndarray | None = None, sourc
 
     Raises `PoseError` naming `source` for a K without a layout.
     """
-    if keypoints.ndim != 3 or keypoints.shape[1] not in LAYOUTS or keypoints.shape[2] not in (2, 3):
+    if keypoints.ndim != 3 or keypoints.shape[1] not in LAYOUTS or keypoints.shape[2] not in (2, 3, 4):
         layouts = ", ".join(f"{count} ({name})" for count, name in NAMES.items())
-        raise PoseError(f"{source} have shape {keypoints.shape}", f"(T, K, 2 or 3) with K of {layouts}")
+        raise PoseError(f"{source} have shape {keypoints.shape}", f"(T, K, 2, 3 or 4) with K of {layouts}")
     if confidence is not None:
         if confidence.shape != keypoints.shape[:2]:
             raise PoseError(f"the confidence of {source} has shape {confidence.shape}", f"{keypoints.shape[:2]}")
+        confidence = columns.as_confidence(confidence, source)
         keypoints = np.where(confidence[..., None] >= LEAST_CONFIDENCE, keypoints, np.nan)
     layout = LAYOUTS[keypoints.shape[1]]
     return np.stack([keypoints[:, list(members)].mean(axis=1) for members in layout], axis=1)
+
+
+def _moved(joints: np.ndarray, from_hips: tuple[bool, ...]) -> np.ndarray:
+    """Joints (T, 14, 3), y up, moved along the axes in which they are relative to the hips: the lower foot is on the
+    floor in every frame, and the standing foot stays fixed."""
+    if not any(from_hips):
+        return joints
+    ankles = joints[:, (pose.R_ANKLE, pose.L_ANKLE)]
+    metre = columns.leg_length(joints, 50) / LEG_M or 1.0
+    moved = joints.copy()
+    moved[..., ::2] += (root_motion(ankles / metre) * metre * from_hips[::2])[:, None]
+    if from_hips[1]:
+        moved[..., 1] -= np.fmin(ankles[:, 0, 1], ankles[:, 1, 1])[:, None]  # fmin ignores a missing ankle
+    return moved
 
 
 def root_motion(ankles: np.ndarray) -> np.ndarray:
