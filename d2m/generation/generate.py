@@ -67,8 +67,6 @@ def dance(
     Raises `MediaError`, `ParameterError`, `PoseError`.
     """
     check(dancer, requested_style, count)
-    if start_pose is not None:
-        start_pose = body.check(pose.validate(np.stack([start_pose] * LEAD), "start_pose"), "start_pose")[0]
     music = analysis.analyse(song, bpm, beats_s)
     if bpm is None and beats_s is None:
         music, _ = at_level_of_style(dancer, music, requested_style)
@@ -89,6 +87,8 @@ def dance_to(
 ) -> list[Dance]:  # fmt: skip
     """As `dance`, to music that is already analysed; `song` only names the dances."""
     check(dancer, requested_style, count)
+    if start_pose is not None:
+        start_pose = body.check(pose.validate(np.stack([start_pose] * LEAD), "start_pose"), "start_pose")[0]
     if music.duration_s > MAX_SONG_S:
         raise ParameterError(f"{song} lasts {music.duration_s / 3600:.1f} hours", "3 hours at most", "cut the song")
     plan = BeatPlan(music, dancer.composer.phrase, has_start_pose=start_pose is not None)

@@ -22,6 +22,7 @@ TO_Y = {
 }  # fmt: skip
 CLEAR, RATIO = 0.6, 2.0  # the median up along an axis, and that over the other axes', from which a wrong axis is clear
 PLAUSIBLE, LEAN = 0.25, 1.5  # the same for y, which every format prescribes
+FEW, BOW = 15, 0.8  # of fewer poses the ratio may be `BOW`: a single body may bow
 ERECT = 0.7  # least cosine between up and y of a body that stands
 MOST_ERECT = 0.42  # share of frames in which a body stands along y, above which y is not clearly wrong
 BENT = 0.3  # length of the difference between the unit vectors of thigh and shin of a knee that is bent (17 degrees)
@@ -76,8 +77,8 @@ def up_axis(poses: np.ndarray) -> str:
     if not len(up):
         return "y"
     median = np.median(up, axis=0)
-    others = np.abs(median[[0, 2]]).max()
-    if median[1] >= max(PLAUSIBLE, LEAN * others):
+    lean = np.abs(median[[0, 2]]).max() * (LEAN if len(up) >= FEW else BOW)
+    if median[1] >= max(PLAUSIBLE, lean):
         return "y"
     number = int(np.abs(median).argmax())
     others = np.delete(np.abs(median), number).max()

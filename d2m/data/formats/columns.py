@@ -20,7 +20,7 @@ SURE = (-1.0, 2.0)  # confidences: -1 marks a missing keypoint, COCO's flags go 
 PERCENT = (0.0, 100.0)
 LARGEST_FRACTION = 2.0  # coordinates of joints outside the picture may exceed 1
 PICTURE = (-0.1, 1.1)  # fractions from 0 to 1, also of joints a little outside; too low for a body in metres
-CENTRED = 0.02  # of a leg: the hips of poses relative to the hips are nearer to 0
+CENTRED = 0.01  # of a leg: the hips of poses relative to the hips are nearer to 0
 LARGEST_SIDE = 100_000  # pixels
 HIGH = 90  # percentile of the length of the legs in a picture
 SIZE_HELP = (
@@ -37,7 +37,7 @@ class Columns:
     has_confidence: bool  # in the last column
     fractions: bool = False  # x and y are fractions of a picture's width and height
     pictured: bool = False  # 3D as MediaPipe's landmarks: x to the right, y down, z away from the hips
-    from_hips: tuple[bool, ...] = (False, False, False)  # the axes in which the hips never move
+    from_hips: tuple[bool, ...] = (False, False, False)  # the axes in which the hips stay at 0
 
 
 def columns_of(joints: np.ndarray) -> Columns:
@@ -46,8 +46,8 @@ def columns_of(joints: np.ndarray) -> Columns:
         return Columns(2, joints.shape[2] == 3, are_fractions(joints))
     hips, y_down = _from_hips(joints[..., :3]), _has_y_down(joints)
     fractions = y_down and not any(hips[:2]) and _within(np.nanpercentile(joints[..., :2], (2, 98)), PICTURE)
-    pictured = fractions or (y_down and hips[2])
-    return Columns(3, joints.shape[2] == 4, fractions, pictured, hips if pictured or all(hips) else (False,) * 3)
+    from_hips = hips if fractions or all(hips) else (False, False, False)
+    return Columns(3, joints.shape[2] == 4, fractions, fractions or (y_down and all(hips)), from_hips)
 
 
 def are_fractions(joints: np.ndarray) -> bool:
