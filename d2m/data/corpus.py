@@ -51,7 +51,6 @@ SONG = "song"  # in place of a split, of a song without dances
 SHARES = (0.7, 0.15, 0.15)  # of the groups of a style, where the source fixes no split
 FOLDS = 4  # of a cross-validation by song
 REBUILD = "build the corpus again"
-MOST_NOTES = 10  # notes on clips that are printed
 
 
 @dataclass(frozen=True)
@@ -169,8 +168,8 @@ def open_corpus(source: str, jobs: int = -1) -> Corpus:
         if missing:
             build(path.name, clips, folder, jobs)
             built = read(folder)
-            print(f"corpus {path.name}: {sources.describe(clips, unknown, built.refused)}", file=sys.stderr)
-            _print_notes(built.entries)
+            contents = [sources.describe(clips, unknown, built.refused), *sources.changes(built.entries)]
+            print(f"corpus {path.name}:", "\n".join(contents), file=sys.stderr)
     return read(folder)
 
 
@@ -277,7 +276,9 @@ def _build_clip(clip, folder: Path) -> Entry | tuple[str, str]:
             if isinstance(clip, sources.ClipFiles):
                 if clip.format == sources.SONGS:
                     return _build_song(clip, folder)
-                clip, note = _read_with_note(clip)
+                with body.recorded() as changes:
+                    clip = sources.read(clip)
+                note = " ".join(changes)
             song = analysis.analyse(clip.song)
     except (CorpusError, MediaError, PoseError) as error:
         return clip.name, str(error)
@@ -290,25 +291,6 @@ def _build_clip(clip, folder: Path) -> Entry | tuple[str, str]:
         clip.name, clip.style, str(clip.song), float(clip.start_s), clip.group or content_hash(clip.song), clip.split,
         len(clip.poses), digest(arrays), note,
     )  # fmt: skip
-
-
-def _read_with_note(files) -> tuple[Clip, str]:
-    """The clip of `sources.ClipFiles`, and what its reader changed in it. Raises what `sources.read` raises."""
-    from d2m.data import sources
-
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", body.BodyWarning)
-        clip = sources.read(files)
-    return clip, " ".join(str(warning.message) for warning in caught if warning.category is body.BodyWarning)
-
-
-def _print_notes(entries: tuple[Entry, ...]) -> None:
-    """Print to stderr which recordings were changed when they were read, one a line."""
-    notes = [f"changed: {entry.name}: {entry.note}" for entry in entries if entry.note]
-    if len(notes) > MOST_NOTES:
-        notes[MOST_NOTES:] = [f"changed: {len(notes) - MOST_NOTES} more, named in the corpus's manifest"]
-    for note in notes:
-        print(note, file=sys.stderr)
 
 
 def _build_song(song, folder: Path) -> Entry:

@@ -161,6 +161,14 @@ def describe(clips: list[ClipFiles], unknown: list[Path], refused: Sequence[tupl
     return "\n".join(lines)
 
 
+def changes(entries: Sequence) -> list[str]:
+    """What readers changed in recordings (`corpus.Entry.note`), one clip a line."""
+    lines = [f"changed: {entry.name}: {entry.note}" for entry in entries if entry.note]
+    if len(lines) > MOST_LISTED:
+        lines[MOST_LISTED:] = [f"changed: {len(lines) - MOST_LISTED} more, named in the corpus's manifest"]
+    return lines
+
+
 def _song(clip: ClipFiles) -> Path | None:
     """The path of a clip's song, None if there is none."""
     is_pair = clip.format in FORMATS and FORMATS[clip.format].read is None

@@ -7,6 +7,8 @@ is not clear is refused. A picture in 2D is never turned: whether the camera or 
 """
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -40,6 +42,16 @@ class BodyWarning(UserWarning):
     """Poses that were accepted after a change: turned upright, or without a rest pose at their beginning."""
 
 
+@contextmanager
+def recorded() -> Iterator[list[str]]:
+    """A list that holds, after the block, the texts of the `BodyWarning`s in it, which are not shown."""
+    texts: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", BodyWarning)
+        yield texts
+    texts += [str(warning.message) for warning in caught if warning.category is BodyWarning]
+
+
 def check(poses: np.ndarray, source: str) -> np.ndarray:
     """Poses (T, 14, D) of a human body, in any unit, NaN where missing: in 3D turned so that the body's up is y.
 
@@ -53,7 +65,7 @@ def check(poses: np.ndarray, source: str) -> np.ndarray:
     if not axis:
         up = ", ".join(f"{part:.2f}" for part in median_up(poses))
         expected = "a body whose head is above its hips, and these above its feet, along y in most frames"
-        raise PoseError(f"the bodies of {source} have no clear axis that points up (it seems to be {up})", expected,
+        raise PoseError(f"{source}: its bodies have no clear axis that points up (it seems to be {up})", expected,
                         "turn the recording so that y points up, or cut out the floor work")  # fmt: skip
     return turn_upright(poses, source)
 
@@ -112,7 +124,7 @@ def check_mirror(poses: np.ndarray, source: str) -> None:
         bend = np.einsum("tsj,tj->ts", bones[:, 8::2] - bones[:, 9::2], forward)  # of thigh and shin, right and left
     bent = np.abs(bend) > BENT
     if bent.mean() >= LEAST_BENT and (bend[bent] > 0).mean() < LEAST_FORWARD:
-        problem = f"the knees of {source} bend backwards, so its bodies are mirror images"
+        problem = f"{source}: its knees bend backwards, so its bodies are mirror images"
         raise PoseError(problem, "right-handed coordinates, and the body's own left and right",
                         "change the sign of one axis (as of z, from Unity), or exchange left and right")  # fmt: skip
 
@@ -133,7 +145,7 @@ def check_proportions(poses: np.ndarray, source: str) -> None:
         ratios = (shoulders / trunk, thigh / trunk, shin / thigh)
     for ratio, (name, (low, high)) in zip(ratios, (HUMAN_3D if is_3d else HUMAN_2D).items(), strict=True):
         if not low <= ratio <= high:
-            problem = f"the bodies of {source} are not human: {name} is {ratio:.2f}"
+            problem = f"{source}: its bodies are not human, {name} is {ratio:.2f}"
             raise PoseError(problem, f"{low:g} to {high:g}", "check the order of the joints and columns, and the scale")
 
 
@@ -144,7 +156,7 @@ def _check_picture(poses: np.ndarray, source: str) -> None:
     upside_down, sideways = -y >= max(CLEAR, RATIO * abs(x)), abs(x) >= max(CLEAR, RATIO * abs(y))
     if (upside_down or sideways) and (up[:, 1] > ERECT).mean() <= MOST_ERECT:
         posture = "stand on their heads" if upside_down else "lie on their sides"
-        problem = f"the bodies of {source} {posture} in the picture"
+        problem = f"{source}: its bodies {posture} in the picture"
         raise PoseError(problem, "x to the right and y down, as in a picture", "turn the video or the coordinates")
 
 

@@ -62,7 +62,7 @@ def test_a_body_that_leans_is_accepted_and_one_between_two_axes_refused_with_its
         np.testing.assert_array_equal(body.check(leaning, "take"), leaning)
         return
     with pytest.raises(
-        PoseError, match=r"take have no clear axis that points up \(it seems to be -?0\.\d\d, "
+        PoseError, match=r"take: its bodies have no clear axis that points up \(it seems to be -?0\.\d\d, "
     ) as error:
         body.check(leaning, "take")
     x, y, z = map(float, str(error.value).partition("to be ")[2].partition(")")[0].split(","))
@@ -105,7 +105,7 @@ def test_a_mirror_image_is_refused_since_its_knees_bend_backwards(upright, chang
     if change[1] < 0:  # y down without a rotation
         with pytest.warns(body.BodyWarning, match="-y up"):
             mirrored = body.check(mirrored, "take")
-    with pytest.raises(PoseError, match="the knees of take bend backwards, so its bodies are mirror images"):
+    with pytest.raises(PoseError, match="take: its knees bend backwards, so its bodies are mirror images"):
         body.check_mirror(mirrored, "take")
     with pytest.raises(PoseError, match="mirror images"):
         body.check_mirror(upright[:, pose.MIRROR], "take")  # left and right exchanged
@@ -131,7 +131,7 @@ def test_a_body_that_is_not_human_is_refused_with_the_ratio(body_at, name, dimen
     moves, ratio = LONG[name]
     for joint, move in moves.items():
         poses[:, joint] += move[:dimensions]
-    with pytest.raises(PoseError, match=rf"the bodies of take are not human: {name} is {ratio}; expected"):
+    with pytest.raises(PoseError, match=rf"take: its bodies are not human, {name} is {ratio}; expected"):
         body.check(poses, "take")
 
 
@@ -148,7 +148,7 @@ def test_a_picture_upside_down_or_sideways_is_refused(upright, turn, posture):
     wrong = picture * turn if turn else picture[..., ::-1]
     part[FEW_S] = wrong[FEW_S]
     np.testing.assert_array_equal(body.check(part, "take"), part)
-    with pytest.raises(PoseError, match=f"the bodies of take {posture} in the picture"):
+    with pytest.raises(PoseError, match=f"take: its bodies {posture} in the picture"):
         body.check(wrong, "take")
 
 

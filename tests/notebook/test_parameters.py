@@ -195,11 +195,11 @@ def test_a_pose_without_a_clear_up_or_human_bones_or_upside_down_in_a_picture_is
     slanted = body @ np.array([[1, 0, 0], [0, -0.7, 0.7], [0, -0.7, -0.7]])
     long = body * (1, 1, 1) + np.where(np.arange(14)[:, None] < 8, np.array([0.0, 5.0, 0.0]), 0.0)
     for wrong, problem in (
-        (slanted, "no clear axis"), (long, "not human: shoulder width to trunk is 0"),
+        (slanted, "no clear axis"), (long, "not human, shoulder width to trunk is 0"),
         (body[:, :2] * (1, -1), "stand on their heads"),
     ):  # fmt: skip
         np.save(tmp_path / "pose.npy", wrong)
-        with pytest.raises(PoseError, match=rf"pose\.npy .*{problem}"):
+        with pytest.raises(PoseError, match=rf"pose\.npy: .*{problem}"):
             parameters.read_pose(str(tmp_path / "pose.npy"))
 
 
