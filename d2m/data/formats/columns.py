@@ -15,17 +15,21 @@ from d2m.errors import PoseError
 from d2m.motion import body, pose
 
 Size = Callable[[], tuple[int, int] | None]  # width and height of the picture in pixels; None: not known
-LEAST_PIXELS = 30.0  # length of the legs in a picture, from which a third column from -1 to 2 is no depth
 SURE = (-1.0, 2.0)  # confidences: -1 marks a missing keypoint, COCO's flags go to 2, peaks of heat maps exceed 1
+LEAST_PIXELS = 30.0  # length of the legs, from which a third column in `SURE` is no depth
+LEAST_LEGS = 5.0  # the same of a column from 0 to 1
 PERCENT = (0.0, 100.0)
 LARGEST_FRACTION = 2.0  # coordinates of joints outside the picture may exceed 1
 PICTURE = (-0.1, 1.1)  # fractions from 0 to 1, also of joints a little outside; too low for a body in metres
+AROUND = (-1.1, 1.1)  # fractions from -1 to 1, likewise, which a body in metres may have too
+ASPECTS = np.array([2.0, 16 / 9, 3 / 2, 4 / 3, 3 / 4, 2 / 3, 9 / 16, 0.5])  # of pictures, width to height
+UNSTEADY = 0.03  # deviation of lengths of bones, in parts of their mean, from which they are not those of a body
 CENTRED = 0.01  # of a leg: the hips of poses relative to the hips are nearer to 0
 LARGEST_SIDE = 100_000  # pixels
 HIGH = 90  # percentile of the length of the legs in a picture
 SIZE_HELP = (
     '"size": [1280, 720] in a keypoint JSON, or a file size.txt with 1280 720 beside the clip or in a folder above, or '
-    "the video of the same name"
+    "the video of the same name ([1, 1] says that x and y have one unit)"
 )
 
 
@@ -45,7 +49,7 @@ def columns_of(joints: np.ndarray) -> Columns:
     if joints.shape[2] == 2 or (joints.shape[2] == 3 and _is_confidence(joints)):
         return Columns(2, joints.shape[2] == 3, are_fractions(joints))
     hips, y_down = _from_hips(joints[..., :3]), _has_y_down(joints)
-    fractions = y_down and not any(hips[:2]) and _within(np.nanpercentile(joints[..., :2], (2, 98)), PICTURE)
+    fractions = y_down and not any(hips[:2]) and _has_3d_fractions(joints[..., :3])
     from_hips = hips if fractions or all(hips) else (False, False, False)
     return Columns(3, joints.shape[2] == 4, fractions, fractions or (y_down and all(hips)), from_hips)
 
@@ -95,13 +99,32 @@ def leg_length(joints: np.ndarray, percentile: float = HIGH) -> float:
 
 def _is_confidence(joints: np.ndarray) -> bool:
     """Whether the third column is a confidence: 0 to 1, flags 0, 1 and 2, or percent."""
-    third = joints[..., 2][np.isfinite(joints[..., 2])]
-    if not len(third):
+    third, legs = joints[..., 2][np.isfinite(joints[..., 2])], leg_length(joints[..., :2])
+    if not len(third) or not legs > 0:
         return False
-    if leg_length(joints[..., :2]) >= LEAST_PIXELS:
-        in_percent = _within(third, PERCENT) and np.median(third) > PERCENT[1] / 2
-        return _within(third, SURE) or bool(in_percent and _has_y_down(joints))
-    return _within(third, (0.0, 1.0)) and are_fractions(joints) and _has_y_down(joints)
+    if (_within(third, SURE) and legs >= LEAST_PIXELS) or (_within(third, (0.0, 1.0)) and legs >= LEAST_LEGS):
+        return True
+    if not _has_y_down(joints) or not (legs >= LEAST_LEGS or are_fractions(joints)):
+        return False
+    in_percent = _within(third, PERCENT) and np.median(third) > PERCENT[1] / 2
+    return bool(in_percent or _within(third, (0.0, 1.0)) or np.isin(third, (0, 1, 2)).all())
+
+
+def _has_3d_fractions(joints: np.ndarray) -> bool:
+    """Whether x and y of joints (T, 14, 3) go from 0 to 1, or from -1 to 1 with bones that an aspect makes steady."""
+    limits = np.nanpercentile(joints[..., :2], (2, 98))
+    if _within(limits, PICTURE) or not _within(limits, AROUND):
+        return _within(limits, PICTURE)
+    unsteady = [_unsteadiness(joints * (aspect, 1, aspect)) for aspect in (1.0, *ASPECTS)]
+    return unsteady[0] > max(UNSTEADY, 2 * min(unsteady[1:]))
+
+
+def _unsteadiness(joints: np.ndarray) -> float:
+    """The mean deviation over time of the lengths of the limbs, in parts of their mean."""
+    limbs = pose.bone_lengths(joints)[:, 4:]
+    limbs = limbs[np.isfinite(limbs).all(axis=1)]
+    with np.errstate(all="ignore"):
+        return float((limbs.std(axis=0) / limbs.mean(axis=0)).mean()) if len(limbs) else 0.0
 
 
 def _has_y_down(joints: np.ndarray) -> bool:

@@ -8,6 +8,7 @@ from dolls import dance
 from d2m.data.formats import columns, keypoints
 from d2m.errors import PoseError
 from d2m.motion import pose
+from d2m.motion.body import BodyWarning
 
 WIDTH, HEIGHT = 1920, 1080
 EXACT = {"rtol": 0, "atol": 1e-6}
@@ -85,6 +86,17 @@ def test_confidences_of_every_kind_mark_what_is_missing(tmp_path, picture, kind,
     assert np.argwhere(np.isnan(joints).any(axis=2)).tolist() == [[5, pose.L_WRIST]]
 
 
+@pytest.mark.parametrize("values", [(2, 0), (93.0, 4.0), (0.9, 0.0)], ids=["flags", "percent", "0 to 1"])
+@pytest.mark.parametrize("width", [64, 1])
+def test_confidences_beside_small_pixels_and_beside_fractions_are_no_depths(tmp_path, picture, values, width):
+    points = motions.keypoints(picture * width / WIDTH, "COCO")
+    confidence = np.full((90, 17), values[0])
+    confidence[5, 9] = values[1]
+    joints = read(tmp_path, (WIDTH, WIDTH), keypoints=with_column(points, confidence))
+    assert joints.shape == (90, 14, 2)
+    assert np.argwhere(np.isnan(joints).any(axis=2)).tolist() == [[5, pose.L_WRIST]]
+
+
 def test_a_confidence_of_another_scale_is_refused(tmp_path, picture):
     points = motions.keypoints(picture, "COCO")
     for largest in (20.0, 255.0):
@@ -153,11 +165,28 @@ def test_fractions_of_a_picture_are_the_same_dance_as_pixels_once_the_size_is_kn
     )  # pixels need no size
 
 
-def landmarks(body: np.ndarray, z_from_hips: bool = True) -> np.ndarray:
+def landmarks(body: np.ndarray, z_from_hips: bool = True, to: str = "0 to 1") -> np.ndarray:
     """MediaPipe's landmarks in the picture (T, 33, 3): fractions of width and height, z of the width, away from us."""
-    pixels = motions.in_picture(body)
     z = -200 * (body[..., 2] - (pose.pelvis(body)[:, None, 2] if z_from_hips else 0)) / WIDTH
-    return motions.keypoints(np.concatenate([pixels / (WIDTH, HEIGHT), z[..., None]], axis=2), "MediaPipe")
+    part = np.concatenate([motions.in_picture(body) / (WIDTH, HEIGHT), z[..., None]], axis=2)
+    return motions.keypoints(part if to == "0 to 1" else part * 2 - (1, 1, 0), "MediaPipe")
+
+
+@pytest.mark.parametrize("z_from_hips", [False, True])
+def test_landmarks_from_minus_1_to_1_have_unsteady_bones_until_the_size_is_known(tmp_path, walking, z_from_hips):
+    points = landmarks(walking, z_from_hips, "-1 to 1")
+    with pytest.raises(PoseError, match="fractions of a picture"):
+        read(tmp_path, keypoints=points)
+    joints = read(tmp_path, keypoints=points, size=[WIDTH, HEIGHT]) / 400
+    np.testing.assert_allclose(pose.bone_lengths(joints), pose.bone_lengths(walking), **EXACT)
+
+
+def test_a_body_in_metres_with_y_down_about_the_camera_is_no_picture(tmp_path, walking):
+    about = (walking - (0, 0.8, 0)) * (1, -1, -1)  # from -0.7 to 0.8 in y
+    assert np.abs(about[..., :2]).max() < 1.1
+    with pytest.warns(BodyWarning, match="-y up"):
+        joints = read(tmp_path, keypoints=motions.keypoints(about, "COCO"))
+    np.testing.assert_allclose(joints, walking - (0, 0.8, 0), **EXACT)
 
 
 @pytest.mark.parametrize("visibility", [False, True])
