@@ -28,7 +28,7 @@ TABLE = ("a table", TO_JSON)
 WEIGHTS = ("weights of networks", "d2m reads dances alone")
 CORPUS = ("a corpus that d2m built", "pass the folder of its corpus.json")
 DANCE = ("a dance that d2m wrote", "BVH is the form of it that d2m reads")
-UNKNOWN = ("of unknown kind", "d2m/FORMATS.md describes what is read")
+UNKNOWN = ("of unknown kind", "d2m/data/FORMATS.md describes what is read")
 SUFFIXES = {
     ".fbx": FBX,
     ".abc .blend .c4d .dae .glb .gltf .ma .max .mb .usd .usda .usdc .usdz .vrm .vrma .x3d": SCENE,
@@ -50,7 +50,7 @@ SUFFIXES = {
     ".bvh": ("a file without HIERARCHY, the first word of BVH", "export it again"),
     ".asf": ("an Acclaim skeleton without a motion", "put its .amc beside it"),
     ".amc": ("an Acclaim motion that begins otherwise than CMU's", "export it again"),
-    ".json": ("JSON without keypoints", "d2m/FORMATS.md describes the keypoint JSON"),
+    ".json": ("JSON without keypoints", "d2m/data/FORMATS.md describes the keypoint JSON"),
     ".htm .html .ini .log .md .pdf .rst .srt .txt .yaml .yml": TEXT,
 }
 KINDS = {suffix: kind for suffixes, kind in SUFFIXES.items() for suffix in suffixes.split()}

@@ -75,7 +75,7 @@ def test_the_clips_of_a_mixed_folder_are_listed_by_format(mixed):
         "2 of keypoint JSON (1 refused)",
         "refused: zumba_a: a.json is bad",
         "left alone: notes.md: a text (d2m reads dances and songs alone)",
-        "left alone: aist/cameras.json: JSON without keypoints (d2m/FORMATS.md describes the keypoint JSON)",
+        "left alone: aist/cameras.json: JSON without keypoints (d2m/data/FORMATS.md describes the keypoint JSON)",
     ]
 
 
