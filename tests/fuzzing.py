@@ -26,7 +26,7 @@ from conftest import _write_sound, turning_body, write_pair
 from toys import VAE, Toy, ToyConfig, new_vae
 
 from d2m.clock import frame_times
-from d2m.data import corpus, retarget, sources
+from d2m.data import corpus, folders, retarget, sources
 from d2m.data.builtin import songs
 from d2m.data.formats import aist, asf_amc, bvh, keypoints
 from d2m.errors import D2MError
@@ -251,6 +251,26 @@ def _read_acclaim(path: Path) -> tuple:
     return asf_amc.read([motion, *asf_amc.skeleton_of(motion)])
 
 
+def _landmarks(folder: Path) -> Path:
+    """MediaPipe's landmarks in a picture of 1920 x 1080: fractions, with z from the hips and a visibility."""
+    body = _body()
+    pixels = np.concatenate([motions.in_picture(body), -200 * (body - pose.pelvis(body)[:, None])[..., 2:]], axis=2)
+    points = motions.keypoints(pixels / (1920, 1080, 1920), "MediaPipe")
+    points = np.concatenate([points, np.ones_like(points[..., :1])], axis=2)
+    return motions.write_json(folder / "clip.json", fps=30, size=[1920, 1080], keypoints=points)
+
+
+def _fractions(folder: Path) -> Path:
+    motions.write_openpose(folder / "walk", motions.in_picture(_body(15.0)) / (1920, 1080), name="walk")
+    (folder / "walk" / "size.txt").write_text("1920 1080")
+    return folder / "walk" / "size.txt"
+
+
+def _read_fractions(path: Path) -> tuple:
+    size = partial(folders.size_of, path.parent / "walk", path.parent / "walk.mp3", path.parent)
+    return keypoints.read_openpose(sorted(path.parent.glob("*.json")), size)
+
+
 def _retargeted(read: Callable[[Path], tuple], path: Path) -> object:
     joints, fps = read(path)
     return retarget.retarget(joints, retarget.check_fps(30.0 if fps is None else fps, str(path)), str(path))
@@ -308,8 +328,10 @@ READERS = (
              (of_bytes, of_json)) for form in ("", "cmu", "open")),
     Reader("motion pickle", _smpl, partial(_retargeted, aist.read)),
     Reader("pickle", lambda folder: motions.write_aist(folder, _body(60.0)), partial(_retargeted, aist.read)),
-    Reader("OpenPose", _openpose, partial(_retargeted, _read_openpose), (of_bytes, of_json)),
+    Reader("OpenPose", _openpose, partial(_retargeted, _read_openpose), (of_bytes, of_json), ("walk",)),
     Reader("keypoint JSON", _keypoints, partial(_retargeted, keypoints.read_keypoint_json), (of_bytes, of_json)),
+    Reader("landmarks", _landmarks, partial(_retargeted, keypoints.read_keypoint_json), (of_bytes, of_json)),
+    Reader("size.txt", _fractions, partial(_retargeted, _read_fractions), other_names=("walk",)),
     Reader("weights", _weights, _load_weights, (of_bytes, of_header)),
     Reader("training state", _state, partial(_train, checkpoint.load_state), (of_bytes, of_header)),
     Reader("losses", partial(_text, "vae/losses.json", '{"total": [[0, 25], [1.5, 0.5]], "KL": [[0], [2.0]]}'),

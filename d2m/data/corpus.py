@@ -33,7 +33,7 @@ import numpy as np
 from d2m.clock import FPS, are_times, frame_times, to_frames
 from d2m.errors import CorpusError, MediaError, PoseError
 from d2m.files import alone_in, cache_folder, content_hash, make_folder, read_arrays, read_json, replacing, resolve
-from d2m.motion import pose
+from d2m.motion import body, pose
 from d2m.motion.dance import Clip
 from d2m.music.features import FEATURES, STYLE_ROW
 from d2m.progress import progress
@@ -65,6 +65,7 @@ class Entry:
     split: str  # one of `SPLITS`, or `SONG`
     frames: int
     digest: str  # `digest` of its arrays
+    note: str = ""  # what its reader changed in the recording (`body.BodyWarning`)
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,8 @@ class Corpus:
 
     def fingerprint(self) -> str:
         """Twelve hexadecimal digits that identify this corpus: a hash of its entries, digests included."""
-        entries = json.dumps([asdict(entry) | {"song": ""} for entry in (*self.entries, *self.songs)])
+        rows = [asdict(entry) | {"song": ""} for entry in (*self.entries, *self.songs)]
+        entries = json.dumps([{name: value for name, value in row.items() if name != "note"} for row in rows])
         return hashlib.sha256(entries.encode()).hexdigest()[:12]
 
     def minutes(self, split: str | None = None) -> float:
@@ -169,7 +171,9 @@ def open_corpus(source: str, jobs: int = -1) -> Corpus:
             except CorpusError as error:
                 problem = error.problem + sources.left_alone(others, path)
                 raise CorpusError(problem, error.expected, error.remedy) from error
-            print(f"corpus {path.name}: {sources.describe(clips, others, read(folder).refused)}", file=sys.stderr)
+            built = read(folder)
+            contents = [sources.describe(clips, others, built.refused), *sources.changes(built.entries)]
+            print(f"corpus {path.name}:", "\n".join(contents), file=sys.stderr)
     return read(folder)
 
 
@@ -257,12 +261,15 @@ def _build_clip(clip, folder: Path) -> Entry | tuple[str, str]:
     from d2m.data import sources
     from d2m.music import analysis
 
+    note = ""
     try:
         with threadpool_limits(1):  # with two threads sums are rounded differently
             if isinstance(clip, sources.ClipFiles):
                 if clip.format == sources.SONGS:
                     return _build_song(clip, folder)
-                clip = sources.read(clip)
+                with body.recorded() as changes:
+                    clip = sources.read(clip)
+                note = " ".join(changes)
             song = analysis.analyse(clip.song)
     except (CorpusError, MediaError, PoseError) as error:
         return clip.name, str(error)
@@ -273,7 +280,7 @@ def _build_clip(clip, folder: Path) -> Entry | tuple[str, str]:
     _write(arrays, folder / f"{clip.name}.npz")
     return Entry(
         clip.name, clip.style, str(clip.song), float(clip.start_s), clip.group or content_hash(clip.song), clip.split,
-        len(clip.poses), digest(arrays),
+        len(clip.poses), digest(arrays), note,
     )  # fmt: skip
 
 
@@ -348,7 +355,7 @@ def _with_splits(entries: list[Entry]) -> list[Entry]:
 
 def _check_entry(entry: Entry, styles: list[str], splits: tuple[str, ...]) -> None:
     """Raise `ValueError` for an entry that `build` does not write."""
-    texts = (entry.name, entry.style, entry.song, entry.group, entry.split, entry.digest)
+    texts = (entry.name, entry.style, entry.song, entry.group, entry.split, entry.digest, entry.note)
     if not all(isinstance(text, str) for text in texts) or Path(entry.name).name != entry.name or "\0" in entry.name:
         raise ValueError(f"the entry {entry.name!r}: a field is not a text, or the name is a path")
     if entry.style not in styles or entry.split not in splits or not re.fullmatch("[0-9a-f]{16}", entry.digest):
@@ -372,7 +379,10 @@ def _check_arrays(arrays: dict[str, np.ndarray], path: Path, entry: Entry) -> No
 
 def _check_dance(arrays: dict[str, np.ndarray], path: Path) -> dict[str, tuple[int, ...]]:
     """Check the poses and beats of a clip, as `_check_arrays`; return the shapes of its other arrays."""
-    frames = len(pose.validate(arrays["poses"], str(path)))
+    poses = pose.validate(arrays["poses"], str(path))
+    if poses.shape[2] == 3 and (axis := body.up_axis(poses)) not in ("", "y"):  # an unclear one was y in the recording
+        raise CorpusError(f"{path} has poses with {axis} up", "y up", REBUILD)
+    frames = len(poses)
     for name in (name for name in ARRAYS if name.endswith("_beats_s")):
         if not are_times(arrays[name]):
             raise CorpusError(f"{path} has {name} that do not increase", "each later than the one before", REBUILD)

@@ -1,10 +1,11 @@
-"""Song, style and frame rate of a clip, from the folders above its file.
+"""Song, style, frame rate and picture size of a clip, from the folders above its file.
 
 song        the sound or video file of the same name (or of another that the format allows, such as AIST++'s "mBR0"), in
             the clip's folder, a folder above, or a folder `audio`, `music`, `songs`, `sound`, `video` or `videos` in
             one of them: the nearest; of equally near ones sound before video, then by name
 style       the name of the nearest folder above, except generic names ("keypoints") and names of the clip or its song
 frame rate  the number in `fps.txt` beside the clip or in a folder above; else that of the song, where it is a video
+size        width and height in `size.txt`, or those of the video, likewise
 """
 
 import os
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from d2m.errors import CorpusError
 from d2m.files import first_bytes
-from d2m.music.audio import frame_rate
+from d2m.music.audio import frame_rate, picture_size
 
 # Suffixes of files that FFmpeg decodes; such files are never clips.
 SOUND = {
@@ -33,6 +34,8 @@ GENERIC = MEDIA_FOLDERS | {
     "keypoints3d", "motion", "motions", "openpose", "output", "poses",
 }  # fmt: skip
 FPS_FILE = "fps.txt"
+SIZE_FILE = "size.txt"
+STATED = (FPS_FILE, SIZE_FILE)
 ASF_VIDEO = b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"  # the beginning of Microsoft's video; other .asf: `formats.asf_amc`
 
 
@@ -95,18 +98,36 @@ def style_of(clip: Path, song: Path, root: Path) -> str:
 
 def fps_of(clip: Path, song: Path, root: Path) -> float:
     """Frames a second of a clip, from `fps.txt` or its video. Raises `CorpusError` naming it without either."""
-    for folder in _above(clip, root):
-        file = folder / FPS_FILE
-        if file.is_file():
-            text = first_bytes(file).decode(errors="replace").strip()
-            if not re.fullmatch(r"\d{1,4}(\.\d{1,9})?", text):
-                raise CorpusError(f"{file} holds {text[:40]!r}", "frames a second, one number such as 29.97")
-            return float(text)
+    file, text = _stated(FPS_FILE, clip, root)
+    if file:
+        if not re.fullmatch(r"\d{1,4}(\.\d{1,9})?", text):
+            raise CorpusError(f"{file} holds {text[:40]!r}", "frames a second, one number such as 29.97")
+        return float(text)
     fps = frame_rate(song) if is_video(song) else None
     if fps is None:
         expected = f"a file {FPS_FILE} with the number, beside it or in a folder above, or the video of the same name"
         raise CorpusError(f"the frame rate of {clip} is unknown", expected)
     return fps
+
+
+def size_of(clip: Path, song: Path, root: Path) -> tuple[int, int] | None:
+    """Width and height in pixels of the pictures of a clip, from `size.txt` or its video; None without either.
+
+    Raises `CorpusError` naming a `size.txt` that holds anything else, `MediaError` for a damaged video.
+    """
+    file, text = _stated(SIZE_FILE, clip, root)
+    if file:
+        sides = re.fullmatch(r"([1-9]\d{0,4})\s*[\sx×,]\s*([1-9]\d{0,4})", text)
+        if not sides:
+            raise CorpusError(f"{file} holds {text[:40]!r}", "width and height in pixels, such as 1280 720")
+        return int(sides[1]), int(sides[2])
+    return picture_size(song) if is_video(song) else None
+
+
+def _stated(name: str, clip: Path, root: Path) -> tuple[Path | None, str]:
+    """The nearest file `name` beside a clip or in a folder above, and its text."""
+    file = next((folder / name for folder in _above(clip, root) if (folder / name).is_file()), None)
+    return file, first_bytes(file).decode(errors="replace").strip().removeprefix("\ufeff") if file else ""
 
 
 def _above(clip: Path, root: Path) -> list[Path]:

@@ -6,7 +6,7 @@ from scipy.ndimage import gaussian_filter1d, minimum_filter1d
 
 from d2m.clock import FPS, frame_times, to_frames, to_seconds
 from d2m.errors import PoseError
-from d2m.motion import pose
+from d2m.motion import body, pose
 from d2m.motion.pose import ANKLE_HEIGHT, BONE_LENGTHS, L_ANKLE, R_ANKLE, bone_lengths, fit_bones
 from d2m.music.decoding import MAX_SONG_S
 
@@ -72,6 +72,7 @@ def resample(joints: np.ndarray, fps: float, count: int, source: str) -> np.ndar
     except PoseError as error:
         raise PoseError(f"{source}: {error.problem}", error.expected, error.remedy) from error
     if poses.shape[2] == 3:
+        body.check_mirror(poses, source)
         poses = level(poses, round(to_frames(LEVEL_S).item()))
     poses = poses.astype(np.float32)
     pose.validate(poses, f"the poses of {source}")

@@ -24,7 +24,7 @@ from d2m.music import analysis, beats
 
 SONGS = "songs without dances"  # in place of a format: sound files in `songs/<style>` of the folder, see `find`
 LONGEST_NAME = 200  # bytes: file systems allow 255, and a number and a suffix follow
-NOTES = (folders.FPS_FILE, "ignore_list.txt")  # read with the clips in the folder of the file and below
+NOTES = (*folders.STATED, "ignore_list.txt")  # read with the clips in the folder of the file and below
 MOST_LISTED = 10  # refused clips, or clips to songs with an uncertain beat, one a line
 
 
@@ -40,6 +40,7 @@ class Format:
     read: Callable[..., tuple[np.ndarray, float | None]] | None  # None: `read_pair`
     many_files: bool = False  # True: `read` takes a list of files; False: one file
     clip_of: Callable[[Path], Path] = lambda path: path.with_suffix("")  # the clip that a file belongs to
+    pictured: bool = False  # True: `read` also takes a function that gives the size of the clip's pictures
     songs: Callable[[Path], tuple[str, ...]] = lambda clip: (clip.name,)  # possible names of its song
     style: Callable[[Path], str] = lambda clip: ""  # in its name; "": by folder
     beside: Callable[[Path], tuple[Path, ...]] = lambda file: ()  # files that `read` takes after this one
@@ -50,15 +51,18 @@ FORMATS = {
     for format in (
         Format("Dance with Melody", dance_with_melody.recognises, None, clip_of=lambda path: path.parent),
         Format(
-            "OpenPose", keypoints.is_openpose, keypoints.read_openpose, many_files=True,
+            "OpenPose", keypoints.is_openpose, keypoints.read_openpose, many_files=True, pictured=True,
             clip_of=keypoints.openpose_clip, songs=keypoints.openpose_songs,
         ),
-        Format("AlphaPose", keypoints.is_alphapose, keypoints.read_alphapose, songs=keypoints.openpose_songs),
+        Format(
+            "AlphaPose", keypoints.is_alphapose, keypoints.read_alphapose, pictured=True,
+            songs=keypoints.openpose_songs,
+        ),
         Format(
             "AIST++", aist.recognises, aist.read_clip, many_files=True, clip_of=aist.clip_of, songs=aist.songs,
             style=aist.style,
         ),
-        Format("keypoint JSON", keypoints.is_keypoint_json, keypoints.read_keypoint_json),
+        Format("keypoint JSON", keypoints.is_keypoint_json, keypoints.read_keypoint_json, pictured=True),
         Format("ASF/AMC", asf_amc.recognises, asf_amc.read, many_files=True, beside=asf_amc.skeleton_of),
         Format("BVH", lambda path, start: start.lstrip().startswith(b"HIERARCHY"), bvh.read),
     )
@@ -118,7 +122,8 @@ def read(clip: ClipFiles) -> Clip:
     first, *others = clip.files
     if others and not format.many_files:
         raise CorpusError(f"{first} and {others[0].name} have the same name", "one file a clip", "rename one")
-    joints, fps = format.read(list(clip.files) if format.many_files else first)
+    size = (lambda: folders.size_of(clip.path, clip.song, clip.root),) if format.pictured else ()
+    joints, fps = format.read(list(clip.files) if format.many_files else first, *size)
     source = str(clip.path if others else first)
     fps = retarget.check_fps(folders.fps_of(clip.path, clip.song, clip.root) if fps is None else fps, source)
     poses, start_s = retarget.retarget(joints, fps, source)
@@ -184,8 +189,16 @@ def no_clips(path: Path, others: list[Path]) -> CorpusError:
     return CorpusError(
         problem,
         f'"builtin", a folder with clips of {", ".join(FORMATS)}, or one with a corpus.json',
-        f"{advice}check the parameter corpus, and d2m/FORMATS.md for what each format looks like",
+        f"{advice}check the parameter corpus, and d2m/data/FORMATS.md for what each format looks like",
     )
+
+
+def changes(entries: Sequence) -> list[str]:
+    """What readers changed in recordings (`corpus.Entry.note`), one clip a line."""
+    lines = [f"changed: {entry.name}: {entry.note}" for entry in entries if entry.note]
+    if len(lines) > MOST_LISTED:
+        lines[MOST_LISTED:] = [f"changed: {len(lines) - MOST_LISTED} more, named in the corpus's manifest"]
+    return lines
 
 
 def _song(clip: ClipFiles) -> Path | None:

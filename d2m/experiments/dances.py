@@ -35,6 +35,7 @@ from d2m.metrics import controls
 from d2m.models.gan import MMGAN
 from d2m.models.style import style_vector
 from d2m.models.vae import DUVAE
+from d2m.motion import body
 from d2m.motion.dance import Dance, read_npz
 from d2m.music import beats as music_beats
 from d2m.music.analysis import Music
@@ -163,9 +164,11 @@ def read_dances(experiment: Experiment, folder: str) -> list[Dance] | None:
 
     Names start with `folder/`, so that they cannot equal the name of a corpus song, which has its own beats.
 
+    A dance with another axis than y up is turned (`motion.body`), with a warning.
+
     Raises `PoseError` that names the file and the rule: an empty folder, a damaged file, a frame rate other than 15,
-    dimensions other than the preset's, a style that the corpus lacks, fewer than two beats within the dance, or beats
-    that differ from those of another dance to the same song.
+    dimensions other than the preset's, a style that the corpus lacks, fewer than two beats within the dance, beats
+    that differ from those of another dance to the same song, bodies that are not human or without a clear axis up.
     """
     if not folder:
         return None
@@ -239,4 +242,4 @@ def _read(experiment: Experiment, path: Path, beats_by_song: dict[str, np.ndarra
     for satisfied, problem, expected in rules:
         if not satisfied:
             raise PoseError(f"{path} {problem}", expected)
-    return replace(dance, name=name)
+    return replace(dance, poses=body.check(dance.poses, str(path)), name=name)

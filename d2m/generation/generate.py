@@ -22,7 +22,7 @@ from d2m.generation.beat_warp import BeatPlan, perform
 from d2m.generation.compose import Composes
 from d2m.models import style
 from d2m.models.gan import MMGAN
-from d2m.motion import pose
+from d2m.motion import body, pose
 from d2m.motion.dance import Dance
 from d2m.motion.units import LEAD
 from d2m.music import analysis, beats
@@ -87,6 +87,8 @@ def dance_to(
 ) -> list[Dance]:  # fmt: skip
     """As `dance`, to music that is already analysed; `song` only names the dances."""
     check(dancer, requested_style, count)
+    if start_pose is not None:
+        start_pose = body.check(pose.validate(np.stack([start_pose] * LEAD), "start_pose"), "start_pose")[0]
     if music.duration_s > MAX_SONG_S:
         raise ParameterError(f"{song} lasts {music.duration_s / 3600:.1f} hours", "3 hours at most", "cut the song")
     plan = BeatPlan(music, dancer.composer.phrase, has_start_pose=start_pose is not None)

@@ -17,7 +17,7 @@ from d2m.metrics import distances, physics
 from d2m.metrics.beats import precision_recall
 from d2m.metrics.descriptors import describe
 from d2m.metrics.memory import Memory
-from d2m.motion import pose
+from d2m.motion import body, pose
 from d2m.motion.dance import Dance
 from d2m.motion.kinematics import kinematic_beats
 
@@ -88,7 +88,10 @@ def _sample(
 
 
 def _checked_poses(dance: Dance) -> np.ndarray:
-    """The poses of a dance. Raises `D2MError` if it has no name, not `FPS` frames a second, or no body in metres."""
+    """The poses of a dance, turned upright where another axis than y is clearly up.
+
+    Raises `D2MError` if it has no name, not `FPS` frames a second, or no body in metres.
+    """
     name = dance.name
     if not name:
         raise D2MError("a dance has no name", "the name of its song, the same for all dances to it")
@@ -98,7 +101,8 @@ def _checked_poses(dance: Dance) -> np.ndarray:
     side = float(np.median(np.ptp(poses, axis=1).max(axis=-1)))
     if not SMALLEST_BODY_M < side < LARGEST_BODY_M:
         raise D2MError(f"the body of the dance to {name} measures {side:.3g} m", "a body in metres")
-    return poses
+    # A dance of a model may lie, so a body without a clear axis is scored as it is.
+    return body.turn_upright(poses, f"the dance to {name}") if poses.shape[2] == 3 else poses
 
 
 def _times(times_s, label: str) -> np.ndarray:

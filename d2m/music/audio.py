@@ -74,12 +74,27 @@ def frame_rate(path) -> float | None:
         raise undecodable(path, error) from error
 
 
+def picture_size(path) -> tuple[int, int] | None:
+    """Width and height in pixels of a video as it is shown, turned as a telephone says; None without video.
+
+    Raises `MediaError`.
+    """
+    import av
+
+    try:
+        with av.open(str(Path(path).absolute()), metadata_errors="replace") as container:
+            if not container.streams.video:
+                return None
+            picture = next(container.decode(video=0))
+            size = picture.width, picture.height
+            return size[::-1] if picture.rotation % 180 else size
+    except Exception as error:  # as in `frame_rate`
+        raise undecodable(path, error) from error
+
+
 def _decode(path, rate: int, mix: Mix) -> np.ndarray:
     """All samples (n, channels) of a file, see `decode`."""
-    decoded, channels = (
-        bytearray(),
-        1,
-    )  # one growing buffer: concatenating the pieces at the end would double the memory
+    decoded, channels = bytearray(), 1  # one growing buffer: to join the pieces at the end would double the memory
     for piece in decode(path, rate, mix):
         decoded.extend(piece.tobytes())
         channels = piece.shape[1]

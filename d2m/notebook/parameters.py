@@ -20,7 +20,7 @@ from d2m.experiments.presets import preset
 from d2m.files import read_array, resolve
 from d2m.generation.compose import COMPOSERS
 from d2m.models.train import PRECISIONS, pick_device
-from d2m.motion import pose
+from d2m.motion import body, pose
 from d2m.motion.dance import read_npz
 from d2m.music import analysis
 from d2m.music import beats as music_beats
@@ -164,9 +164,10 @@ def read_pose(start_pose: str) -> np.ndarray | None:
         return None
     path = resolve(start_pose, "start_pose")
     if path.suffix == ".npz":
-        return read_npz(path).poses[-1]
+        return body.check(read_npz(path).poses, str(path))[-1]
     array = read_array(path, ParameterError, f"as start_pose {NOTEBOOK_SPECIFIC['start_pose'].meaning}")
-    return pose.validate(np.stack([array, array]), str(path))[0]  # a dance has two poses at least
+    poses = pose.validate(np.stack([array, array]), str(path))  # a dance has two poses at least
+    return body.check(poses, str(path))[0]
 
 
 def _check_writable(folder: Path) -> None:

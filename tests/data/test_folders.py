@@ -1,7 +1,8 @@
-"""`d2m.data.folders`: a song, style and frame rate of a clip from the folders of its file."""
+"""`d2m.data.folders`: song, style, frame rate and picture size of a clip from the folders of its file."""
 
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -93,10 +94,11 @@ def test_an_fps_file_that_holds_no_number_is_refused_by_name(tmp_path, text):
         folders.fps_of(tmp_path / "clip", tmp_path / "clip.mp3", tmp_path)
 
 
-def test_a_video_that_cannot_be_read_is_refused_by_name(tmp_path):
+@pytest.mark.parametrize("of_video", [folders.fps_of, folders.size_of])
+def test_a_video_that_cannot_be_read_is_refused_by_name(tmp_path, of_video):
     (tmp_path / "clip.mp4").write_bytes(b"no video")
     with pytest.raises(D2MError, match=r"clip\.mp4 cannot be decoded"):
-        folders.fps_of(tmp_path / "clip", tmp_path / "clip.mp4", tmp_path)
+        of_video(tmp_path / "clip", tmp_path / "clip.mp4", tmp_path)
 
 
 def test_an_asf_is_a_video_by_its_content_and_no_skeleton_is_one(tmp_path):
@@ -105,3 +107,41 @@ def test_an_asf_is_a_video_by_its_content_and_no_skeleton_is_one(tmp_path):
     (tmp_path / "empty.asf").touch()
     assert folders.videos_in(tmp_path) == [tmp_path / "film.asf"]
     assert [path.name for path in folders.files_in(tmp_path) if folders.is_media(path)] == ["film.asf"]
+
+
+@pytest.mark.parametrize("text", ["1280 720", "1280x720\n", "\ufeff1280, 720", "1280 × 720"])
+def test_the_size_of_pictures_is_that_of_the_nearest_file_then_of_the_video(tmp_path, write_sound, text):
+    clip, video = tmp_path / "a" / "clip", tmp_path / "clip.mp4"
+    clip.parent.mkdir()
+    write_sound(video, np.zeros(22050, dtype=np.float32), 22050)  # 64 x 64 pixels
+    assert folders.size_of(clip, tmp_path / "clip.mp3", tmp_path) is None
+    assert folders.size_of(clip, video, tmp_path) == (64, 64)
+    (tmp_path / "size.txt").write_text(text, encoding="utf-8")
+    assert folders.size_of(clip, video, tmp_path) == (1280, 720)
+    (tmp_path / "a" / "size.txt").write_text("7 9")
+    assert folders.size_of(clip, video, tmp_path) == (7, 9)
+
+
+def test_a_film_of_a_telephone_held_upright_has_the_size_that_is_shown(tmp_path):
+    plain, turned = tmp_path / "plain.mp4", tmp_path / "turned.mp4"
+    with av.open(str(plain), "w") as container:
+        stream = container.add_stream("mpeg4", rate=15)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        container.mux(stream.encode(av.VideoFrame(96, 64, "yuv420p")))
+        container.mux(stream.encode(None))
+    assert folders.size_of(tmp_path / "a", plain, tmp_path) == (96, 64)
+    content = plain.read_bytes()
+    one, zero, unit = ((value).to_bytes(4, "big") for value in (1 << 16, 0, 1 << 30))
+    upright = one + zero * 3 + one + zero * 3 + unit  # the matrix of the track, by rows
+    quarter = zero + one + zero + (-(1 << 16)).to_bytes(4, "big", signed=True) + zero * 4 + unit
+    at = content.index(b"tkhd") + 4 + 40
+    assert content[at : at + 36] == upright
+    turned.write_bytes(content[:at] + quarter + content[at + 36 :])
+    assert folders.size_of(tmp_path / "a", turned, tmp_path) == (64, 96)
+
+
+@pytest.mark.parametrize("text", ["", "1280", "1280 720 3", "0 720", "-1280 720", "1280p", "123456 7", "\x00"])
+def test_a_size_file_that_holds_no_size_is_refused_by_name(tmp_path, text):
+    (tmp_path / "size.txt").write_text(text)
+    with pytest.raises(D2MError, match=r"size\.txt holds .*expected width and height in pixels, such as 1280 720"):
+        folders.size_of(tmp_path / "clip", tmp_path / "clip.mp3", tmp_path)

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import dolls
 import numpy as np
 import pytest
 import torch
@@ -17,6 +18,7 @@ from d2m.generation import generate
 from d2m.generation.beat_warp import NEAR, BeatPlan
 from d2m.motion import dance as dance_files
 from d2m.motion import pose
+from d2m.motion.body import TO_Y, BodyWarning
 from d2m.motion.dance import Dance
 from d2m.motion.units import LEAD, UNIT_POSES
 
@@ -213,6 +215,31 @@ def test_a_dance_that_cannot_be_compared_is_refused_by_its_file(tiny_run, body_a
     poses = body_at(np.arange(300) / 15).astype(np.float32)
     dance = Dance(poses, np.arange(0.25, 20, 0.5), np.empty(0), "zumba", 0, None)
     dance_files.write_npz(replace(dance, **changes), tmp_path / "a.npz")
+    with pytest.raises(PoseError, match=problem):
+        read_dances(tiny_run, str(tmp_path))
+
+
+@pytest.mark.parametrize("axis", sorted(TO_Y))
+def test_a_dance_along_another_axis_is_the_same_dance_and_it_is_said(tiny_run, tmp_path, axis):
+    upright = dolls.dance(style="zumba")
+    fallen = replace(upright, poses=upright.poses @ np.array(TO_Y[axis], dtype=np.float32))
+    dance_files.write_npz(upright, tmp_path / "a_zumba_0.npz")
+    (expected,) = read_dances(tiny_run, str(tmp_path))
+    dance_files.write_npz(fallen, tmp_path / "a_zumba_0.npz")
+    with pytest.warns(BodyWarning, match=rf"a_zumba_0\.npz: its bodies have {axis} up, not y"):
+        (turned,) = read_dances(tiny_run, str(tmp_path))
+    np.testing.assert_array_equal(turned.poses, expected.poses)
+
+
+@pytest.mark.parametrize(("move", "problem"), [
+    ((0, 0, 0), r"a\.npz: its bodies have no clear axis that points up"),
+    ((0, 3, 0), r"a\.npz: its bodies are not human, shoulder width to trunk is 0\.\d\d; expected 0\.25 to 1\.5"),
+])  # fmt: skip
+def test_a_dance_of_no_body_is_refused_by_its_file(tiny_run, tmp_path, move, problem):
+    upright = dolls.dance(style="zumba")
+    poses = upright.poses @ np.array([[1, 0, 0], [0, 0.7, 0.7], [0, -0.7, 0.7]], dtype=np.float32)
+    poses[:, : pose.R_HIP] += np.array(move, dtype=np.float32)
+    dance_files.write_npz(replace(upright, poses=poses), tmp_path / "a.npz")
     with pytest.raises(PoseError, match=problem):
         read_dances(tiny_run, str(tmp_path))
 

@@ -17,6 +17,7 @@ from d2m.generation.beat_warp import BeatPlan
 from d2m.generation.compose import Composer
 from d2m.models import style
 from d2m.motion import pose
+from d2m.motion.body import BodyWarning
 from d2m.music import analysis
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -179,6 +180,13 @@ def test_a_start_pose_is_the_first_of_the_dance(dancer, body_at, first_beat_s, d
     # The first step is no jump, which would be longer than all later steps.
     steps = np.linalg.norm(np.diff(dance.poses, axis=0), axis=-1).mean(axis=1)
     assert 0 < steps[0] <= steps[1:].max()
+
+
+def test_a_start_pose_upside_down_is_turned_and_it_is_said(dancer, body_at):
+    start_pose = body_at(np.array([0.0]))[0]
+    with pytest.warns(BodyWarning, match="^start_pose: its bodies have -y up"):
+        (dance,) = generate.dance_to(dancer, STEADY, None, start_pose=start_pose * (1, -1, -1))
+    np.testing.assert_allclose(dance.poses[0], start_pose, atol=1e-4)
 
 
 @pytest.mark.parametrize(("start_pose", "error", "message"), [

@@ -14,6 +14,7 @@ from d2m.metrics.bootstrap import Estimate
 from d2m.metrics.samples import measure, with_random_beats
 from d2m.metrics.scores import DANCE_SCORES
 from d2m.motion import pose
+from d2m.motion.body import TO_Y, BodyWarning
 
 OURS, REAL, REFERENCE = dances("abcd", seed=1), dances("abcd", seed=2), dances("uvwxyz", seed=3)
 SONGS = beats_of(OURS, REFERENCE)
@@ -408,6 +409,15 @@ def test_markdown_has_a_dash_where_a_row_lacks_a_control_and_no_column_that_the_
 )  # fmt: skip
 def test_digits_are_three_and_never_an_exponent(number, text):
     assert evaluation.digits(number) == text
+
+
+def test_a_dance_along_another_axis_is_turned_and_scored_as_the_upright_one():
+    ours, real = dances("ab"), dances("cd", 1)
+    fallen = [replace(each, poses=each.poses @ np.array(TO_Y["z"], dtype=np.float32)) for each in ours]
+    songs = beats_of(ours, real)
+    expected = evaluation.evaluate(ours, songs, real)
+    with pytest.warns(BodyWarning, match="the dance to a: its bodies have z up, not y"):
+        assert evaluation.evaluate(fallen, songs, real) == expected
 
 
 def test_evaluate_leaves_the_dances_as_they_were():

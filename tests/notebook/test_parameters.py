@@ -12,6 +12,7 @@ from d2m.errors import ParameterError, PoseError
 from d2m.experiments.experiment import Experiment
 from d2m.files import ROOT
 from d2m.motion import dance as dance_files
+from d2m.motion.body import TO_Y, BodyWarning
 from d2m.motion.dance import Dance
 from d2m.notebook import parameters
 
@@ -178,6 +179,30 @@ def test_a_pose_is_read_from_npy_and_the_last_one_of_a_dance_from_npz(body, body
     dance_files.write_npz(dance, tmp_path / "dance.npz")
     np.testing.assert_array_equal(parameters.read_pose(str(tmp_path / "dance.npz")), poses[-1])
     assert parameters.read_pose("") is None
+
+
+@pytest.mark.parametrize("axis", sorted(TO_Y))
+def test_a_pose_along_another_axis_or_upside_down_is_turned_and_it_is_said(body, body_at, tmp_path, axis):
+    rotation = np.array(TO_Y[axis], dtype=np.float64)
+    np.save(tmp_path / "pose.npy", body @ rotation)
+    with pytest.warns(BodyWarning, match=rf"pose\.npy: its bodies have {axis} up, not y"):
+        np.testing.assert_allclose(parameters.read_pose(str(tmp_path / "pose.npy")), body, atol=1e-12)
+    poses = body_at(np.arange(30) / 15)
+    poses[-1] = poses[-1] @ rotation  # the dance ends on the floor, or on its hands
+    dance_files.write_npz(Dance(poses, np.array([0.5]), np.empty(0), "ballet", 0, None), tmp_path / "dance.npz")
+    np.testing.assert_allclose(parameters.read_pose(str(tmp_path / "dance.npz")), poses[-1], atol=1e-6)
+
+
+def test_a_pose_without_a_clear_up_or_human_bones_or_upside_down_in_a_picture_is_refused(body, tmp_path):
+    slanted = body @ np.array([[1, 0, 0], [0, -0.7, 0.7], [0, -0.7, -0.7]])
+    long = body * (1, 1, 1) + np.where(np.arange(14)[:, None] < 8, np.array([0.0, 5.0, 0.0]), 0.0)
+    for wrong, problem in (
+        (slanted, "no clear axis"), (long, "not human, shoulder width to trunk is 0"),
+        (body[:, :2] * (1, -1), "stand on their heads"),
+    ):  # fmt: skip
+        np.save(tmp_path / "pose.npy", wrong)
+        with pytest.raises(PoseError, match=rf"pose\.npy: .*{problem}"):
+            parameters.read_pose(str(tmp_path / "pose.npy"))
 
 
 @pytest.mark.parametrize(("name", "content", "error", "problem"), [

@@ -25,7 +25,7 @@ from scipy.spatial.transform import Rotation
 from d2m.data.formats.keypoints import to_joints
 from d2m.errors import CorpusError, PoseError
 from d2m.files import first_bytes, read_bytes
-from d2m.motion import pose
+from d2m.motion import body, pose
 from d2m.motion.skeleton import Joint, ancestry, forward_kinematics
 
 FPS = 60.0
@@ -104,14 +104,17 @@ def read(path: Path) -> tuple[np.ndarray, float]:
     arrays = read_arrays(content, KEYPOINTS + MOTION, str(path))
     for name in KEYPOINTS:
         if name in arrays:
-            return to_joints(arrays[name].astype(np.float64), source=f"{name} of {path}") / 100, FPS
+            source = f"{name} of {path}"
+            if arrays[name].shape[2:] != (3,):
+                raise PoseError(f"{source} have shape {arrays[name].shape}", "(T, 17, 3)")
+            return body.check(to_joints(arrays[name].astype(np.float64), source=source) / 100, source), FPS
     if missing := [name for name in MOTION if name not in arrays]:
         problem = f"{path} holds neither keypoints nor a motion of AIST++: it has no {', '.join(missing)}"
         raise PoseError(problem, f"an array {' or '.join(KEYPOINTS)}, or {', '.join(MOTION)}", REMEDY)
     poses, trans, scaling = (arrays[name].astype(np.float64) for name in MOTION)
     if scaling.size != 1 or not (np.isfinite(scaling) & (scaling > 0)).all():
         raise PoseError(f"smpl_scaling of {path} is {str(scaling.tolist())[:40]}", "one number above 0")
-    return smpl_joints(poses, trans, scaling.item(), str(path)), FPS
+    return body.check(smpl_joints(poses, trans, scaling.item(), str(path)), f"the motion of {path}"), FPS
 
 
 def smpl_joints(poses: np.ndarray, trans: np.ndarray, scaling: float, source: str) -> np.ndarray:
@@ -127,9 +130,9 @@ def smpl_joints(poses: np.ndarray, trans: np.ndarray, scaling: float, source: st
     missing = ~(np.abs(poses) < 1e6).all(axis=(1, 2)) | ~np.isfinite(trans).all(axis=1)
     poses = np.where(missing[:, None, None], 0.0, poses)
     chunks = [slice(first, first + CHUNK) for first in range(0, len(poses), CHUNK)]
-    body = np.concatenate([_body(poses[chunk], trans[chunk]) for chunk in chunks])
-    body[missing] = np.nan
-    return body
+    joints = np.concatenate([_joints(poses[chunk], trans[chunk]) for chunk in chunks])
+    joints[missing] = np.nan
+    return joints
 
 
 def songs(clip: Path) -> tuple[str, ...]:
@@ -183,7 +186,7 @@ class Recorder(Unpickler):
         return Record(name)
 
 
-def _body(poses: np.ndarray, trans: np.ndarray) -> np.ndarray:
+def _joints(poses: np.ndarray, trans: np.ndarray) -> np.ndarray:
     """Joints (T, 14, 3) of rotation vectors (T, 24, 3) and positions of the pelvis (T, 3)."""
     numbers = ancestry(SKELETON, [NUMBERS["head"], *(NUMBERS[name] for name in LIMBS)])
     offsets = {number: np.array(SKELETON[number].offset) for number in numbers} | {0: trans}

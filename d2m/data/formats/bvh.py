@@ -1,15 +1,17 @@
 """BVH files of any dancer as the 14 joints, for the usual names of bones and any unit of length.
 
-y is up. A joint's rotations are applied in the order of its channels, each about an axis that the previous ones have
+A joint's rotations are applied in the order of its channels, each about an axis that the previous ones have
 turned (v = R1 R2 R3 v'). Position channels replace the offset, as in Blender.
 """
 
+import warnings
 from pathlib import Path
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
 from d2m.errors import PoseError
+from d2m.motion import body as bodies
 from d2m.motion import bvh, pose
 from d2m.motion.skeleton import Joint, ancestry, forward_kinematics
 
@@ -27,6 +29,8 @@ PARTS = {
 }
 PREFIXES = ("mixamorig", "bip001", "bip01", "def")
 FACE = 0.12  # distance of the nose from the middle of the head, in lengths of a leg
+STILL_M = 1e-4  # movement of a joint between two frames of a rest pose
+TURNED = 0.5  # cosine of the angle by which a body does not turn between two frames
 SHORTEST = 1e-9  # lower bound of lengths, against division by zero
 
 
@@ -56,15 +60,31 @@ def to_body(joints: list[Joint], values: np.ndarray, path: Path) -> np.ndarray:
     legs = np.median(pose.bone_lengths(body)[:, 8:].sum(axis=1) / 2)
     if not legs > SHORTEST:
         raise PoseError(f"{path}: the legs of this body have no length", "a standing person", "check the joint names")
-    if (pose.pelvis(body)[:, 1] - body[:, (pose.R_ANKLE, pose.L_ANKLE), 1].mean(axis=1)).max() < 0.5 * legs:
-        raise PoseError(f"{path}: the body never stands upright", "y to point up", "export it with y up")
     head = joints[numbers["nose"]]
     if _plain(head.name) != "nose":
         ends = [joint.offset for joint in joints if joint.parent == numbers["nose"]] + [head.end or (0.0, 0.0, 0.0)]
         top = max(np.array(ends), key=np.linalg.norm)
         body[:, pose.NOSE] += heads @ (top / 2 + FACE * legs * _ahead(heads, body))
     body *= pose.BONE_LENGTHS[8:].sum() / 2 / legs
-    return pose.validate(body, str(path))
+    body = pose.validate(_without_rest_pose(body, str(path)), str(path))
+    return bodies.check(body, str(path))
+
+
+def _without_rest_pose(body: np.ndarray, source: str) -> np.ndarray:
+    """Joints (T, 14, 3) that hold the first pose of the motion in place of a rest pose in another orientation.
+
+    Exporters put it before the motion: its frames are still, and at their end the body turns at once.
+    """
+    up = bodies.own_up(body)
+    if len(up) < len(body):
+        return body
+    still = np.linalg.norm(np.diff(body, axis=0), axis=2).max(axis=1) < STILL_M
+    last = int(np.argmin(np.r_[still, False]))  # the last frame that equals all before it
+    if last + 1 == len(body) or (up[last] * up[last + 1]).sum() > TURNED:
+        return body
+    message = f"{source}: its first {last + 1} frames, a rest pose in another orientation, now hold the next pose"
+    warnings.warn(message, bodies.BodyWarning, stacklevel=2)
+    return np.concatenate([np.repeat(body[last + 1 : last + 2], last + 1, axis=0), body[last + 1 :]])
 
 
 def _forward(joints: list[Joint], values: np.ndarray, numbers: list[int]) -> tuple[dict, dict]:

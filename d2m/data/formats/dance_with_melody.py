@@ -13,7 +13,7 @@ from d2m.clock import frame_count
 from d2m.data import retarget
 from d2m.errors import CorpusError, PoseError
 from d2m.files import read_object
-from d2m.motion import pose
+from d2m.motion import body, pose
 from d2m.motion.dance import Clip
 
 FPS = 25.0
@@ -69,7 +69,7 @@ def read_joints(path: Path) -> np.ndarray:
         raise PoseError(problem, f"(T, {MARKERS}, 3) and (T, 3)")
     markers = markers + centre[:, None]
     joints = np.stack([markers[:, list(members)].mean(axis=1) for members in JOINTS], axis=1) / 100
-    return pose.fill(joints, source=str(path))
+    return body.check(pose.fill(joints, source=str(path)), str(path))
 
 
 def _span(path: Path) -> tuple[float, float]:

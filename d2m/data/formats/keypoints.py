@@ -9,8 +9,9 @@ AlphaPose: see `read_alphapose`. A keypoint JSON is one file a clip; a frame wit
 
     {"fps": 29.97,                 frames a second (else: see `folders.fps_of`)
      "frames": T,                  optional, to recognise a truncated file
-     "keypoints": (T, K, 2 or 3),  2: x, y in pixels, y down; 3: any unit of length, y up, right-handed
+     "keypoints": (T, K, 2 to 4),  x, y in pixels, y down; or x, y, z in any unit, right-handed; then a confidence
      "confidence": (T, K),         optional, 0 to 1
+     "size": [1280, 720],          width and height of the picture, for coordinates from 0 to 1 (see `columns`)
      "world_landmarks": (T, 33, 3) optional, read instead of keypoints: metres from the hips, y down, z away}
 """
 
@@ -21,9 +22,10 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.special import softmax
 
+from d2m.data.formats import columns
 from d2m.errors import CorpusError, PoseError
 from d2m.files import read_json, read_object
-from d2m.motion import pose
+from d2m.motion import body, pose
 
 # The layout follows from the number of keypoints. Each joint is the mean of the keypoints listed for it: COCO and
 # MediaPipe have no neck, so it is the middle of the shoulders.
@@ -43,6 +45,7 @@ FRAME = re.compile(r"(.*?)[-_. ]?(\d+)(_keypoints)?", re.DOTALL)  # the stem of 
 BY_PICTURE = re.compile(rb'\{\s*"[^"{}]*"\s*:\s*\{[^{}]*"(bodies|people)"\s*:')  # AlphaPose's `--format cmu` or `open`
 CROWDS = {"bodies": "joints", "people": "pose_keypoints_2d"}  # in these: of a picture, and of a person in it
 LAST_FRAME = 1_000_000  # nine hours at 30 fps: bounds the memory that a file's name can ask for
+LEG_M = pose.BONE_LENGTHS[8:].sum() / 2
 SOFT_M = 0.02  # scale of the height difference at which the lower foot counts as the standing one
 SMOOTH_FRAMES = 2  # standard deviation of the Gaussian that smooths steps: 1/15 s at 30 frames a second
 
@@ -63,12 +66,14 @@ def openpose_songs(clip: Path) -> tuple[str, ...]:
     return (clip.name, clip.parent.name)
 
 
-def read_openpose(files: list[Path]) -> tuple[np.ndarray, None]:
+def read_openpose(files: list[Path], size: columns.Size = lambda: None) -> tuple[np.ndarray, None]:
     """Joints (T, 14, 2), y up, NaN where missing, of the files of one clip; OpenPose writes no frame rate.
 
-    Frame i is the file of number i, and missing without one (see `follow`). Raises `PoseError` or `CorpusError`.
+    Frame i is the file of number i, and missing without one (see `follow`). `size` is the picture's, for coordinates
+    from 0 to 1 or from -1 to 1 (`--keypoint_scale 3` and `4`). Raises `PoseError` or `CorpusError`.
     """
-    return follow({number: _people(path) for number, path in _numbered(files).items()}), None
+    frames = {number: _people(path) for number, path in _numbered(files).items()}
+    return _in_picture(follow(frames), size, f"the keypoints of {openpose_clip(files[0])}"), None
 
 
 def is_alphapose(path: Path, start: bytes) -> bool:
@@ -78,14 +83,14 @@ def is_alphapose(path: Path, start: bytes) -> bool:
     return is_list or BY_PICTURE.match(start) is not None
 
 
-def read_alphapose(path: Path) -> tuple[np.ndarray, None]:
+def read_alphapose(path: Path, size: columns.Size = lambda: None) -> tuple[np.ndarray, None]:
     """Joints (T, 14, 2), y up, NaN where missing, of an `alphapose-results.json`; AlphaPose writes no frame rate.
 
         [{"image_id": "0.jpg", "keypoints": [x0, y0, c0, x1, y1, c1, ...], ...}, ...], an object a person, or
         {"0.jpg": {"bodies": [{"joints": [...]}, ...]}, ...}, or people and pose_keypoints_2d, an object a picture
 
-    of pixels, y down. Frame i is the picture of number i, and missing without one (see `follow`). Raises `PoseError` or
-    `CorpusError` naming the file.
+    of pixels, y down. Frame i is the picture of number i, and missing without one (see `follow`). `size` is the
+    picture's, for coordinates from 0 to 1. Raises `PoseError` or `CorpusError` naming the file.
     """
     content = read_json(path, CorpusError, "a complete JSON file", if_large="cut the take into shorter ones")
     try:
@@ -97,11 +102,11 @@ def read_alphapose(path: Path) -> tuple[np.ndarray, None]:
         raise PoseError(f"{path} holds no results of AlphaPose", expected) from error
     if not frames:
         raise PoseError(f"{path} has nobody in any frame", "a visible dancer", "look at the video")
-    return follow(frames), None
+    return _in_picture(follow(frames), size, f"the keypoints of {path}"), None
 
 
 def follow(frames: dict[int, np.ndarray]) -> np.ndarray:
-    """Joints (T, 14, 2), y up, NaN where missing, of one person: `frames` hold the `people` of a picture, by number.
+    """Joints (T, 14, 2), NaN where missing, of one person: `frames` hold the `people` of a picture, by number.
 
     Of several people the most confident is chosen at first, then in each frame the one nearest to the last position.
     """
@@ -111,7 +116,7 @@ def follow(frames: dict[int, np.ndarray]) -> np.ndarray:
         if len(crowd):
             joints[number] = _nearest(crowd, last)
             last = np.where(np.isfinite(joints[number]), joints[number], np.nan if last is None else last)
-    return joints * (1, -1)
+    return joints
 
 
 def people(rows: list, source: str) -> np.ndarray:
@@ -134,11 +139,12 @@ def is_keypoint_json(path: Path, start: bytes) -> bool:
     return start.lstrip().startswith(b"{") and has_name and b'"d2m dance' not in start
 
 
-def read_keypoint_json(path: Path) -> tuple[np.ndarray, float | None]:
+def read_keypoint_json(path: Path, size: columns.Size = lambda: None) -> tuple[np.ndarray, float | None]:
     """Joints (T, 14, 2 or 3), y up, NaN where missing, and the file's `fps`, unchecked.
 
-    World landmarks are relative to the hips: the lower foot is put on the floor in every frame, and `root_motion` moves
-    the body. Raises `PoseError` or `CorpusError` naming the file.
+    `size` is the picture's, for coordinates from 0 to 1 in a file that does not state it. World landmarks and other
+    poses relative to the hips are put on the floor and moved by `root_motion`. Raises `PoseError` or `CorpusError`
+    naming the file.
     """
     content = read_object(path)
     world = content.get("world_landmarks") is not None
@@ -147,19 +153,37 @@ def read_keypoint_json(path: Path) -> tuple[np.ndarray, float | None]:
     if "frames" in content and content["frames"] != len(keypoints):
         raise PoseError(f"{path} holds {len(keypoints)} frames", f"{str(content['frames'])[:40]}, its own `frames`")
     confidence = _array(content, "confidence", path) if content.get("confidence") is not None else None
-    if world and keypoints.shape[1:] != (33, 3):
+    if world and keypoints.shape[1:] not in ((33, 3), (33, 4)):
         raise PoseError(f"world_landmarks of {path} have shape {keypoints.shape}", "(T, 33, 3)")
-    joints = to_joints(keypoints, confidence, f"{name} of {path}")
+    if content.get("size") is not None:
+        stated = columns.check_size(content["size"], str(path))
+        return _joints_of(keypoints, confidence, world, lambda: stated, f"{name} of {path}"), content.get("fps")
+    return _joints_of(keypoints, confidence, world, size, f"{name} of {path}"), content.get("fps")
+
+
+def _joints_of(
+    keypoints: np.ndarray, confidence: np.ndarray | None, world: bool, size: columns.Size, source: str
+) -> np.ndarray:
+    """Joints (T, 14, 2 or 3), y up, of keypoints (T, K, 2 to 4), whose columns are recognised by their values."""
+    meaning = columns.columns_of(to_joints(keypoints, source=source))
     if world:
-        joints *= (1, -1, -1)
-        ankles = joints[:, (pose.R_ANKLE, pose.L_ANKLE)]
-        seen = np.isfinite(ankles).any(axis=(1, 2))
-        if seen.any():  # steps from one recorded frame to the next, also where every other frame is null
-            joints[seen, :, ::2] += root_motion(ankles[seen])[:, None]
-        joints[..., 1] -= np.fmin(ankles[:, 0, 1], ankles[:, 1, 1])[:, None]  # fmin ignores a missing ankle
-    elif joints.shape[2] == 2:
-        joints *= (1, -1)
-    return joints, content.get("fps")
+        meaning = columns.Columns(3, keypoints.shape[2] == 4, pictured=True, from_hips=(True, True, True))
+    if meaning.has_confidence:
+        own = keypoints[..., -1]
+        confidence = own if confidence is None else np.minimum(own, confidence)
+    joints = to_joints(keypoints[..., : meaning.coordinates], confidence, source)
+    if meaning.fractions:
+        joints = columns.to_pixels(joints, size, source)
+    if meaning.coordinates == 2:
+        return body.check(joints * (1, -1), source)
+    return _moved(body.check(joints * (1, -1, -1) if meaning.pictured else joints, source), meaning.from_hips)
+
+
+def _in_picture(joints: np.ndarray, size: columns.Size, source: str) -> np.ndarray:
+    """Joints (T, 14, 2), y up and checked, of joints with y down, in pixels or in fractions of a picture."""
+    if columns.are_fractions(joints):
+        joints = columns.to_pixels(joints, size, source)
+    return body.check(joints * (1, -1), source)
 
 
 def to_joints(keypoints: np.ndarray, confidence: np.ndarray | None = None, source: str = "the keypoints") -> np.ndarray:
@@ -167,15 +191,32 @@ def to_joints(keypoints: np.ndarray, confidence: np.ndarray | None = None, sourc
 
     Raises `PoseError` naming `source` for a K without a layout.
     """
-    if keypoints.ndim != 3 or keypoints.shape[1] not in LAYOUTS or keypoints.shape[2] not in (2, 3):
+    if keypoints.ndim != 3 or keypoints.shape[1] not in LAYOUTS or keypoints.shape[2] not in (2, 3, 4):
         layouts = ", ".join(f"{count} ({name})" for count, name in NAMES.items())
-        raise PoseError(f"{source} have shape {keypoints.shape}", f"(T, K, 2 or 3) with K of {layouts}")
+        raise PoseError(f"{source} have shape {keypoints.shape}", f"(T, K, 2, 3 or 4) with K of {layouts}")
     if confidence is not None:
         if confidence.shape != keypoints.shape[:2]:
             raise PoseError(f"the confidence of {source} has shape {confidence.shape}", f"{keypoints.shape[:2]}")
+        confidence = columns.as_confidence(confidence, source)
         keypoints = np.where(confidence[..., None] >= LEAST_CONFIDENCE, keypoints, np.nan)
     layout = LAYOUTS[keypoints.shape[1]]
     return np.stack([keypoints[:, list(members)].mean(axis=1) for members in layout], axis=1)
+
+
+def _moved(joints: np.ndarray, from_hips: tuple[bool, ...]) -> np.ndarray:
+    """Joints (T, 14, 3), y up, moved along the axes in which they are relative to the hips: the lower foot is on the
+    floor in every frame, and the standing foot stays fixed."""
+    if not any(from_hips):
+        return joints
+    ankles = joints[:, (pose.R_ANKLE, pose.L_ANKLE)]
+    metre = columns.leg_length(joints, 50) / LEG_M or 1.0
+    moved = joints.copy()
+    seen = np.isfinite(ankles).any(axis=(1, 2))
+    if seen.any():  # steps from one recorded frame to the next, also where every other frame is null
+        moved[seen, :, ::2] += (root_motion(ankles[seen] / metre) * metre * from_hips[::2])[:, None]
+    if from_hips[1]:
+        moved[..., 1] -= np.fmin(ankles[:, 0, 1], ankles[:, 1, 1])[:, None]  # fmin ignores a missing ankle
+    return moved
 
 
 def root_motion(ankles: np.ndarray) -> np.ndarray:

@@ -49,7 +49,7 @@ def test_a_keypoint_of_low_confidence_is_a_missing_joint_and_so_is_a_neck_betwee
     assert np.isnan(keypoints.to_joints(points, confidence)).any(axis=2).sum() == 1
 
 
-@pytest.mark.parametrize("shape", [(5, 16, 2), (5, 17, 4), (5, 17), (5, 34, 3), (17, 3, 5), (0,)])
+@pytest.mark.parametrize("shape", [(5, 16, 2), (5, 17, 5), (5, 17), (5, 34, 3), (17, 3, 5), (0,)])
 def test_other_shapes_are_no_keypoints(shape):
     with pytest.raises(PoseError, match=r"a\.json have shape .* 17 \(COCO\), 18 \(COCO-18\), 25 \(BODY_25\), 26 \(Hal"):
         keypoints.to_joints(np.zeros(shape), source="keypoints of a.json")
