@@ -9,6 +9,7 @@ import motions
 import numpy as np
 import pytest
 import torch
+from conftest import turning_body
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -52,13 +53,20 @@ def test_a_dance_of_any_numbers_comes_back_from_npz_bit_by_bit_and_from_json_to_
         assert from_npz[name] == from_json[name] == getattr(dance, name)
 
 
+def standing(numbers: list[float] | np.ndarray, scatter: np.ndarray, size: float) -> np.ndarray:
+    """Poses (T, 14, D) of a body that stands, `size` times a real one in metres, with any `scatter` up to 1."""
+    body = turning_body(np.asarray(numbers) / 30)[..., : scatter.shape[-1]]
+    return size * (body + 0.05 * scatter)
+
+
 @QUICK
 @given(
-    places=coordinates(3, 3, largest=50.0), turns=coordinates(3, len(TURNING), 3, largest=180.0), fps=st.floats(1, 1000)
+    places=coordinates(5, 3, largest=50.0), turns=coordinates(2, len(TURNING), 3, largest=180.0), fps=st.floats(1, 1000)
 )
 def test_a_body_that_bends_in_any_way_comes_back_from_bvh(places, turns, fps, tmp_path):
-    angles = np.zeros((3, len(skeleton.SKELETON), 3))
-    angles[1:, TURNING] = turns[1:]  # the first pose stands upright: the reader takes its direction as up
+    angles = np.zeros((5, len(skeleton.SKELETON), 3))
+    angles[2:4, TURNING] = turns  # three of five poses stand: their direction is up
+    places[1] = places[0] + 1  # the first pose is no rest pose, after which a body turns at once
     poses = skeleton.from_angles(places, angles)
     written = Dance(poses, np.empty(0), np.empty(0), "zumba", 0, None, fps=fps)
     read, rate = bvh.read(dance_files.write_bvh(written, tmp_path / "a.bvh"))
@@ -68,24 +76,26 @@ def test_a_body_that_bends_in_any_way_comes_back_from_bvh(places, turns, fps, tm
 
 @QUICK
 @given(data=st.data(), layout=st.sampled_from(sorted(motions.LAYOUTS)), dimensions=st.sampled_from([2, 3]))
-def test_keypoints_anywhere_are_read_as_the_joints_of_their_names(data, layout, dimensions, tmp_path):
+def test_keypoints_of_any_size_are_read_as_the_joints_of_their_names(data, layout, dimensions, tmp_path):
     names = motions.LAYOUTS[layout]
-    points = data.draw(coordinates(3, len(names), dimensions))
+    size = data.draw(st.floats(0.01, 1e4) if dimensions == 3 else st.floats(50.0, 1e4))
+    poses = standing(range(3), data.draw(coordinates(3, 14, dimensions, largest=1.0)), size)
+    poses += size * (10 + data.draw(coordinates(dimensions, largest=5.0)))
+    points = motions.keypoints(poses * ((1, -1) if dimensions == 2 else 1), layout)
     seen = data.draw(st.lists(st.booleans(), min_size=3, max_size=3).filter(any))
     frames = [frame.tolist() if shown else None for frame, shown in zip(points, seen, strict=True)]
     joints, fps = keypoints.read_keypoint_json(motions.write_json(tmp_path / "a.json", fps=30, keypoints=frames))
     assert fps == 30 and np.isfinite(joints).all(axis=(1, 2)).tolist() == seen
-    upright = points * ((1, -1) if dimensions == 2 else 1)
     for number, joint in enumerate(pose.JOINTS):
         if joint in names:
-            np.testing.assert_array_equal(joints[seen, number], upright[seen][:, names.index(joint)])
+            np.testing.assert_array_equal(joints[seen, number], poses[seen, number])
 
 
 @SLOW
 @given(data=st.data(), numbers=st.sets(st.integers(0, 200), min_size=1, max_size=5))
 def test_frames_of_openpose_stand_where_their_numbers_say(data, numbers, tmp_path_factory):
     folder = tmp_path_factory.mktemp("walk")
-    points = data.draw(coordinates(len(numbers), 14, 2))
+    points = 500 - standing(sorted(numbers), data.draw(coordinates(len(numbers), 14, 2, largest=1.0)), 200.0)
     for number, joints in zip(sorted(numbers), points, strict=True):
         motions.write_openpose(folder / "one", joints[None])
         (folder / "one" / "clip_000000000000_keypoints.json").rename(folder / f"walk_{number:012d}_keypoints.json")
