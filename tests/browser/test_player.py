@@ -3,6 +3,7 @@
 Not part of plain `pytest` (`norecursedirs` in pyproject): `make test-browser` runs it.
 """
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -76,12 +77,20 @@ def shown(page, tmp_path):
 
     def show(player: Player):
         page.goto(player.save(tmp_path / "a dance #1.html").as_uri())
-        page.wait_for_function("player.drawn() !== null")
+        until(page, "player.drawn() !== null")
         return page
 
     yield show
     assert problems == []
     assert [url for url in requests if not url.startswith(("file:", "blob:null/"))] == [] and len(requests) >= 1
+
+
+def until(page, condition: str) -> None:
+    """Wait until an expression is true. (Playwright's own waiting needs `eval`, which the page forbids.)"""
+    ends = time.monotonic() + 15
+    while not page.evaluate(condition):
+        assert time.monotonic() < ends, condition
+        page.wait_for_timeout(20)
 
 
 def picture(page, path: Path) -> Image.Image:
@@ -110,33 +119,29 @@ def test_it_plays_from_a_file_and_the_body_is_where_the_song_is(shown, dance, ar
     before = picture(page, artefacts / "player.png")
     assert changed(before, picture(page, artefacts / "player.png")) == 0
     page.keyboard.press("Space")
-    for time_s in (0.5, 4.0, 8.5, 13.0, 17.5):
+    for time_s in (0.5, 10.0, 3.0, 7.5, 12.5):
         if time_s > 1:
             seek(page, time_s)
         assert page.evaluate(DRAWN, time_s) < TOGETHER_S
     page.get_by_role("button", name="Pause").click()
-    assert 17.5 < page.evaluate("player.time()") == page.evaluate("player.drawn()") <= 20
+    assert 12.5 < page.evaluate("player.time()") == page.evaluate("player.drawn()") <= 20
     assert changed(before, picture(page, artefacts / "player.png")) > 0.01
 
 
-def test_the_clicks_of_the_song_sound_on_its_beats_also_after_a_seek(shown, dance):
+@pytest.mark.parametrize("begin_s", [0.0, 11.3])
+def test_the_clicks_of_the_song_sound_on_its_beats_also_after_a_seek(shown, dance, begin_s):
     page = shown(Player(dance))
     page.evaluate("document.getElementById('stage').style.display = 'none'")  # drawing would hold up the listener
-    for begin_s in (0.0, 11.3):
-        page.evaluate("if (player.playing()) document.getElementById('play').click()")
-        seek(page, begin_s)
-        page.reload() if begin_s == 0.0 else None
-        heard_s = page.evaluate(HEARD, 3.0) if begin_s == 0.0 else np.array([])
-        heard_s = np.asarray(heard_s)
-        if len(heard_s):
-            nearest = np.abs(heard_s[:, None] - dance.beats_s).min(axis=1)
-            assert len(heard_s) >= 2 and nearest.max() < 0.06
+    seek(page, begin_s)
+    heard_s = np.asarray(page.evaluate(HEARD, 3.0))
+    distances_s = np.abs(heard_s[:, None] - dance.beats_s).min(axis=1)
+    assert len(heard_s) >= 4 and begin_s <= heard_s.min() and heard_s.max() < begin_s + 3.5
+    assert distances_s.max() < TOGETHER_S
 
 
 def test_the_drawn_joints_are_those_of_the_dance(shown, dance):
     page = shown(Player(dance, sound=False))
     for frame in (30, 100):
-        page.evaluate("time => document.getElementById('bar').focus()", None)
         seek(page, frame / 15)
         time_s, joints = page.evaluate("[player.time(), player.joints(0)]")
         at = time_s * 15
@@ -198,7 +203,7 @@ def test_dragging_turns_the_view_and_the_wheel_zooms(shown, dance, artefacts):
     assert abs(turned["yaw"] - view["yaw"]) > 0.5 and turned["pitch"] > view["pitch"]
     assert changed(before, picture(page, artefacts / "player_turned.png")) > 0.01
     page.mouse.wheel(0, -300)
-    page.wait_for_function("distance => player.view().distance < distance", arg=turned["distance"] * 0.95)
+    until(page, f"player.view().distance < {turned['distance'] * 0.95}")
     page.locator("#stage").focus()
     page.keyboard.press("ArrowLeft")
     assert page.evaluate("player.view().yaw") < turned["yaw"]
@@ -213,11 +218,11 @@ def test_keys_seek_by_beats_and_the_bar_says_where_it_is(shown, dance):
     for _ in range(3):
         page.keyboard.press("ArrowRight")
     assert page.evaluate("player.time()") == pytest.approx(dance.beats_s[2], abs=1e-3)
-    page.wait_for_function("document.getElementById('bar').getAttribute('aria-valuetext').startsWith('0:01.')")
+    until(page, "document.getElementById('bar').getAttribute('aria-valuetext').startsWith('0:01.')")
     page.keyboard.press("End")
     assert page.evaluate("player.time()") == pytest.approx(20)
     page.keyboard.press("Space")  # plays again from the beginning
-    page.wait_for_function("player.playing() && player.time() < 10 && player.time() > 0.2")
+    until(page, "player.playing() && player.time() < 10 && player.time() > 0.2")
     assert page.evaluate("player.heard()") is None
 
 
@@ -267,9 +272,9 @@ def test_two_players_in_a_saved_notebook_do_not_disturb_each_other(page, dance, 
     first.get_by_role("button", name="Play").click()
     second.locator("#stage").scroll_into_view_if_needed()
     frames = [frame for frame in page.frames if frame != page.main_frame]
-    frames[0].wait_for_function("player.playing() && player.time() > 0.3")
+    until(frames[0], "player.playing() && player.time() > 0.3")
     assert frames[1].evaluate("[player.time(), player.duration, player.heard()]") == [0, 4, None]
     second.get_by_role("button", name="Play").click()
-    frames[1].wait_for_function("player.time() > 0.3")
+    until(frames[1], "player.time() > 0.3")
     assert frames[0].evaluate("player.playing()")
     page.screenshot(path=artefacts / "player_notebook.png")
