@@ -11,7 +11,7 @@ from d2m.motion.dance import Dance
 
 RATE = 44100
 TOGETHER_S = 0.04  # largest offset between sound and body
-SIZE = {"width": 420, "height": 620}
+SIZE = {"width": 340, "height": 500}
 PLACES_S = (0.5, 10.0, 3.0, 7.5, 12.5)  # where sound and body are compared; all but the first are sought
 # Draws until a picture is newer than `time`, then subtracts what is heard from what is drawn, at nine moments in which
 # the audio element states a new time.
@@ -22,7 +22,7 @@ DRAWN = """async time => {
         await new Promise(requestAnimationFrame);
         if (player.heard() === before) continue;
         before = player.heard();
-        offsets.push(player.time() - before);
+        offsets.push(player.drawn() - before);
     }
     return offsets;
 }"""

@@ -148,9 +148,9 @@ def test_it_loops_between_two_beats(shown, dance, sound):
 def test_dragging_turns_the_view_and_the_wheel_zooms(shown, dance, artefacts):
     page = shown(Player(dance, sound=False))
     before, view = picture(page, artefacts / "player.png"), page.evaluate("player.view()")
-    page.mouse.move(100, 200)
+    page.mouse.move(100, 90)
     page.mouse.down()
-    page.mouse.move(260, 230, steps=3)
+    page.mouse.move(260, 120, steps=3)
     page.mouse.up()
     turned = page.evaluate("player.view()")
     assert abs(turned["yaw"] - view["yaw"]) > 0.5 and turned["pitch"] > view["pitch"]
