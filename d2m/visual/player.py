@@ -5,7 +5,7 @@ loads nothing, and its Content-Security-Policy forbids it to. In a notebook it i
 players do not disturb each other and a saved notebook still plays.
 
 The body is drawn round the 14 joints. Its hands and feet are suggestions: they are drawn, not danced, since a pose ends
-at the wrists and ankles. Dances in 2D are drawn flat and face the viewer.
+at the wrists and ankles. A dance in 2D has no depth: it is drawn with sticks and first seen from the front.
 """
 
 import base64
@@ -95,7 +95,7 @@ class Player:
     def _repr_html_(self) -> str:
         place = "position:absolute; inset:0; width:100%; height:100%; border:0"
         return (
-            f'<div style="position:relative; height:{EMBEDDED_PX}px"><p>{FALLBACK}</p>'
+            f'<div style="position:relative; overflow:hidden; height:{EMBEDDED_PX}px"><p>{FALLBACK}</p>'
             f'<iframe title="a dance to play and turn round" allow="autoplay" style="{place}" '
             f'srcdoc="{html.escape(self.html())}"></iframe></div>'
         )

@@ -16,6 +16,7 @@ from d2m.motion import dance as dance_files
 from d2m.motion.dance import Dance
 from d2m.notebook import panel, parameters
 from d2m.notebook.panel import Request
+from d2m.visual.player import Player
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -256,6 +257,28 @@ def test_only_the_chosen_formats_are_saved_and_a_2d_dance_only_in_those_that_can
     flat = replace(danced, poses=danced.poses[..., :2])
     paths = panel.save([flat], tmp_path / "flat", (".npz", ".bvh", ".glb", ".json"))
     assert [path.suffix for path in paths] == [".npz", ".json"] and len(list((tmp_path / "flat").iterdir())) == 2
+
+
+def test_several_dances_are_saved_in_a_page_each_and_in_one_side_by_side(danced, tmp_path):
+    dances = [replace(danced, seed=seed) for seed in range(8)]
+    stems = [dance_files.file_stem(danced.song, "zumba", seed, "96bpm") for seed in range(8)]
+    paths = panel.save(dances, tmp_path, (".npz", ".html"), "96bpm")
+    together = tmp_path / f"{stems[0]}_side_by_side.html"
+    assert paths == [tmp_path / f"{stem}{suffix}" for stem in stems for suffix in (".npz", ".html")] + [together]
+    assert sorted(tmp_path.iterdir()) == sorted(paths)  # and nothing else is left
+    assert together.read_text() == Player(dances[:6]).html()
+    for dance, path in zip(dances, paths[1::2], strict=False):
+        assert path.read_text() == Player(dance).html()
+    assert panel.save(dances[:1], tmp_path / "one", [".html"], "96bpm") == [tmp_path / "one" / f"{stems[0]}.html"]
+    assert len(panel.save(dances, tmp_path / "none", [".npz"])) == 8
+
+
+def test_a_page_of_a_damaged_song_leaves_nothing_behind(danced, tmp_path):
+    song = tmp_path / "half.wav"
+    song.write_bytes(b"RIFF" + (200_000).to_bytes(4, "little") + b"WAVEfmt ")
+    with pytest.raises(MediaError, match=r"half\.wav"):
+        panel.save([replace(danced, song=song)], tmp_path / "dances", [".html"])
+    assert not list(tmp_path.rglob("*.html")) and not list(tmp_path.rglob(".d2m-*"))
 
 
 def test_what_is_shown_is_a_video_of_the_first_seconds_with_sound(danced, monkeypatch):

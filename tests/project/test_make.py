@@ -80,6 +80,13 @@ def test_every_option_has_its_parameter_and_numbers_stay_numbers(clone):
     assert dance(clone) == ({}, "The dance: runs/builtin-demo/dances/a song.mp4")
 
 
+def test_the_page_of_a_dance_is_named_beside_its_video(clone):
+    (clone / "show.py").write_text(SHOW + SHOW.replace("a song.mp4", "a song.html"))
+    done = make(clone, "-o", "setup", "dance", f"PAPERMILL='{sys.executable}' show.py")
+    names = [f"The dance: runs/builtin-demo/dances/a song{suffix}" for suffix in (".html", ".mp4")]
+    assert done.stdout.splitlines()[-2:] == names and "older" not in done.stdout
+
+
 @pytest.mark.parametrize("target, wrong, names", [
     ("dance", "STLYE", "SONG STYLE SEED"), ("dance", "VIDEO", "SONG STYLE SEED"),
     ("study", "SONG", "CORPUS PRESET DEVICE STEPS PYTHON"), ("keypoints", "CORPUS", "VIDEO PYTHON"),
