@@ -245,6 +245,7 @@ class Camera:
         z, metres = DISTANCE_M * (1 - depth), np.where(floor, depth / self.scale, 0)
         x = (np.arange(size) + 0.5 - self.middle) * metres[:, None]
         fade = np.clip(1.25 - np.hypot(x, z[:, None]) / 3.2, 0, 1) ** 1.5
+        metres[~fade.any(axis=1)] = 0  # nothing is drawn on the floor so far away
         return np.stack([z, metres, np.abs(np.gradient(z))], axis=1).astype(np.float32), fade.astype(np.float32)
 
 

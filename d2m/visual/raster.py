@@ -63,7 +63,9 @@ def warm() -> None:
     def draw_once() -> None:
         standing = skeleton.from_angles(np.array([[0, 0.93, 0]] * 2), np.zeros((2, len(skeleton.SKELETON), 3)))
         camera = body.Camera(standing, 1.0, 32)
-        draw(camera, *camera.views(standing[:1], standing[:1, 0]), np.zeros((32, 32, 4), np.uint8))
+        picture, half = np.zeros((32, 32, 4), np.uint8), np.zeros((16, 16), np.uint8)
+        draw(camera, *camera.views(standing[:1], standing[:1, 0]), picture)
+        to_yuv(picture.view(np.uint32)[..., 0], picture[..., 0].copy(), half, half.copy())
 
     compile_once(Path(__file__), draw_once)
 
@@ -271,3 +273,26 @@ def draw_floor(
         for column in range(width):
             for channel in range(3):
                 picture[row, column, channel] = np.uint8(np.float32(picture[row, column, channel]) * remains[column])
+
+
+@compiled
+def to_yuv(pixels: np.ndarray, luma: np.ndarray, blue: np.ndarray, red: np.ndarray) -> None:
+    """Write `pixels` (h, w) uint32, from the lowest byte red, green, blue and alpha, as the planes of a video frame.
+
+    `luma` (h, >= w), `blue` and `red` (h / 2, >= w / 2) are uint8 with the weights of ITU-R BT.601, 16 to 235; h and w
+    are rounded down to even numbers. A chroma value is that of the mean of four pixels.
+    """
+    for row in range(len(luma)):
+        for column in range(pixels.shape[1] // 2 * 2):
+            value = np.int32(pixels[row, column])
+            r, g, b = value & 255, (value >> 8) & 255, (value >> 16) & 255
+            luma[row, column] = ((66 * r + 129 * g + 25 * b + 128) >> 8) + 16
+    for row in range(len(blue)):
+        for column in range(pixels.shape[1] // 2):
+            r = g = b = np.int32(0)
+            for y in range(2):
+                for x in range(2):
+                    value = np.int32(pixels[2 * row + y, 2 * column + x])
+                    r, g, b = r + (value & 255), g + ((value >> 8) & 255), b + ((value >> 16) & 255)
+            blue[row, column] = ((-38 * r - 74 * g + 112 * b + 512) >> 10) + 128
+            red[row, column] = ((112 * r - 94 * g - 18 * b + 512) >> 10) + 128
