@@ -191,7 +191,7 @@ class Camera:
         return list(map(View, parts, nearest, shadows, below[:, ::2]))
 
     def parts(self, ends: np.ndarray, frames: np.ndarray) -> np.ndarray:
-        """The body's parts for `raster.draw_parts` (n, K, 27) float32, of their `ends` (n, K, 2, 3) and `frames`.
+        """The body's parts for `raster.draw_parts` (n, K, 28) float32, of their `ends` (n, K, 2, 3) and `frames`.
 
         Near a part the projection is linear, and makes an ellipsoid of the part's sphere. It is a sphere again in
         coordinates (x', y', z') that whiten it, of which x' and y' depend on column and row alone.
@@ -215,6 +215,7 @@ class Camera:
             np.stack([low[..., 0].min(axis=-1), high[..., 0].max(axis=-1)], axis=-1),
             np.stack([low[..., 1].min(axis=-1), high[..., 1].max(axis=-1)], axis=-1),
             normals.reshape(*normals.shape[:-2], 9),
+            (ends[..., 2] + RADII * FLAT.max(axis=1, keepdims=True)).max(axis=-1, keepdims=True),
         ]  # fmt: skip
         return np.concatenate(fields, axis=-1).astype(np.float32)
 
@@ -245,13 +246,14 @@ class Camera:
         z, metres = DISTANCE_M * (1 - depth), np.where(floor, depth / self.scale, 0)
         x = (np.arange(size) + 0.5 - self.middle) * metres[:, None]
         fade = np.clip(1.25 - np.hypot(x, z[:, None]) / 3.2, 0, 1) ** 1.5
+        metres[~fade.any(axis=1)] = 0  # nothing is drawn on the floor so far away
         return np.stack([z, metres, np.abs(np.gradient(z))], axis=1).astype(np.float32), fade.astype(np.float32)
 
 
 class View(NamedTuple):
     """A body and a floor in a camera's picture, see `Camera.views`."""
 
-    parts: np.ndarray  # (K, 27), from near to far
+    parts: np.ndarray  # (K, 28), from near to far
     nearest: np.ndarray  # (K,) their numbers in `PARTS`
     # (K, 2, 3) x, height and z of the ends of `PARTS` in their order, x and z moved along the light to the floor
     shadows: np.ndarray

@@ -31,6 +31,10 @@ FAR = np.float32(100)  # in `GRID_M`: no floor is farther from the target, so th
 LINE_SHADE = np.float32(0.10)  # share of the light that a line takes
 ZERO, HALF, ONE, SMALL = np.float32(0), np.float32(0.5), np.float32(1), np.float32(1e-9)
 
+WHOLE, EIGHT = np.float32(256), np.uint32(8)
+# The bits of a pixel's channels in a uint32.
+RED_BLUE, GREEN, ALPHA = np.uint32(0xFF00FF), np.uint32(0xFF00), np.uint32(0xFF000000)
+
 # Sums may be reordered, but what is not a number is still told from numbers.
 FASTER = {"reassoc", "contract", "arcp", "nsz", "afn"}
 compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath=FASTER)
@@ -46,7 +50,7 @@ def draw(camera: body.Camera, view: body.View, picture: np.ndarray) -> None:
     texels = (view.shadows[..., ::2] - (MAP_LEFT_M, MAP_BACK_M)) / TEXEL_M
     cast(shadow, np.concatenate([texels, view.shadows[..., 1:2]], axis=-1), SHADOW_RADII)
     place = np.array([np.cos(camera.angle), np.sin(camera.angle), *(view.below % GRID_M)], np.float32)
-    draw_floor(room, camera.fade, camera.rows, shadow, camera.middle, place)
+    draw_floor(room.view(np.uint32)[..., 0], camera.fade, camera.rows, shadow, camera.middle, place)
     low, high = view.parts[:, 14:18:2].min(axis=0), view.parts[:, 15:18:2].max(axis=0)  # of columns, of rows
     left, top = np.maximum(low, 0).astype(int)
     right, bottom = np.maximum(high + 2, 0).astype(int)
@@ -63,7 +67,9 @@ def warm() -> None:
     def draw_once() -> None:
         standing = skeleton.from_angles(np.array([[0, 0.93, 0]] * 2), np.zeros((2, len(skeleton.SKELETON), 3)))
         camera = body.Camera(standing, 1.0, 32)
-        draw(camera, *camera.views(standing[:1], standing[:1, 0]), np.zeros((32, 32, 4), np.uint8))
+        picture, half = np.zeros((32, 32, 4), np.uint8), np.zeros((16, 16), np.uint8)
+        draw(camera, *camera.views(standing[:1], standing[:1, 0]), picture)
+        to_yuv(picture.view(np.uint32)[..., 0], picture[..., 0].copy(), half, half.copy())
 
     compile_once(Path(__file__), draw_once)
 
@@ -75,9 +81,9 @@ def clip(value, low, high):
 
 @compiled
 def draw_parts(surface: np.ndarray, parts: np.ndarray, colours: np.ndarray) -> None:
-    """Add the parts of `body.Camera.parts` (K, 27) to a cleared `surface` (h, w, 8), all float32.
+    """Add the parts of `body.Camera.parts` (K, 28) to a cleared `surface` (h, w, 8), all float32.
 
-    Its channels are depth, the normal, the colour and the coverage; `colours` (K, 3) are linear light, 0 to 1.
+    Its channels are depth, a normal of about length 1, the colour and the coverage; `colours` (K, 3) are linear light, 0 to 1.
     """
     height, width, _ = surface.shape
     for number in range(len(parts)):
@@ -85,11 +91,13 @@ def draw_parts(surface: np.ndarray, parts: np.ndarray, colours: np.ndarray) -> N
         c11, c21, c22, zx, zy, zz = part[0], part[1], part[2], part[3], part[4], part[5]
         ax, ay, az, dx, dy, dz = part[6], part[7], part[8], part[9], part[10], part[11]
         r0, dr = part[12], part[13]
+        hides = part[27] + BLEND_M  # a surface with a larger depth is in front of the whole part
         length2 = dx * dx + dy * dy
         length = math.sqrt(length2)
         a = dr * dr - length2
         steep = dz * dz - a
         inverse_a, inverse_steep = (ONE / a if a != ZERO else ZERO), (ONE / steep if steep > SMALL else ZERO)
+        inverse_radius = ONE / max(r0, r0 + dr)  # makes normals about as long as those of other parts
         edge = (c11 + abs(c21) + c22) * np.float32(2)  # about two pixels, in the part's coordinates
         reach = max(r0, r0 + dr) * length
         across = c11 * dy - c21 * dx  # change of the distance to the axis, times length, a column
@@ -103,6 +111,8 @@ def draw_parts(surface: np.ndarray, parts: np.ndarray, colours: np.ndarray) -> N
                 first = max(first, int(min(one, other)) - 1)
                 last = min(last, int(max(one, other)) + 3)
             for column in range(first, last):
+                if surface[row, column, 7] == ONE and surface[row, column, 0] > hides:
+                    continue
                 x = np.float32(column)
                 qx, qy = c11 * x - ax, c21 * x + c22 * y - ay
                 dot = qx * dx + qy * dy
@@ -141,7 +151,6 @@ def draw_parts(surface: np.ndarray, parts: np.ndarray, colours: np.ndarray) -> N
                 nx = part[18] * ox + part[19] * oy + part[20] * oz
                 ny = part[21] * ox + part[22] * oy + part[23] * oz
                 nz = part[24] * ox + part[25] * oy + part[26] * oz
-                norm = ONE / max(math.sqrt(nx * nx + ny * ny + nz * nz), SMALL)
                 before = surface[row, column, 7]
                 shape = paint = ONE
                 if before > ZERO:
@@ -152,9 +161,9 @@ def draw_parts(surface: np.ndarray, parts: np.ndarray, colours: np.ndarray) -> N
                     paint = cover * (sharp + (ONE - sharp) * (ONE - before))
                     surface[row, column, 0] += BLEND_M * front * (ONE - front) * cover * before
                 surface[row, column, 0] += shape * (depth - surface[row, column, 0])
-                surface[row, column, 1] += shape * (nx * norm - surface[row, column, 1])
-                surface[row, column, 2] += shape * (ny * norm - surface[row, column, 2])
-                surface[row, column, 3] += shape * (nz * norm - surface[row, column, 3])
+                surface[row, column, 1] += shape * (nx * inverse_radius - surface[row, column, 1])
+                surface[row, column, 2] += shape * (ny * inverse_radius - surface[row, column, 2])
+                surface[row, column, 3] += shape * (nz * inverse_radius - surface[row, column, 3])
                 surface[row, column, 4] += paint * (colours[number, 0] - surface[row, column, 4])
                 surface[row, column, 5] += paint * (colours[number, 1] - surface[row, column, 5])
                 surface[row, column, 6] += paint * (colours[number, 2] - surface[row, column, 6])
@@ -225,14 +234,14 @@ def cast(shadow: np.ndarray, ends: np.ndarray, radii: np.ndarray) -> None:
 def draw_floor(
     picture: np.ndarray, fade: np.ndarray, rows: np.ndarray, shadow: np.ndarray, middle: float, place: np.ndarray
 ) -> None:
-    """Darken the floor in a `picture` (h, w, 4) uint8 by the lines of its grid and by the map `shadow` (n, n).
+    """Darken the floor in a `picture` (h, w) uint32 by the lines of its grid and by the map `shadow` (n, n).
 
-    `rows` (h, 3) holds for each row z in the camera's axes and metres a pixel, across and away, 0 above the floor;
+    `rows` (h, 3) holds for each row z in the camera's axes and metres a pixel, across and away, 0 where no floor is;
     `fade` (h, w) is how well the grid is seen; `middle` is the column where x = 0. `place` (4,) is cos and sin of the
     turn from the world's axes to the camera's, and the target's x and z on the grid, 0 to `GRID_M`. All but `picture`
     are float32.
     """
-    height, width, _ = picture.shape
+    height, width = picture.shape
     size = len(shadow)
     cos, sin, x0, z0 = place
     texel, left, back = np.float32(TEXEL_M), np.float32(MAP_LEFT_M), np.float32(MAP_BACK_M)
@@ -269,5 +278,31 @@ def draw_floor(
                 other = shadow[far + 1, near] + share_u * (shadow[far + 1, near + 1] - shadow[far + 1, near])
                 remains[column] *= ONE - SHADE * (one + share_v * (other - one))
         for column in range(width):
-            for channel in range(3):
-                picture[row, column, channel] = np.uint8(np.float32(picture[row, column, channel]) * remains[column])
+            share = np.uint32(remains[column] * WHOLE + HALF)
+            value = picture[row, column]
+            red_blue = (((value & RED_BLUE) * share) >> EIGHT) & RED_BLUE
+            green = (((value & GREEN) * share) >> EIGHT) & GREEN
+            picture[row, column] = red_blue | green | (value & ALPHA)
+
+
+@compiled
+def to_yuv(pixels: np.ndarray, luma: np.ndarray, blue: np.ndarray, red: np.ndarray) -> None:
+    """Write `pixels` (h, w) uint32, from the lowest byte red, green, blue and alpha, as the planes of a video frame.
+
+    `luma` (h, >= w), `blue` and `red` (h / 2, >= w / 2) are uint8 with the weights of ITU-R BT.601, 16 to 235; h and w
+    are rounded down to even numbers. A chroma value is that of the mean of four pixels.
+    """
+    for row in range(len(luma)):
+        for column in range(pixels.shape[1] // 2 * 2):
+            value = np.int32(pixels[row, column])
+            r, g, b = value & 255, (value >> 8) & 255, (value >> 16) & 255
+            luma[row, column] = ((66 * r + 129 * g + 25 * b + 128) >> 8) + 16
+    for row in range(len(blue)):
+        for column in range(pixels.shape[1] // 2):
+            r = g = b = np.int32(0)
+            for y in range(2):
+                for x in range(2):
+                    value = np.int32(pixels[2 * row + y, 2 * column + x])
+                    r, g, b = r + (value & 255), g + ((value >> 8) & 255), b + ((value >> 16) & 255)
+            blue[row, column] = ((-38 * r - 74 * g + 112 * b + 512) >> 10) + 128
+            red[row, column] = ((112 * r - 94 * g - 18 * b + 512) >> 10) + 128

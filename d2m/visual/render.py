@@ -14,6 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -38,7 +39,7 @@ from d2m.visual.figures import LIMB_COLOURS, MUSIC, TRUNK
 VIDEO_FPS = 30
 # 10 s with sound take about 400 kB. The x264 parameters cost a fifth more bytes than "veryfast" alone and save almost
 # half of the time. One thread, since drawing occupies another.
-H264 = {"crf": "27", "preset": "veryfast", "threads": "1", "x264-params": "subme=1:bframes=0"}
+H264 = {"crf": "27", "preset": "veryfast", "threads": "1", "x264-params": "subme=1:bframes=0:colormatrix=smpte170m"}
 FAST_AAC = {"aac_coder": "fast"}  # the default coder takes a fifth of the time of rendering
 QUEUE = 8  # the largest number of drawn frames that wait to be encoded
 SWITCH_S = 5e-5  # interval at which threads take turns while a video is rendered
@@ -147,13 +148,14 @@ class _Image:
     def __init__(self, width: int, height: int):
         import av
 
-        self.frame = av.VideoFrame(width, height, "rgba")
-        plane = self.frame.planes[0]
-        self.pixels = np.frombuffer(plane, np.uint8).reshape(height, plane.line_size // 4, 4)[:, :width]
+        self.frame = av.VideoFrame(width, height, "yuv420p")
+        self.planes = [
+            np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size) for plane in self.frame.planes
+        ]
 
     def fill(self, pixels: np.ndarray, number: int):
-        """Copy `pixels`, cropped to the size of the frame, and return it as frame `number` of the video."""
-        self.pixels[:] = pixels[: self.pixels.shape[0], : self.pixels.shape[1]]
+        """Convert `pixels` (size, size, 4), cropped to the size of the frame, and return it as number `number`."""
+        _raster().to_yuv(pixels.view(np.uint32)[..., 0], *self.planes)
         self.frame.pts, self.frame.time_base = number, Fraction(1, VIDEO_FPS)  # the encoder changed them
         return self.frame
 
@@ -207,10 +209,7 @@ class Scene:
         target = gaussian_filter1d(pose.pelvis(self.poses), dance.fps, axis=0, mode="nearest")
         self.points = np.concatenate([self.poses, target[:, None]], axis=1)  # (T, 14 joints and the target, D)
         if not self.flat:
-            from d2m.visual import raster  # imports numba, which a machine that only trains has not
-
-            raster.warm()
-            self.draw, self.camera = raster.draw, body.Camera(self.poses, dance.fps, size)
+            self.draw, self.camera = _raster().draw, body.Camera(self.poses, dance.fps, size)
         figure = Figure(figsize=(size / 100, size / 100), dpi=100, facecolor="white")
         self.canvas = FigureCanvasAgg(figure)
         if not self.flat:
@@ -270,6 +269,14 @@ class Scene:
         for times_s, low, high, colour, width in ((beats_s, 0.3, 0.95, MUSIC, 2), (units_s, 0, 0.25, MOVEMENT, 5)):
             visible = times_s[(times_s > time_s - PAST_S) & (times_s < time_s + RIBBON_S)] - time_s
             self.ribbon.lines(np.array([((x, low), (x, high)) for x in visible]), colour, width * scale)
+
+
+def _raster() -> ModuleType:
+    """The module that draws pixels, compiled."""
+    from d2m.visual import raster  # imports numba, which a machine that only trains has not
+
+    raster.warm()
+    return raster
 
 
 def _backdrop(size: int) -> np.ndarray:
