@@ -83,7 +83,8 @@ def clip(value, low, high):
 def draw_parts(surface: np.ndarray, parts: np.ndarray, colours: np.ndarray) -> None:
     """Add the parts of `body.Camera.parts` (K, 28) to a cleared `surface` (h, w, 8), all float32.
 
-    Its channels are depth, a normal of about length 1, the colour and the coverage; `colours` (K, 3) are linear light, 0 to 1.
+    Its channels are depth, a normal of about length 1, the colour and the coverage; `colours` (K, 3) are linear light,
+    0 to 1.
     """
     height, width, _ = surface.shape
     for number in range(len(parts)):
