@@ -119,7 +119,7 @@ def draw_parts(surface: np.ndarray, parts: np.ndarray, colours: np.ndarray) -> N
                 dot = qx * dx + qy * dy
                 # The sphere whose surface is nearest to the camera.
                 b, c = r0 * dr + dot, r0 * r0 - qx * qx - qy * qy
-                t = ONE if dz > ZERO else ZERO
+                t = ONE if dr > ZERO else ZERO  # where one end is in the other, only the larger is seen
                 if steep > SMALL:
                     s = -dz * math.sqrt(max((b * b - a * c) * inverse_steep, ZERO))
                     # Two forms of one value: each loses its digits where the other keeps them.
