@@ -83,7 +83,8 @@ def clip(value, low, high):
 def draw_parts(surface: np.ndarray, parts: np.ndarray, colours: np.ndarray) -> None:
     """Add the parts of `body.Camera.parts` (K, 28) to a cleared `surface` (h, w, 8), all float32.
 
-    Its channels are depth, a normal of about length 1, the colour and the coverage; `colours` (K, 3) are linear light, 0 to 1.
+    Its channels are depth, a normal of about length 1, the colour and the coverage; `colours` (K, 3) are linear light,
+    0 to 1.
     """
     height, width, _ = surface.shape
     for number in range(len(parts)):
@@ -118,7 +119,7 @@ def draw_parts(surface: np.ndarray, parts: np.ndarray, colours: np.ndarray) -> N
                 dot = qx * dx + qy * dy
                 # The sphere whose surface is nearest to the camera.
                 b, c = r0 * dr + dot, r0 * r0 - qx * qx - qy * qy
-                t = ONE if dz > ZERO else ZERO
+                t = ONE if dr > ZERO else ZERO  # where one end is in the other, only the larger is seen
                 if steep > SMALL:
                     s = -dz * math.sqrt(max((b * b - a * c) * inverse_steep, ZERO))
                     # Two forms of one value: each loses its digits where the other keeps them.

@@ -20,7 +20,8 @@ from d2m.files import ROOT
 from d2m.generation import generate
 from d2m.metrics import evaluation
 from d2m.models import train, vae
-from d2m.motion import kinematics, units
+from d2m.motion import kinematics, pose, units
+from d2m.motion.dance import Dance
 from d2m.music import analysis, audio, beats, features
 from d2m.visual import render
 
@@ -217,15 +218,28 @@ def song_to_video(material: Material, repeats: int) -> Row:
         with empty_cache(material.folder):
             render.render_video(generate.dance(dancer, song)[0], path)
 
-    row = timed(f"song to mp4, {material.dance_s:g} s, 512 x 512", work, material.dance_s, REAL_TIME, repeats)
-    return replace(row, target=f"8 s, 4 MB (has {path.stat().st_size / 1e6:.1f})")
+    row = timed(f"song to mp4, {material.dance_s:g} s, 720 x 720", work, material.dance_s, REAL_TIME, repeats)
+    return replace(row, target=f"8 s, 6 MB (has {path.stat().st_size / 1e6:.1f})")
+
+
+def _render(material: Material, repeats: int, dance: Dance, label: str) -> Row:
+    """The first `video_s` of a dance to a video with sound."""
+    path = material.folder / "dance.mp4"
+    work = partial(render.render_video, dance, path, 720, (0.0, material.video_s))
+    frames = int(material.video_s * render.VIDEO_FPS)
+    row = timed(f"render {material.video_s:g} s, mp4, 720 x 720{label}", work, frames, "frames/s", repeats)
+    length_s = min(material.video_s, dance.duration_s)
+    return replace(row, target=f"60 s in 8 s and 6 MB (has {path.stat().st_size / 1e6 * 60 / length_s:.1f})")
 
 
 def render_mp4(material: Material, repeats: int) -> Row:
-    """A dance to a video with sound."""
-    work = partial(render.render_video, material.dance, material.folder / "dance.mp4", 512, (0.0, material.video_s))
-    frames = int(material.video_s * render.VIDEO_FPS)
-    return timed(f"render {material.video_s:g} s, mp4, 512 x 512", work, frames, "frames/s", repeats)
+    """A dance to a video with sound, as a body on a floor with its shadow."""
+    return _render(material, repeats, material.dance, ", body")
+
+
+def render_sticks(material: Material, repeats: int) -> Row:
+    """The same in 2D, as a stick figure."""
+    return _render(material, repeats, replace(material.dance, poses=pose.front_view(material.dance.poses)), ", sticks")
 
 
 def animate(material: Material, repeats: int) -> Row:
@@ -278,6 +292,6 @@ def first_dance(material: Material, repeats: int) -> Row:
 STAGES = (
     decode, music_beats, music_features, listen, kinematic_beats, cut, corpus_from_files, corpus_from_cache, train_vae,
     train_paper_vae, products_of_paper_vae, train_reference_vae, train_mmgan, train_naive_mmgan, on_gpu, generate_dance,
-    generate_full, generate_long, generate_many, generate_one_by_one, song_to_video, render_mp4, animate, render_gif,
-    evaluate, import_package, first_dance,
+    generate_full, generate_long, generate_many, generate_one_by_one, song_to_video, render_mp4, render_sticks,
+    animate, render_gif, evaluate, import_package, first_dance,
 )  # fmt: skip
