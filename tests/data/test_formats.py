@@ -133,7 +133,7 @@ def test_the_example_writes_a_dance_in_every_form_as_the_page_says(tmp_path, pri
 
     danced = dance(seconds=3.0)
     dance_files.write_npz(danced, tmp_path / "a_song_zumba_0.npz")
-    printed(code("read_npz("))
+    printed(code("write_json("))
     assert json.loads((tmp_path / "dance.json").read_text())["style"] == "zumba"
     joints, fps = bvh.read(tmp_path / "dance.bvh")
     assert joints.shape == danced.poses.shape and fps == danced.fps == 15
@@ -141,7 +141,18 @@ def test_the_example_writes_a_dance_in_every_form_as_the_page_says(tmp_path, pri
     assert root.Name == "Hips" and root.Channels[3:] == ["Zrotation", "Xrotation", "Yrotation"]
     with av.open(str(tmp_path / "dance.mp4")) as container:
         (video,) = container.streams
-        assert (video.codec_context.name, video.width, video.height, video.average_rate) == ("h264", 512, 512, 30)
+        assert (video.codec_context.name, video.width, video.height, video.average_rate) == ("h264", 720, 720, 30)
     with Image.open(tmp_path / "dance.gif") as picture:
         assert (picture.size, picture.info["duration"], picture.info["loop"]) == ((256, 256), 80, 0)
+    assert (tmp_path / "dance.glb").read_bytes().startswith(b"glTF\2\0\0\0")
     assert [clip.format for clip in sources.find(tmp_path)[0]] == ["BVH"]  # the others are no clips
+
+
+def test_the_example_writes_pages_with_the_song(tmp_path, printed, write_sound):
+    dance_files.write_npz(dance(seconds=3.0), tmp_path / "a_song_zumba_0.npz")
+    write_sound(tmp_path / "song.mp3", np.zeros(4 * 22050, dtype=np.float32), 22050)
+    printed(code("Player("))
+    for name, count in (("dance.html", 1), ("two.html", 2)):
+        page = (tmp_path / name).read_text()
+        data = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)[1])
+        assert len(data["dances"]) == count and data["duration"] == 3.0 and data["song"]
