@@ -26,7 +26,7 @@ from conftest import _write_sound, turning_body, write_pair
 from toys import VAE, Toy, ToyConfig, new_vae
 
 from d2m.clock import frame_times
-from d2m.data import corpus, folders, retarget, sources
+from d2m.data import corpus, folders, retarget, sources, unread
 from d2m.data.builtin import songs
 from d2m.data.formats import aist, asf_amc, bvh, keypoints
 from d2m.errors import D2MError
@@ -175,6 +175,30 @@ def _song(suffix: str, folder: Path) -> Path:
     return _write_sound(folder / f"song{suffix}", np.stack([sound] * 2, 1) if suffix == ".ogg" else sound, rate)
 
 
+def _joined(folder: Path) -> Path:
+    """Two songs of different rates in one chained Ogg."""
+    sound = np.stack([songs.drum_track(120, 6.0).samples] * 2, 1)  # 3 s at these rates
+    parts = [_write_sound(folder / f"{rate}.ogg", sound, rate).read_bytes() for rate in (44100, 48000)]
+    (folder / "joined.ogg").write_bytes(b"".join(parts))
+    return folder / "joined.ogg"
+
+
+def _video_facts(path: Path) -> tuple:
+    return audio.frame_rate(path), audio.picture_size(path)
+
+
+def _unread(folder: Path) -> Path:
+    np.savez(folder / "walk.npz", poses=np.zeros((9, 72)), trans=np.zeros((9, 3)))
+    return folder / "walk.npz"
+
+
+def _name_unread(path: Path) -> None:
+    _, others = sources.find(path.parent)
+    if others != [path] or unread.describe(others, path.parent)[0].startswith(f"{path.name}: SMPL"):
+        return
+    raise sources.no_clips(path.parent, others)
+
+
 def _dance(write: Callable[[Dance, Path], Path], name: str, folder: Path) -> Path:
     poses, times_s = turning_body(frame_times(60)).astype(np.float32), np.arange(0.1, 4, 0.5)
     return write(Dance(poses, times_s, times_s[::4], "zumba", 3, None), folder / name)
@@ -311,9 +335,12 @@ def _scores(folder: Path) -> Path:
     return folder / "scores.json"
 
 
-SOUNDS = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".mp4")
+SOUNDS = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".mp4", ".mkv", ".flv", ".m2ts", ".ac3")
 READERS = (
     *(Reader(suffix, partial(_song, suffix), audio.load) for suffix in SOUNDS),
+    Reader("joined .ogg", _joined, audio.load),
+    Reader("frame rate and size", partial(_song, ".mp4"), _video_facts),
+    Reader("left alone", _unread, _name_unread, (of_bytes, of_arrays)),
     Reader("dance", partial(_dance, dance.write_npz, "dance.npz"), dance.read_npz, (of_bytes, of_arrays, of_arrays)),
     Reader("pose npy", _pose, lambda path: parameters.read_pose(str(path)), (of_bytes, of_arrays)),
     Reader("beats", partial(_text, "beats.txt", "# beats\n" + "\n".join(map(str, range(1, 20)))), beats.read_beats),
