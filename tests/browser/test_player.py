@@ -6,6 +6,7 @@ Not part of plain `pytest` (`norecursedirs` in pyproject): `make test-browser` r
 import time
 from dataclasses import replace
 from pathlib import Path
+from textwrap import dedent
 
 import dolls
 import nbformat
@@ -14,6 +15,7 @@ import pytest
 from clicks import DRAWN, HEARD, PLACES_S, SIZE, TOGETHER_S, changed, dance_to_clicks, distances_s
 from PIL import Image
 
+from d2m.files import ROOT
 from d2m.motion.dance import Dance
 from d2m.visual.player import Player
 
@@ -229,5 +231,36 @@ def test_two_players_in_a_saved_notebook_do_not_disturb_each_other(page, dance, 
     assert frames[1].evaluate("[player.time(), player.duration, player.heard()]") == [0, 4, None]
     second.get_by_role("button", name="Play").click()
     until(frames[1], "player.time() > 0.3")
-    assert frames[0].evaluate("player.playing()")
+    until(frames[0], "player.playing()")
     page.screenshot(path=artefacts / "player_notebook.png")
+
+
+def test_in_jupyterlab_an_executed_cell_shows_a_player_that_plays(server, page, artefacts):
+    address, token = server
+    code = f"""
+        import sys
+        sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests")!r}]
+        import dolls
+        from d2m.visual.player import Player
+        Player(dolls.dance("a", "zumba"), (0.0, 8.0))
+    """
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(dedent(code).strip())])
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
+    contents = {"type": "notebook", "format": "json", "content": notebook}
+    answer = page.request.put(
+        f"{address}/api/contents/player.ipynb", data=contents, headers={"Authorization": f"token {token}"}
+    )
+    assert answer.ok
+    page.set_default_timeout(120_000)
+    page.set_viewport_size({"width": 1200, "height": 1000})
+    page.goto(f"{address}/lab/tree/player.ipynb?token={token}&reset")
+    page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.locator(".lm-Menu-item", has=page.get_by_text("Run All Cells", exact=True)).click()
+    player = page.frame_locator(".jp-OutputArea iframe")
+    player.get_by_role("button", name="Play").click()
+    (frame,) = (frame for frame in page.frames if frame.parent_frame)
+    until(frame, "player.playing() && player.time() > 0.3")
+    assert frame.evaluate("[player.solid(), player.duration]") == [True, 8]
+    assert page.locator(".jp-RenderedText[data-mime-type='application/vnd.jupyter.error']").count() == 0
+    page.screenshot(path=artefacts / "player_jupyterlab.png")
