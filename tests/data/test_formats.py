@@ -141,7 +141,7 @@ def test_the_example_writes_a_dance_in_every_form_as_the_page_says(tmp_path, pri
     assert root.Name == "Hips" and root.Channels[3:] == ["Zrotation", "Xrotation", "Yrotation"]
     with av.open(str(tmp_path / "dance.mp4")) as container:
         (video,) = container.streams
-        assert (video.codec_context.name, video.width, video.height, video.average_rate) == ("h264", 512, 512, 30)
+        assert (video.codec_context.name, video.width, video.height, video.average_rate) == ("h264", 720, 720, 30)
     with Image.open(tmp_path / "dance.gif") as picture:
         assert (picture.size, picture.info["duration"], picture.info["loop"]) == ((256, 256), 80, 0)
     assert [clip.format for clip in sources.find(tmp_path)[0]] == ["BVH"]  # the others are no clips
