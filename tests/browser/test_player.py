@@ -262,5 +262,6 @@ def test_in_jupyterlab_an_executed_cell_shows_a_player_that_plays(server, page, 
     (frame,) = (frame for frame in page.frames if frame.parent_frame)
     until(frame, "player.playing() && player.time() > 0.3")
     assert frame.evaluate("[player.solid(), player.duration]") == [True, 8]
+    assert player.locator("#near").is_hidden()  # eight seconds need one bar only
     assert page.locator(".jp-RenderedText[data-mime-type='application/vnd.jupyter.error']").count() == 0
     page.screenshot(path=artefacts / "player_jupyterlab.png")
