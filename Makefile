@@ -47,7 +47,7 @@ help:
 	@echo 'make keypoints VIDEO=file   estimates the keypoints of the dancer in a video, or in each video of a folder, and'
 	@echo '               writes them next to it as JSON, which CORPUS=folder reads'
 	@echo 'make test      runs the unit tests and the five notebooks, and compares the outputs of the notebooks'
-	@echo 'make test-browser   tests notebook 5 in JupyterLab in Chromium (installs Chromium if root)'
+	@echo 'make test-browser   tests the player in Chromium and Firefox, and notebook 5 in JupyterLab (installs both if root)'
 	@echo 'make bench     times each stage on this machine (ten minutes); JSON=file writes the table as JSON too'
 	@echo 'make coverage  runs the unit tests and lists the lines of d2m that they miss (a quarter of an hour)'
 	@echo 'make soak      tests that take hours: kills, damaged files, long runs, the commands of the README'
@@ -160,9 +160,9 @@ test-browser: setup
 		if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
 			echo 'Skipped: there is no Chromium here, and only root can install it (apt-get install chromium).'; exit 0; \
 		fi; \
-		echo 'Installing chromium ...'; \
-		{ apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends chromium; } \
-			>/dev/null || exit 1; \
+		echo 'Installing chromium and firefox-esr ...'; \
+		{ apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+			chromium firefox-esr xvfb pulseaudio; } >/dev/null || exit 1; \
 	fi; \
 	$(VENV)/bin/python -c 'import playwright' 2>/dev/null || \
 		$(VENV)/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[browser]' || exit 1; \

@@ -16,9 +16,13 @@ PLACES_S = (0.5, 10.0, 3.0, 7.5, 12.5)  # where sound and body are compared; all
 # Draws until a picture is newer than `time`, then subtracts what is heard from what is drawn, at nine moments in which
 # the audio element states a new time.
 DRAWN = """async time => {
-    while (!(player.drawn() > time && player.playing())) await new Promise(requestAnimationFrame);
+    const ends = performance.now() + 20000, inTime = () => {
+        if (performance.now() > ends) throw new Error(`at ${player.time()} s, playing: ${player.playing()}`);
+        return true;
+    };
+    while (inTime() && !(player.drawn() > time && player.playing())) await new Promise(requestAnimationFrame);
     const offsets = [];
-    for (let before = player.heard(); offsets.length < 9;) {
+    for (let before = player.heard(); inTime() && offsets.length < 9;) {
         await new Promise(requestAnimationFrame);
         if (player.heard() === before) continue;
         before = player.heard();
