@@ -58,6 +58,11 @@ def nearest_surface(camera, ends, radii) -> np.ndarray:
     return np.where(np.isfinite(nearest), nearest, np.nan)
 
 
+# A stride: positions and angles of the skeleton.
+WALKING = np.array([[0.0, 0.9, 0.0]] * 2), np.zeros((2, len(skeleton.SKELETON), 3))
+WALKING[1][:, [skeleton.NUMBERS["LeftUpLeg"], skeleton.NUMBERS["RightUpLeg"]], 1] = -25, 20
+WALKING[1][:, skeleton.NUMBERS["LeftForeArm"], 0] = 70
+
 PARTS = {
     "across": (((-0.3, 1.2, 0.0), (0.3, 1.3, 0.0)), (0.1, 0.06)),
     "toward the camera": (((0.1, 1.1, -0.3), (0.2, 1.3, 0.3)), (0.05, 0.1)),
@@ -150,6 +155,27 @@ def test_planes_of_a_video_frame_are_those_of_ffmpeg(size):
     luma, blue, red = (np.zeros((side, side), np.uint8) for side in (16, 8, 8))
     raster.to_yuv(grey.view(np.uint32)[..., 0], luma, blue, red)
     assert (frame[0, 0], 128, 128) == (luma[0, 0], blue[0, 0], red[0, 0])
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered", "ignore:divide by zero", "ignore:invalid value")
+def test_compiled_and_interpreted_code_draw_the_same(monkeypatch):
+    """Compilation may reorder sums; and only what Python interprets is seen by the coverage."""
+    small = body.Camera(skeleton.from_angles(*WALKING), 15.0, 48)
+    view = small.views(skeleton.from_angles(*WALKING)[:1], np.array([[0.1, 0.9, 0.0]]))[0]
+
+    def picture_and_planes() -> list[np.ndarray]:
+        picture = np.full((48, 48, 4), 230, np.uint8)
+        planes = [np.zeros((side, side), np.uint8) for side in (48, 24, 24)]
+        raster.draw(small, view, picture)
+        raster.to_yuv(picture.view(np.uint32)[..., 0], *planes)
+        return [picture, *planes]
+
+    compiled = picture_and_planes()
+    for name in ("clip", "draw_parts", "light", "cast", "draw_floor", "to_yuv"):
+        monkeypatch.setattr(raster, name, getattr(raster, name).py_func)
+    for one, other in zip(compiled, picture_and_planes(), strict=True):
+        np.testing.assert_allclose(one.astype(int), other.astype(int), atol=2)
+    assert len(np.unique(compiled[0].reshape(-1, 4), axis=0)) > 200  # a body, its shadow and lines
 
 
 DRAW = """
