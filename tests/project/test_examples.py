@@ -13,7 +13,7 @@ from d2m.motion.dance import Dance
 # Examples that `test_formats` runs.
 ELSEWHERE = (
     '"fps": 29.97', '"world_landmarks": [[', "data/melody", '"pose_keypoints_2d"', 'Path("aist")', "bvh.read",
-    "read_npz(",
+    "write_json(", "Player(dance)",
 )  # fmt: skip
 
 
