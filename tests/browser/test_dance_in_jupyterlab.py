@@ -85,7 +85,7 @@ def test_a_dance_of_another_style_is_danced_seen_and_heard(notebook, artefacts):
     video = notebook.locator(".widget-html video, .widget-html-content video").first
     video.scroll_into_view_if_needed()
     state = video.evaluate(PLAYED)
-    assert state["error"] is None and state["ready"] == 4 and state["width"] == 512
+    assert state["error"] is None and state["ready"] == 4 and state["width"] == 720
     assert state["time"] > 0.5 and 19 < state["duration"] < 21
     assert state["sound"] > 0 and state["picture"] > 0
     assert notebook.get_by_text("ballet, seed 1:").is_visible()
@@ -111,4 +111,4 @@ def test_a_dance_of_another_style_is_danced_seen_and_heard(notebook, artefacts):
     notebook.locator(".widget-html-content", has_text="written: ").first.wait_for()
     files = (ROOT / "runs" / "builtin-demo" / "dances").glob("*_ballet_1.*")
     written = [path.suffix for path in files if path.stat().st_mtime > begun and path.stat().st_size]
-    assert sorted(written) == [".bvh", ".json", ".npz"]
+    assert sorted(written) == [".bvh", ".glb", ".html", ".json", ".npz"]
