@@ -71,6 +71,7 @@ def against(values, scores: dict[str, dict[str, list[float]]], label: str) -> Fi
             axis.plot(values, numbers, "o-", label=set_name, linewidth=1.2)
         axis.set(title=name, xlabel=label, xscale="log", ylim=(0, None))
         axis.set_xticks(values, [f"{value:.0f}" for value in values], minor=False)
+        axis.minorticks_off()
     panels[0].legend()
     return picture
 
