@@ -118,8 +118,11 @@ def render_gif(
         problem = f"a GIF of {end - begin:.0f} s is too long"
         raise ParameterError(problem, f"at most {LONGEST_GIF_S:.0f} s", "give span_s, or use render_video")
     scene = Scene(dance, size)
-    # One palette for all frames, so that they compress well and do not flicker.
-    palette = Image.fromarray(scene.picture(begin)).quantize(48)
+    # One palette for all frames, so that they compress well and do not flicker; with the colours of small parts.
+    colours = [255 * np.array(to_rgb(colour)) for colour in sorted({*LIMB_COLOURS, MUSIC, MOVEMENT})]
+    patches = [np.full((size // 8, size, 3), colour.round(), dtype=np.uint8) for colour in colours]
+    seen = [scene.picture(time_s).copy() for time_s in np.linspace(begin, end, 8, endpoint=False)]
+    palette = Image.fromarray(np.concatenate([*seen, *patches])).quantize(128)
 
     def indexed(number: int) -> Image.Image:
         picture = Image.fromarray(scene.picture(begin + number / fps))

@@ -169,6 +169,18 @@ def test_a_gif_repeats_and_has_a_picture_for_each_moment(dance, tmp_path, fps):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_gif_keeps_the_colours_of_small_parts(dance, tmp_path):
+    def colourful(picture: np.ndarray) -> np.ndarray:
+        red, _, blue = np.moveaxis(picture.astype(int), -1, 0)
+        return np.array([(red - blue > 100).mean(), (blue - red > 100).mean()])  # right and left limbs
+
+    scene = render.Scene(dance, 256)
+    with Image.open(render.render_gif(dance, tmp_path / "dance.gif", (0.0, 4.0))) as gif:
+        shown = sum(colourful(np.array(picture.convert("RGB"))) for picture in ImageSequence.Iterator(gif))
+        drawn = sum(colourful(scene.picture(number / 12.5)) for number in range(gif.n_frames))
+    assert drawn.min() > 0 and (np.abs(shown / drawn - 1) < 0.2).all(), (shown, drawn)
+
+
 def test_a_gif_is_of_the_whole_dance_where_no_span_is_given_and_of_no_endless_one(dance, tmp_path, monkeypatch):
     with Image.open(render.render_gif(dance, tmp_path / "dance.gif", size=SIZE, fps=5.0)) as gif:
         assert gif.n_frames == 30  # 6 s
