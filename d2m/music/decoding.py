@@ -24,6 +24,7 @@ RESET_S = 1.0  # time stamps that go back by more begin a new clock, as in joine
 LEAP_S = 10.0  # in a broadcast stream, those that go forward by more do so too: FFmpeg's threshold
 BROADCAST = {"mpegts", "mpeg"}
 RAW = {"mp3", "aac", "ac3", "eac3", "dts"}  # formats without time stamps: FFmpeg counts the frames that it recognises
+COUNTED = RAW | {"flac"}  # formats whose time stamps are those of the first rate, whatever follows
 FAR = 1 << 20  # bytes within which the next frame of such a format is looked for
 HISTORY = 40  # frames of such a format, whose sizes tell how many frames were in bytes that cannot be decoded
 MOST_LOST = 0.1  # of the duration
@@ -122,21 +123,26 @@ class _Sound:
             raise MediaError(problem, "sound without encryption", "use a copy without protection")
         self.stated_s = self._stated_s(container)
         loses_by_gaps = container.format.name == "ogg" and not video  # without pictures Ogg has no cuts
-        clock, kind, run_s, is_noise = None, None, 0.0, False
-        for (frame, stamp_s, is_damaged), after in pairwise(chain(self._frames(container, audio, video), [None])):
+        clock, kind, run_s, is_noise, is_joined = None, None, 0.0, False, False
+        for (frame, stamp_s, failed_s), after in pairwise(chain(self._frames(container, audio, video), [None])):
             previous, kind = kind, _kind(frame)
             if previous and after and kind not in (previous, _kind(after[0])):  # FFmpeg decoded noise
                 kind, is_noise = previous, True
                 continue
             duration_s = frame.samples / frame.sample_rate
             if clock is None:
-                first_s = _first_s(stamp_s, audio, video, is_damaged)
+                first_s = _first_s(stamp_s, audio, video, failed_s > 0)
                 begin_s = self.end_s + first_s
                 clock = Clock(begin_s - (stamp_s or 0.0), begin_s + duration_s, container.format.name in BROADCAST)
                 gap_s = max(0.0, first_s)
             else:
-                gap_s = clock.gap(stamp_s, duration_s, after and after[1])
-            if is_damaged or is_noise or loses_by_gaps:
+                next_s = after and after[1]
+                is_joined = is_joined or (frame.sample_rate != previous[2] and container.format.name in COUNTED)
+                if is_joined:
+                    stamp_s = clock.end_s - clock.offset_s + failed_s
+                    next_s = stamp_s + duration_s
+                gap_s = clock.gap(stamp_s, duration_s, next_s)
+            if failed_s or is_noise or loses_by_gaps:
                 self.lost_s += gap_s
             is_noise = False
             self.end_s, self.has_frames = clock.end_s, True
@@ -146,7 +152,7 @@ class _Sound:
             yield run_s, frame
 
     def _frames(self, container, audio, video: list) -> Iterator[tuple]:
-        """Each frame of sound, its time stamp in seconds or None, and whether packets before it were damaged."""
+        """Each frame of sound, its time stamp in seconds or None, and the seconds of damaged packets before it."""
         unread = _Unread(self.path) if container.format.name in RAW else None
         pictures_from = float(video[0].start_time * video[0].time_base) if video and video[0].start_time else 0.0
         shift_s = failed_s = 0.0  # failed_s: the duration of packets since the last frame
@@ -167,7 +173,7 @@ class _Sound:
                 shift_s, failed_s = shift_s + lost * packet_s, failed_s + lost * packet_s
             for frame in frames:
                 if frame.samples and frame.sample_rate:
-                    yield frame, None if frame.time is None else frame.time + shift_s, failed_s > 0
+                    yield frame, None if frame.time is None else frame.time + shift_s, failed_s
                     failed_s = 0.0
         self.lost_s += failed_s
         self.end_s += failed_s
@@ -292,7 +298,7 @@ def _packets(container, *streams) -> Iterator:
                 yield packet
                 failures = 0
             return
-        except av.FFmpegError:
+        except (av.FFmpegError, IndexError):  # PyAV looks for a stream that damaged bytes announce
             failures += 1
 
 

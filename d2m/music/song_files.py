@@ -71,25 +71,42 @@ def why_no_file(path) -> tuple[str, str, str]:
 
 
 def stated_size(start: bytes) -> int:
-    """The size in bytes that the first bytes of a WAV, AIFF, RF64 or W64 state; 0 for others and unknown sizes."""
+    """The size in bytes that the first bytes of a WAV, AIFF, RF64, CAF or W64 state; 0 for others and unknown sizes."""
     if start[:4] in CHUNK_SIZES:
         stated = int.from_bytes(start[4:8], CHUNK_SIZES[start[:4]]) + 8
         return stated if stated < UNKNOWN_SIZE else 0
     if start.startswith(b"RF64") and start[12:16] == b"ds64":
         return int.from_bytes(start[20:28], "little") + 8
+    if start.startswith(b"caff"):
+        at = 8
+        while start[at : at + 4] not in (b"data", b""):
+            at += 12 + int.from_bytes(start[at + 4 : at + 12], "big")
+        size = int.from_bytes(start[at + 4 : at + 12], "big")
+        return at + 12 + size if start[at : at + 4] and size < 1 << 62 else 0  # -1: not known
     if start.startswith(b"riff\x2e\x91\xcf\x11"):  # W64: sizes of 64 bits that include their own chunk's header
         return int.from_bytes(start[16:24], "little")
     return 0
 
 
 def mp3_states_length(path: Path) -> bool:
-    """Whether the header of an mp3 states its length; if not, FFmpeg guesses it from the first bit rates."""
+    """Whether the header of an mp3 states its length; if not, FFmpeg guesses it from the first bit rates.
+
+    It also guesses where the header states fewer bytes than there are, as before a picture or another song.
+    """
     with path.open("rb") as file:
-        start = file.read(10)
+        start, tags = file.read(10), 0
         if start[:3] == b"ID3":  # tags precede the sound; their size has 7 bits a byte
-            file.seek(10 + sum(byte << shift for byte, shift in zip(start[6:], (21, 14, 7, 0), strict=False)))
-        first_frame = start + file.read(4096)
-    return any(mark in first_frame for mark in (b"Xing", b"Info", b"VBRI"))
+            tags = 10 + sum(byte << shift for byte, shift in zip(start[6:], (21, 14, 7, 0), strict=False))
+        file.seek(tags)
+        first_frame = file.read(4096)
+    found = re.search(b"Xing|Info", first_frame)
+    if not found:
+        return b"VBRI" in first_frame
+    flags, *sizes = (int.from_bytes(first_frame[at : at + 4], "big") for at in range(found.end(), found.end() + 12, 4))
+    if flags & 2:
+        stated = sizes[flags & 1]  # bytes, after the number of frames
+        return path.stat().st_size - tags - stated <= stated >> 4  # as FFmpeg decides
+    return bool(flags & 1)
 
 
 def ogg_links(path: Path) -> list[BytesIO]:

@@ -178,6 +178,23 @@ def test_joined_mp3_of_two_rates_are_both_played_at_their_own(tmp_path, song, fi
     np.testing.assert_allclose(heard_s[len(TIMES_S) :], begins_s + TIMES_S, atol=NEAR_S)
 
 
+@pytest.mark.parametrize(
+    ("suffix", "rates"), [("aac", (44100, 48000)), ("aac", (48000, 32000)), ("flac", (44100, 48000))]
+)
+def test_joined_files_without_time_stamps_are_played_at_their_own_rates(tmp_path, song, suffix, rates):
+    def part(rate: int) -> bytes:
+        if suffix == "flac":
+            return song("flac", rate).read_bytes()
+        return remux(song("m4a", rate), tmp_path / f"{rate}.aac", lambda time_s: time_s).read_bytes()
+
+    both = tmp_path / f"both.{suffix}"
+    both.write_bytes(b"".join(map(part, rates)))
+    heard_s = onsets(both)
+    of_each_s = heard_s.reshape(2, len(TIMES_S)) - heard_s[[0, len(TIMES_S)], None]
+    np.testing.assert_allclose(of_each_s, [TIMES_S - TIMES_S[0]] * 2, atol=NEAR_S)
+    assert DURATION_S - 0.01 < heard_s[len(TIMES_S)] - heard_s[0] < DURATION_S + 0.1  # codecs fill up their last frame
+
+
 @pytest.mark.parametrize(("suffix", "second"), [
     ("ogg", ("ogg", 48000, 2)), ("opus", ("opus", 48000, 2)), ("m2ts", ("m2ts", 44100, 1)), ("vob", ("vob", 44100, 1)),
 ])  # fmt: skip
@@ -358,6 +375,20 @@ def test_tags_that_are_wrong_are_not_read(tmp_path, song, frame):
     size = bytes(len(body) >> shift & 127 for shift in (21, 14, 7, 0))
     (tmp_path / "song.mp3").write_bytes(b"ID3\x03\0\0" + size + body + song("mp3").read_bytes())
     assert_clicks(tmp_path / "song.mp3")
+
+
+def test_a_picture_after_an_mp3_is_no_missing_sound_and_a_tag_before_it_hides_none(tmp_path, song):
+    content = song("mp3").read_bytes()
+    path = tmp_path / "song.mp3"
+    for count in (len(content) // 50, len(content) // 4, 2 * len(content)):
+        path.write_bytes(content + b"\xff\xd8\xff\xe0" + np.random.default_rng(count).bytes(count))
+        assert_clicks(path)
+    tag = b"ID3\3\0\0\0\x0f\0\0" + bytes(0x0F << 14)
+    path.write_bytes(tag + content)
+    assert_clicks(path)
+    path.write_bytes(tag + content[: len(content) // 2])
+    with pytest.raises(MediaError, match=r"ends after .* s of"):
+        audio.load(path)
 
 
 def test_junk_before_an_mp3_is_skipped(tmp_path, song):
