@@ -99,10 +99,10 @@ def mp3_states_length(path: Path) -> bool:
             tags = 10 + sum(byte << shift for byte, shift in zip(start[6:], (21, 14, 7, 0), strict=False))
         file.seek(tags)
         first_frame = file.read(4096)
-    found = re.search(b"Xing|Info", first_frame)
-    if not found:
+    header = re.search(b"Xing|Info", first_frame)
+    if not header:
         return b"VBRI" in first_frame
-    flags, *sizes = (int.from_bytes(first_frame[at : at + 4], "big") for at in range(found.end(), found.end() + 12, 4))
+    flags, *sizes = (int.from_bytes(first_frame[at : at + 4], "big") for at in range(header.end(), header.end() + 12, 4))
     if flags & 2:
         stated = sizes[flags & 1]  # bytes, after the number of frames
         return path.stat().st_size - tags - stated <= stated >> 4  # as FFmpeg decides

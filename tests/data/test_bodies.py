@@ -120,16 +120,16 @@ def test_a_root_that_turns_a_bvh_is_undone(tmp_path, upright):
     np.testing.assert_allclose(turned, upright, atol=1e-4)
 
 
-@pytest.mark.parametrize("frames", [1, 5])
-def test_a_rest_pose_before_the_motion_of_a_bvh_does_not_tell_what_is_up(tmp_path, upright, frames):
+@pytest.mark.parametrize(("frames", "named"), [(1, "first frame"), (5, "first 5 frames")])
+def test_a_rest_pose_before_the_motion_of_a_bvh_does_not_tell_what_is_up(tmp_path, upright, frames, named):
     """The motion has z up; before it a still body stands with y up, as a T-pose does."""
     still = np.repeat(upright[:1], frames, axis=0)
     recorded = np.concatenate([still, laid(upright, "z")])
     with pytest.warns(BodyWarning) as said:
         joints = _read_bvh(tmp_path, recorded)
-    assert [str(warning.message).partition("a.bvh: its ")[2] for warning in said] == [
-        f"first {frames} frames, a rest pose in another orientation, now hold the next pose",
-        "bodies have z up, not y; they were turned by a rotation (left stays left)",
+    assert [str(warning.message).partition("a.bvh: ")[2] for warning in said] == [
+        f"the next pose replaces its {named}, a rest pose in another orientation",
+        "its bodies have z up, not y; they were turned by a rotation (left stays left)",
     ]
     limbs = slice(pose.R_SHOULDER, None)
     np.testing.assert_allclose(joints[frames:, limbs], upright[:, limbs], atol=1e-4)

@@ -195,6 +195,21 @@ def test_joined_files_without_time_stamps_are_played_at_their_own_rates(tmp_path
     assert DURATION_S - 0.01 < heard_s[len(TIMES_S)] - heard_s[0] < DURATION_S + 0.1  # codecs fill up their last frame
 
 
+def test_damage_that_announces_another_stream_in_the_middle_ends_nothing(tmp_path, song):
+    content, tags, at = song("flv").read_bytes(), [], 13
+    while at < len(content):
+        end = at + 11 + int.from_bytes(content[at + 1 : at + 4], "big") + 4
+        tags.append(content[at:end])
+        at = end
+    middle = len(tags) // 2
+    text = b"\2\0\nonTextData\x08\0\0\0\1\0\4text\2\0\5hello\0\0\x09"  # a subtitle, in FLV's own code
+    tag = b"\x12" + len(text).to_bytes(3, "big") + tags[middle][4:8] + bytes(3) + text
+    tag += len(tag).to_bytes(4, "big")
+    path = tmp_path / "song.flv"
+    path.write_bytes(content[:13] + b"".join([*tags[:middle], tag, *tags[middle:]]))
+    assert_clicks(path)
+
+
 @pytest.mark.parametrize(("suffix", "second"), [
     ("ogg", ("ogg", 48000, 2)), ("opus", ("opus", 48000, 2)), ("m2ts", ("m2ts", 44100, 1)), ("vob", ("vob", 44100, 1)),
 ])  # fmt: skip

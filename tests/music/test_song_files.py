@@ -100,7 +100,9 @@ def test_wav_of_wrong_sizes_and_with_chunks_after_the_sound_is_read_whole(tmp_pa
     assert len(samples) <= len(SOUND) + 100
 
 
-@pytest.mark.parametrize(("suffix", "options"), [("wav", {"rf64": "always"}), ("w64", {}), ("aiff", {}), ("wav", {})])
+@pytest.mark.parametrize(("suffix", "options"), [
+    ("wav", {"rf64": "always"}), ("w64", {}), ("aiff", {}), ("caf", {}), ("wav", {}),
+])  # fmt: skip
 def test_pcm_of_every_container_is_read_and_refused_when_half_is_missing(tmp_path, suffix, options):
     path = tmp_path / f"song.{suffix}"
     with av.open(str(path), "w", options=options) as container:

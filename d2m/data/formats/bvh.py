@@ -82,7 +82,8 @@ def _without_rest_pose(body: np.ndarray, source: str) -> np.ndarray:
     last = int(np.argmin(np.r_[still, False]))  # the last frame that equals all before it
     if last + 1 == len(body) or (up[last] * up[last + 1]).sum() > TURNED:
         return body
-    message = f"{source}: its first {last + 1} frames, a rest pose in another orientation, now hold the next pose"
+    frames = f"first {last + 1} frames" if last else "first frame"
+    message = f"{source}: the next pose replaces its {frames}, a rest pose in another orientation"
     warnings.warn(message, bodies.BodyWarning, stacklevel=2)
     return np.concatenate([np.repeat(body[last + 1 : last + 2], last + 1, axis=0), body[last + 1 :]])
 
