@@ -173,7 +173,9 @@ class Camera:
         self.tilt = head_tilt(poses)
         self.angle = VIEW - facing  # of the turn from the world's axes to the camera's
         self.scale, self.middle = size / (2 * SIDES_M), np.float32(size / 2)  # pixels a metre at the dancer; a column
-        self.surface = np.zeros((round((HIGHEST_M - LOWEST_M) * size / (2 * SIDES_M)), size, 8), np.float32)
+        # What `raster` draws into: depth, normal and colour of pixels, and the share of each that is covered.
+        self.surface = np.zeros((round((HIGHEST_M - LOWEST_M) * size / (2 * SIDES_M)), size, 7), np.float32)
+        self.covers = np.zeros(self.surface.shape[:2], np.float32)
         self.rows, self.fade = self._floor()
         sun = SUN / np.linalg.norm(SUN)
         halfway = sun + np.array([0, 0, 1])

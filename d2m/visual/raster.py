@@ -55,9 +55,8 @@ def draw(camera: body.Camera, view: body.View, picture: np.ndarray) -> None:
     left, top = np.maximum(low, 0).astype(int)
     right, bottom = np.maximum(high + 2, 0).astype(int)
     inside = np.s_[top:bottom, left:right]
-    camera.surface[inside] = 0
-    draw_parts(camera.surface, view.parts, LINEAR_COLOURS[view.nearest])
-    light(room[inside], camera.surface[inside], *camera.lights)
+    draw_parts(camera.surface, camera.covers, view.parts, LINEAR_COLOURS[view.nearest])
+    light(room[inside], camera.surface[inside], camera.covers[inside], *camera.lights)
 
 
 @cache
@@ -80,39 +79,29 @@ def clip(value, low, high):
 
 
 @compiled
-def draw_parts(surface: np.ndarray, parts: np.ndarray, colours: np.ndarray) -> None:
-    """Add the parts of `body.Camera.parts` (K, 28) to a cleared `surface` (h, w, 8), all float32.
+def draw_parts(surface: np.ndarray, covers: np.ndarray, parts: np.ndarray, colours: np.ndarray) -> None:
+    """Add the parts of `body.Camera.parts` (K, 28) to a `surface` (h, w, 7) and its `covers` (h, w), all float32.
 
-    Its channels are depth, a normal of about length 1, the colour and the coverage; `colours` (K, 3) are linear light,
-    0 to 1.
+    The channels are depth, a normal of about length 1 and the colour; `colours` (K, 3) are linear light, 0 to 1.
+    `covers` are the shares of pixels that are covered; where a share is 0 the surface may hold anything.
     """
     height, width, _ = surface.shape
     for number in range(len(parts)):
-        part = parts[number]
+        part, red, green, blue = parts[number], colours[number, 0], colours[number, 1], colours[number, 2]
         c11, c21, c22, zx, zy, zz = part[0], part[1], part[2], part[3], part[4], part[5]
         ax, ay, az, dx, dy, dz = part[6], part[7], part[8], part[9], part[10], part[11]
         r0, dr = part[12], part[13]
         hides = part[27] + BLEND_M  # a surface with a larger depth is in front of the whole part
-        length2 = dx * dx + dy * dy
-        length = math.sqrt(length2)
-        a = dr * dr - length2
+        a = dr * dr - dx * dx - dy * dy
         steep = dz * dz - a
         inverse_a, inverse_steep = (ONE / a if a != ZERO else ZERO), (ONE / steep if steep > SMALL else ZERO)
         inverse_radius = ONE / max(r0, r0 + dr)  # makes normals about as long as those of other parts
         edge = (c11 + abs(c21) + c22) * np.float32(2)  # about two pixels, in the part's coordinates
-        reach = max(r0, r0 + dr) * length
-        across = c11 * dy - c21 * dx  # change of the distance to the axis, times length, a column
         for row in range(max(0, int(part[16])), min(height, int(part[17]) + 2)):
             y = np.float32(row)
-            first, last = max(0, int(part[14])), min(width, int(part[15]) + 2)
-            if abs(across) > np.float32(1e-7):
-                # The columns within the largest radius from the axis, and one more on either side.
-                level = (c22 * y - ay) * dx + ax * dy
-                one, other = (level - reach) / across, (level + reach) / across
-                first = max(first, int(min(one, other)) - 1)
-                last = min(last, int(max(one, other)) + 3)
+            first, last = columns_of(part, y, width)
             for column in range(first, last):
-                if surface[row, column, 7] == ONE and surface[row, column, 0] > hides:
+                if covers[row, column] == ONE and surface[row, column, 0] > hides:
                     continue
                 x = np.float32(column)
                 qx, qy = c11 * x - ax, c21 * x + c22 * y - ay
@@ -131,49 +120,86 @@ def draw_parts(surface: np.ndarray, parts: np.ndarray, colours: np.ndarray) -> N
                 square = radius * radius - ox * ox - oy * oy
                 cover = ONE
                 if not square > edge * radius:
-                    # Near the outline, which is that of two circles and their common tangents.
-                    outline = ONE if dr > ZERO else ZERO
-                    if a < ZERO:
-                        slant = dr / math.sqrt(-a)
-                        outline = clip((dot + abs(qx * dy - qy * dx) * slant) / length2, ZERO, ONE)
-                    nx, ny = qx - outline * dx, qy - outline * dy
-                    distance = math.sqrt(nx * nx + ny * ny)
-                    gx, gy = c11 * nx + c21 * ny, c22 * ny
-                    inside = r0 + outline * dr - distance
-                    pixels = inside * distance / max(math.sqrt(gx * gx + gy * gy), SMALL)
+                    outline, pixels = to_outline(part, qx, qy, a)
                     if pixels <= -HALF:
                         continue
                     cover = min(pixels + HALF, ONE)
                     if not square >= ZERO:
-                        t, ox, oy, radius = outline, nx, ny, r0 + outline * dr
+                        t, radius = outline, r0 + outline * dr
+                        ox, oy = qx - t * dx, qy - t * dy
                         square = max(radius * radius - ox * ox - oy * oy, ZERO)
                 oz = math.sqrt(square)
                 depth = zx * x + zy * y + zz * (az + t * dz + oz)
-                nx = part[18] * ox + part[19] * oy + part[20] * oz
-                ny = part[21] * ox + part[22] * oy + part[23] * oz
-                nz = part[24] * ox + part[25] * oy + part[26] * oz
-                before = surface[row, column, 7]
-                shape = paint = ONE
-                if before > ZERO:
-                    ahead = depth - surface[row, column, 0]
-                    front = clip(ahead / (BLEND_M + BLEND_M) + HALF, ZERO, ONE)
-                    sharp = clip(ahead / (SHARP_M + SHARP_M) + HALF, ZERO, ONE)
-                    shape = cover * (front + (ONE - front) * (ONE - before))
-                    paint = cover * (sharp + (ONE - sharp) * (ONE - before))
-                    surface[row, column, 0] += BLEND_M * front * (ONE - front) * cover * before
-                surface[row, column, 0] += shape * (depth - surface[row, column, 0])
-                surface[row, column, 1] += shape * (nx * inverse_radius - surface[row, column, 1])
-                surface[row, column, 2] += shape * (ny * inverse_radius - surface[row, column, 2])
-                surface[row, column, 3] += shape * (nz * inverse_radius - surface[row, column, 3])
-                surface[row, column, 4] += paint * (colours[number, 0] - surface[row, column, 4])
-                surface[row, column, 5] += paint * (colours[number, 1] - surface[row, column, 5])
-                surface[row, column, 6] += paint * (colours[number, 2] - surface[row, column, 6])
-                surface[row, column, 7] = max(before, cover)
+                nx = (part[18] * ox + part[19] * oy + part[20] * oz) * inverse_radius
+                ny = (part[21] * ox + part[22] * oy + part[23] * oz) * inverse_radius
+                nz = (part[24] * ox + part[25] * oy + part[26] * oz) * inverse_radius
+                blend(surface, covers, row, column, cover, (depth, nx, ny, nz), (red, green, blue))
 
 
 @compiled
-def light(picture: np.ndarray, surface: np.ndarray, sun: np.ndarray, halfway: np.ndarray) -> None:
-    """Lay the lit `surface` (h, w, 8) over a `picture` (h, w, 4) uint8.
+def columns_of(part: np.ndarray, y: float, width: int) -> tuple[int, int]:
+    """The first column in row `y` that a part may cover, and the one after the last."""
+    c11, c21, c22, ax, ay, dx, dy, r0, dr = (
+        part[0], part[1], part[2], part[6], part[7], part[9], part[10], part[12], part[13]
+    )  # fmt: skip
+    first, last = max(0, int(part[14])), min(width, int(part[15]) + 2)
+    across = c11 * dy - c21 * dx  # change of the distance to the axis, times the length of the axis, a column
+    if abs(across) > np.float32(1e-7):
+        # The columns within the largest radius from the axis, and one more on either side.
+        reach = max(r0, r0 + dr) * math.sqrt(dx * dx + dy * dy)
+        level = (c22 * y - ay) * dx + ax * dy
+        one, other = (level - reach) / across, (level + reach) / across
+        first = max(first, int(min(one, other)) - 1)
+        last = min(last, int(max(one, other)) + 3)
+    return first, last
+
+
+@compiled
+def to_outline(part: np.ndarray, qx: float, qy: float, a: float) -> tuple[float, float]:
+    """Where on the axis the sphere is that touches the outline near a pixel, and how many pixels it is inside of it.
+
+    The outline is that of two circles and their common tangents.
+    """
+    c11, c21, c22, dx, dy, r0, dr = part[0], part[1], part[2], part[9], part[10], part[12], part[13]
+    outline = ONE if dr > ZERO else ZERO
+    if a < ZERO:
+        slant = dr / math.sqrt(-a)
+        outline = clip((qx * dx + qy * dy + abs(qx * dy - qy * dx) * slant) / (dx * dx + dy * dy), ZERO, ONE)
+    nx, ny = qx - outline * dx, qy - outline * dy
+    distance = math.sqrt(nx * nx + ny * ny)
+    gx, gy = c11 * nx + c21 * ny, c22 * ny
+    return outline, (r0 + outline * dr - distance) * distance / max(math.sqrt(gx * gx + gy * gy), SMALL)
+
+
+@compiled
+def blend(
+    surface: np.ndarray, covers: np.ndarray, row: int, column: int, cover: float, shape: tuple, colour: tuple
+) -> None:
+    """Add a part that covers the share `cover` of a pixel; `shape` is its depth and its normal."""
+    before = covers[row, column]
+    if before == ZERO:
+        for channel in range(4):
+            surface[row, column, channel] = shape[channel]
+        for channel in range(3):
+            surface[row, column, 4 + channel] = colour[channel]
+        covers[row, column] = cover
+        return
+    ahead = shape[0] - surface[row, column, 0]
+    front = clip(ahead / (BLEND_M + BLEND_M) + HALF, ZERO, ONE)
+    sharp = clip(ahead / (SHARP_M + SHARP_M) + HALF, ZERO, ONE)
+    share = cover * (front + (ONE - front) * (ONE - before))
+    paint = cover * (sharp + (ONE - sharp) * (ONE - before))
+    surface[row, column, 0] += BLEND_M * front * (ONE - front) * cover * before
+    for channel in range(4):
+        surface[row, column, channel] += share * (shape[channel] - surface[row, column, channel])
+    for channel in range(3):
+        surface[row, column, 4 + channel] += paint * (colour[channel] - surface[row, column, 4 + channel])
+    covers[row, column] = max(before, cover)
+
+
+@compiled
+def light(picture: np.ndarray, surface: np.ndarray, covers: np.ndarray, sun: np.ndarray, halfway: np.ndarray) -> None:
+    """Lay the lit `surface` (h, w, 7) over a `picture` (h, w, 4) uint8, and clear its `covers` (h, w).
 
     `sun` and `halfway` (3,) are the directions to the light, and halfway between it and the camera.
     """
@@ -182,9 +208,10 @@ def light(picture: np.ndarray, surface: np.ndarray, sun: np.ndarray, halfway: np
     half_x, half_y, half_z = halfway
     for row in range(height):
         for column in range(width):
-            cover = surface[row, column, 7]
+            cover = covers[row, column]
             if cover == ZERO:
                 continue
+            covers[row, column] = ZERO
             nx, ny, nz = surface[row, column, 1], surface[row, column, 2], surface[row, column, 3]
             norm = ONE / max(math.sqrt(nx * nx + ny * ny + nz * nz), np.float32(1e-6))
             nx, ny, nz = nx * norm, ny * norm, nz * norm
