@@ -31,9 +31,9 @@ FAR = np.float32(100)  # in `GRID_M`: no floor is farther from the target, so th
 LINE_SHADE = np.float32(0.10)  # share of the light that a line takes
 ZERO, HALF, ONE, SMALL = np.float32(0), np.float32(0.5), np.float32(1), np.float32(1e-9)
 
-WHOLE, EIGHT = np.float32(256), np.uint32(8)
+WHOLE, EIGHT, SIXTEEN = np.float32(256), np.uint32(8), np.uint32(16)
 # The bits of a pixel's channels in a uint32.
-RED_BLUE, GREEN, ALPHA = np.uint32(0xFF00FF), np.uint32(0xFF00), np.uint32(0xFF000000)
+CHANNEL, RED_BLUE, GREEN, ALPHA = np.uint32(0xFF), np.uint32(0xFF00FF), np.uint32(0xFF00), np.uint32(0xFF000000)
 
 # Sums may be reordered, but what is not a number is still told from numbers.
 FASTER = {"reassoc", "contract", "arcp", "nsz", "afn"}
@@ -45,18 +45,15 @@ SHADOW_RADII = body.RADII * body.FLAT.mean(axis=1, keepdims=True)
 
 def draw(camera: body.Camera, view: body.View, picture: np.ndarray) -> None:
     """Draw the floor and the body of a camera's `view` into the `picture` (size, size, 4) uint8 of a backdrop."""
-    room = picture[: len(camera.fade)]
+    room = picture[: len(camera.fade)].view(np.uint32)[..., 0]
     shadow = np.zeros((MAP_TEXELS, MAP_TEXELS), np.float32)
     texels = (view.shadows[..., ::2] - (MAP_LEFT_M, MAP_BACK_M)) / TEXEL_M
     dark = cast(shadow, np.concatenate([texels, view.shadows[..., 1:2]], axis=-1), SHADOW_RADII)
     place = np.array([np.cos(camera.angle), np.sin(camera.angle), *(view.below % GRID_M)], np.float32)
-    draw_floor(room.view(np.uint32)[..., 0], camera.fade, camera.rows, shadow, dark, camera.middle, place)
-    low, high = view.parts[:, 14:18:2].min(axis=0), view.parts[:, 15:18:2].max(axis=0)  # of columns, of rows
-    left, top = np.maximum(low, 0).astype(int)
-    right, bottom = np.maximum(high + 2, 0).astype(int)
-    inside = np.s_[top:bottom, left:right]
-    draw_parts(camera.surface, camera.covers, view.parts, LINEAR_COLOURS[view.nearest])
-    light(room[inside], camera.surface[inside], camera.covers[inside], *camera.lights)
+    draw_floor(room, camera.fade, camera.rows, shadow, dark, camera.middle, place)
+    camera.spans[:] = room.shape[1], 0
+    draw_parts(camera.surface, camera.covers, camera.spans, view.parts, LINEAR_COLOURS[view.nearest])
+    light(room, camera.surface, camera.covers, camera.spans, *camera.lights)
 
 
 @cache
@@ -79,13 +76,16 @@ def clip(value, low, high):
 
 
 @compiled
-def draw_parts(surface: np.ndarray, covers: np.ndarray, parts: np.ndarray, colours: np.ndarray) -> None:
-    """Add the parts of `body.Camera.parts` (K, 28) to a `surface` (h, w, 7) and its `covers` (h, w), all float32.
+def draw_parts(
+    surface: np.ndarray, covers: np.ndarray, spans: np.ndarray, parts: np.ndarray, colours: np.ndarray
+) -> None:
+    """Add the parts of `body.Camera.parts` (K, 28) to a `surface` (7, h, w) and its `covers` (h, w), all float32.
 
     The channels are depth, a normal of about length 1 and the colour; `colours` (K, 3) are linear light, 0 to 1.
     `covers` are the shares of pixels that are covered; where a share is 0 the surface may hold anything.
+    `spans` (h, 2) int32 are the first covered column of each row and the one after the last, widened here.
     """
-    height, width, _ = surface.shape
+    _, height, width = surface.shape
     columns = np.arange(width).astype(np.float32)
     shares, places, squares = np.empty(width, np.float32), np.empty(width, np.float32), np.empty(width, np.float32)
     for number in range(len(parts)):
@@ -97,10 +97,11 @@ def draw_parts(surface: np.ndarray, covers: np.ndarray, parts: np.ndarray, colou
         for row in range(max(0, int(part[16])), min(height, int(part[17]) + 2)):
             y = np.float32(row)
             first, last = columns_of(part, y, width)
+            spans[row, 0], spans[row, 1] = min(spans[row, 0], first), max(spans[row, 1], last)
             nearest_spheres(part, y, columns, first, last, shares, places, squares)
             for column in range(first, last):
                 cover = shares[column]
-                if cover == ZERO or (covers[row, column] == ONE and surface[row, column, 0] > hides):
+                if cover == ZERO or (covers[row, column] == ONE and surface[0, row, column] > hides):
                     continue
                 x, t, oz = np.float32(column), places[column], math.sqrt(squares[column])
                 ox, oy = c11 * x - ax - t * dx, c21 * x + c22 * y - ay - t * dy
@@ -182,40 +183,45 @@ def blend(
     before = covers[row, column]
     if before == ZERO:
         for channel in range(4):
-            surface[row, column, channel] = shape[channel]
+            surface[channel, row, column] = shape[channel]
         for channel in range(3):
-            surface[row, column, 4 + channel] = colour[channel]
+            surface[4 + channel, row, column] = colour[channel]
         covers[row, column] = cover
         return
-    ahead = shape[0] - surface[row, column, 0]
+    ahead = shape[0] - surface[0, row, column]
     front = clip(ahead / (BLEND_M + BLEND_M) + HALF, ZERO, ONE)
     sharp = clip(ahead / (SHARP_M + SHARP_M) + HALF, ZERO, ONE)
     share = cover * (front + (ONE - front) * (ONE - before))
     paint = cover * (sharp + (ONE - sharp) * (ONE - before))
-    surface[row, column, 0] += BLEND_M * front * (ONE - front) * cover * before
+    surface[0, row, column] += BLEND_M * front * (ONE - front) * cover * before
     for channel in range(4):
-        surface[row, column, channel] += share * (shape[channel] - surface[row, column, channel])
+        surface[channel, row, column] += share * (shape[channel] - surface[channel, row, column])
     for channel in range(3):
-        surface[row, column, 4 + channel] += paint * (colour[channel] - surface[row, column, 4 + channel])
+        surface[4 + channel, row, column] += paint * (colour[channel] - surface[4 + channel, row, column])
     covers[row, column] = max(before, cover)
 
 
 @compiled
-def light(picture: np.ndarray, surface: np.ndarray, covers: np.ndarray, sun: np.ndarray, halfway: np.ndarray) -> None:
-    """Lay the lit `surface` (h, w, 7) over a `picture` (h, w, 4) uint8, and clear its `covers` (h, w).
+def light(
+    picture: np.ndarray, surface: np.ndarray, covers: np.ndarray, spans: np.ndarray, sun: np.ndarray,
+    halfway: np.ndarray,
+) -> None:  # fmt: skip
+    """Lay the lit `surface` (7, h, w) over a `picture` (h, w) uint32, and clear its `covers` (h, w).
 
-    `sun` and `halfway` (3,) are the directions to the light, and halfway between it and the camera.
+    `spans`: see `draw_parts`; `sun` and `halfway` (3,) are the directions to the light, and halfway between it and the
+    camera. Without branches, as `nearest_spheres`.
     """
-    height, width, _ = surface.shape
+    height, width = picture.shape
     sun_x, sun_y, sun_z = sun
     half_x, half_y, half_z = halfway
+    strengths, glosses = np.empty(width, np.float32), np.empty(width, np.float32)
     for row in range(height):
-        for column in range(width):
-            cover = covers[row, column]
-            if cover == ZERO:
-                continue
-            covers[row, column] = ZERO
-            nx, ny, nz = surface[row, column, 1], surface[row, column, 2], surface[row, column, 3]
+        left, right = spans[row]
+        # Rows of their own, since numba's vectors need indices that are surely not negative.
+        pixels, shares, normals = picture[row, left:right], covers[row, left:right], surface[1:4, row, left:right]
+        reds, greens, blues = surface[4, row, left:right], surface[5, row, left:right], surface[6, row, left:right]
+        for column in range(right - left):
+            nx, ny, nz = normals[0, column], normals[1, column], normals[2, column]
             norm = ONE / max(math.sqrt(nx * nx + ny * ny + nz * nz), np.float32(1e-6))
             nx, ny, nz = nx * norm, ny * norm, nz * norm
             direct = max((nx * sun_x + ny * sun_y + nz * sun_z) * np.float32(0.8) + np.float32(0.2), ZERO)
@@ -226,12 +232,23 @@ def light(picture: np.ndarray, surface: np.ndarray, covers: np.ndarray, sun: np.
             shine *= shine  # to the 24th power
             edge = ONE - max(nz, ZERO)
             sky = np.float32(0.42) + np.float32(0.20) * ny + np.float32(0.10) * nz
-            strength = np.float32(0.78) * direct + sky
-            gloss = np.float32(0.07) * shine + np.float32(0.08) * edge * edge * edge
-            for channel in range(3):
-                lit = np.float32(255) * math.sqrt(min(surface[row, column, 4 + channel] * strength + gloss, ONE))
-                below = np.float32(picture[row, column, channel])
-                picture[row, column, channel] = np.uint8(below + cover * (lit - below) + HALF)
+            strengths[column] = np.float32(0.78) * direct + sky
+            glosses[column] = np.float32(0.07) * shine + np.float32(0.08) * edge * edge * edge
+        for column in range(right - left):
+            strength, gloss, cover, value = strengths[column], glosses[column], shares[column], pixels[column]
+            red = laid(value & CHANNEL, reds[column] * strength + gloss, cover)
+            green = laid((value >> EIGHT) & CHANNEL, greens[column] * strength + gloss, cover)
+            blue = laid((value >> SIXTEEN) & CHANNEL, blues[column] * strength + gloss, cover)
+            pixels[column] = red | (green << EIGHT) | (blue << SIXTEEN) | (value & ALPHA)
+        shares[:] = ZERO
+
+
+@compiled
+def laid(below: int, lit: float, cover: float) -> int:
+    """A channel of a pixel whose value is `below`, of which a share is covered with the linear light `lit`."""
+    value = np.float32(np.int32(below))
+    above = np.float32(255) * math.sqrt(min(lit, ONE))
+    return np.uint32(np.int32(value + cover * (above - value) + HALF))
 
 
 @compiled

@@ -39,7 +39,12 @@ from d2m.visual.figures import LIMB_COLOURS, MUSIC, TRUNK
 VIDEO_FPS = 30
 # 10 s with sound take about 400 kB. The x264 parameters cost a fifth more bytes than "veryfast" alone and save almost
 # half of the time. One thread, since drawing occupies another.
-H264 = {"crf": "27", "preset": "veryfast", "threads": "1", "x264-params": "subme=1:bframes=0:colormatrix=smpte170m"}
+H264 = {
+    "crf": "27",
+    "preset": "veryfast",
+    "threads": "1",
+    "x264-params": "subme=0:me=dia:analyse=none:bframes=0:colormatrix=smpte170m",
+}
 FAST_AAC = {"aac_coder": "fast"}  # the default coder takes a fifth of the time of rendering
 QUEUE = 8  # the largest number of drawn frames that wait to be encoded
 SWITCH_S = 5e-5  # interval at which threads take turns while a video is rendered
@@ -88,7 +93,7 @@ def render_video(
         track = None
         if sound is not None:
             track = container.add_stream("aac", rate=audio.STEREO_RATE, layout="stereo", options=FAST_AAC)
-        images = [_Image(video.width, video.height) for _ in range(QUEUE)]
+        images = [_Image(size) for _ in range(QUEUE)]
         pending: deque[Future] = deque()
         for number in progress(range(count), label, count, unit="frame") if label else range(count):
             if len(pending) == QUEUE:
@@ -143,21 +148,29 @@ def _span(dance: Dance, span_s: tuple[float, float] | None) -> tuple[float, floa
 
 
 class _Image:
-    """A video frame that is reused, since allocating a new one takes longer than filling it."""
+    """A picture and the video frame that is made of it. Both are reused: new ones take longer than filling them."""
 
-    def __init__(self, width: int, height: int):
+    def __init__(self, size: int):
         import av
 
-        self.frame = av.VideoFrame(width, height, "yuv420p")
+        self.to_yuv, self.number = _raster().to_yuv, 0
+        self.pixels = np.zeros((size, size, 4), np.uint8)
+        even = size - size % 2
+        self.video_frame = av.VideoFrame(even, even, "yuv420p")
         self.planes = [
-            np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size) for plane in self.frame.planes
+            np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size) for plane in self.video_frame.planes
         ]
 
-    def fill(self, pixels: np.ndarray, number: int):
-        """Convert `pixels` (size, size, 4), cropped to the size of the frame, and return it as number `number`."""
-        _raster().to_yuv(pixels.view(np.uint32)[..., 0], *self.planes)
-        self.frame.pts, self.frame.time_base = number, Fraction(1, VIDEO_FPS)  # the encoder changed them
-        return self.frame
+    def fill(self, pixels: np.ndarray, number: int) -> "_Image":
+        """Copy `pixels` (size, size, 4), the picture `number` of a video."""
+        self.pixels[:], self.number = pixels, number
+        return self
+
+    def frame(self):
+        """The picture as a frame for the encoder, cropped to even numbers of rows and columns."""
+        self.to_yuv(self.pixels.view(np.uint32)[..., 0], *self.planes)
+        self.video_frame.pts, self.video_frame.time_base = self.number, Fraction(1, VIDEO_FPS)
+        return self.video_frame
 
 
 @contextmanager
@@ -175,7 +188,7 @@ def _switch_interval(seconds: float) -> Iterator[None]:
         sys.setswitchinterval(before)
 
 
-def _encode(previous: Future | None, container, video, track, image, sound) -> None:
+def _encode(previous: Future | None, container, video, track, image: _Image, sound) -> None:
     """Encode one frame; with the first frame of each second, also the sound of that second.
 
     Raises the error of the `previous` frame, since FFmpeg crashes if it is used after an error such as a full disk.
@@ -184,8 +197,8 @@ def _encode(previous: Future | None, container, video, track, image, sound) -> N
 
     if previous is not None:
         previous.result()
-    second, part = divmod(image.pts, VIDEO_FPS)
-    container.mux(video.encode(image))
+    second, part = divmod(image.number, VIDEO_FPS)
+    container.mux(video.encode(image.frame()))
     if track is None or part:
         return
     if (piece := next(sound, None)) is not None:  # the song has not ended
