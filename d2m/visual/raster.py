@@ -286,7 +286,7 @@ def cast(shadow: np.ndarray, ends: np.ndarray, radii: np.ndarray) -> tuple[int, 
 
 @compiled
 def draw_floor(
-    picture: np.ndarray, fade: np.ndarray, rows: np.ndarray, shadow: np.ndarray, dark: tuple[int, int, int, int], middle: float,
+    picture: np.ndarray, fade: np.ndarray, rows: np.ndarray, shadow: np.ndarray, dark: tuple, middle: float,
     place: np.ndarray,
 ) -> None:  # fmt: skip
     """Darken the floor in a `picture` (h, w) uint32 by the lines of its grid and by the map `shadow` (n, n).
