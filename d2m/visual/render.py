@@ -37,8 +37,8 @@ from d2m.visual.body import HIGHEST_M, LOWEST_M, SIDES_M
 from d2m.visual.figures import LIMB_COLOURS, MUSIC, TRUNK
 
 VIDEO_FPS = 30
-# 10 s with sound take about 400 kB. The x264 parameters cost a fifth more bytes than "veryfast" alone and save almost
-# half of the time. One thread, since drawing occupies another.
+# 10 s with sound take about 700 kB. The x264 parameters cost a third more bytes than "veryfast" alone and save three
+# fifths of the time. One thread, since drawing occupies another. `colormatrix` names the weights of `raster.to_yuv`.
 H264 = {
     "crf": "27",
     "preset": "veryfast",
