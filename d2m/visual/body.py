@@ -173,7 +173,10 @@ class Camera:
         self.tilt = head_tilt(poses)
         self.angle = VIEW - facing  # of the turn from the world's axes to the camera's
         self.scale, self.middle = size / (2 * SIDES_M), np.float32(size / 2)  # pixels a metre at the dancer; a column
-        self.surface = np.zeros((round((HIGHEST_M - LOWEST_M) * size / (2 * SIDES_M)), size, 8), np.float32)
+        # What `raster` draws into: depth, normal and colour of pixels, and the share of each that is covered.
+        self.surface = np.zeros((7, round((HIGHEST_M - LOWEST_M) * size / (2 * SIDES_M)), size), np.float32)
+        self.covers = np.zeros(self.surface.shape[1:], np.float32)
+        self.spans = np.zeros((len(self.covers), 2), np.int32)  # of columns that may be covered
         self.rows, self.fade = self._floor()
         sun = SUN / np.linalg.norm(SUN)
         halfway = sun + np.array([0, 0, 1])
@@ -239,7 +242,7 @@ class Camera:
 
     def _floor(self) -> tuple[np.ndarray, np.ndarray]:
         """`rows` and `fade` of `raster.draw_floor`."""
-        count, size, _ = self.surface.shape
+        count, size = self.covers.shape
         y = HIGHEST_M - (np.arange(count) + 0.5) / self.scale
         floor = y < HEIGHT_M - 0.05
         depth = HEIGHT_M / np.where(floor, HEIGHT_M - y, HEIGHT_M)

@@ -37,9 +37,14 @@ from d2m.visual.body import HIGHEST_M, LOWEST_M, SIDES_M
 from d2m.visual.figures import LIMB_COLOURS, MUSIC, TRUNK
 
 VIDEO_FPS = 30
-# 10 s with sound take about 400 kB. The x264 parameters cost a fifth more bytes than "veryfast" alone and save almost
-# half of the time. One thread, since drawing occupies another.
-H264 = {"crf": "27", "preset": "veryfast", "threads": "1", "x264-params": "subme=1:bframes=0:colormatrix=smpte170m"}
+# 10 s with sound take about 700 kB. The x264 parameters cost a third more bytes than "veryfast" alone and save three
+# fifths of the time. One thread, since drawing occupies another. `colormatrix` names the weights of `raster.to_yuv`.
+H264 = {
+    "crf": "27",
+    "preset": "veryfast",
+    "threads": "1",
+    "x264-params": "subme=0:me=dia:analyse=none:bframes=0:colormatrix=smpte170m",
+}
 FAST_AAC = {"aac_coder": "fast"}  # the default coder takes a fifth of the time of rendering
 QUEUE = 8  # the largest number of drawn frames that wait to be encoded
 SWITCH_S = 5e-5  # interval at which threads take turns while a video is rendered
@@ -75,7 +80,9 @@ def render_video(
     if dance.song is not None:
         first = round((dance.start_s + begin) * audio.STEREO_RATE)
         sound = audio.stream_stereo(dance.song, first, round(count / VIDEO_FPS * audio.STEREO_RATE))
-    pictures = Scene(dance, size).pictures(begin + np.arange(count) / VIDEO_FPS)
+    images = [_Image(size) for _ in range(QUEUE)]
+    times_s = begin + np.arange(count) / VIDEO_FPS
+    pictures = Scene(dance, size).pictures(times_s, [image.pixels for image in images])
     with (
         replacing(path) as temporary,
         av.open(str(temporary), "w", format="mp4", options={"movflags": "faststart"}) as container,
@@ -88,12 +95,13 @@ def render_video(
         track = None
         if sound is not None:
             track = container.add_stream("aac", rate=audio.STEREO_RATE, layout="stereo", options=FAST_AAC)
-        images = [_Image(video.width, video.height) for _ in range(QUEUE)]
         pending: deque[Future] = deque()
         for number in progress(range(count), label, count, unit="frame") if label else range(count):
             if len(pending) == QUEUE:
                 pending.popleft().result()  # after this its image can be reused
-            image = images[number % QUEUE].fill(next(pictures), number)
+            next(pictures)
+            image = images[number % QUEUE]
+            image.number = number
             previous = pending[-1] if pending else None
             pending.append(encoder.submit(_encode, previous, container, video, track, image, sound))
         for encoding in pending:
@@ -146,21 +154,24 @@ def _span(dance: Dance, span_s: tuple[float, float] | None) -> tuple[float, floa
 
 
 class _Image:
-    """A video frame that is reused, since allocating a new one takes longer than filling it."""
+    """A picture and the video frame that is made of it. Both are reused: new ones take longer than filling them."""
 
-    def __init__(self, width: int, height: int):
+    def __init__(self, size: int):
         import av
 
-        self.frame = av.VideoFrame(width, height, "yuv420p")
+        self.pixels, self.number = np.zeros((size, size, 4), np.uint8), 0
+        self.to_yuv = _raster().to_yuv
+        even = size - size % 2
+        self.video_frame = av.VideoFrame(even, even, "yuv420p")
         self.planes = [
-            np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size) for plane in self.frame.planes
+            np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size) for plane in self.video_frame.planes
         ]
 
-    def fill(self, pixels: np.ndarray, number: int):
-        """Convert `pixels` (size, size, 4), cropped to the size of the frame, and return it as number `number`."""
-        _raster().to_yuv(pixels.view(np.uint32)[..., 0], *self.planes)
-        self.frame.pts, self.frame.time_base = number, Fraction(1, VIDEO_FPS)  # the encoder changed them
-        return self.frame
+    def frame(self):
+        """The picture as a frame for the encoder, cropped to even numbers of rows and columns."""
+        self.to_yuv(self.pixels.view(np.uint32)[..., 0], *self.planes)
+        self.video_frame.pts, self.video_frame.time_base = self.number, Fraction(1, VIDEO_FPS)
+        return self.video_frame
 
 
 @contextmanager
@@ -178,7 +189,7 @@ def _switch_interval(seconds: float) -> Iterator[None]:
         sys.setswitchinterval(before)
 
 
-def _encode(previous: Future | None, container, video, track, image, sound) -> None:
+def _encode(previous: Future | None, container, video, track, image: _Image, sound) -> None:
     """Encode one frame; with the first frame of each second, also the sound of that second.
 
     Raises the error of the `previous` frame, since FFmpeg crashes if it is used after an error such as a full disk.
@@ -187,8 +198,8 @@ def _encode(previous: Future | None, container, video, track, image, sound) -> N
 
     if previous is not None:
         previous.result()
-    second, part = divmod(image.pts, VIDEO_FPS)
-    container.mux(video.encode(image))
+    second, part = divmod(image.number, VIDEO_FPS)
+    container.mux(video.encode(image.frame()))
     if track is None or part:
         return
     if (piece := next(sound, None)) is not None:  # the song has not ended
@@ -226,26 +237,33 @@ class Scene:
         ribbon.axvline(0, color=TRUNK, linewidth=1.5 * size / 512)
         for axes in (room, ribbon):
             axes.set_axis_off()
-        # The parts that never change, mainly text, are drawn once.
-        self.canvas.draw()
-        self.background = self.canvas.copy_from_bbox(figure.bbox)
-        self.room, self.ribbon = _Pen(room), _Pen(ribbon)
+        # What never changes, mainly text, is drawn once: without and with the disc's flash.
+        self.room, self.canvas_pixels = _Pen(room), np.asarray(self.canvas.buffer_rgba())
+        self.backgrounds = []
+        for alpha in (0.08, 1.0):
+            self.canvas.draw()
+            self.room.disc((0.88 * SIDES_M, HIGHEST_M - 0.17), MUSIC, 22 * size / 512, alpha)
+            self.backgrounds.append(self.canvas_pixels.copy())
 
-    def pictures(self, times_s: Sequence[float]) -> Iterator[np.ndarray]:
-        """The pictures at `times_s`, each (size, size, 4) uint8 with an alpha channel: the canvas itself, which the
-        next picture overwrites."""
+    def pictures(self, times_s: Sequence[float], targets: Sequence[np.ndarray] = ()) -> Iterator[np.ndarray]:
+        """The pictures at `times_s`, (size, size, 4) uint8 with an alpha channel, drawn into the `targets` in turn.
+
+        Without targets each is the scene's canvas, which the next picture overwrites.
+        """
+        targets = targets or (self.canvas_pixels,)
         for first in range(0, len(times_s), BLOCK):
             block = times_s[first : first + BLOCK]
             points = self._points(np.asarray(block))
             views = [None] * len(block) if self.flat else self.camera.views(points[:, :-1], points[:, -1])
-            for time_s, now, view in zip(block, points, views, strict=True):
-                self.canvas.restore_region(self.background)
+            for number, (time_s, now, view) in enumerate(zip(block, points, views, strict=True), first):
+                target = targets[number % len(targets)]
+                target[:] = self.backgrounds[self._flashes(time_s)]
                 if self.flat:
-                    self._draw_sticks(now[:-1] - (now[-1, 0], 0))
+                    self._draw_sticks(now[:-1] - (now[-1, 0], 0), target)
                 else:
-                    self.draw(self.camera, view, np.asarray(self.canvas.buffer_rgba()))
-                self._draw_beats(time_s)
-                yield np.asarray(self.canvas.buffer_rgba())
+                    self.draw(self.camera, view, target)
+                self._draw_ribbon(time_s, target)
+                yield target
 
     def picture(self, time_s: float) -> np.ndarray:
         """The picture at `time_s` (size, size, 3) uint8: a view of the canvas, which the next call overwrites."""
@@ -258,20 +276,30 @@ class Scene:
         first, last = max(0, int(at.min()) - 2), int(at.max()) + 4
         return warp.resample(self.points[first:last], at - first)
 
-    def _draw_sticks(self, joints: np.ndarray) -> None:
+    def _flashes(self, time_s: float) -> bool:
+        """Whether the disc flashes: a beat is at most `FLASH_S` ago."""
+        begun = self.dance.beats_s[self.dance.beats_s <= time_s + 1e-6]
+        return len(begun) > 0 and bool(time_s - begun[-1] + 1e-6 < FLASH_S)
+
+    def _draw_sticks(self, joints: np.ndarray, target: np.ndarray) -> None:
+        self.canvas_pixels[:] = target
         scale = self.size / 512
         for limb, ends in enumerate(joints[np.array(pose.LIMBS)]):
-            self.room.lines(ends[None], LIMB_COLOURS[limb], 6.5 * scale, "round")
+            self.room.line(ends, LIMB_COLOURS[limb], 6.5 * scale)
         self.room.disc(joints[pose.NOSE], TRUNK, 11 * scale)
+        target[:] = self.canvas_pixels
 
-    def _draw_beats(self, time_s: float) -> None:
-        beats_s, units_s, scale = self.dance.beats_s, self.dance.units_s, self.size / 512
-        begun = beats_s[beats_s <= time_s + 1e-6]
-        flashes = len(begun) > 0 and time_s - begun[-1] + 1e-6 < FLASH_S
-        self.room.disc((0.88 * SIDES_M, HIGHEST_M - 0.17), MUSIC, 22 * scale, 1.0 if flashes else 0.08)
-        for times_s, low, high, colour, width in ((beats_s, 0.3, 0.95, MUSIC, 2), (units_s, 0, 0.25, MOVEMENT, 5)):
-            visible = times_s[(times_s > time_s - PAST_S) & (times_s < time_s + RIBBON_S)] - time_s
-            self.ribbon.lines(np.array([((x, low), (x, high)) for x in visible]), colour, width * scale)
+    def _draw_ribbon(self, time_s: float, target: np.ndarray) -> None:
+        """Draw the marks of beats and movements, as wide and as high as parts of the ribbon's size."""
+        top = (HIGHEST_M - LOWEST_M) / (2 * SIDES_M)
+        for times_s, low, high, colour, width in (
+            (self.dance.beats_s, 0.3, 0.95, MUSIC, 0.0055), (self.dance.units_s, 0, 0.25, MOVEMENT, 0.0135),
+        ):  # fmt: skip
+            rows = slice(*(round(self.size * (1 - (1 - top) * height)) for height in (high, low)))
+            visible = times_s[(times_s > time_s - PAST_S) & (times_s < time_s + RIBBON_S)]
+            for left in np.round(((visible - time_s + PAST_S) / RIBBON_S - width / 2) * self.size).astype(int):
+                right = left + max(1, round(width * self.size))
+                target[rows, max(0, left) : max(0, right), :3] = np.multiply(to_rgb(colour), 255)
 
 
 def _raster() -> ModuleType:
@@ -301,22 +329,22 @@ class _Pen:
         self.renderer = axes.figure.canvas.get_renderer()
         self.to_pixels, self.inside = axes.transData.frozen(), axes.bbox.frozen()
 
-    def lines(self, ends: np.ndarray, colour: str, width: float, cap: str = "butt") -> None:
-        """Draw lines with the end points `ends` (lines, 2, 2), `width` points wide."""
-        outline = Outline(ends.reshape(-1, 2), [Outline.MOVETO, Outline.LINETO] * len(ends))
-        self.renderer.draw_path(self._context(colour, width, cap), outline, self.to_pixels)
+    def line(self, ends: np.ndarray, colour: str, width: float) -> None:
+        """Draw a line between the points `ends` (2, 2), `width` points wide, with round ends."""
+        outline = Outline(ends, [Outline.MOVETO, Outline.LINETO])
+        self.renderer.draw_path(self._context(colour, width), outline, self.to_pixels)
 
     def disc(self, at: np.ndarray, colour: str, width: float, alpha: float = 1.0) -> None:
         """Draw a disc, `width` points across."""
         radius, centre = self.renderer.points_to_pixels(width) / 2, self.to_pixels.transform(at)
-        context, scaled = self._context(colour, 0, "butt", alpha), Affine2D().scale(radius).translate(*centre)
+        context, scaled = self._context(colour, 0, alpha), Affine2D().scale(radius).translate(*centre)
         self.renderer.draw_path(context, Outline.unit_circle(), scaled, to_rgb(colour))
 
-    def _context(self, colour: str, width: float, cap: str, alpha: float = 1.0) -> GraphicsContextBase:
+    def _context(self, colour: str, width: float, alpha: float = 1.0) -> GraphicsContextBase:
         context = self.renderer.new_gc()
         context.set_foreground(colour)
         context.set_alpha(alpha)
         context.set_linewidth(width)
-        context.set_capstyle(cap)
+        context.set_capstyle("round")
         context.set_clip_rectangle(self.inside)
         return context

@@ -23,16 +23,18 @@ def camera() -> body.Camera:
 
 
 def drawn(camera, ends, radii, flat=(1.0, 1.0, 1.0), monkeypatch=None) -> np.ndarray:
-    """The surface of parts with `ends` (K, 2, 3) in the camera's axes, from near to far."""
+    """The surface and the covers (h, w, 8) of parts with `ends` (K, 2, 3) in the camera's axes, from near to far."""
     ends, radii = np.array(ends, dtype=float), np.array(radii, dtype=float)
     monkeypatch.setattr(body, "RADII", radii)
     monkeypatch.setattr(body, "FLAT", np.tile(flat, (len(ends), 1)))
-    surface = np.zeros((round((body.HIGHEST_M - body.LOWEST_M) * SIZE / (2 * body.SIDES_M)), SIZE, 8), np.float32)
+    surface = np.zeros((7, round((body.HIGHEST_M - body.LOWEST_M) * SIZE / (2 * body.SIDES_M)), SIZE), np.float32)
+    covers = np.zeros(surface.shape[1:], np.float32)
     frames = np.tile(np.eye(3), (1, len(ends), 1, 1))
     parts = camera.parts(ends[None], frames)[0]
     colours = np.eye(3, dtype=np.float32)[: len(ends)]
-    raster.draw_parts(surface, parts, colours)
-    return surface
+    spans = np.tile(np.array([SIZE, 0], np.int32), (len(covers), 1))
+    raster.draw_parts(surface, covers, spans, parts, colours)
+    return np.dstack([*surface, covers])
 
 
 def nearest_surface(camera, ends, radii) -> np.ndarray:
@@ -171,7 +173,18 @@ def test_compiled_and_interpreted_code_draw_the_same(monkeypatch):
         return [picture, *planes]
 
     compiled = picture_and_planes()
-    for name in ("clip", "draw_parts", "light", "cast", "draw_floor", "to_yuv"):
+    for name in (
+        "clip",
+        "blend",
+        "columns_of",
+        "nearest_spheres",
+        "laid",
+        "draw_parts",
+        "light",
+        "cast",
+        "draw_floor",
+        "to_yuv",
+    ):
         monkeypatch.setattr(raster, name, getattr(raster, name).py_func)
     for one, other in zip(compiled, picture_and_planes(), strict=True):
         np.testing.assert_allclose(one.astype(int), other.astype(int), atol=2)

@@ -106,7 +106,7 @@ def test_what_is_encoded_with_the_pictures_is_the_song_sample_by_sample(write_so
     track = SimpleNamespace(encode=frames.append)
     sound = audio.stream_stereo(song, 1000, round(3.5 * RATE))
     for number in range(105):  # 3.5 s
-        render._encode(None, container, video, track, SimpleNamespace(pts=number), sound)
+        render._encode(None, container, video, track, SimpleNamespace(number=number, frame=lambda: None), sound)
     assert [frame.pts for frame in frames] == [0, RATE, 2 * RATE, 3 * RATE]
     samples = np.concatenate([frame.to_ndarray().reshape(-1, 2) for frame in frames])
     np.testing.assert_array_equal(samples, audio._decode(song, RATE, audio._stereo)[1000 : 1000 + round(3.5 * RATE)])
@@ -116,7 +116,7 @@ def test_nothing_is_encoded_after_a_picture_that_could_not_be():
     failed, encoded = Future(), []
     failed.set_exception(OSError("the disk is full"))
     with pytest.raises(OSError, match="the disk is full"):
-        render._encode(failed, None, SimpleNamespace(encode=encoded.append), None, SimpleNamespace(pts=1), None)
+        render._encode(failed, None, SimpleNamespace(encode=encoded.append), None, SimpleNamespace(number=1), None)
     assert not encoded
 
 
