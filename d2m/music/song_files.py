@@ -102,7 +102,8 @@ def mp3_states_length(path: Path) -> bool:
     header = re.search(b"Xing|Info", first_frame)
     if not header:
         return b"VBRI" in first_frame
-    flags, *sizes = (int.from_bytes(first_frame[at : at + 4], "big") for at in range(header.end(), header.end() + 12, 4))
+    end = header.end()
+    flags, *sizes = (int.from_bytes(first_frame[at : at + 4], "big") for at in range(end, end + 12, 4))
     if flags & 2:
         stated = sizes[flags & 1]  # bytes, after the number of frames
         return path.stat().st_size - tags - stated <= stated >> 4  # as FFmpeg decides

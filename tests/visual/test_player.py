@@ -8,7 +8,6 @@ import re
 from dataclasses import replace
 from html import unescape
 from html.parser import HTMLParser
-from pathlib import Path
 
 import av
 import numpy as np
@@ -20,26 +19,8 @@ from d2m.motion.dance import Dance
 from d2m.visual import player
 from d2m.visual.player import Player
 
-BEATS_S = np.array([0.41, 1.0, 1.73, 2.2, 3.05, 4.5])
 RATE = 44100
 HOSTILE = "</script><script>document.title = 'taken'</script><img src=x onerror=\"alert('&amp;')\">"
-
-
-@pytest.fixture(scope="module")
-def clicks(tmp_path_factory, write_sound) -> Path:
-    """A silent song of 6 s with a burst of 30 ms at each of `BEATS_S`."""
-    samples = np.zeros(6 * RATE, dtype=np.float32)
-    burst = 0.8 * np.sin(2 * np.pi * 1000 * np.arange(round(0.03 * RATE)) / RATE)
-    for beat in np.round(BEATS_S * RATE).astype(int):
-        samples[beat : beat + len(burst)] = burst
-    return write_sound(tmp_path_factory.mktemp("clicks") / "clicks.wav", samples, RATE)
-
-
-@pytest.fixture(scope="module")
-def dance(clicks, body_at) -> Dance:
-    """Six seconds of a body that walks and turns, to the clicks."""
-    poses = body_at(np.arange(90) / 15).astype(np.float32)
-    return Dance(poses, BEATS_S, np.array([0.3, 2.0]), "ballet", 3, clicks, name="clicks")
 
 
 class Page(HTMLParser):
@@ -95,7 +76,7 @@ def test_the_page_holds_the_poses_to_half_a_millimetre_and_the_times(dance):
     (member,) = content(Player(dance, sound=False))["dances"]
     np.testing.assert_allclose(poses_of(member), dance.poses, atol=0.00051)
     assert (member["fps"], member["begin"], member["step"]) == (15, 0, 0.001)
-    assert member["beats"] == BEATS_S.tolist() and member["movements"] == [0, 0.3, 2, 6]
+    assert member["beats"] == dance.beats_s.tolist() and member["movements"] == [0, 0.3, 2, 6]
     assert member["facing"] == pytest.approx(np.median(pose.yaw(dance.poses[:30])), abs=1e-4) != 0
 
 
@@ -122,11 +103,11 @@ def test_a_dance_without_movements_has_no_blocks(dance):
 ])  # fmt: skip
 def test_the_song_is_that_of_the_dance_from_its_first_pose_to_its_last(dance, start_s, span_s, length_s):
     """Silence stands where the song has not begun or has ended."""
-    shown = content(Player(replace(dance, start_s=start_s, beats_s=BEATS_S - start_s), span_s))
+    shown = content(Player(replace(dance, start_s=start_s, beats_s=dance.beats_s - start_s), span_s))
     samples, rate = decoded(shown["song"])
     assert shown["duration"] == pytest.approx(length_s) == pytest.approx(len(samples) / rate, abs=0.03)
     begin_s = span_s[0] if span_s else 0.0
-    expected_s = BEATS_S - start_s - begin_s
+    expected_s = dance.beats_s - start_s - begin_s
     expected_s = expected_s[(expected_s >= 0) & (expected_s < length_s)]
     np.testing.assert_allclose(onsets_s(samples, rate), expected_s, atol=0.005)
     np.testing.assert_allclose(shown["dances"][0]["beats"], expected_s, atol=1e-4)
@@ -209,8 +190,8 @@ def test_saving_writes_one_file(dance, tmp_path):
 
 
 def test_dances_to_one_song_keep_their_times_in_it(dance):
-    later = replace(dance, start_s=1.5, beats_s=BEATS_S[2:] - 1.5, units_s=np.array([1.0]))
-    shown = content(Player([replace(dance, start_s=0.5, beats_s=BEATS_S[1:] - 0.5), replace(later, song=None)]))
+    later = replace(dance, start_s=1.5, beats_s=dance.beats_s[2:] - 1.5, units_s=np.array([1.0]))
+    shown = content(Player([replace(dance, start_s=0.5, beats_s=dance.beats_s[1:] - 0.5), replace(later, song=None)]))
     first, second = shown["dances"]
     assert (first["begin"], second["begin"], shown["duration"]) == (0, 1, 7)
     np.testing.assert_allclose(second["beats"], first["beats"][1:], atol=1e-9)

@@ -13,30 +13,11 @@ import pytest
 from PIL import Image, ImageSequence
 
 from d2m.errors import MediaError, ParameterError
-from d2m.motion.dance import Dance
 from d2m.music import audio
 from d2m.visual import render
 
 SIZE = 128
-BEATS_S = np.array([0.41, 1.0, 1.73, 2.2, 3.05, 4.5])  # only the second and the last are at a frame
 RATE = 44100
-
-
-@pytest.fixture(scope="module")
-def clicks(tmp_path_factory, write_sound) -> Path:
-    """A silent song of 6 s with a burst of 30 ms at each of `BEATS_S`."""
-    samples = np.zeros(6 * RATE, dtype=np.float32)
-    burst = 0.8 * np.sin(2 * np.pi * 1000 * np.arange(round(0.03 * RATE)) / RATE)
-    for beat in np.round(BEATS_S * RATE).astype(int):
-        samples[beat : beat + len(burst)] = burst
-    return write_sound(tmp_path_factory.mktemp("clicks") / "clicks.wav", samples, RATE)
-
-
-@pytest.fixture(scope="module")
-def dance(clicks, body_at) -> Dance:
-    """Six seconds of a body that walks and turns, to the clicks."""
-    poses = body_at(np.arange(90) / 15).astype(np.float32)
-    return Dance(poses, BEATS_S, np.array([0.3, 2.0]), "ballet", 0, clicks, name="clicks")
 
 
 def decoded(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
@@ -84,7 +65,9 @@ def test_a_video_is_h264_and_aac_of_the_size_and_rate_that_is_said(dance, tmp_pa
 @pytest.mark.parametrize(("span_s", "start_s"), [((0, 6), 0.0), ((0.7, 2.3), 0.5), ((1.0, 99.0), 1.0)])
 def test_a_dance_or_a_part_of_it_lasts_as_long_as_its_sound_and_is_in_step_with_it(dance, tmp_path, span_s, start_s):
     # The dance begins `start_s` into the song, so its beats are earlier by `start_s`.
-    later = replace(dance, start_s=start_s, beats_s=BEATS_S - start_s, poses=dance.poses[: 90 - round(15 * start_s)])
+    later = replace(
+        dance, start_s=start_s, beats_s=dance.beats_s - start_s, poses=dance.poses[: 90 - round(15 * start_s)]
+    )
     path = render.render_video(later, tmp_path / "part.mp4", SIZE, span_s)
     pictures, times_s, sound, rate = decoded(path)
     end = min(span_s[1], later.duration_s)
