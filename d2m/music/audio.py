@@ -15,9 +15,8 @@ from d2m.music.decoding import Mix, decode, undecodable
 
 MIN_SONG_S = 5.0  # two units of four beats take 4 s at 120 BPM
 SILENCE = 1e-4  # of full scale (-80 dB)
-CANCELLED = (
-    0.1  # of the power that uncorrelated channels have in their mean; two channels have it at a correlation of -0.9
-)
+# Of the power that uncorrelated channels have in their mean; two channels have it at a correlation of -0.9.
+CANCELLED = 0.1
 STEREO_RATE = 44100  # of the sound in videos
 
 

@@ -183,19 +183,14 @@ def music_tracks(samples: np.ndarray, start_s: float = 0.0) -> list[figures.Trac
     from d2m.music import beat_network  # imported here, as librosa is: training needs neither
 
     network, fps = beat_network.activations(samples)[:, 0], beat_network.FPS
+    onsets, onset_beats_s = onset_strength(samples)[0], onset_tracker.track(samples)
+    rows = (
+        ("onset strength", onsets, ONSET_FPS, "dB", figures.CHANCE, onset_beats_s),
+        ("beat network", network, fps, "probability", figures.MUSIC, decode_beats(network, fps)),
+    )
     return [
-        figures.Track(title, values[round(start_s * fps) :], fps, unit, colour, beats_s - start_s)
-        for title, values, fps, unit, colour, beats_s in (
-            (
-                "onset strength",
-                onset_strength(samples)[0],
-                ONSET_FPS,
-                "dB",
-                figures.CHANCE,
-                onset_tracker.track(samples),
-            ),
-            ("beat network", network, fps, "probability", figures.MUSIC, decode_beats(network, fps)),
-        )
+        figures.Track(title, values[round(start_s * rate) :], rate, unit, colour, beats_s - start_s)
+        for title, values, rate, unit, colour, beats_s in rows
     ]
 
 
@@ -270,10 +265,8 @@ def dance_space(
     for when, mmgan in experiment.mmgan_snapshots().items():
         torch.manual_seed(experiment.seed)
         codes, context = mmgan.sample(batch)
-        real, generated = (
-            reparameterise(mmgan.encode_dance(codes, context)),
-            mmgan.encode_music(context, mmgan.noise(context)),
-        )
+        real = reparameterise(mmgan.encode_dance(codes, context))
+        generated = mmgan.encode_music(context, mmgan.noise(context))
         pairs[when] = real.numpy(), generated.numpy()
     return pairs, batch["style"].argmax(dim=1).numpy()
 

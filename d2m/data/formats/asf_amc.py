@@ -131,11 +131,8 @@ def _checked(name: str, bone: dict, path: Path) -> dict:
 def _motion(path: Path, bones: dict[str, dict]) -> dict[str, np.ndarray]:
     """The values (T, degrees of freedom) of each bone that has any, T >= 2."""
     moving = {name: len(bone["dof"]) for name, bone in bones.items() if bone["dof"]}
-    values, frame, due = (
-        {name: array("d") for name in moving},
-        None,
-        set(),
-    )  # due: bones still without values in a frame
+    values, frame = {name: array("d") for name in moving}, None
+    due: set[str] = set()  # bones still without values in a frame
     for number, (word, *words) in _lines(path, LARGEST_FILE):
         if word.upper() == ":RADIANS":
             raise PoseError(f"{path} has angles in radians", "degrees", DEGREES)
