@@ -255,9 +255,8 @@ class _Unread:
     def _lost(self) -> int:
         """Frames in the damaged bytes beyond one in each packet."""
         frames = self.frames
-        if (
-            self.bytes and self.sizes and max(self.sizes) - min(self.sizes) <= 1
-        ):  # a constant bit rate, padded by a byte
+        # With a constant bit rate, frames are padded by a byte at most.
+        if self.bytes and self.sizes and max(self.sizes) - min(self.sizes) <= 1:
             size = np.mean(self.sizes)
             frames = round(self.bytes / size)
             if abs(self.bytes - frames * size) > frames + 1:

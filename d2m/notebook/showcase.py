@@ -284,7 +284,7 @@ def danced(experiment: Experiment, requests: Sequence[tuple[str, int]]) -> dict[
 
 
 def recorded(experiment: Experiment) -> list[Dance]:
-    """An unseen dance of the corpus; where these are recordings, also the same dance of the built-in corpus."""
+    """An unseen dance of the corpus; where these are recordings, also one of the built-in corpus."""
     runs = [experiment]
     if not is_builtin(experiment.source):
         runs.append(replace(experiment, source="builtin", run=""))
