@@ -10,10 +10,13 @@ UPLOADS := {"ServerApp": {"tornado_settings": {"websocket_max_message_size": 100
 KERNEL := $(VENV)/etc/ipython/ipython_kernel_config.json
 ERRORS := {"IPKernelApp": {"log_level": 40}}
 MEDIAPIPE := .venv-mediapipe
-# Shows what a notebook prints and the error that ends it, without papermill's progress and traceback.
-PAPERMILL := $(VENV)/bin/python \
-	-c 'import sys; from papermill.cli import papermill; sys.tracebacklimit = 0; papermill()' \
+# Shows what a notebook prints, and of an error, last, the one sentence that says what is wrong.
+PAPERMILL := $(VENV)/bin/python -c 'import sys; from papermill.cli import papermill; \
+	sys.excepthook = lambda kind, error, _: print(getattr(error, "ename", kind.__name__), \
+	"in runs/05_dance.ipynb\nThere is no dance:", getattr(error, "evalue", error), file=sys.stderr); papermill()' \
 	--no-progress-bar --log-level WARNING --stdout-file - --stderr-file -
+# The warning that a song has no steady beat, in the notebook that was run.
+UNCERTAIN := 's/^ *"\(The beat of .* is uncertain.*\)\\n",*$$/\1/p'
 NOTEBOOKS := $(addprefix notebooks/,01_beat_analysis.ipynb 02_train_vae.ipynb 03_train_mmgan.ipynb 04_evaluate.ipynb \
 	05_dance.ipynb)
 
@@ -113,9 +116,9 @@ endif
 
 dance: setup notebooks/05_dance.ipynb
 	@mkdir -p runs && touch runs/.begun
-	@$(PAPERMILL) $(PARAMETERS) notebooks/05_dance.ipynb runs/05_dance.ipynb || { \
-		echo 'There is no dance: the reason is the last line of the error above.' >&2; exit 1; }
+	@$(PAPERMILL) $(PARAMETERS) notebooks/05_dance.ipynb runs/05_dance.ipynb
 	@find runs/*/dances '(' -name '*.mp4' -o -name '*.html' ')' -newer runs/.begun | sort | sed 's/^/The dance: /'
+	@sed -n $(UNCERTAIN) runs/05_dance.ipynb
 
 keypoints: named $(MEDIAPIPE)/.d2m-ready
 	@$(MEDIAPIPE)/bin/python -m d2m keypoints -- "$$D2M_VIDEO"

@@ -6,15 +6,20 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
+import nbformat
 import pytest
 
 from d2m.files import ROOT
+from d2m.music import beats as music_beats
 
-# Stands in for papermill: prints its arguments and writes a dance, one second newer than the start of `make`.
+# Stands in for papermill: prints its arguments and writes a notebook and a dance, one second newer than the start of
+# `make`.
 SHOW = """
 import json, os, pathlib, sys, time
 print(json.dumps(sys.argv[1:]))
+pathlib.Path(sys.argv[-1]).write_text("{}")
 dance = pathlib.Path("runs/builtin-demo/dances/a song.mp4")
 dance.touch()
 os.utime(dance, (time.time() + 1, time.time() + 1))
@@ -40,14 +45,14 @@ def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run(["make", *arguments], cwd=folder, env=own, capture_output=True, text=True)
 
 
-def dance(folder: Path, *arguments: str) -> tuple[dict[str, tuple[str, str]], str]:
-    """The parameters that an installed `make dance` gives papermill, name -> (option, value); the last line."""
+def dance(folder: Path, *arguments: str) -> tuple[dict[str, tuple[str, str]], *tuple[str, ...]]:
+    """The parameters that an installed `make dance` gives papermill, name -> (option, value); the lines after them."""
     done = make(folder, "-o", "setup", "dance", f"PAPERMILL='{sys.executable}' show.py", *arguments)
     assert done.returncode == 0, done.stderr
-    shown, last = done.stdout.splitlines()
+    shown, *lines = done.stdout.splitlines()
     *options, source, target = json.loads(shown)
     assert (source, target) == ("notebooks/05_dance.ipynb", "runs/05_dance.ipynb")
-    return {options[i + 1]: (options[i], options[i + 2]) for i in range(0, len(options), 3)}, last
+    return {options[i + 1]: (options[i], options[i + 2]) for i in range(0, len(options), 3)}, *lines
 
 
 def test_make_alone_lists_the_targets_and_each_is_there(clone):
@@ -75,7 +80,7 @@ def test_every_option_has_its_parameter_and_numbers_stay_numbers(clone):
     texts = {"style": "ballet", "beats": "my beats.txt", "energy": "calm", "compose": "replay", "preset": "full",
              "corpus": "my data", "device": "cpu"}  # fmt: skip
     numbers = {"seed": "3", "n": "2", "bpm": "97.5"}
-    parameters, _ = dance(clone, *(f"{name.upper()}={value}" for name, value in {**texts, **numbers}.items()))
+    parameters, *_ = dance(clone, *(f"{name.upper()}={value}" for name, value in {**texts, **numbers}.items()))
     assert parameters == {n: ("-r", v) for n, v in texts.items()} | {n: ("-p", v) for n, v in numbers.items()}
     assert dance(clone) == ({}, "The dance: runs/builtin-demo/dances/a song.mp4")
 
@@ -85,6 +90,15 @@ def test_the_page_of_a_dance_is_named_beside_its_video(clone):
     done = make(clone, "-o", "setup", "dance", f"PAPERMILL='{sys.executable}' show.py")
     names = [f"The dance: runs/builtin-demo/dances/a song{suffix}" for suffix in (".html", ".mp4")]
     assert done.stdout.splitlines()[-2:] == names and "older" not in done.stdout
+
+
+def test_the_warning_of_an_unsteady_beat_comes_last(clone):
+    warning = music_beats.warning(SimpleNamespace(confidence=0.1), "a talk.opus")
+    said = nbformat.v4.new_output("stream", text=f"tempo of the song: 110 BPM\n{warning}\n")
+    cell = nbformat.v4.new_code_cell("print(panel.tempo_report(dancer, request))", outputs=[said])
+    written = nbformat.writes(nbformat.v4.new_notebook(cells=[cell]))
+    (clone / "show.py").write_text(SHOW.replace('"{}"', repr(written)))
+    assert warning and dance(clone)[1:] == ("The dance: runs/builtin-demo/dances/a song.mp4", warning)
 
 
 @pytest.mark.parametrize("target, wrong, names", [
@@ -105,8 +119,8 @@ def test_the_reason_that_there_is_no_dance_stands_alone(clone):
     shutil.copytree(ROOT / "d2m", clone / "d2m", ignore=shutil.ignore_patterns("__pycache__"))
     done = make(clone, "-o", "setup", "dance", "SONG=nothere.mp3")
     assert done.returncode != 0 and "Traceback" not in done.stderr and "The dance:" not in done.stdout
-    reason, end, _ = [line for line in done.stderr.splitlines() if line.strip()][-3:]  # the last is make's own
-    assert reason.startswith("ParameterError: ") and "nothere.mp3" in reason and end.startswith("There is no dance")
+    where, reason, _ = done.stderr.splitlines()  # the last is make's own
+    assert reason.startswith("There is no dance: song is 'nothere.mp3'") and where.startswith("ParameterError in ")
 
 
 def test_setup_refuses_an_old_python_and_leaves_nothing(clone):
