@@ -13,7 +13,7 @@ MEDIAPIPE := .venv-mediapipe
 # Shows what a notebook prints, and of an error, last, the one sentence that says what is wrong.
 PAPERMILL := $(VENV)/bin/python -c 'import sys; from papermill.cli import papermill; \
 	sys.excepthook = lambda kind, error, _: print(getattr(error, "ename", kind.__name__), \
-	"in runs/05_dance.ipynb\nThere is no dance:", getattr(error, "evalue", error), file=sys.stderr); papermill()' \
+	"in runs/05_dance.ipynb\nmake dance failed:", getattr(error, "evalue", error), file=sys.stderr); papermill()' \
 	--no-progress-bar --log-level WARNING --stdout-file - --stderr-file -
 # The warning that a song has no steady beat, in the notebook that was run.
 UNCERTAIN := 's/^ *"\(The beat of .* is uncertain.*\)\\n",*$$/\1/p'

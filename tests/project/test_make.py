@@ -120,7 +120,7 @@ def test_the_reason_that_there_is_no_dance_stands_alone(clone):
     done = make(clone, "-o", "setup", "dance", "SONG=nothere.mp3")
     assert done.returncode != 0 and "Traceback" not in done.stderr and "The dance:" not in done.stdout
     where, reason, _ = done.stderr.splitlines()  # the last is make's own
-    assert reason.startswith("There is no dance: song is 'nothere.mp3'") and where.startswith("ParameterError in ")
+    assert reason.startswith("make dance failed: song is 'nothere.mp3'") and where.startswith("ParameterError in ")
 
 
 def test_setup_refuses_an_old_python_and_leaves_nothing(clone):
