@@ -90,6 +90,16 @@ def figures_of(experiment: Experiment, folder: str = "") -> Path:
     return experiment.folder / "figures" / (resolve(folder).name if folder else "")
 
 
+def turning_step(experiment: Experiment, name: str) -> tuple[int, str]:
+    """The step at which the losses of the trained "vae" or "mmgan" change their course, and what happens there."""
+    preset, trained_steps = experiment.preset, experiment.trained_steps()[name]
+    step, steps, event = {
+        "vae": (preset.vae.kl_anneal_steps, preset.vae_training.steps, "half of the KL weight"),
+        "mmgan": (preset.gan.games_from, preset.gan_training.steps, "the games begin"),
+    }[name]
+    return step * trained_steps // steps, event
+
+
 def folded(title: str, markdown: str) -> str:
     """Markdown that opens at a click on its title."""
     return f"<details><summary>{title}</summary>\n\n{markdown}\n\n</details>\n"

@@ -41,12 +41,15 @@ def histograms(sets: dict[str, np.ndarray], unit: str, title: str = "") -> Figur
     return picture
 
 
-def losses(history: dict, title: str = "", groups: dict[str, tuple[str, ...]] | None = None) -> Figure:
+def losses(
+    history: dict, title: str = "", groups: dict[str, tuple[str, ...]] | None = None, event: tuple[int, str] = (0, "")
+) -> Figure:  # fmt: skip
     """Losses over steps, one panel per group, or without groups per loss, beside that of the validation split.
 
     `history` is {loss: (steps, values)}; losses of `groups` that it lacks are left out. The labels of adv, KL and recon
-    are as in the paper.
+    are as in the paper. An `event`, (step, what happens), is a dashed line in panels that begin before it.
     """
+    event_step, event_name = event
     groups = groups or {name: (name, f"validation {name}") for name in history if not name.startswith("validation")}
     logged = {name: [loss for loss in group if loss in history] for name, group in groups.items()}
     groups = {name: group for name, group in logged.items() if group}
@@ -54,9 +57,12 @@ def losses(history: dict, title: str = "", groups: dict[str, tuple[str, ...]] | 
     for axis, (name, group) in zip(panels, groups.items(), strict=True):
         for loss in group:
             axis.plot(*history[loss], label=_formula(loss), linewidth=1.2)
+        marked = min(history[loss][0][0] for loss in group) < event_step
+        if marked:
+            axis.axvline(event_step, color=CHANCE, linewidth=0.8, linestyle="--", label=event_name)
         axis.set(title=_formula(name), xlabel="step", ylabel="loss (nats)" if name.startswith("KL") else "loss")
-        if len(group) > 1:
-            axis.legend()
+        if marked or len(group) > 1:
+            axis.legend(fontsize=8)
     return picture
 
 
@@ -132,8 +138,8 @@ def overlays(
             for points, size, alpha, kind in ((real, 60, 0.12, "real"), (generated, 7, 0.9, "generated")):
                 shown = (points[labels == index] - real.mean(axis=0)) @ components.T
                 axis.scatter(*shown.T, s=size, alpha=alpha, color=colour, linewidths=0, label=f"{name}, {kind}")
-        axis.set(title=when, xlabel="first principal component")
-    axes[0].set_ylabel("second principal component")
+        axis.set(title=when, xlabel="largest difference between real ones")
+    axes[0].set_ylabel("second largest difference")
     axes[0].legend(fontsize=7)
     return picture
 
@@ -175,4 +181,4 @@ def _grid(count: int, most: int, width: float, height: float, *texts: str, **opt
 
 def _formula(loss: str) -> str:
     """A loss as a formula of the paper, for example recon^u as $L^u_{recon}$; other names are unchanged."""
-    return re.sub(r"^(adv|KL|recon)\^(\w)", r"$L^\2_{\1}$", loss)
+    return re.sub(r"\b(adv|KL|recon)\^(\w)", r"$L^\2_{\1}$", loss)

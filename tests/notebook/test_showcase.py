@@ -13,6 +13,7 @@ from d2m.clock import frame_times
 from d2m.data.builtin import songs
 from d2m.experiments.dances import real_dances, split_music
 from d2m.generation import generate
+from d2m.models.train import TrainConfig
 from d2m.motion import pose, units
 from d2m.motion.kinematics import KinematicBeatConfig
 from d2m.motion.units import LEAD
@@ -45,6 +46,16 @@ def test_a_strip_names_the_poses_that_stand_on_beats(body_at, every):
     heights = np.array([line.get_ydata()[0] for line in axis.lines if line.get_marker() == "o"])
     on_beat = [label.get_text() == "beat" for label in axis.get_xticklabels()]
     assert sum(on_beat) == 4 and on_beat == list(heights > heights.max() - 0.02)
+
+
+@pytest.mark.parametrize(("name", "event"), [("vae", "half of the KL weight"), ("mmgan", "the games begin")])
+def test_a_run_of_half_the_steps_changes_its_losses_at_half_the_step(tiny_run, monkeypatch, name, event):
+    vae, gan = TrainConfig(steps=1000), TrainConfig(steps=400)
+    preset = replace(tiny_run.preset, vae_training=vae, gan_training=gan)
+    preset = replace(preset, vae=replace(preset.vae, kl_anneal_steps=200), gan=replace(preset.gan, games_from=80))
+    monkeypatch.setitem(tiny_run.__dict__, "preset", preset)
+    monkeypatch.setattr(type(tiny_run), "trained_steps", lambda self: {"vae": 500, "mmgan": 200})
+    assert showcase.turning_step(tiny_run, name) == ({"vae": 100, "mmgan": 40}[name], event)
 
 
 def test_a_style_that_no_unseen_dance_has_shows_nothing(tiny_run, monkeypatch):

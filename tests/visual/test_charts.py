@@ -35,6 +35,16 @@ def test_losses_are_drawn_a_panel_a_group(groups, titles, lines):
             np.testing.assert_array_equal(line.get_data(), history["a"])  # all are the same
 
 
+def test_an_event_is_a_line_in_the_panels_that_begin_before_it():
+    history = {"early": ([0, 5, 9], [3.0, 2.0, 1.0]), "late": ([5, 9], [2.0, 1.0])}
+    early, late = charts.losses(history, event=(5, "the games begin")).axes
+    _, line = early.lines
+    assert list(line.get_xdata()) == [5, 5] and early.get_legend().get_texts()[-1].get_text() == "the games begin"
+    assert len(late.lines) == 1 and late.get_legend() is None
+    without = charts.losses(history).axes
+    assert [len(axis.lines) for axis in without] == [1, 1]
+
+
 def test_a_loss_of_the_validation_split_is_drawn_beside_that_of_the_training():
     history = {
         "a": ([0, 5], [3.0, 1.0]), "b": ([0, 5], [2.0, 1.5]), "validation a": ([0, 5], [4.0, 2.0]),
