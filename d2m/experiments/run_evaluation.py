@@ -82,6 +82,13 @@ def compare(
     )
 
 
+def plotted(table: dict, names) -> dict[str, tuple[str, ...]]:
+    """The controls in the figure, for each score in `names`: those with the same dances only where beats are scored."""
+    of_beats = [name for name in names if table[name]["group"] == scores.BEATS]
+    others = tuple(name for name in PLOTTED if name not in evaluation.SAME_DANCES)
+    return {name: PLOTTED if name in of_beats else others for name in names}
+
+
 def hearing(experiment: Experiment, count: int = 3) -> dict[str, Estimate]:
     """Correlation of motion and loudness over the bars of the test songs (see `hearing`), for each set of dances.
 
@@ -224,7 +231,8 @@ def measure_drift(experiment: Experiment, measured: Measured, dances: list[Dance
         for part, part_dances in excerpts.items()
     }
     first = scores_of.pop("first seconds")
-    return evaluation.table({"ours": first, **scores_of}, measured.all_scores())
+    songs = len({dance.name for dance in dances})
+    return evaluation.table({"ours": first, **scores_of}, measured.all_scores(), songs)
 
 
 def looped(music: Music, movements: int = DRIFT_MOVEMENT + 4) -> Music:

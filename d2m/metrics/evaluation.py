@@ -54,7 +54,7 @@ class Measured:
 
     def table(self, seed: int = 0) -> dict:
         """The table of `evaluate`."""
-        return table(self.scores(seed), self.all_scores())
+        return table(self.scores(seed), self.all_scores(), len({sample.song for sample in self.ours}))
 
     def all_scores(self) -> dict[str, Score]:
         """The definition, group and unit of every score, by its name."""
@@ -71,8 +71,9 @@ def evaluate(
     `dances` are compared with `reference`, real training dances. `songs` holds the beats of each song, in seconds from
     pose 0, by `Dance.name`. `others` are further sets, scored in the same way; the set "real" must hold unseen real
     dances. In the table `controls` is {set: {value, low, high, n}}, and `as good as real` lists the controls that the
-    score does not separate from the set "real". `spaces` adds feature spaces to the "motion" descriptors; without
-    `predict_style` style consistency has no value.
+    score does not separate from the set "real". With dances to one song there is no interval: `low` and `high` are
+    None. `spaces` adds feature spaces to the "motion" descriptors; without `predict_style` style consistency has no
+    value.
 
     Raises `D2MError` that names the dance and the rule: too few dances, values that are not numbers, a frame rate other
     than `clock.FPS`, a body that is not in metres, a song without beats, a style that no dance of the reference has,
@@ -118,13 +119,13 @@ def _with_other_beats(
     return sets
 
 
-def table(estimates: dict[str, dict[str, Estimate]], scores: dict[str, Score]) -> dict:
-    """The table of `evaluate`, from {set: {score: estimate}} of "ours" and its controls."""
-    rows = {}
+def table(estimates: dict[str, dict[str, Estimate]], scores: dict[str, Score], songs: int) -> dict:
+    """The table of `evaluate`, from {set: {score: estimate}} of "ours", dances to so many `songs`, and its controls."""
+    rows, no_interval = {}, {"low": None, "high": None} if songs == 1 else {}
     for name, estimate in estimates["ours"].items():
         score = scores[name]
         controls = {other: of_set[name].cell() for other, of_set in estimates.items() if other != "ours"}
-        rows[name] = estimate.cell() | {
+        rows[name] = estimate.cell() | no_interval | {
             "group": score.group, "better": score.better, "unit": score.unit, "controls": controls,
             "as good as real": _as_good_as_real(score, controls),
         }  # fmt: skip
@@ -146,7 +147,9 @@ def as_markdown(table: dict, names=None, columns=None, ours: str = "ours") -> st
     lines = [head, ["---"] * len(head)]
     for name in names or [name for name in table if has_value[name]]:
         row = table[name]
-        interval = "–" if row["value"] is None else f"{digits(row['low'])} to {digits(row['high'])}"
+        interval = "–" if row["value"] is None else "none: one song"
+        if row["low"] is not None:
+            interval = f"{digits(row['low'])} to {digits(row['high'])}"
         cells = [digits(row["controls"].get(column, {"value": None})["value"]) for column in columns]
         as_good = ", ".join(row["as good as real"]).replace("_", " ")
         lines.append([name, row["better"], f"**{digits(row['value'])}**", interval, *cells, as_good])

@@ -15,7 +15,7 @@ from d2m.experiments.experiment import Experiment
 from d2m.files import resolve
 from d2m.generation import generate
 from d2m.metrics import beats, physics
-from d2m.metrics.evaluation import Measured
+from d2m.metrics.evaluation import Measured, digits
 from d2m.metrics.samples import Sample, standardised
 from d2m.models.layers import reparameterise
 from d2m.motion import kinematics, pose
@@ -43,8 +43,8 @@ GAN_LOSSES = {
 }
 
 
-def side_by_side(measured: Measured) -> dict[str, dict[str, Sample]]:
-    """For each style a real dance, a replayed one and one of ours, if possible to the same song, by style and name.
+def side_by_side(measured: Measured, name: str = "ours") -> dict[str, dict[str, Sample]]:
+    """For each style a real dance, a replayed one and one of `name`, if possible to the same song, by style and name.
 
     Styles without a real dance are left out.
     """
@@ -53,12 +53,12 @@ def side_by_side(measured: Measured) -> dict[str, dict[str, Sample]]:
         if ours.style in by_style or not any(sample.style == ours.style for sample in measured.others["real"]):
             continue
         dances = {}
-        for name in ("real", "replay"):
-            of_style = [sample for sample in measured.others.get(name, ()) if sample.style == ours.style]
+        for control in ("real", "replay"):
+            of_style = [sample for sample in measured.others.get(control, ()) if sample.style == ours.style]
             same_song = [sample for sample in of_style if sample.song == ours.song]
             if of_style:
-                dances[f"{ours.style}, {name}"] = (same_song or of_style)[0]
-        by_style[ours.style] = dances | {f"{ours.style}, ours": ours}
+                dances[f"{ours.style}, {control}"] = (same_song or of_style)[0]
+        by_style[ours.style] = dances | {f"{ours.style}, {name}": ours}
     return by_style
 
 
@@ -73,10 +73,12 @@ def nearest_movements(measured: Measured, name: str) -> np.ndarray:
     return 100 * np.concatenate([measured.reference.memory.distances(sample.poses) for sample in samples])
 
 
-def feature_points(measured: Measured, space: str = "motion") -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Feature vectors of training dances, of unseen real dances and of ours, and the style index of each vector."""
+def feature_points(
+    measured: Measured, name: str = "ours", space: str = "motion"
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:  # fmt: skip
+    """Feature vectors of training dances, of unseen real ones and of ours (`name`), and the style index of each."""
     styles = sorted({sample.style for sample in measured.reference.samples})
-    sets = {"training": measured.reference.samples, "unseen real": measured.others["real"], "ours": measured.ours}
+    sets = {"training": measured.reference.samples, "unseen real": measured.others["real"], name: measured.ours}
     points, labels = {}, {}
     for name, samples in sets.items():
         points[name] = np.concatenate([standardised(sample, space, measured.reference.scale) for sample in samples])
@@ -88,6 +90,26 @@ def feature_points(measured: Measured, space: str = "motion") -> tuple[dict[str,
 def figures_of(experiment: Experiment, folder: str = "") -> Path:
     """The folder for the figures of the run's dances, or for those of the dances read from a `folder`."""
     return experiment.folder / "figures" / (resolve(folder).name if folder else "")
+
+
+def name_of(folder: str) -> str:
+    """What the evaluated dances are called in tables and figures: "ours", or the folder that they were read from."""
+    return f"folder: {resolve(folder).name}" if folder else "ours"
+
+
+def drift_in_words(drift: dict, name: str) -> str:
+    """How speed and style consistency change from the first seconds of a dance to the last, beside real dances."""
+    changes = []
+    for score, unit in (("speed, m/s", " m/s"), ("style consistency", "")):
+        cells = {"first seconds": drift[score], **drift[score]["controls"]}
+        parts = ("first seconds", "last seconds", "real first seconds", "real last seconds")
+        values = [cells.get(part, {"value": None})["value"] for part in parts]
+        if None not in values:
+            first, last, real_first, real_last = map(digits, values)
+            verb = "falls" if values[1] < values[0] else "rises" if values[1] > values[0] else "stays"
+            change = f"{verb} {last}{unit}" if verb == "stays" else f"{verb} from {first} to {last}{unit}"
+            changes.append(f"{score.partition(',')[0]} {change} (real dances: from {real_first} to {real_last})")
+    return f"From the first seconds to the last (*{name}*): {'; '.join(changes) or 'not measured'}."
 
 
 def turning_step(experiment: Experiment, name: str) -> tuple[int, str]:

@@ -144,26 +144,26 @@ def overlays(
     return picture
 
 
-def scores(table: dict, names, title: str = "", controls=None) -> Figure:
-    """One panel per score, with one bar for ours and one per control, each with its 95 % interval.
+def scores(table: dict, controls: dict[str, tuple[str, ...]], title: str = "", ours: str = "ours") -> Figure:
+    """One panel per score, with one bar for `ours` and one per control, each with its 95 % interval if it has one.
 
-    `table` is the return value of `metrics.evaluate`; `controls` names the controls to draw (None: all).
+    `table` is the return value of `metrics.evaluate`; `controls` names for each score to draw its controls.
     """
-    picture, panels = _grid(len(names), 5, 3.2, 2.9, "bars with intervals, ours first, then the controls", title)
-    for axis, name in zip(panels, names, strict=True):
+    picture, panels = _grid(len(controls), 5, 3.2, 2.9, f"bars with intervals, {ours} first, then the controls", title)
+    for axis, (name, keys) in zip(panels, controls.items(), strict=True):
         row = table[name]
-        bars = {"ours": row}
-        for key, cell in row["controls"].items():
-            if (controls is None or key in controls) and cell["value"] is not None:
-                bars[key] = cell
+        cells = {key: row["controls"][key] for key in row["controls"] if key in keys}
+        bars = {ours: row} | {key: cell for key, cell in cells.items() if cell["value"] is not None}
         values = np.array([bar["value"] for bar in bars.values()])
-        whiskers = np.array([[bar["value"] - bar["low"], bar["high"] - bar["value"]] for bar in bars.values()]).T
-        colours = [{"ours": GENERATED, "real": REAL}.get(key, CHANCE) for key in bars]
-        axis.barh(range(len(bars)), values, xerr=np.maximum(whiskers, 0), color=colours, ecolor=TRUNK, capsize=2)
+        lows, highs = np.array([(bar["low"], bar["high"]) for bar in bars.values()], dtype=float).T  # None: nan
+        whiskers = np.maximum([values - lows, highs - values], 0)
+        colours = [{ours: GENERATED, "real": REAL}.get(key, CHANCE) for key in bars]
+        axis.barh(range(len(bars)), values, xerr=whiskers, color=colours, ecolor=TRUNK, capsize=2)
         axis.set_yticks(range(len(bars)), [key.replace("_", " ") for key in bars])
         axis.invert_yaxis()
         direction = "closest to real is best" if row["better"] == "like real" else f"{row['better']} is better"
-        axis.set(title=name.removesuffix(f", {row['unit']}"), xlabel=f"{row['unit']} ({direction})")
+        axis.set(xlabel=f"{row['unit']} ({direction})")
+        axis.set_title(name.removesuffix(f", {row['unit']}"), fontsize=10)
         if values.min() > 0 and values.max() > LOG_RATIO * values[0]:
             axis.set_xscale("log")
     return picture

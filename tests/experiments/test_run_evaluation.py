@@ -65,6 +65,13 @@ def test_every_control_is_in_the_table_with_its_number_of_dances(tiny_run, measu
     assert dance_sets.training_song_dances(tiny_run) == []
 
 
+def test_sets_of_the_same_dances_are_plotted_where_beats_are_scored_only(table):
+    plotted = run_evaluation.plotted(table, ("speed, m/s", "beat hit rate"))
+    assert plotted["beat hit rate"] == run_evaluation.PLOTTED
+    same = {"shuffled", "random", "real_shuffled"}
+    assert set(run_evaluation.PLOTTED) - set(plotted["speed, m/s"]) == same
+
+
 def test_every_song_is_danced_to_in_each_requested_style_but_its_own(tiny_run, measured):
     songs = {entry.name: entry.style for entry in tiny_run.corpus.split("test")}
     dances = {(sample.song, sample.style): sample for sample in measured.others["requested_style"]}
@@ -265,7 +272,7 @@ def test_distances_of_beats_and_movements_are_of_all_dances_of_a_set(measured):
 
 
 def test_the_projection_shows_three_sets_standardised_as_the_training_dances_are(measured):
-    points, labels = showcase.feature_points(measured, "style")
+    points, labels = showcase.feature_points(measured, space="style")
     assert list(points) == list(labels) == ["training", "unseen real", "ours"]
     np.testing.assert_allclose(points["training"].mean(axis=0), 0, atol=1e-4)  # float32
     for name, rows in points.items():

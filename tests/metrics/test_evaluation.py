@@ -258,16 +258,28 @@ def test_controls_as_good_as_real_are_those_within_its_interval_or_better(name, 
             control: {name: Estimate(None, reason="none") if other is None else spread(other, other)},
         },
         KINDS,
+        songs=2,
     )[name]
     assert result["as good as real"] == ([control] if as_good else [])
     assert list(result["controls"]) == ["real", control]
+
+
+@pytest.mark.parametrize(("songs", "interval"), [(1, "none: one song"), (2, "1 to 3")])
+def test_dances_to_one_song_have_no_interval(songs, interval):
+    sets = {name: {"speed, m/s": spread(1.0, 3.0)} for name in ("ours", "real")}
+    result = evaluation.table(sets, KINDS, songs)
+    row = result["speed, m/s"]
+    assert (row["low"] is None) == (row["high"] is None) == (songs == 1) and row["controls"]["real"]["low"] is not None
+    assert f"| {interval} |" in evaluation.as_markdown(result)
 
 
 def test_beats_are_told_from_those_of_real_dances_to_other_beats_and_other_scores_are_not():
     sets = {"ours": 0.5, "real": 0.5, "shuffled": 1.0, "random": 1.0, "copy": 1.0, "late": 1.0, "mean_pose": 0.1}
     sets |= {"untrained": 0.1, "real_shuffled": 0.5, "real_random": 0.6}
     names = ("beat F1", "style consistency")
-    result = evaluation.table({of: dict.fromkeys(names, spread(value, value)) for of, value in sets.items()}, KINDS)
+    result = evaluation.table(
+        {of: dict.fromkeys(names, spread(value, value)) for of, value in sets.items()}, KINDS, songs=2
+    )
     assert result["beat F1"]["as good as real"] == ["real_shuffled", "real_random"]
     assert result["style consistency"]["as good as real"] == []  # shuffling beats says nothing of it
 
@@ -275,7 +287,7 @@ def test_beats_are_told_from_those_of_real_dances_to_other_beats_and_other_score
 def test_every_control_whose_motion_is_made_is_told_and_one_that_moves_as_real_dancers_do_is_not():
     synthetic = ["mean_pose", "untrained", "prior", "codes", "style_codes", "phrases", "pasted"]
     sets = ["ours", "real", "shuffled", "random", "copy", "requested_style", "training_songs", *reversed(synthetic)]
-    result = evaluation.table({name: {"freeze share": spread(0.1, 0.2)} for name in sets}, KINDS)
+    result = evaluation.table({name: {"freeze share": spread(0.1, 0.2)} for name in sets}, KINDS, songs=2)
     assert result["freeze share"]["as good as real"] == synthetic
 
 

@@ -237,3 +237,22 @@ def test_music_is_drawn_as_both_trackers_hear_it_from_the_start_of_the_dance():
         near = np.abs(track.events_s[:, None] - (song.beats_s - 2.0)).min(axis=0)
         assert np.mean(near < 0.07) > 0.9, track.title
     assert 0 <= network.values.min() and network.values.max() <= 1
+
+
+def test_the_drift_is_a_sentence_of_its_own_numbers_beside_those_of_real_dances():
+    def row(*values):
+        names = ("last seconds", "real first seconds", "real last seconds")
+        return {"value": values[0], "controls": {n: {"value": v} for n, v in zip(names, values[1:], strict=True)}}
+
+    drift = {"speed, m/s": row(0.4, 0.3, 0.5, 0.45), "style consistency": row(1.0, 1.0, 1.0, 0.9)}
+    assert showcase.drift_in_words(drift, "ours") == (
+        "From the first seconds to the last (*ours*): speed falls from 0.4 to 0.3 m/s (real dances: from 0.5 to 0.45); "
+        "style consistency stays 1 (real dances: from 1 to 0.9)."
+    )
+    drift["speed, m/s"]["value"], drift["style consistency"]["controls"] = 0.2, {}
+    assert "speed rises from 0.2 to 0.3 m/s" in showcase.drift_in_words(drift, "folder: mine")
+    assert "style" not in showcase.drift_in_words(drift, "folder: mine")
+
+
+def test_evaluated_dances_are_called_ours_or_by_their_folder(tmp_path):
+    assert showcase.name_of("") == "ours" and showcase.name_of(str(tmp_path / "my dances")) == "folder: my dances"

@@ -132,7 +132,7 @@ def test_scores_have_a_bar_a_control_with_its_interval():
         "speed, m/s": cell(4.0, better="like real", unit="m/s", controls=controls),
         "diversity": cell(2.0, better="higher", unit="feature units", controls={"real": cell(201.0)}),
     }
-    picture = charts.scores(table, list(table), "small")
+    picture = charts.scores(table, dict.fromkeys(table, ("real", "random", "copy")), "small")
     speed, diversity = (axis for axis in picture.axes if axis.get_visible())
     assert (speed.get_title(), speed.get_xlabel()) == ("speed", "m/s (closest to real is best)")
     assert (diversity.get_title(), diversity.get_xlabel()) == ("diversity", "feature units (higher is better)")
@@ -144,3 +144,14 @@ def test_scores_have_a_bar_a_control_with_its_interval():
     assert [sorted(segment[:, 0]) for segment in whiskers.get_segments()] == [[3, 6], [2, 5], [4, 7]]
     colours = [to_hex(bar.get_facecolor()).upper() for bar in speed.patches]
     assert colours == [figures.GENERATED, figures.REAL, figures.CHANCE]
+
+
+def test_scores_name_the_evaluated_dances_and_draw_no_interval_where_there_is_none():
+    row = {"value": 4.0, "low": None, "high": None, "better": "lower", "unit": "cm"}
+    row["controls"] = {name: {"value": 3.0, "low": 2.0, "high": 5.0} for name in ("real", "shuffled")}
+    picture = charts.scores({"a": row, "b": row}, {"a": ("real", "shuffled"), "b": ("real",)}, ours="folder: mine")
+    first, second = (axis for axis in picture.axes if axis.get_visible())
+    assert texts(first) == ["folder: mine", "real", "shuffled"] and texts(second) == ["folder: mine", "real"]
+    (whiskers,) = [drawn for drawn in second.collections if isinstance(drawn, LineCollection)]
+    assert [sorted(segment[:, 0]) for segment in whiskers.get_segments() if len(segment)] == [[2, 5]]
+    assert to_hex(first.patches[0].get_facecolor()).upper() == figures.GENERATED

@@ -58,7 +58,7 @@ def shown_figures(body: np.ndarray) -> dict[str, figures.Picture]:
         "overlays": charts.overlays({"a": (points, points)}, np.asarray(labels), names),
         "scores": charts.scores(
             {name: cell | {"better": "lower", "unit": units[name].unit, "controls": {"real": cell}} for name in SCORES},
-            SCORES,
+            dict.fromkeys(SCORES, ("real",)),
         ),
     }
 
@@ -68,6 +68,7 @@ SCORES = ("speed, m/s", "Frechet distance (style)", "diversity (motion)", "beat 
           "kernel distance (style)")  # fmt: skip
 LABEL = re.compile(
     r".*\((s|m|cm|m/s|beats|nats)\)|step|loss|density|change|classified as|true style|.* principal component"
+    r"|(second )?largest difference.*"
     r"|direction|(m/s|cm|m²/s²|share|ratio|(squared )?feature units|squared MMD) \(lower is better\)"
 )
 
