@@ -108,13 +108,22 @@ class Player:
         begin, end = self.span_s
         members = zip(self.dances.items(), self.begins_s, strict=True)
         data = {"duration": end - begin, "colours": COLOURS, "song": None, "note": ""}
-        data["dances"] = [_member(label, dance, start - begin, end - begin) for (label, dance), start in members]
+        data["dances"] = [
+            _member(label, dance, start - begin, end - begin) | {"origin": self._origin(dance)}
+            for (label, dance), start in members
+        ]
         if self.song is None:
             return data
         if not self.song.exists():
             return data | {"note": f"Without sound: the song {self.song.name} was not found."}
         sound = _opus(self.song, self.start_s + begin, end - begin)
         return data | {"song": base64.b64encode(sound).decode()}
+
+    def _origin(self, dance: Dance) -> str:
+        """Who made a dance, in words; "" where that is not known: a dance read from a file has no song."""
+        if dance.seed < 0:
+            return "an example dance, for comparison"
+        return "" if dance.song is None else f"made by a computer to {'this' if self.song else 'its'} song"
 
 
 def _labelled(dances) -> dict[str, Dance]:

@@ -189,7 +189,10 @@ def test_three_dances_stand_side_by_side_with_their_names(shown, dance, artefact
     page.keyboard.press("Space")
     assert np.abs(page.evaluate(DRAWN, 1.0)).max() < TOGETHER_S
     page.keyboard.press("Space")
-    assert page.locator(".label").all_inner_texts() == list(dances)
+    labels = [f"{name}\nmade by a computer to this song" for name in dances]
+    assert page.locator(".label").all_inner_texts() == labels
+    legend = page.locator("#legend").inner_text()
+    assert all(f"{word}: " in legend for word in ("Dots", "Blocks", "Line"))
     lefts = [label.bounding_box()["x"] for label in page.locator(".label").all()]
     np.testing.assert_allclose(lefts, [0, 300, 600], atol=1)
     image = np.asarray(picture(page, artefacts / "player_three.png")).astype(int)

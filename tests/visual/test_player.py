@@ -80,6 +80,15 @@ def test_the_page_holds_the_poses_to_half_a_millimetre_and_the_times(dance):
     assert member["facing"] == pytest.approx(np.median(pose.yaw(dance.poses[:30])), abs=1e-4) != 0
 
 
+@pytest.mark.parametrize(("changes", "sound", "origin"), [
+    ({}, True, "made by a computer to this song"), ({}, False, "made by a computer to its song"),
+    ({"seed": -1}, True, "an example dance, for comparison"), ({"song": None}, True, ""),
+])  # fmt: skip
+def test_the_page_says_who_made_a_dance(dance, changes, sound, origin):
+    (member,) = content(Player(replace(dance, **changes), sound=sound))["dances"]
+    assert member["origin"] == origin
+
+
 def test_a_dance_that_travels_far_is_stored_more_coarsely_and_not_cut(dance):
     far = dance.poses + np.linspace(0, 200, 90)[:, None, None] * (1, 0, 0)
     (member,) = content(Player(replace(dance, poses=far), sound=False))["dances"]
