@@ -1,5 +1,6 @@
 """The results of a trained run that the notebooks draw: reconstructions, swaps, chains, samples, style confusions."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +9,7 @@ import numpy as np
 import torch
 
 from d2m.clock import FPS, POSES_PER_BEAT, to_seconds
-from d2m.data.corpus import is_builtin
+from d2m.data.corpus import Entry, is_builtin
 from d2m.data.dataset import balanced
 from d2m.experiments.dances import real_dances, split_music
 from d2m.experiments.experiment import Experiment
@@ -233,6 +234,22 @@ def least_agreement(first_s: np.ndarray, second_s: np.ndarray, width_s: float = 
     parts = [[part[(part >= start) & (part < start + width_s)] for part in (first_s, second_s)] for start in starts]
     worst = starts[int(np.argmin([beats.beat_f1(*part) for part in parts]))]
     return float(worst), float(worst + width_s)
+
+
+def disputed_clip(experiment: Experiment, most: int = 60) -> Entry:
+    """Of clips to at most `most` songs, the one on whose music beats the onset tracker agrees least (F-measure)."""
+    from d2m.music import audio
+
+    # A corpus can be copied to another machine without its songs.
+    by_song = list({e.song: e for e in experiment.corpus.entries if Path(e.song).is_file()}.values())
+    clips = by_song[:: math.ceil(len(by_song) / most)]
+    agreement = []
+    for entry in clips:
+        beats_s = experiment.corpus.load(entry)["music_beats_s"] + entry.start_s
+        onset_beats_s = onset_tracker.track(audio.load(entry.song)[0])
+        inside = (onset_beats_s > beats_s.min() - 1) & (onset_beats_s < beats_s.max() + 1)  # a clip may be a part
+        agreement.append(beats.beat_f1(beats_s, onset_beats_s[inside]))
+    return clips[int(np.argmin(agreement))]
 
 
 def detected_beats(

@@ -34,6 +34,18 @@ LABELS = {
 RATE = 44100  # of the samples that the other environments get
 TRIMMED_S, NEAR = 5.0, 0.04  # of the beginning; of a tempo
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+LEGEND = """
+- **F**: share of beats that are right, within 70 ms, found and not superfluous; 1 is perfect. In all columns the first 5 seconds are left out.
+- **CMLt**: share of a song that is tracked at the annotated tempo, on the beat.
+- **AMLt**: the same, where half or double the tempo and the off-beat count as right too.
+- **all**: the mean over all excerpts (their number in brackets).
+- **choose**: every second excerpt; settings of d2m were chosen on these.
+- **report**: the others, on which nothing was chosen.
+- **GTZAN**: excerpts of ten genres (the GTZAN collection).
+- **others**: game music.
+- **2/3, 4/3** to **2**: share of the excerpts whose tempo was read as that multiple of the true one (within 4 %).
+- **s a minute**: processor seconds for a minute of music, on one core.
+"""  # noqa: E501
 TEMPI = {"2/3, 4/3": (2 / 3, 4 / 3), "3/4, 3/2": (3 / 4, 3 / 2), "1/2": (1 / 2,), "2": (2,)}
 
 # Each defines `track`: samples at RATE to beats in seconds. madmom's models are for non-commercial use.
@@ -180,7 +192,7 @@ def main(songs_folder: str, results: str, page: str, *pythons: str) -> None:
         cells += [f"{np.mean([row[name][tempo] for name in names]):.1%}" for tempo in TEMPI]
         cells += [f"{np.mean([row[name]['s a minute'] for name in names]):.2f}"]
         lines.append(f"| {label} | {' | '.join(cells)} |")
-    Path(page).write_text("\n".join(lines) + "\n")
+    Path(page).write_text("\n".join(lines) + f"\n{LEGEND}")
     print(Path(page).read_text())
 
 

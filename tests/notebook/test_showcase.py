@@ -256,3 +256,11 @@ def test_the_drift_is_a_sentence_of_its_own_numbers_beside_those_of_real_dances(
 
 def test_evaluated_dances_are_called_ours_or_by_their_folder(tmp_path):
     assert showcase.name_of("") == "ours" and showcase.name_of(str(tmp_path / "my dances")) == "folder: my dances"
+
+
+def test_the_disputed_clip_is_the_one_whose_beats_the_onset_tracker_reads_worst(tiny_run, monkeypatch):
+    corpus = tiny_run.corpus
+    tracked = iter([corpus.load(e)["music_beats_s"][:: 2 if n == 2 else 1] for n, e in enumerate(corpus.entries)])
+    monkeypatch.setattr(showcase.onset_tracker, "track", lambda samples: next(tracked))
+    assert all(entry.start_s == 0 for entry in corpus.entries)
+    assert showcase.disputed_clip(tiny_run) == corpus.entries[2]
