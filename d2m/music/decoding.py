@@ -121,6 +121,7 @@ class _Sound:
         if audio.codec_context is None or audio.codec_context.codec_tag in PROTECTED:
             problem = f"{self.path} is protected against copying"
             raise MediaError(problem, "sound without encryption", "use a copy without protection")
+        song_files.check_end(self.path, container.format.name, audio.codec_context.name)
         self.stated_s = self._stated_s(container)
         loses_by_gaps = container.format.name == "ogg" and not video  # without pictures Ogg has no cuts
         clock, kind, run_s, is_noise, is_joined = None, None, 0.0, False, False

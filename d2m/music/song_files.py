@@ -1,4 +1,4 @@
-"""Whether a file can be a song: what it is instead, and whether it was copied whole. Nothing is decoded here.
+"""Whether a file can be a song: what it is instead, and whether it was copied whole. No sound is decoded here.
 
 A file that is no sound is refused by what it is and the next step; FFmpeg would give a number, or follow a playlist.
 """
@@ -6,7 +6,7 @@ A file that is no sound is refused by what it is and the next step; FFmpeg would
 import os
 import re
 from io import BytesIO
-from itertools import pairwise
+from itertools import islice, pairwise
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
@@ -32,6 +32,9 @@ LEAST_SHARE = 0.9  # of the stated bytes or seconds that must be there
 UNKNOWN_SIZE = 0x7FFFF000  # a WAV or AIFF that was written into a pipe states this size or a larger one
 CHUNK_SIZES = {b"RIFF": "little", b"RIFX": "big", b"FORM": "big"}  # their byte order
 LARGEST_PAGE = 65307  # bytes of a page of Ogg
+END = 1 << 17  # bytes in which the last frame of sound, or the last packet of a program stream, begins
+FRAMED = {"mp2", "aac", "ac3", "eac3", "dts"}  # FFmpeg's names of codecs with files of frames and nothing else
+COPIES = 40  # of one frame, together larger than any frame
 
 
 def check(path: Path) -> None:
@@ -55,7 +58,7 @@ def check(path: Path) -> None:
     if stated and size < LEAST_SHARE * stated:
         raise MediaError(f"{path} has {size} bytes of {stated}", "a complete file", "copy or download it again")
     if start.startswith(b"OggS") and _ends_inside_a_page(path, size):
-        raise MediaError(f"{path} breaks off before its end", "a complete file", "copy or download it again")
+        raise _broken_off(path)
 
 
 def why_no_file(path) -> tuple[str, str, str]:
@@ -125,6 +128,82 @@ def ogg_links(path: Path) -> list[BytesIO]:
             was_first, at = is_first, content.find(b"OggS\0", at + 27)
         spans = pairwise([*begins, len(content)])
         return [BytesIO(content[begin:end]) for begin, end in spans] if len(begins) > 1 else []
+
+
+def check_end(path: Path, format: str, codec: str) -> None:
+    """Raise `MediaError` for a file of a format that states no length, where it ends inside a frame, packet or box.
+
+    `format` and `codec` are FFmpeg's names. A file that was cut between two frames cannot be told from a whole one. mp3
+    counts as whole, since recorders of radio and old programs end it inside a frame.
+    """
+    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+        if format == "mpegts":
+            is_cut = _ends_inside_a_ts_packet(content)
+        elif format == "mpeg":
+            is_cut = _ends_inside_a_ps_packet(content[-END:])
+        elif "mp4" in format.split(","):
+            is_cut = _ends_inside_a_box(content)
+        else:
+            is_cut = codec in FRAMED and format in (codec, "mp3") and _ends_inside_a_frame(content, format)
+    if is_cut:
+        raise _broken_off(path)
+
+
+def _broken_off(path: Path) -> MediaError:
+    return MediaError(f"{path} breaks off before its end", "a complete file", "copy or download it again")
+
+
+def _ends_inside_a_frame(content: mmap, format: str) -> bool:
+    """Whether FFmpeg completes the last frame by what is appended, copies of a whole frame.
+
+    False for a file that begins inside a frame too, as recordings of radio do.
+    """
+    import av
+
+    end = content[-END:]
+    try:
+        with av.open(BytesIO(end), format=format, metadata_errors="replace") as container:
+            frame = list(map(bytes, islice(container.demux(audio=0), 2)))[-1]  # the first may be incomplete
+        sync = frame[:2]
+        if content[:3] != b"ID3" and content[:2] != sync:
+            return False
+        with av.open(BytesIO(end + COPIES * frame), format=format, metadata_errors="replace") as container:
+            packets = [packet for packet in map(bytes, container.demux(audio=0)) if packet and packet[:2] == sync]
+    except (av.FFmpegError, IndexError):  # damaged bytes, about which the decoder knows more
+        return False
+    begins = [end.rfind(packet[:8]) for packet in packets]
+    return any(0 <= begin and begin + len(packet) > len(end) for begin, packet in zip(begins, packets, strict=True))
+
+
+def _ends_inside_a_ts_packet(content: mmap) -> bool:
+    """Whether the last packet of a transport stream is incomplete; packets have 188 bytes, on discs 192."""
+    for size, sync in ((188, 0), (192, 4)):
+        rest = len(content) % size
+        if all(content[at : at + 1] == b"G" for at in (sync, size + sync, len(content) - rest - size + sync)):
+            return rest > sync and content[len(content) - rest + sync] == ord("G")
+    return False
+
+
+def _ends_inside_a_ps_packet(end: bytes) -> bool:
+    """Whether the last packet of a program stream is shorter than it states."""
+    starts = [match.start() for match in re.finditer(rb"\x00\x00\x01[\xbb-\xff]", end)]
+    return bool(starts) and starts[-1] + 6 + int.from_bytes(end[starts[-1] + 4 : starts[-1] + 6]) > len(end)
+
+
+def _ends_inside_a_box(content: mmap) -> bool:
+    """Whether the last box of a fragmented mp4 is shorter than it states; other mp4 state the length of the sound."""
+    at, is_fragmented = 0, False
+    while at + 8 <= len(content):
+        size, kind = int.from_bytes(content[at : at + 4]), content[at + 4 : at + 8]
+        if size == 1:
+            size = int.from_bytes(content[at + 8 : at + 16])
+        is_fragmented = is_fragmented or kind == b"moof"
+        if size < 8:  # 0: to the end of the file
+            return False
+        at += size
+        if at > len(content):
+            return is_fragmented and kind in (b"moof", b"mdat")
+    return False
 
 
 def _is_text(start: bytes) -> bool:
