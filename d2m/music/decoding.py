@@ -109,8 +109,7 @@ class _Sound:
         """The beginning in seconds of a run of frames of one kind without a gap, with each of its frames."""
         import av
 
-        # The absolute path, since FFmpeg takes a relative "a:b.wav" for a protocol.
-        for source in song_files.ogg_links(self.path) or [str(self.path.absolute())]:
+        for source in song_files.parts(self.path):
             with av.open(source, metadata_errors="replace") as container:
                 yield from self._runs(container)
 
@@ -122,7 +121,7 @@ class _Sound:
             problem = f"{self.path} is protected against copying"
             raise MediaError(problem, "sound without encryption", "use a copy without protection")
         song_files.check_end(self.path, container.format.name, audio.codec_context.name)
-        self.stated_s = self._stated_s(container)
+        self.stated_s += self._stated_s(container)
         loses_by_gaps = container.format.name == "ogg" and not video  # without pictures Ogg has no cuts
         clock, kind, run_s, is_noise, is_joined = None, None, 0.0, False, False
         for (frame, stamp_s, failed_s), after in pairwise(chain(self._frames(container, audio, video), [None])):

@@ -212,6 +212,7 @@ def test_damage_that_announces_another_stream_in_the_middle_ends_nothing(tmp_pat
 
 @pytest.mark.parametrize(("suffix", "second"), [
     ("ogg", ("ogg", 48000, 2)), ("opus", ("opus", 48000, 2)), ("m2ts", ("m2ts", 44100, 1)), ("vob", ("vob", 44100, 1)),
+    ("wav", ("wav", 48000, 2)), ("flv", ("flv", 22050, 1)), ("mp4", ("mp4", 48000, 2)), ("m4a", ("m4a", 32000, 1)),
 ])  # fmt: skip
 def test_joined_files_whose_clocks_begin_anew_follow_each_other(tmp_path, song, suffix, second):
     first = song(suffix, 48000, 2) if suffix == "opus" else song(suffix, 44100, 2) if suffix == "ogg" else song(suffix)
@@ -222,6 +223,17 @@ def test_joined_files_whose_clocks_begin_anew_follow_each_other(tmp_path, song, 
     begins_s = heard_s[len(TIMES_S)] - TIMES_S[0]
     assert begins_s == pytest.approx(DURATION_S, abs=0.12)  # codecs fill up their last frame
     np.testing.assert_allclose(heard_s[len(TIMES_S) :], begins_s + TIMES_S, atol=NEAR_S)
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flv", "mp4"])
+def test_joined_files_of_which_the_last_is_cut_short_are_refused(tmp_path, song, suffix):
+    path, content = tmp_path / f"a:b ,,:{suffix}.{suffix}", song(suffix).read_bytes()
+    path.write_bytes(3 * content)
+    assert len(audio.load(path)[0]) / 22050 == pytest.approx(3 * DURATION_S, abs=0.15)
+    path.write_bytes(2 * content + content[: len(content) // 4])
+    short = r"ends after 1\d\.\d s of 24\.\d; expected a complete|has \d+ bytes of \d+; expected a complete|cannot be"
+    with pytest.raises(MediaError, match=short):  # of an mp4 whose index is at its end, nothing can be decoded
+        audio.load(path)
 
 
 @pytest.mark.parametrize("suffix", ["mkv", "mp4", "m4a", "mka", "flv", "m2ts"])
