@@ -120,6 +120,20 @@ def test_after_a_bad_frame_of_adts_the_sound_is_where_it_was(tmp_path, adts, cha
     assert_clicks(spoilt(adts, tmp_path / "bad.aac", 100, 1, change), times_s, lost_s=(2.2, 2.9))
 
 
+@pytest.mark.parametrize("count", [400, 6000, 8191])
+@pytest.mark.parametrize("is_noise", [False, True])
+def test_a_false_length_in_a_frame_of_adts_moves_nothing(tmp_path, adts, count, is_noise):
+    def stating(old: bytes) -> bytes:  # 13 bits across bytes 3 to 5
+        header = bytes([old[3] & 0xFC | count >> 11, count >> 3 & 0xFF, old[5] & 0x1F | (count & 7) << 5])
+        return old[:3] + header + (noise(old[6:]) if is_noise else old[6:])
+
+    times_s = onsets(adts)
+    bad = spoilt(adts, tmp_path / "bad.aac", 100, 1, stating)
+    bad.write_bytes(bad.read_bytes() + adts.read_bytes())  # twice as long: at most a tenth is lost
+    both_s = np.concatenate([times_s, times_s + len(packets(adts)) * 1024 / 44100])
+    assert_clicks(bad, both_s, lost_s=(2.2, 3.4))
+
+
 @pytest.mark.parametrize("suffix", ["flac", "m4a", "mkv", "mka", "mp2", "ac3", "m2ts"])
 def test_after_bad_bytes_in_any_format_the_sound_is_where_it_was(tmp_path, song, suffix):
     content = song(suffix).read_bytes()
