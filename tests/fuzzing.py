@@ -335,7 +335,7 @@ def _scores(folder: Path) -> Path:
     return folder / "scores.json"
 
 
-SOUNDS = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".mp4", ".mkv", ".flv", ".m2ts", ".ac3")
+SOUNDS = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".mp4", ".mkv", ".flv", ".m2ts", ".ac3", ".mp2", ".vob")
 READERS = (
     *(Reader(suffix, partial(_song, suffix), audio.load) for suffix in SOUNDS),
     Reader("joined .ogg", _joined, audio.load),

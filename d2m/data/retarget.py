@@ -1,7 +1,9 @@
 """A recording of any frame rate and any body, brought to 15 poses a second on the one body and the one floor."""
 
+import warnings
+
 import numpy as np
-from scipy.interpolate import CubicSpline
+from scipy.interpolate import CubicSpline, interp1d
 from scipy.ndimage import gaussian_filter1d, minimum_filter1d
 
 from d2m.clock import FPS, frame_times, to_frames, to_seconds
@@ -12,6 +14,7 @@ from d2m.music.decoding import MAX_SONG_S
 
 FPS_RANGE = (10.0, 1000.0)  # below 10 a step falls between two frames
 LONGEST_GAP_S = 0.5  # longest gap of a missing joint that is filled by a straight line: one beat at 120 BPM
+LEAST_PERIODS = 10  # repetitions of a gap that make it regular
 LEVEL_S = 2.0  # a recorded height drifts over longer times than this (in Dance with Melody by up to 60 cm)
 ANKLES = (R_ANKLE, L_ANKLE)
 FARTHEST = 1e9  # largest coordinate, in the recording's unit of length
@@ -29,14 +32,19 @@ def retarget(joints: np.ndarray, fps: float, source: str) -> tuple[np.ndarray, f
     """Poses (see `resample`) of joints (T, 14, D), NaN where missing, at `fps`; and the time in seconds of the first.
 
     They span the first to the last frame with all joints; gaps of up to half a second between are filled. Where only
-    every n-th frame shows anybody, the poses are taken as recorded at `fps` / n. Raises `PoseError` naming `source`,
-    also where fewer than two frames have all joints.
+    every n-th frame shows anybody, the poses are taken as recorded at `fps` / n; other regular gaps are filled too; a
+    `BodyWarning` says so. Raises `PoseError` naming `source`, also where fewer than two frames have all joints.
     """
     joints, step, skipped = _recorded(joints)
     fps, skipped_s = fps / step, float(to_seconds(skipped, fps))
-    if step > 1 and fps < FPS_RANGE[0]:
+    if step == 1:
+        joints = _without_regular_gaps(joints, fps, source)
+    elif fps < FPS_RANGE[0]:
         problem = f"{source} shows somebody in one of {step} frames, {fps:g} times a second"
         raise PoseError(problem, f"at least {FPS_RANGE[0]:g}", "use more frames, and the frame rate of the video")
+    else:
+        message = f"{source}: one of {step} frames shows somebody; they were taken as recorded at {fps:g} a second"
+        warnings.warn(message, body.BodyWarning, stacklevel=2)
     complete = np.flatnonzero(np.isfinite(joints).all(axis=(1, 2)))
     if len(complete) < 2:
         problem = f"{source} shows the whole body in {len(complete)} of {len(joints)} frames"
@@ -53,6 +61,24 @@ def _recorded(joints: np.ndarray) -> tuple[np.ndarray, int, int]:
     seen = np.flatnonzero(np.isfinite(joints).any(axis=(1, 2)))
     step = int(np.gcd.reduce(np.diff(seen))) if len(seen) > 2 else 1
     return (joints[seen[0] :: step], step, int(seen[0])) if step > 1 else (joints, 1, 0)
+
+
+def _without_regular_gaps(joints: np.ndarray, fps: float, source: str) -> np.ndarray:
+    """Joints (T, 14, D) whose frames without anybody are interpolated, where they recur within a tenth of a second."""
+    seen = np.isfinite(joints).any(axis=(1, 2))
+    frames = np.flatnonzero(seen)
+    if not len(frames) or seen[frames[0] : frames[-1]].all():
+        return joints
+    inside = seen[frames[0] : frames[-1] + 1]
+    for period in range(3, int(fps / FPS_RANGE[0]) + 1):
+        if len(inside) >= LEAST_PERIODS * period and (inside[period:] == inside[:-period]).all():
+            count = period - int(inside[:period].sum())
+            message = f"{source}: {count} of every {period} frames show nobody; they were interpolated"
+            warnings.warn(message, body.BodyWarning, stacklevel=3)
+            empty, filled = frames[0] + np.flatnonzero(~inside), joints.copy()
+            filled[empty] = interp1d(frames, joints[seen], axis=0)(empty)
+            return filled
+    return joints
 
 
 def resample(joints: np.ndarray, fps: float, count: int, source: str) -> np.ndarray:

@@ -17,14 +17,17 @@ from pathlib import Path
 import numpy as np
 
 from d2m.data.folders import VIDEO, is_video, videos_in
+from d2m.data.formats.columns import LAYOUTS, LEAST_CONFIDENCE
 from d2m.errors import D2MError, MediaError, OutputError, ParameterError, PoseError
 from d2m.files import replacing, resolve
+from d2m.motion import pose
 from d2m.progress import progress
 
 MOST_FPS = 31  # frames a second that are analysed: of a video at 60 fps every second one
 LONGEST_S = 30 * 60  # keypoints of a longer video do not fit `files.LARGEST_JSON`
 ROUNDED_S = 0.001  # rounding of the times of frames
 GAP_S = 0.5  # longest gap between two frames that is interpolated, as for a missing joint
+MOST_HIDDEN = 0.2  # largest share of the frames of a dance in which a joint is interpolated
 COMPLETE = 0.8  # least share of the declared duration that must have frames; with less the video is damaged
 
 
@@ -83,18 +86,32 @@ def _interpolated(times_s: np.ndarray, frames: list, fps: float) -> int:
 
 
 def summary(clip: dict) -> str:
-    """How many frames of a keypoint JSON show somebody, and which share was or will be interpolated."""
-    seen = np.flatnonzero([frame is not None for frame in clip["confidence"]])
-    gaps = np.diff(seen) - 1
-    longest = round(GAP_S * clip["fps"])
-    filled = clip["interpolated"] + int(gaps[gaps <= longest].sum())
-    text = f"{clip['frames']} frames, a person in {len(seen)} ({len(seen) / clip['frames']:.0%}), "
-    text += f"{filled / clip['frames']:.0%} interpolated"
-    if (gaps > longest).any():
-        text += (
-            f"; nobody for {gaps.max() / clip['fps']:.1f} s, more than the {GAP_S:g} s that are interpolated: cut it"
-        )
+    """How many frames of a keypoint JSON show somebody, and which share is interpolated or why the clip is refused."""
+    persons = np.array([frame is not None for frame in clip["confidence"]])
+    confidence = np.array([[0.0] * 33 if frame is None else frame for frame in clip["confidence"]])
+    seen = np.stack([(confidence[:, list(joint)] >= LEAST_CONFIDENCE).all(axis=1) for joint in LAYOUTS[33]], axis=1)
+    text = f"{len(persons)} frames, a person in {persons.sum()} ({persons.mean():.0%})"
+    complete = np.flatnonzero(seen.all(axis=1))
+    if len(complete) < 2:
+        return f"{text}, the whole body in {len(complete)}: d2m will refuse it; film one person from head to foot"
+    dance = slice(complete[0], complete[-1] + 1)
+    hidden = {"the person": ~persons[dance]} | {f"the {name}": ~seen[dance, i] for i, name in enumerate(pose.JOINTS)}
+    longest = {name: _longest(missing) for name, missing in hidden.items()}
+    most = max(1, round(GAP_S * clip["fps"]))
+    worst = max(hidden, key=lambda name: max(longest[name] / most, hidden[name].mean() / MOST_HIDDEN))
+    if longest[worst] <= most and hidden[worst].mean() <= MOST_HIDDEN:
+        filled = clip["interpolated"] + (~seen[dance].all(axis=1)).sum()
+        return f"{text}, {filled / len(persons):.0%} interpolated"
+    share, seconds = hidden[worst].mean(), longest[worst] / clip["fps"]
+    text += f"; d2m will refuse it: {worst} is hidden in {share:.0%} of the dance, for up to {seconds:.1f} s, "
+    text += f"and at most {MOST_HIDDEN:.0%} and {GAP_S:g} s are interpolated: cut it"
     return text
+
+
+def _longest(missing: np.ndarray) -> int:
+    """The number of frames of the longest run of True in `missing` (n,)."""
+    edges = np.flatnonzero(np.diff(np.r_[0, missing, 0]))
+    return int((edges[1::2] - edges[::2]).max(initial=0))
 
 
 def at_constant_rate(times_s: np.ndarray, rows: np.ndarray, fps: float) -> np.ndarray:

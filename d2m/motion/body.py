@@ -39,7 +39,7 @@ LONGEST_PERCENTILE = 95  # of the lengths of a bone in a picture: nearly unfores
 
 
 class BodyWarning(UserWarning):
-    """Poses that were accepted after a change: turned upright, or without a rest pose at their beginning."""
+    """Poses that were accepted after a change: turned upright, without a rest pose, or with their frame step named."""
 
 
 @contextmanager

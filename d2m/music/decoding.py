@@ -6,6 +6,7 @@ damage   Bytes that FFmpeg cannot decode are skipped, and their time is silence,
 joins    Rate, channels and sample format may change anywhere.
 """
 
+import re
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -109,8 +110,7 @@ class _Sound:
         """The beginning in seconds of a run of frames of one kind without a gap, with each of its frames."""
         import av
 
-        # The absolute path, since FFmpeg takes a relative "a:b.wav" for a protocol.
-        for source in song_files.ogg_links(self.path) or [str(self.path.absolute())]:
+        for source in song_files.parts(self.path):
             with av.open(source, metadata_errors="replace") as container:
                 yield from self._runs(container)
 
@@ -121,7 +121,8 @@ class _Sound:
         if audio.codec_context is None or audio.codec_context.codec_tag in PROTECTED:
             problem = f"{self.path} is protected against copying"
             raise MediaError(problem, "sound without encryption", "use a copy without protection")
-        self.stated_s = self._stated_s(container)
+        song_files.check_end(self.path, container.format.name, audio.codec_context.name)
+        self.stated_s += self._stated_s(container)
         loses_by_gaps = container.format.name == "ogg" and not video  # without pictures Ogg has no cuts
         clock, kind, run_s, is_noise, is_joined = None, None, 0.0, False, False
         for (frame, stamp_s, failed_s), after in pairwise(chain(self._frames(container, audio, video), [None])):
@@ -210,7 +211,7 @@ class _Sound:
 
 
 class _Unread:
-    """Counts the frames in damaged bytes of a format without time stamps, by the sizes of the frames before.
+    """Counts the frames in damaged bytes of a format without time stamps, by their beginnings and the sizes before.
 
     Where all frames have one size, bytes of another multiple are junk between frames, and no time.
     """
@@ -219,49 +220,47 @@ class _Unread:
         with path.open("rb") as file:
             self.content = mmap(file.fileno(), 0, access=ACCESS_READ)
         self.at = 0  # the end of the last packet in the file
+        self.damaged_from = 0  # the end of the last good packet, or its beginning where its length may be false
         self.sizes: deque[int] = deque(maxlen=HISTORY)
         self.sync = b""  # the first two bytes of each frame
-        self.bytes = self.packets = self.frames = 0  # damaged ones since the last good frame
+        self.packets = 0  # from `damaged_from` on
+        self.is_doubtful = False  # whether the length of the last good packet may be false
 
     def lost_frames(self, packet: bytes, position: int, is_decoded: bool) -> int:
-        """Frames before those of this packet that FFmpeg did not count."""
+        """Frames before those of this packet that FFmpeg did not count: it counts one in each packet."""
         if not self.sizes:
-            self.at = position
+            self.at = self.damaged_from = position
         begin = self.content.find(packet[:64], self.at, self.at + FAR)  # FFmpeg's position ignores skipped bytes
-        if begin > self.at:
-            self._damage(begin - self.at)
-        self.at = max(begin, self.at) + len(packet)
+        begin = max(begin, self.at)
         is_good = is_decoded and packet[:1] == (self.sync or packet)[:1]
-        if not is_good:
-            self.packets += 1
-            start = max(0, packet.find(self.sync, 1)) if self.sync and packet[:2] != self.sync else 0
-            self._damage(start or len(packet))
-            if start:  # a good frame follows the damage
-                self.bytes, self.frames = self.bytes + len(packet) - start, self.frames + 1
+        if is_good and begin == self.at and self.packets == int(self.is_doubtful):  # nothing before it is damaged
+            self.packets, self.damaged_from = 0, begin
+        self.at = begin + len(packet)
+        self.packets += not is_good
         if not is_decoded:
             return 0
-        lost = self._lost()
-        self.bytes = self.packets = self.frames = 0
-        if is_good:
+        damaged = self.content[self.damaged_from : begin if is_good else self.at]
+        lost = max(0, self._frames(damaged) - self.packets)
+        # A false length may span good frames after the one that it is stated for.
+        self.is_doubtful = bool(self.sizes) and len(packet) > max(self.sizes) and packet.find(self.sync, 2) > 0
+        self.packets, self.damaged_from = int(self.is_doubtful), begin if self.is_doubtful else self.at
+        if is_good and not self.is_doubtful:
             self.sync = packet[:2]
             self.sizes.append(len(packet))
         return lost
 
-    def _damage(self, count: int) -> None:
-        """Count so many damaged bytes."""
-        self.bytes += count
-        self.frames += max(1, round(count / np.mean(self.sizes))) if self.sizes else 1
-
-    def _lost(self) -> int:
-        """Frames in the damaged bytes beyond one in each packet."""
-        frames = self.frames
+    def _frames(self, damaged: bytes) -> int:
+        """Frames in damaged bytes, and in good ones that FFmpeg skipped with them: noise may state a long frame."""
+        if not damaged or not self.sizes:
+            return 0
+        size, largest = np.mean(self.sizes), max(self.sizes)
         # With a constant bit rate, frames are padded by a byte at most.
-        if self.bytes and self.sizes and max(self.sizes) - min(self.sizes) <= 1:
-            size = np.mean(self.sizes)
-            frames = round(self.bytes / size)
-            if abs(self.bytes - frames * size) > frames + 1:
-                return 0
-        return max(0, frames - self.packets)
+        if largest - min(self.sizes) <= 1:
+            frames = round(len(damaged) / size)
+            return frames if abs(len(damaged) - frames * size) <= frames + 1 else 0
+        begins = [match.start() for match in re.finditer(re.escape(self.sync), damaged)]
+        first, *spans = np.diff([0, *begins, len(damaged)])
+        return round(first / size) + sum(1 if span <= largest else round(span / size) for span in spans)
 
 
 def _kind(frame) -> tuple:

@@ -1,17 +1,18 @@
-"""Whether a file can be a song: what it is instead, and whether it was copied whole. Nothing is decoded here.
+"""Whether a file can be a song: what it is instead, and whether it was copied whole. No sound is decoded here.
 
 A file that is no sound is refused by what it is and the next step; FFmpeg would give a number, or follow a playlist.
 """
 
 import os
 import re
+from collections.abc import Iterator
 from io import BytesIO
-from itertools import pairwise
+from itertools import islice, pairwise
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 from d2m.errors import MediaError
-from d2m.files import first_bytes
+from d2m.files import FIRST_BYTES, first_bytes
 
 ADDRESS = re.compile(r"(?:^|/)([a-z][a-z0-9+.-]+:)/+([^/].*)|(?:^|/)(www\.[^/]+\.[a-z]+(?:/.*)?)$", re.IGNORECASE)
 SOUND_EXPECTED = "a file of sound or video, such as mp3, wav, m4a or mp4"
@@ -32,6 +33,10 @@ LEAST_SHARE = 0.9  # of the stated bytes or seconds that must be there
 UNKNOWN_SIZE = 0x7FFFF000  # a WAV or AIFF that was written into a pipe states this size or a larger one
 CHUNK_SIZES = {b"RIFF": "little", b"RIFX": "big", b"FORM": "big"}  # their byte order
 LARGEST_PAGE = 65307  # bytes of a page of Ogg
+FLV = rb"FLV\x01.\0\0\0\x09\0\0\0\0"  # the header of a file, as a regular expression
+END = 1 << 17  # bytes in which the last frame of sound, or the last packet of a program stream, begins
+FRAMED = {"mp2", "aac", "ac3", "eac3", "dts"}  # FFmpeg's names of codecs with files of frames and nothing else
+COPIES = 40  # of one frame, together larger than any frame
 
 
 def check(path: Path) -> None:
@@ -51,11 +56,11 @@ def check(path: Path) -> None:
         remedy = "name one of its songs" if is_playlist else "name the song itself"
         raise MediaError(f"{path} cannot be a song: {problem}", SOUND_EXPECTED, remedy)
     # FFmpeg decodes half a WAV without an error.
-    stated = stated_size(start)
+    stated = _stated_size(path) if start else 0  # none: it cannot be read
     if stated and size < LEAST_SHARE * stated:
         raise MediaError(f"{path} has {size} bytes of {stated}", "a complete file", "copy or download it again")
     if start.startswith(b"OggS") and _ends_inside_a_page(path, size):
-        raise MediaError(f"{path} breaks off before its end", "a complete file", "copy or download it again")
+        raise _broken_off(path)
 
 
 def why_no_file(path) -> tuple[str, str, str]:
@@ -88,6 +93,14 @@ def stated_size(start: bytes) -> int:
     return 0
 
 
+def _stated_size(path: Path) -> int:
+    """The `stated_size` of a file; of joined WAV files, all of them."""
+    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+        last = [0, *_wav_begins(content)][-1]
+        size = stated_size(content[last : last + FIRST_BYTES])
+    return last + size if size else 0
+
+
 def mp3_states_length(path: Path) -> bool:
     """Whether the header of an mp3 states its length; if not, FFmpeg guesses it from the first bit rates.
 
@@ -110,21 +123,128 @@ def mp3_states_length(path: Path) -> bool:
     return bool(flags & 1)
 
 
-def ogg_links(path: Path) -> list[BytesIO]:
-    """The parts of a chained Ogg, of which FFmpeg reads only those with the rate of the first; [] for other files."""
-    if path.stat().st_size < 4 or first_bytes(path, 4) != b"OggS":
-        return []
-    begins, serials, was_first = [], set(), False
+def parts(path: Path) -> list[str]:
+    """What FFmpeg is to open in turn: the parts of joined files, of which it would play the first alone, or the file.
+
+    These are WAV, FLV, mp4 and chained Ogg.
+    """
+    whole = str(path.absolute())  # FFmpeg takes a relative "a:b.wav" for a protocol
+    if path.stat().st_size < 16:
+        return [whole]
     with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
-        at = content.find(b"OggS\0")
-        while 0 <= at <= len(content) - 27:
-            is_first, serial = bool(content[at + 5] & 2), content[at + 14 : at + 18]  # the first page of a stream
-            if is_first and not was_first and serial not in serials:
-                begins.append(at)
-            serials.add(serial)
-            was_first, at = is_first, content.find(b"OggS\0", at + 27)
+        if content[:4] == b"OggS":
+            begins = _ogg_begins(content)
+        elif content[:4] == b"RIFF":
+            begins = _wav_begins(content)
+        elif content[4:8] == b"ftyp":
+            begins = [at for at, kind, _ in _boxes(content) if kind == b"ftyp"]
+        else:
+            begins = [match.start() for match in re.finditer(FLV, content)] if content[:3] == b"FLV" else []
         spans = pairwise([*begins, len(content)])
-        return [BytesIO(content[begin:end]) for begin, end in spans] if len(begins) > 1 else []
+        return [f"subfile,,start,{begin},end,{end},,:{whole}" for begin, end in spans] if len(begins) > 1 else [whole]
+
+
+def _ogg_begins(content: mmap) -> list[int]:
+    """Where the links of a chained Ogg begin: with new streams, after pages that do not begin one."""
+    begins, serials, was_first = [], set(), False
+    at = content.find(b"OggS\0")
+    while 0 <= at <= len(content) - 27:
+        is_first, serial = bool(content[at + 5] & 2), content[at + 14 : at + 18]  # the first page of a stream
+        if is_first and not was_first and serial not in serials:
+            begins.append(at)
+        serials.add(serial)
+        was_first, at = is_first, content.find(b"OggS\0", at + 27)
+    return begins
+
+
+def _wav_begins(content: mmap) -> list[int]:
+    """Where WAV files that follow each other begin, by the sizes that they state."""
+    begins, at = [], 0
+    while content[at : at + 4] == b"RIFF" and content[at + 8 : at + 12] == b"WAVE":
+        begins.append(at)
+        size = int.from_bytes(content[at + 4 : at + 8], "little")
+        at += 8 + size + size % 2
+    return begins
+
+
+def _boxes(content: mmap) -> Iterator[tuple[int, bytes, int]]:
+    """Position, kind and end of each box of an mp4; the last end may be beyond that of the file."""
+    at = 0
+    while at + 8 <= len(content):
+        size, kind = int.from_bytes(content[at : at + 4]), content[at + 4 : at + 8]
+        if size == 1:
+            size = int.from_bytes(content[at + 8 : at + 16])
+        if size < 8:  # 0: to the end of the file
+            return
+        yield at, kind, at + size
+        at += size
+
+
+def check_end(path: Path, format: str, codec: str) -> None:
+    """Raise `MediaError` for a file of a format that states no length, where it ends inside a frame, packet or box.
+
+    `format` and `codec` are FFmpeg's names. A file that was cut between two frames cannot be told from a whole one. mp3
+    counts as whole, since recorders of radio and old programs end it inside a frame.
+    """
+    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+        if format == "mpegts":
+            is_cut = _ends_inside_a_ts_packet(content)
+        elif format == "mpeg":
+            is_cut = _ends_inside_a_ps_packet(content[-END:])
+        elif "mp4" in format.split(","):
+            is_cut = _ends_inside_a_box(content)
+        else:
+            is_cut = codec in FRAMED and format in (codec, "mp3") and _ends_inside_a_frame(content, format)
+    if is_cut:
+        raise _broken_off(path)
+
+
+def _broken_off(path: Path) -> MediaError:
+    return MediaError(f"{path} breaks off before its end", "a complete file", "copy or download it again")
+
+
+def _ends_inside_a_frame(content: mmap, format: str) -> bool:
+    """Whether FFmpeg completes the last frame by what is appended, copies of a whole frame.
+
+    False for a file that begins inside a frame too, as recordings of radio do.
+    """
+    import av
+
+    end = content[-END:]
+    try:
+        with av.open(BytesIO(end), format=format, metadata_errors="replace") as container:
+            frame = list(map(bytes, islice(container.demux(audio=0), 2)))[-1]  # the first may be incomplete
+        sync = frame[:2]
+        if content[:3] != b"ID3" and content[:2] != sync:
+            return False
+        with av.open(BytesIO(end + COPIES * frame), format=format, metadata_errors="replace") as container:
+            packets = [packet for packet in map(bytes, container.demux(audio=0)) if packet and packet[:2] == sync]
+    except (av.FFmpegError, IndexError):  # damaged bytes, about which the decoder knows more
+        return False
+    begins = [end.rfind(packet[:8]) for packet in packets]
+    return any(0 <= begin and begin + len(packet) > len(end) for begin, packet in zip(begins, packets, strict=True))
+
+
+def _ends_inside_a_ts_packet(content: mmap) -> bool:
+    """Whether the last packet of a transport stream is incomplete; packets have 188 bytes, on discs 192."""
+    for size, sync in ((188, 0), (192, 4)):
+        rest = len(content) % size
+        if all(content[at : at + 1] == b"G" for at in (sync, size + sync, len(content) - rest - size + sync)):
+            return rest > sync and content[len(content) - rest + sync] == ord("G")
+    return False
+
+
+def _ends_inside_a_ps_packet(end: bytes) -> bool:
+    """Whether the last packet of a program stream is shorter than it states."""
+    starts = [match.start() for match in re.finditer(rb"\x00\x00\x01[\xbb-\xff]", end)]
+    return bool(starts) and starts[-1] + 6 + int.from_bytes(end[starts[-1] + 4 : starts[-1] + 6]) > len(end)
+
+
+def _ends_inside_a_box(content: mmap) -> bool:
+    """Whether the last box of a fragmented mp4 is shorter than it states; other mp4 state the length of the sound."""
+    boxes = [(kind, end) for _, kind, end in _boxes(content)]
+    is_fragmented = any(kind == b"moof" for kind, _ in boxes)
+    return is_fragmented and boxes[-1][0] in (b"moof", b"mdat") and boxes[-1][1] > len(content)
 
 
 def _is_text(start: bytes) -> bool:

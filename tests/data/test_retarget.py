@@ -6,6 +6,7 @@ import pytest
 from d2m.clock import frame_times
 from d2m.data import retarget
 from d2m.errors import PoseError
+from d2m.motion.body import BodyWarning
 
 
 @pytest.mark.parametrize("fps", [10.0, 15.0, 24.0, 29.97, 60.0, 120.0])
@@ -84,7 +85,9 @@ def test_where_every_nth_frame_was_recorded_the_dance_keeps_its_time(body_at, fp
     joints[recorded] = body_at(recorded / fps)
     if missing:  # a joint of a recorded frame is filled as ever: 2.4 mm off the arc at most
         joints[recorded[20], 4] = np.nan
-    poses, start_s = retarget.retarget(joints, fps, "a")
+    named = f"^a: one of {step} frames shows somebody; they were taken as recorded at {fps / step:g} a second$"
+    with pytest.warns(BodyWarning, match=named):
+        poses, start_s = retarget.retarget(joints, fps, "a")
     assert start_s == pytest.approx(first / fps)
     assert len(poses) == int((recorded[-1] - first) / fps * 15 + 1e-6) + 1  # half of them, were time halved
     np.testing.assert_allclose(poses, body_at(start_s + frame_times(len(poses))), atol=5e-3 if missing else 3e-4)
@@ -95,6 +98,29 @@ def test_a_step_that_leaves_too_few_frames_a_second_is_named(body_at):
     joints[::5] = body_at(np.arange(36) / 6)
     with pytest.raises(PoseError, match=r"a shows somebody in one of 5 frames, 6 times a second; expected at least 10"):
         retarget.retarget(joints, 30.0, "a")
+
+
+@pytest.mark.parametrize(("fps", "period", "empty"), [(30.0, 3, (1,)), (60.0, 5, (1, 3)), (50.0, 5, (1, 2, 3))])
+@pytest.mark.parametrize(("first", "missing"), [(0, False), (7, True)])
+def test_frames_without_anybody_at_regular_gaps_are_filled_and_named(body_at, fps, period, empty, first, missing):
+    joints = body_at(frame_times(round(6 * fps) + first, fps))
+    joints[:first] = np.nan
+    for number in empty:
+        joints[first + number :: period] = np.nan
+    last = np.flatnonzero(np.isfinite(joints[:, 0, 0]))[-1]
+    if missing:  # the frames beside it keep their joint
+        joints[first + 10 * period, 4] = np.nan
+    with pytest.warns(BodyWarning, match=f"^a: {len(empty)} of every {period} frames show nobody; they were interpo"):
+        poses, start_s = retarget.retarget(joints, fps, "a")
+    assert start_s == pytest.approx(first / fps) and len(poses) == int((last - first) / fps * 15 + 1e-6) + 1
+    np.testing.assert_allclose(poses, body_at(start_s + frame_times(len(poses))), atol=8e-3)
+
+
+def test_a_body_that_is_seen_in_all_frames_is_taken_without_a_word(body_at, recwarn):
+    joints = body_at(frame_times(180, 30.0))
+    joints[50:60] = np.nan  # one gap is none of a pattern
+    retarget.retarget(joints, 30.0, "a")
+    assert not recwarn.list
 
 
 def test_gaps_that_are_not_regular_are_no_step(body_at):

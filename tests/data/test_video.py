@@ -9,11 +9,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import ClassVar
 
+import motions
 import numpy as np
 import pytest
 
 from d2m import files
-from d2m.data import video
+from d2m.clock import frame_times
+from d2m.data import retarget, video
 from d2m.data.formats import keypoints
 from d2m.errors import MediaError, OutputError, ParameterError, PoseError
 from d2m.files import ROOT
@@ -101,14 +103,14 @@ def even(count: int, rate: float) -> np.ndarray:
 
 
 def test_what_is_written_is_read(film, capsys):
-    path = film(even(3, 30), 30.0, empty=[1])
+    path = film(even(6, 30), 30.0, empty=[1])
     assert video.main([str(path)]) == 0
     written = path.with_suffix(".json")
-    assert capsys.readouterr().out == f"{written}: 3 frames, a person in 2 (67%), 33% interpolated\n"
+    assert capsys.readouterr().out == f"{written}: 6 frames, a person in 5 (83%), 17% interpolated\n"
     content = json.loads(written.read_text())
-    assert content["confidence"] == [[0.988] * 33, None, [0.988] * 33]
+    assert content["confidence"] == [[0.988] * 33, None, *[[0.988] * 33] * 4]
     joints, fps = keypoints.read_keypoint_json(written)
-    assert joints.shape == (3, 14, 3) and fps == 30.0
+    assert joints.shape == (6, 14, 3) and fps == 30.0
     np.testing.assert_allclose(joints[0, 0], (-0.5123, 0.0, 0.1012))  # upright, and on the floor
     assert np.isnan(joints[1]).all()
 
@@ -237,22 +239,47 @@ def test_no_video_is_one_sentence(tmp_path):
 
 
 def clip_of(shown: str, fps: float = 4.0, interpolated: int = 0) -> dict:
-    """A keypoint JSON with a person in the frames that are "x"."""
+    """A keypoint JSON with a person in the frames that are no "."; in those that are "e", an elbow is hidden."""
+    rows = {".": None, "x": [1.0] * 33, "e": [1.0] * 33}
+    rows["e"][14] = 0.1
     return {"fps": fps, "frames": len(shown), "interpolated": interpolated,
-            "confidence": [[1.0] if mark == "x" else None for mark in shown]}  # fmt: skip
+            "confidence": [rows[mark] for mark in shown]}  # fmt: skip
+
+
+LIMITS = "and at most 20% and 0.5 s are interpolated: cut it"
 
 
 @pytest.mark.parametrize(("shown", "interpolated", "expected"), [
     ("xxxxxxxxxx", 0, "10 frames, a person in 10 (100%), 0% interpolated"),
     ("xxxx.xxxxx", 0, "10 frames, a person in 9 (90%), 10% interpolated"),
-    ("xx..xxx.xx", 2, "10 frames, a person in 7 (70%), 50% interpolated"),
-    ("..xxxxxx..", 0, "10 frames, a person in 6 (60%), 0% interpolated"),  # the dance begins and ends with the person
-    ("xx...xx.xx", 0, "10 frames, a person in 6 (60%), 10% interpolated; nobody for 0.8 s, more than the 0.5 s that are"
-     " interpolated: cut it"),
-    ("....x.....", 0, "10 frames, a person in 1 (10%), 0% interpolated"),
+    ("xx..xxxxxexxxxxx.xxx", 2, "20 frames, a person in 17 (85%), 30% interpolated"),
+    ("e.xxxxxx.e", 0, "10 frames, a person in 8 (80%), 0% interpolated"),  # the dance begins and ends with all joints
+    ("xx...xxxxxxxxxxxxxxx", 0, "20 frames, a person in 17 (85%); d2m will refuse it: the person is hidden in 15% of"
+     f" the dance, for up to 0.8 s, {LIMITS}"),
+    ("xxeexeexxx", 0, "10 frames, a person in 10 (100%); d2m will refuse it: the right elbow is hidden in 40% of"
+     f" the dance, for up to 0.5 s, {LIMITS}"),
+    ("..eeeexeee", 0, "10 frames, a person in 8 (80%), the whole body in 1: d2m will refuse it; film one person from"
+     " head to foot"),
 ])  # fmt: skip
-def test_the_last_line_says_how_many_frames_show_somebody_and_the_share_interpolated(shown, interpolated, expected):
+def test_the_last_line_says_how_many_frames_show_somebody_and_what_is_interpolated(shown, interpolated, expected):
     assert video.summary(clip_of(shown, interpolated=interpolated)) == expected
+
+
+@pytest.mark.parametrize(
+    "shown", ["x" * 60, "x" * 30 + "e" * 3 + "x" * 30, "xxe" * 20 + "x", "xxxxe....xxx" + "x" * 20]
+)
+def test_a_clip_is_refused_where_the_last_line_says_so(tmp_path, body_at, shown):
+    clip, path = clip_of(shown, fps=15.0), tmp_path / "a.json"
+    world = motions.world_landmarks(body_at(frame_times(len(shown)))).tolist()
+    clip["world_landmarks"] = [None if mark == "." else row for mark, row in zip(shown, world, strict=True)]
+    path.write_text(json.dumps(clip))
+    joints, fps = keypoints.read_keypoint_json(path)
+    refused = False
+    try:
+        retarget.retarget(joints, fps, "a")
+    except PoseError:
+        refused = True
+    assert refused == ("d2m will refuse it" in video.summary(clip)) == (shown == "xxe" * 20 + "x")
 
 
 def test_frames_between_two_pictures_are_counted(film):

@@ -120,6 +120,20 @@ def test_after_a_bad_frame_of_adts_the_sound_is_where_it_was(tmp_path, adts, cha
     assert_clicks(spoilt(adts, tmp_path / "bad.aac", 100, 1, change), times_s, lost_s=(2.2, 2.9))
 
 
+@pytest.mark.parametrize("count", [400, 6000, 8191])
+@pytest.mark.parametrize("is_noise", [False, True])
+def test_a_false_length_in_a_frame_of_adts_moves_nothing(tmp_path, adts, count, is_noise):
+    def stating(old: bytes) -> bytes:  # 13 bits across bytes 3 to 5
+        header = bytes([old[3] & 0xFC | count >> 11, count >> 3 & 0xFF, old[5] & 0x1F | (count & 7) << 5])
+        return old[:3] + header + (noise(old[6:]) if is_noise else old[6:])
+
+    times_s = onsets(adts)
+    bad = spoilt(adts, tmp_path / "bad.aac", 100, 1, stating)
+    bad.write_bytes(bad.read_bytes() + adts.read_bytes())  # twice as long: at most a tenth is lost
+    both_s = np.concatenate([times_s, times_s + len(packets(adts)) * 1024 / 44100])
+    assert_clicks(bad, both_s, lost_s=(2.2, 3.4))
+
+
 @pytest.mark.parametrize("suffix", ["flac", "m4a", "mkv", "mka", "mp2", "ac3", "m2ts"])
 def test_after_bad_bytes_in_any_format_the_sound_is_where_it_was(tmp_path, song, suffix):
     content = song(suffix).read_bytes()
@@ -212,6 +226,7 @@ def test_damage_that_announces_another_stream_in_the_middle_ends_nothing(tmp_pat
 
 @pytest.mark.parametrize(("suffix", "second"), [
     ("ogg", ("ogg", 48000, 2)), ("opus", ("opus", 48000, 2)), ("m2ts", ("m2ts", 44100, 1)), ("vob", ("vob", 44100, 1)),
+    ("wav", ("wav", 48000, 2)), ("flv", ("flv", 22050, 1)), ("mp4", ("mp4", 48000, 2)), ("m4a", ("m4a", 32000, 1)),
 ])  # fmt: skip
 def test_joined_files_whose_clocks_begin_anew_follow_each_other(tmp_path, song, suffix, second):
     first = song(suffix, 48000, 2) if suffix == "opus" else song(suffix, 44100, 2) if suffix == "ogg" else song(suffix)
@@ -222,6 +237,17 @@ def test_joined_files_whose_clocks_begin_anew_follow_each_other(tmp_path, song, 
     begins_s = heard_s[len(TIMES_S)] - TIMES_S[0]
     assert begins_s == pytest.approx(DURATION_S, abs=0.12)  # codecs fill up their last frame
     np.testing.assert_allclose(heard_s[len(TIMES_S) :], begins_s + TIMES_S, atol=NEAR_S)
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flv", "mp4"])
+def test_joined_files_of_which_the_last_is_cut_short_are_refused(tmp_path, song, suffix):
+    path, content = tmp_path / f"a:b ,,:{suffix}.{suffix}", song(suffix).read_bytes()
+    path.write_bytes(3 * content)
+    assert len(audio.load(path)[0]) / 22050 == pytest.approx(3 * DURATION_S, abs=0.15)
+    path.write_bytes(2 * content + content[: len(content) // 4])
+    short = r"ends after 1\d\.\d s of 24\.\d; expected a complete|has \d+ bytes of \d+; expected a complete|cannot be"
+    with pytest.raises(MediaError, match=short):  # of an mp4 whose index is at its end, nothing can be decoded
+        audio.load(path)
 
 
 @pytest.mark.parametrize("suffix", ["mkv", "mp4", "m4a", "mka", "flv", "m2ts"])

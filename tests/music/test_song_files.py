@@ -139,3 +139,50 @@ def test_a_header_of_an_mp3_that_promises_more_is_refused_and_a_guess_is_not(tmp
     assert "ends after" in text_error(path) and "of 20." in text_error(path)
     path.write_bytes(content[: len(content) * 19 // 20])
     assert len(audio.load(path)[0]) / RATE == pytest.approx(19, abs=0.2)
+
+
+FRAMES = [("song.aac", "aac", "adts", {}), *((f"song.{codec}", codec, None, {}) for codec in ("mp2", "ac3", "eac3"))]
+BOXES = {"movflags": "frag_keyframe+empty_moov", "frag_duration": "500000"}
+PACKETS = [
+    ("song.ts", "aac", "mpegts", {}), ("song.m2ts", "ac3", None, {}), ("song.mpg", "mp2", "mpeg", {}),
+    ("song.mp4", "aac", None, BOXES),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=FRAMES + PACKETS)
+def unstated(request, tmp_path_factory) -> Path:
+    """12 s in a format that does not state its length."""
+    name, codec, format, options = request.param
+    path = tmp_path_factory.mktemp("unstated") / name
+    with av.open(str(path), "w", format=format, options=options) as container:
+        stream = container.add_stream(codec, rate=48000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.resize(SOUND, (1, 12 * 48000)), format="flt", layout="mono")
+        frame.sample_rate, frame.pts = 48000, 0
+        resampler = av.AudioResampler(stream.format, "mono", 48000, stream.codec_context.frame_size)
+        for piece in resampler.resample(frame) + resampler.resample(None):
+            container.mux(stream.encode(piece))
+        container.mux(stream.encode(None))
+    return path
+
+
+def test_a_song_of_no_stated_length_that_ends_inside_a_frame_or_packet_is_refused(tmp_path, unstated):
+    content, path = unstated.read_bytes(), tmp_path / unstated.name
+    path.write_bytes(content)
+    assert len(audio.load(path)[0]) / RATE == pytest.approx(12, abs=0.1)
+    for share in (0.6, 0.7, 0.83, 0.95):
+        path.write_bytes(content[: int(share * len(content)) // 1152 * 1152 + 97])  # constant frames are parts of 1152
+        assert f"{unstated.name} breaks off before its end; expected a complete file" in text_error(path)
+
+
+@pytest.mark.parametrize("tag", [b"TAG" + b"a" * 125, b"APETAGEX" + bytes(range(200)), bytes(3000)])
+def test_a_tag_after_a_song_of_no_stated_length_does_not_cut_it(tmp_path, unstated, tag):
+    path = tmp_path / unstated.name
+    path.write_bytes(unstated.read_bytes() + tag)
+    assert len(audio.load(path)[0]) / RATE == pytest.approx(12, abs=0.15)
+
+
+@pytest.mark.parametrize("unstated", FRAMES, indirect=True)
+def test_a_recording_of_radio_begins_and_ends_anywhere(tmp_path, unstated):
+    path = tmp_path / unstated.name
+    path.write_bytes(unstated.read_bytes()[777:-77])
+    assert len(audio.load(path)[0]) / RATE == pytest.approx(12, abs=0.2)

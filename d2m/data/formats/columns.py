@@ -1,4 +1,4 @@
-"""What the columns of keypoints hold, where a file does not say: x, y, z, a confidence; pixels or parts of a picture.
+"""What rows and columns of keypoints hold: joints; x, y, z, a confidence; pixels or parts of a picture.
 
 Four columns are x, y, z and a confidence. Of three, the third is a confidence where it cannot be a depth: its values
 differ by less than a tenth of a leg. Two coordinates up to 2 are fractions of a picture's width and height (0 to 1, or
@@ -14,6 +14,20 @@ import numpy as np
 from d2m.errors import PoseError
 from d2m.motion import body, pose
 
+# The layout follows from the number of keypoints. Each joint is the mean of the keypoints listed for it: COCO and
+# MediaPipe have no neck, so it is the middle of the shoulders.
+LAYOUTS = {
+    17: ((0,), (5, 6), (6,), (8,), (10,), (5,), (7,), (9,), (12,), (14,), (16,), (11,), (13,), (15,)),
+    18: tuple((number,) for number in range(14)),
+    25: tuple((number,) for number in (*range(8), *range(9, 15))),
+    26: ((0,), (18,), (6,), (8,), (10,), (5,), (7,), (9,), (12,), (14,), (16,), (11,), (13,), (15,)),
+    33: ((0,), (11, 12), (12,), (14,), (16,), (11,), (13,), (15,), (24,), (26,), (28,), (23,), (25,), (27,)),
+}
+LAYOUTS |= {133: LAYOUTS[17], 136: LAYOUTS[26]}  # with feet, face and hands after the body
+NAMES = {
+    17: "COCO", 18: "COCO-18", 25: "BODY_25", 26: "Halpe-26", 33: "MediaPipe", 133: "COCO-WholeBody", 136: "Halpe-136",
+}  # fmt: skip
+LEAST_CONFIDENCE = 0.2  # a keypoint with less counts as missing
 Size = Callable[[], tuple[int, int] | None]  # width and height of the picture in pixels; None: not known
 SURE = (-1.0, 2.0)  # confidences: -1 marks a missing keypoint, COCO's flags go to 2, peaks of heat maps exceed 1
 LEAST_PIXELS = 30.0  # length of the legs, from which a third column in `SURE` is no depth

@@ -23,24 +23,11 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.special import softmax
 
 from d2m.data.formats import columns
+from d2m.data.formats.columns import LAYOUTS, LEAST_CONFIDENCE, NAMES
 from d2m.errors import CorpusError, PoseError
 from d2m.files import read_json, read_object
 from d2m.motion import body, pose
 
-# The layout follows from the number of keypoints. Each joint is the mean of the keypoints listed for it: COCO and
-# MediaPipe have no neck, so it is the middle of the shoulders.
-LAYOUTS = {
-    17: ((0,), (5, 6), (6,), (8,), (10,), (5,), (7,), (9,), (12,), (14,), (16,), (11,), (13,), (15,)),
-    18: tuple((number,) for number in range(14)),
-    25: tuple((number,) for number in (*range(8), *range(9, 15))),
-    26: ((0,), (18,), (6,), (8,), (10,), (5,), (7,), (9,), (12,), (14,), (16,), (11,), (13,), (15,)),
-    33: ((0,), (11, 12), (12,), (14,), (16,), (11,), (13,), (15,), (24,), (26,), (28,), (23,), (25,), (27,)),
-}
-LAYOUTS |= {133: LAYOUTS[17], 136: LAYOUTS[26]}  # with feet, face and hands after the body
-NAMES = {
-    17: "COCO", 18: "COCO-18", 25: "BODY_25", 26: "Halpe-26", 33: "MediaPipe", 133: "COCO-WholeBody", 136: "Halpe-136",
-}  # fmt: skip
-LEAST_CONFIDENCE = 0.2  # a keypoint with less counts as missing
 FRAME = re.compile(r"(.*?)[-_. ]?(\d+)(_keypoints)?", re.DOTALL)  # the stem of a frame's file
 BY_PICTURE = re.compile(rb'\{\s*"[^"{}]*"\s*:\s*\{[^{}]*"(bodies|people)"\s*:')  # AlphaPose's `--format cmu` or `open`
 CROWDS = {"bodies": "joints", "people": "pose_keypoints_2d"}  # in these: of a picture, and of a person in it

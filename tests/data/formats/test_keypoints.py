@@ -12,6 +12,7 @@ from d2m.data import sources
 from d2m.data.formats import keypoints
 from d2m.errors import D2MError, PoseError
 from d2m.motion import pose
+from d2m.motion.body import recorded
 
 
 @pytest.fixture
@@ -255,7 +256,9 @@ def test_every_second_frame_of_openpose_or_a_json_is_at_the_videos_time(tmp_path
     motions.write_json(tmp_path / "world.json", world_landmarks=frames)
     for name in ("take", "whole", "world"):
         (tmp_path / f"{name}.mp3").write_bytes(melody_song.read_bytes())
-    flat, whole, world = (sources.read(clip) for clip in sources.find(tmp_path)[0])
+    with recorded() as changes:
+        flat, whole, world = (sources.read(clip) for clip in sources.find(tmp_path)[0])
+    assert len(changes) == 3 and all("one of 2 frames shows somebody" in change for change in changes)
     truth = body_at(start / 30 + np.arange(75) / 15)  # at the times of the frames, since 30 / 2 is 15
     for clip in (flat, whole, world):
         assert len(clip.poses) == 75 and clip.start_s == pytest.approx(start / 30)
