@@ -39,7 +39,7 @@ from d2m.music.features import FEATURES, STYLE_ROW
 from d2m.progress import progress
 
 FORMAT = 4
-VERSION = 8  # of readers, built-in dances, music analysis and kinematic beats: a change makes cached corpora stale
+VERSION = 9  # of readers, built-in dances, music analysis and kinematic beats: a change makes cached corpora stale
 ARRAYS = (
     "poses", "music_features", "music_style_rows", "music_beats_s", "kinematic_beats_s", "kinematic_strength",
     "true_beats_s",

@@ -20,7 +20,7 @@ from d2m.music.audio import load
 from d2m.music.beats import FASTEST_BPM, SLOWEST_BPM, BeatTrack, check_beats, tempo, track_beats
 from d2m.music.features import ONSET_FPS, features, onset_strength, style_rows
 
-VERSION = 11  # of the analysis: increase it with every change of its numbers, so that older caches are ignored
+VERSION = 12  # of the analysis: increase it with every change of its numbers, so that older caches are ignored
 
 # numba takes some 20 s to compile librosa's beat tracker; with a cache of d2m's own that happens once on a machine.
 os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_folder("numba")))
