@@ -7,6 +7,8 @@ from generated phrases, given the music's audio rows a, and D_dan discriminates 
 Departures from the paper, off in the `paper` presets but for the last two (measures: d2m/DEPARTURES.md):
 - A phrase is one movement (paper: three). E_dan, G_dan, E_mus and D_mov are also given the movement before, with noise:
   a movement and its join can be learned in minutes, three movements at once cannot.
+- The games compose three phrases in a row, each after the generated one before it, as in use. Given real movements
+  before, a model drifts in use, where it is given its own (exposure bias).
 - E_mus is a flow: it carries noise to z~_dan in a few steps, and learns that by L_flow before the games begin.
 - E_mus and D_mov are also given the tempo; E_mus hears a, and D_mov is given s. Of a only the loudness is used.
 - Both games are relativistic, with R1 and R2 (Huang et al. 2024).
@@ -52,7 +54,7 @@ class GANConfig:
     phrase: int = 1  # movements in a phrase (paper: 3)
     composed: int = 3  # phrases of a training sample; the games compose them in a row, as in use (as published: 1)
     conditional: bool = True  # False, as published: no movement before, no tempo; E_mus is given s, D_mov a alone
-    previous_noise: float = 1.0  # standard deviation of the noise on the movement before, whose own is about 1
+    previous_noise: float = 0.5  # standard deviation of the noise on the movement before, whose own is about 1
     previous_dropped: float = 0.3  # share of training phrases that are not given the movement before
     audio_per_beat: bool = True  # False, as published: one mean row a phrase
     audio: tuple[int, ...] = (13, 27)  # the features of a row that are used: log energy and its difference (paper: all)
