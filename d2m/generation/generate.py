@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from threadpoolctl import ThreadpoolController
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from d2m.data import dataset
 from d2m.errors import ParameterError
@@ -94,6 +95,7 @@ def dance_to(
     plan = BeatPlan(music, dancer.composer.phrase, has_start_pose=start_pose is not None)
     s = song_style(dancer, plan, requested_style)
     style_name = requested_style or dancer.styles[int(s.mean(dim=0).argmax())]
+    s = one_hot(s.argmax(dim=1), len(dancer.styles)).float()  # a mixture of styles would be danced as none of them
     beat_s, audio = (torch.from_numpy(values).float() for values in (plan.beat_lengths_s, plan.audio_rows))
     batch = min(MOST_TOGETHER, max(1, MOST_MOVEMENTS // plan.movements))
     dances: list[Dance] = []
