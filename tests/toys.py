@@ -28,7 +28,7 @@ PAPER_VAE = VAEConfig(
 # All fields that matter to a test are set, so that the defaults of d2m can change.
 GAN = GANConfig(
     styles=3, movement_size=8, dance_size=6, flow_steps=3, noise_size=4, hidden=32, depth=2, recurrent=False, phrase=1,
-    composed=1, conditional=True, previous_noise=0.5, previous_dropped=0.3, audio_per_beat=True, audio=(13, 27),
+    conditional=True, previous_noise=0.5, previous_dropped=0.3, audio_per_beat=True, audio=(13, 27),
     hears=True, relativistic=True, real_is_reconstruction=False, gradient_penalty=1.0, flow_weight=1.0, games_from=0,
     adversarial_weight=0.5, dance_adversarial_weight=0.5, movement_weight=1.0, style_weight=1.0, kl_weight=1e-3,
     pose_weight=0.0, leads=5,

@@ -48,7 +48,7 @@ def _paper(name: str, hidden: int, latent: int, batch: int, vae_steps: int, gan_
         ),
         vae_training=TrainConfig(steps=vae_steps, batch=batch, learning_rate=2e-4, final_rate=1.0),
         gan=GANConfig(
-            movement_size=latent, dance_size=latent, noise_size=30, hidden=hidden, recurrent=True, phrase=3, composed=1,
+            movement_size=latent, dance_size=latent, noise_size=30, hidden=hidden, recurrent=True, phrase=3,
             conditional=False, flow_steps=0, games_from=0, audio=tuple(range(28)), audio_per_beat=False,
             relativistic=False, real_is_reconstruction=True, gradient_penalty=0.0, kl_weight=1e-2, pose_weight=10.0,
         ),
@@ -63,7 +63,7 @@ PRESETS = {
         vae=VAEConfig(), vae_training=TrainConfig(steps=1500, batch=128, learning_rate=5e-4),
         gan=GANConfig(),
         gan_training=TrainConfig(
-            steps=6800, batch=48, learning_rate=1e-3, betas=(0.5, 0.99), discriminator_rate=4.0, snapshots=(0.01, 0.8)
+            steps=6800, batch=128, learning_rate=1e-3, betas=(0.5, 0.99), discriminator_rate=4.0, snapshots=(0.01, 0.8)
         ),
     ),
     "full": Preset(
@@ -72,7 +72,7 @@ PRESETS = {
         vae_training=TrainConfig(steps=40_000, batch=512, learning_rate=5e-4),
         gan=GANConfig(movement_size=96, dance_size=96, hidden=1024, games_from=30_000),
         gan_training=TrainConfig(
-            steps=40_000, batch=192, learning_rate=5e-4, betas=(0.5, 0.99), discriminator_rate=4.0,
+            steps=40_000, batch=512, learning_rate=5e-4, betas=(0.5, 0.99), discriminator_rate=4.0,
             snapshots=(0.05, 0.7),
         ),
         style_training=TrainConfig(steps=800, batch=128),

@@ -59,15 +59,16 @@ class Composer:
         noise, of_previous = (
             torch.stack([torch.randn(count, size, generator=each) for each in generators], dim=1) for size in sizes
         )  # (phrases, dances, size)
-        given = torch.ones(count, dances, config.movement_size + 1)
-        given[0] = 0  # there is no movement before the first phrase
         rows = audio.unflatten(0, (count, UNIT_BEATS * config.phrase))
-        contexts = [
-            Context(*(values.expand(dances, *values.shape) for values in of_phrase), previous)
-            for *of_phrase, previous in zip(s, beat_s, rows, given, strict=True)
-        ]
-        _, codes, _ = self.mmgan.compose(contexts, noise, of_previous)  # (phrases * dances, phrase, movement_size)
-        return codes.unflatten(0, (count, dances)).transpose(1, 2).flatten(0, 1)
+        previous, composed = torch.zeros(dances, config.movement_size + 1), []  # nothing before the first phrase
+        for number in range(count):
+            style, beat, audio_rows = (values[number].expand(dances, *values.shape[1:]) for values in (s, beat_s, rows))
+            context = Context(style, beat, audio_rows, previous)
+            z_dan = self.mmgan.encode_music(context, noise[number])
+            codes = self.mmgan.decode_dance(z_dan, context)  # (dances, phrase, movement_size)
+            composed += codes.unbind(dim=1)
+            previous = self.mmgan.noisy_previous(codes[:, -1], noise=of_previous[number])
+        return torch.stack(composed)
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,6 @@ from generated phrases, given the music's audio rows a, and D_dan discriminates 
 Departures from the paper, off in the `paper` presets but for the last two (measures: d2m/DEPARTURES.md):
 - A phrase is one movement (paper: three). E_dan, G_dan, E_mus and D_mov are also given the movement before, with noise:
   a movement and its join can be learned in minutes, three movements at once cannot.
-- The games compose three phrases in a row, each after the generated one before it, as in use. Given real movements
-  before, a model drifts in use, where it is given its own (exposure bias).
 - E_mus is a flow: it carries noise to z~_dan in a few steps, and learns that by L_flow before the games begin.
 - E_mus and D_mov are also given the tempo; E_mus hears a, and D_mov is given s. Of a only the loudness is used.
 - Both games are relativistic, with R1 and R2 (Huang et al. 2024).
@@ -18,9 +16,9 @@ Departures from the paper, off in the `paper` presets but for the last two (meas
 - The DU-VAE stays fixed; the paper fine-tunes its decoder at a tenth of the rate.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor, nn
@@ -45,14 +43,13 @@ class GANConfig:
     styles: int = 3  # size of s
     movement_size: int = 64  # of z_mov, as in the VAE
     dance_size: int = 64  # of z_dan (paper: 512)
-    flow_steps: int = 4  # E_mus integrates a flow from noise to z~_dan in so many steps; 0: a Gaussian, as published
+    flow_steps: int = 6  # E_mus integrates a flow from noise to z~_dan in so many steps; 0: a Gaussian, as published
     flow_gradient_steps: int = 2  # the last steps of the flow, which the gradients of the games pass through
     noise_size: int = 30  # of E_mus as published
     hidden: int = 512  # width of layers and GRU states (paper: 1024)
     depth: int = 4  # residual layers of E_mus and D_mov
     recurrent: bool = False  # True, as published: GRUs step through a phrase; False: it is processed at once
     phrase: int = 1  # movements in a phrase (paper: 3)
-    composed: int = 3  # phrases of a training sample; the games compose them in a row, as in use (as published: 1)
     conditional: bool = True  # False, as published: no movement before, no tempo; E_mus is given s, D_mov a alone
     previous_noise: float = 0.5  # standard deviation of the noise on the movement before, whose own is about 1
     previous_dropped: float = 0.3  # share of training phrases that are not given the movement before
@@ -76,14 +73,11 @@ class GANConfig:
         if self.phrase < 2 and not self.conditional:
             problem = f"a phrase has {self.phrase} movement and D_mov does not see the one before"
             raise ParameterError(problem, "two at least: D_mov learns their transitions")
-        if self.composed > 1 and not self.conditional:
-            problem = f"composed is {self.composed} and conditional is False"
-            raise ParameterError(problem, "composed = 1: phrases that do not follow each other are single")
 
     @property
     def window(self) -> int:
-        """Units in a row that a training sample holds: its phrases, after the movement before them."""
-        return self.phrase * self.composed + self.conditional
+        """Units in a row that a training sample holds: the phrase, after the movement before it."""
+        return self.phrase + self.conditional
 
 
 @dataclass(frozen=True)
@@ -95,15 +89,9 @@ class Context:
     audio: Tensor  # (B, phrase * 4, 28) a, one row a beat
     previous: Tensor  # (B, movement_size + 1) z_mov of the movement before and 1, or zeros where it is not given
 
-    @staticmethod
-    def joined(contexts: "Sequence[Context]") -> "Context":
-        """The context of the phrases of all `contexts`, one after the other."""
-        return Context(*(torch.cat([getattr(each, field.name) for each in contexts]) for field in fields(Context)))
-
-    def chunks(self, count: int) -> "list[Context]":
-        """The context in `count` equal parts."""
-        parts = (getattr(self, field.name).chunk(count) for field in fields(self))
-        return [Context(*values) for values in zip(*parts, strict=True)]
+    def repeated(self, times: int) -> "Context":
+        """The context of a batch in which the phrases follow each other `times` times."""
+        return Context(*(torch.cat([getattr(self, field.name)] * times) for field in fields(self)))
 
 
 class MMGAN(nn.Module):
@@ -191,13 +179,10 @@ class MMGAN(nn.Module):
             noise, of_sample = noise.split([self.config.noise_size, self.config.dance_size], dim=-1)
             mean, log_variance = self.music_head(self.music_encoder(torch.cat([condition, noise], dim=-1)))
             return mean + torch.exp(log_variance / 2) * of_sample
-        z_dan, before, times = noise, None, _time_inputs(torch.arange(steps, device=noise.device) / steps)
+        z_dan, times = noise, _time_inputs(torch.arange(steps, device=noise.device) / steps)
         for number, time in enumerate(times):
             with torch.set_grad_enabled(torch.is_grad_enabled() and number >= steps - self.config.flow_gradient_steps):
-                velocity = self._velocity(z_dan, time.expand(len(z_dan), -1), condition)
-                # Adams-Bashforth: as exact as twice the steps of Euler's method, at no cost.
-                z_dan = z_dan + (velocity if before is None else 1.5 * velocity - 0.5 * before) / steps
-                before = velocity
+                z_dan = z_dan + self._velocity(z_dan, time.expand(len(z_dan), -1), condition) / steps
         return z_dan
 
     def _velocity(self, z: Tensor, time: Tensor, condition: Tensor) -> Tensor:
@@ -242,42 +227,20 @@ class MMGAN(nn.Module):
             return rows.reshape(len(rows), self.config.phrase, -1)  # the four beats of each unit side by side
         return rows.mean(dim=1, keepdim=True).expand(-1, self.config.phrase, -1)
 
-    def noisy_previous(self, previous: Tensor, given: Tensor, noise: Tensor | None = None) -> Tensor:
-        """`Context.previous` of movements (B, movement_size): with noise, and zeros where `given` (B, 1) is 0."""
+    def noisy_previous(self, previous: Tensor, dropped: Tensor | None = None, noise: Tensor | None = None) -> Tensor:
+        """`Context.previous` of movements (B, movement_size): with noise, and zeros where `dropped` (B,)."""
         noise = torch.randn_like(previous) if noise is None else noise
-        return given * torch.cat([previous + self.config.previous_noise * noise, torch.ones_like(given)], dim=-1)
+        noisy = torch.cat([previous + self.config.previous_noise * noise, torch.ones_like(previous[:, :1])], dim=-1)
+        return noisy if dropped is None else torch.where(dropped[:, None], 0, noisy)
 
     def sample(self, batch: dict[str, Tensor]) -> tuple[Tensor, Context]:
-        """Sampled {z_mov} of the phrases of a batch, and their context: all first phrases, then all second ones, ..."""
+        """Sampled {z_mov} of a batch, and its context."""
         config = self.config
         codes = reparameterise((batch["mean"], batch["log_variance"]))  # (B, window, movement_size)
-        phrases = codes[:, -config.phrase * config.composed :].unflatten(1, (config.composed, config.phrase))
-        before = torch.cat([codes[:, :1], phrases[:, :-1, -1]], dim=1).transpose(0, 1).flatten(0, 1)
-        given = (torch.rand(len(before), 1, device=codes.device) >= config.previous_dropped).float()
-        audio = batch["audio"][:, -UNIT_BEATS * config.phrase * config.composed :].unflatten(1, (config.composed, -1))
-        style, beat_s = (torch.cat([batch[name]] * config.composed) for name in ("style", "beat_s"))
-        context = Context(style, beat_s, audio.transpose(0, 1).flatten(0, 1), self.noisy_previous(before, given))
-        return phrases.transpose(0, 1).flatten(0, 1), context
-
-    def compose(
-        self, contexts: Sequence[Context], noise: Sequence[Tensor], of_previous: Sequence[Tensor] | None = None
-    ) -> tuple[Tensor, Tensor, Context]:  # fmt: skip
-        """Compose phrases in a row, B at once: z~_dan, {z~_mov} and context of all first ones, all second ones, ...
-
-        `contexts` and `noise` (B, `noise_width`) are those of each phrase, `of_previous` (B, movement_size) noise on
-        the movement before it (None: random). From the second phrase on, the movement before is the one composed
-        last, if the context gives any.
-        """
-        z_music, codes, seen = [], [], []
-        for number, context in enumerate(contexts):
-            if codes:
-                noise_before = None if of_previous is None else of_previous[number]
-                previous = self.noisy_previous(codes[-1][:, -1], context.previous[:, -1:], noise_before)
-                context = replace(context, previous=previous)
-            z_music.append(self.encode_music(context, noise[number]))
-            codes.append(self.decode_dance(z_music[-1], context))
-            seen.append(context)
-        return torch.cat(z_music), torch.cat(codes), Context.joined(seen)
+        codes, before = codes[:, -config.phrase :], codes[:, 0]
+        dropped = torch.rand(len(codes), device=codes.device) < config.previous_dropped
+        audio = batch["audio"][:, -UNIT_BEATS * config.phrase :]
+        return codes, Context(batch["style"], batch["beat_s"], audio, self.noisy_previous(before, dropped))
 
     def forward(self, batch: dict[str, Tensor], step: int, player: str) -> dict[str, Tensor]:
         """Losses of one player ("discriminator" or "generator") on a batch, by name; "total" is minimised.
@@ -315,18 +278,14 @@ class MMGAN(nn.Module):
         with torch.no_grad():
             z_dan = reparameterise(self.encode_dance(codes, context))
             real = self.decode_dance(z_dan, context) if config.real_is_reconstruction else codes
-            z_music, generated, heard = self._composed(context)
+            z_music = self.encode_music(context, self.noise(context))
+            generated = self.decode_dance(z_music, context)
         if config.adversarial_weight:
-            seen = Context.joined([context, heard])
+            seen = context.repeated(2)
             terms |= self._discriminate("adv^m", lambda x: self.discriminate_movements(x, seen), real, generated)
         if config.dance_adversarial_weight:
             terms |= self._discriminate("adv^d", self.discriminate_dance, z_dan, z_music)
         return terms
-
-    def _composed(self, context: Context) -> tuple[Tensor, Tensor, Context]:
-        """What E_mus and G_dan compose in place of the phrases of a sample (see `compose`)."""
-        contexts = context.chunks(self.config.composed)
-        return self.compose(contexts, [self.noise(each) for each in contexts])
 
     def _discriminate(self, name: str, network: Callable, real: Tensor, generated: Tensor) -> dict[str, Tensor]:
         has_penalty = self.config.gradient_penalty > 0
@@ -366,13 +325,13 @@ class MMGAN(nn.Module):
             terms["flow"] = self.flow(z_dan.detach(), context)
         if step < config.games_from:
             return terms
-        z_music, generated, heard = self._composed(context)
+        z_music = self.encode_music(context, self.noise(context))
         terms["recon^s"] = terms["recon^s"] + losses.recon_s(self.regress_style(z_music), style)
         with self._discriminators_fixed():
             if config.adversarial_weight:
                 real = rebuilt if config.real_is_reconstruction else codes
-                sides = (real.detach(), context), (generated, heard)
-                logits = [self.discriminate_movements(*side) for side in sides]
+                sides = real.detach(), self.decode_dance(z_music, context)
+                logits = [self.discriminate_movements(side, context) for side in sides]
                 terms["adv^m"] = losses.adversarial_generator(*logits, config.relativistic)
             if config.dance_adversarial_weight:
                 logits = [self.discriminate_dance(side) for side in (z_dan.detach(), z_music)]

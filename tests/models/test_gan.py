@@ -202,80 +202,15 @@ def test_the_tempo_counts_by_octaves(played_phrases):
     assert torch.stack(tempi).tolist() == pytest.approx([1.0, 0.0, -1.0])
 
 
-@pytest.mark.parametrize(("conditional", "phrase", "composed", "window"), [
-    (True, 1, 1, 2), (True, 3, 1, 4), (False, 3, 1, 3), (True, 1, 3, 4), (True, 2, 3, 7),
-])  # fmt: skip
-def test_a_sample_holds_the_phrases_after_the_movement_before_them(conditional, phrase, composed, window):
-    assert replace(GAN, conditional=conditional, phrase=phrase, composed=composed).window == window
+@pytest.mark.parametrize(("conditional", "phrase", "window"), [(True, 1, 2), (True, 3, 4), (False, 3, 3)])
+def test_a_sample_holds_the_phrase_after_the_movement_before_it(conditional, phrase, window):
+    assert replace(GAN, conditional=conditional, phrase=phrase).window == window
 
 
 def test_movements_without_another_to_join_cannot_be_trained():
     problem = "a phrase has 1 movement and D_mov does not see the one before; expected two at least"
     with pytest.raises(ParameterError, match=problem):
         replace(GAN, phrase=1, conditional=False)
-
-
-def test_phrases_that_do_not_follow_each_other_are_not_composed_in_a_row():
-    with pytest.raises(ParameterError, match="composed is 2 and conditional is False; expected composed = 1"):
-        replace(PAPER_GAN, composed=2)
-
-
-def test_a_sample_of_several_phrases_holds_all_first_ones_then_all_second_ones(played_phrases):
-    config = replace(GAN, phrase=2, composed=3, previous_dropped=0.0, previous_noise=0.0)
-    batch = played_phrases(config)
-    codes, context = sampled(new_mmgan(config), batch)
-    for number, (of_phrase, given) in enumerate(zip(codes.chunk(3), context.chunks(3), strict=True)):
-        first = 1 + 2 * number
-        assert torch.equal(of_phrase, batch["mean"][:, first : first + 2])
-        assert torch.equal(given.audio, batch["audio"][:, 4 * first : 4 * first + 8])
-        assert torch.equal(given.previous, torch.cat([batch["mean"][:, first - 1], torch.ones(5, 1)], dim=1))
-        assert torch.equal(given.style, batch["style"]) and torch.equal(given.beat_s, batch["beat_s"])
-
-
-def test_phrases_are_composed_each_after_the_one_before_unless_none_is_given(played_phrases):
-    config = replace(GAN, phrase=2, composed=3)
-    model = new_mmgan(config)
-    _, context = sampled(model, played_phrases(config))
-    contexts = context.chunks(3)
-    contexts[1].previous[2] = 0  # the third row is not given its first phrase
-    noise, of_previous = torch.randn(3, 5, model.noise_width), torch.randn(3, 5, 8)
-    z_music, codes, seen = model.compose(contexts, noise, of_previous)
-    assert z_music.shape == (15, 6) and codes.shape == (15, 2, 8)
-    torch.testing.assert_close(seen.previous[:5], contexts[0].previous)
-    for number, phrase in enumerate(codes.chunk(3)):
-        given = seen.chunks(3)[number]
-        torch.testing.assert_close(phrase, model.decode_dance(model.encode_music(given, noise[number]), given))
-        if number:
-            last = codes.chunk(3)[number - 1][:, -1] + 0.5 * of_previous[number]
-            is_given = contexts[number].previous[:, -1:]
-            torch.testing.assert_close(given.previous, is_given * torch.cat([last, torch.ones(5, 1)], dim=1))
-    assert not seen.previous[5 + 2].any() and is_given.any()
-
-
-def test_the_games_judge_what_is_composed_after_what_is_composed(played_phrases, monkeypatch):
-    config = replace(GAN, composed=3, previous_dropped=0.0, previous_noise=0.0, gradient_penalty=0.0)
-    model, batch, seen = new_mmgan(config), played_phrases(config), []
-    monkeypatch.setattr(model, "discriminate_movements", lambda x, c: seen.append((x, c)) or x.square().sum((1, 2)))
-    model(batch, 0, "discriminator")
-    model(batch, 0, "generator")
-    (both, of_both), *sides = seen
-    for codes, context in (*zip(both.chunk(2), of_both.chunks(2), strict=True), *sides):
-        follow = torch.cat([codes[:10, 0], torch.ones(10, 1)], dim=1)
-        torch.testing.assert_close(context.previous[5:], follow)
-    assert torch.equal(sides[0][0], batch["mean"][:, 1:].transpose(0, 1).flatten(0, 1)[:, None])
-    # Gradients reach a movement by what follows it, too.
-    generated, context = sides[1]
-    assert torch.autograd.grad(context.previous[5:10].sum(), generated, allow_unused=True)[0] is None
-    assert trained_by(model, context.previous[10:].sum()) == {"E_mus", "G_dan"}
-
-
-def test_contexts_are_split_and_joined():
-    context = replace(context_of(torch.tensor([0, 2, 1, 1])), beat_s=torch.tensor([0.4, 0.6, 0.5, 0.7]))
-    parts = context.chunks(2)
-    assert [part.style.argmax(dim=1).tolist() for part in parts] == [[0, 2], [1, 1]]
-    swapped = Context.joined(parts[::-1])
-    torch.testing.assert_close(swapped.beat_s, torch.tensor([0.5, 0.7, 0.4, 0.6]))
-    assert len(swapped.previous) == len(swapped.audio) == 4
 
 
 @EACH_FORM
@@ -315,12 +250,15 @@ def test_the_movement_before_is_given_with_noise_or_dropped(noise, share):
 
 def test_what_is_given_of_a_movement_can_be_chosen():
     model, movements, noise = new_mmgan(), torch.randn(3, 8), torch.randn(3, 8)
+    given = model.noisy_previous(movements, torch.tensor([False, True, False]), noise)
     expected = torch.cat([movements + 0.5 * noise, torch.ones(3, 1)], dim=1)
     expected[1] = 0
-    torch.testing.assert_close(model.noisy_previous(movements, torch.tensor([[1.0], [0.0], [1.0]]), noise), expected)
+    torch.testing.assert_close(given, expected)
+    torch.testing.assert_close(
+        model.noisy_previous(movements, noise=noise)[1], torch.cat([movements[1] + 0.5 * noise[1], torch.ones(1)])
+    )
     torch.manual_seed(0)
-    once, twice = (model.noisy_previous(movements, torch.ones(3, 1)) for _ in range(2))
-    assert (once - twice).abs().max() > 0.01  # its own noise
+    assert (model.noisy_previous(movements) - model.noisy_previous(movements)).abs().max() > 0.01  # its own noise
 
 
 @pytest.mark.parametrize(("changes", "player", "expected"), [
@@ -461,6 +399,14 @@ def test_both_sides_are_judged_for_the_same_music_and_movement_before(played_phr
             assert torch.equal(rows, torch.cat([expected] * both)), field.name
 
 
+def test_a_context_of_several_rounds_repeats_all_of_it():
+    context = context_of(torch.tensor([0, 2]))
+    context = replace(context, beat_s=torch.tensor([0.4, 0.6]))
+    thrice = context.repeated(3)
+    assert thrice.style.argmax(dim=1).tolist() == [0, 2] * 3 and len(thrice.previous) == len(thrice.audio) == 6
+    torch.testing.assert_close(thrice.beat_s, torch.tensor([0.4, 0.6] * 3))
+
+
 def test_the_generators_losses_prepare_no_gradients_of_the_discriminators_and_leave_them_trainable(played_phrases):
     model, batch = new_mmgan(), played_phrases(GAN)
     model(batch, 0, "generator")["total"].backward()
@@ -553,9 +499,8 @@ def test_the_flow_is_integrated_from_noise_in_steps(played_phrases, monkeypatch,
     noise = torch.randn(5, model.noise_width)
     assert noise.shape == (5, 6)
     z_dan = model.encode_music(context, noise)
-    # The sum of (2 k / n + 1) / n over the steps k < n, and from the second on half its rise, 1 / n^2 (the exact
-    # integral of 2 t + 1 is 2).
-    torch.testing.assert_close(z_dan, noise + 1 + (steps - 1) / steps + (steps - 1) / steps**2)
+    # The sum of (2 k / n + 1) / n over the steps k < n.
+    torch.testing.assert_close(z_dan, noise + 1 + (steps - 1) / steps)
     assert torch.equal(calls[0][0], noise)
     assert [float(time[0, 0]) for _, time in calls] == pytest.approx([number / steps for number in range(steps)])
 
@@ -670,9 +615,7 @@ def generated(model: MMGAN) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     batch = draw_followers(500, torch.Generator().manual_seed(9))
     torch.manual_seed(0)
     _, context = model.sample(batch)
-    context = replace(
-        context, previous=model.noisy_previous(batch["mean"][:, 0], torch.ones(500, 1), torch.zeros(500, 8))
-    )
+    context = replace(context, previous=model.noisy_previous(batch["mean"][:, 0], noise=torch.zeros(500, 8)))
     return model.decode_dance(model.encode_music(context, model.noise(context)), context)[:, 0], batch
 
 
@@ -701,10 +644,7 @@ def test_the_discriminator_of_movements_learns_which_movement_is_for_the_music_a
     optimiser = torch.optim.Adam(model.players()["discriminator"], lr=3e-3, betas=(0.0, 0.99))
     for step in range(200):
         codes, context = model.sample(draw_followers(128, torch.Generator().manual_seed(step)))
-        network, others = (
-            partial(model.discriminate_movements, context=Context.joined([context, context])),
-            codes.roll(1, dims=0),
-        )
+        network, others = partial(model.discriminate_movements, context=context.repeated(2)), codes.roll(1, dims=0)
         terms = model._discriminate("adv^m", network, codes, others)
         optimiser.zero_grad()
         (terms["adv^m discriminator"] + 0.05 * (terms["adv^m R1"] + terms["adv^m R2"])).backward()
