@@ -64,13 +64,16 @@ def _recorded(joints: np.ndarray) -> tuple[np.ndarray, int, int]:
 
 
 def _without_regular_gaps(joints: np.ndarray, fps: float, source: str) -> np.ndarray:
-    """Joints (T, 14, D) whose frames without anybody are interpolated, where they recur within a tenth of a second."""
+    """Joints (T, 14, D) with frames without anybody interpolated, where a pattern of up to half a second repeats.
+
+    Seen frames are a tenth of a second apart at most.
+    """
     seen = np.isfinite(joints).any(axis=(1, 2))
     frames = np.flatnonzero(seen)
-    if not len(frames) or seen[frames[0] : frames[-1]].all():
+    if not 1 < np.diff(frames).max(initial=0) <= fps / FPS_RANGE[0]:
         return joints
     inside = seen[frames[0] : frames[-1] + 1]
-    for period in range(3, int(fps / FPS_RANGE[0]) + 1):
+    for period in range(3, int(fps * LONGEST_GAP_S) + 1):
         if len(inside) >= LEAST_PERIODS * period and (inside[period:] == inside[:-period]).all():
             count = period - int(inside[:period].sum())
             message = f"{source}: {count} of every {period} frames show nobody; they were interpolated"

@@ -24,6 +24,7 @@ PLAYLIST = ("a playlist", "put the sound files there themselves")
 PROTECTED = ("a song protected against copying", "use an unprotected copy")
 ARCHIVE = ("an archive", "unpack it")
 TEXT = ("a text", "d2m reads dances and songs alone")
+SOUND = ("sound that is the song of no clip", "a song has its clip's name")
 TABLE = ("a table", TO_JSON)
 WEIGHTS = ("weights of networks", "d2m reads dances alone")
 CORPUS = ("a corpus that d2m built", "pass the folder of its corpus.json")
@@ -65,11 +66,14 @@ SMPL_NAMES = (b"smpl", b"betas", b"body_pose", b"global_orient", b"mocap_frame",
 
 
 def describe(paths: list[Path], root: Path) -> list[str]:
-    """One text a kind of file: where the files are, what they are, and the next step. The most frequent kind first."""
+    """One text a kind of file: where the files are, what they are, and the next step.
+
+    The most frequent kinds first, but after all others those that hold no dance for sure: sound, pictures, texts.
+    """
     groups: dict[tuple[str, str], list[Path]] = {}
     for path in paths:
         groups.setdefault(_kind(path), []).append(path)
-    by_count = sorted(groups.items(), key=lambda group: -len(group[1]))
+    by_count = sorted(groups.items(), key=lambda group: (group[0] in (SOUND, PICTURE, TEXT), -len(group[1])))
     return [f"{_where(files, Path(root))}: {kind} ({step})" for (kind, step), files in by_count]
 
 
@@ -108,7 +112,7 @@ def _kind(path: Path) -> tuple[str, str]:
 def _media(path: Path) -> tuple[str, str]:
     """The kind of a video or sound file that is the song of no clip."""
     if not folders.is_video(path):
-        return "sound that is the song of no clip", "a song has its clip's name"
+        return SOUND
     if path.with_suffix(".json").is_file():
         return "a video whose clip has another song", "nothing is to be done"
     return "a video without keypoints", "make keypoints VIDEO=... estimates them"

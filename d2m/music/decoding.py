@@ -103,6 +103,7 @@ class _Sound:
     def __init__(self, path: Path):
         self.path = path
         self.end_s = self.pictures_s = self.stated_s = self.lost_s = 0.0  # the ends of sound and pictures; durations
+        self.tail_s = 0.0  # the duration of damaged packets after the last frame
         self.has_frames = False
         self.error: Exception | None = None  # of the last packet that could not be decoded
 
@@ -151,6 +152,7 @@ class _Sound:
             if gap_s or kind != previous:
                 run_s = clock.end_s - duration_s
             yield run_s, frame
+        self.end_s += self.tail_s
 
     def _frames(self, container, audio, video: list) -> Iterator[tuple]:
         """Each frame of sound, its time stamp in seconds or None, and the seconds of damaged packets before it."""
@@ -177,7 +179,7 @@ class _Sound:
                     yield frame, None if frame.time is None else frame.time + shift_s, failed_s
                     failed_s = 0.0
         self.lost_s += failed_s
-        self.end_s += failed_s
+        self.tail_s = failed_s
 
     def _stated_s(self, container) -> float:
         """The duration in seconds that a header states; 0 where FFmpeg estimates it or looks for the last frame."""

@@ -100,7 +100,10 @@ def test_a_step_that_leaves_too_few_frames_a_second_is_named(body_at):
         retarget.retarget(joints, 30.0, "a")
 
 
-@pytest.mark.parametrize(("fps", "period", "empty"), [(30.0, 3, (1,)), (60.0, 5, (1, 3)), (50.0, 5, (1, 2, 3))])
+@pytest.mark.parametrize(("fps", "period", "empty"), [
+    (30.0, 3, (1,)), (60.0, 5, (1, 3)), (50.0, 5, (1, 2, 3)), (24.0, 3, (1,)), (29.97, 3, (1,)), (25.0, 4, (2,)),
+    (30.0, 7, (1, 4)),
+])  # fmt: skip
 @pytest.mark.parametrize(("first", "missing"), [(0, False), (7, True)])
 def test_frames_without_anybody_at_regular_gaps_are_filled_and_named(body_at, fps, period, empty, first, missing):
     joints = body_at(frame_times(round(6 * fps) + first, fps))

@@ -166,3 +166,12 @@ def test_whatever_a_file_holds_and_is_called_it_is_named(tmp_path):
     lines = unread.describe(paths, tmp_path)
     counts = [int(line.split()[0]) if "files *" in line else line.partition(": ")[0].count(", ") + 1 for line in lines]
     assert sum(counts) == 400
+
+
+def test_files_that_may_hold_a_dance_are_named_before_sound_pictures_and_texts(tmp_path):
+    for name in ("a.png", "b.png", "c.txt", "d.txt", "e.txt", "walk.fbx"):
+        (tmp_path / name).write_bytes(b"x")
+    paths = sorted(tmp_path.iterdir())
+    assert [line.partition(":")[0] for line in unread.describe(paths, tmp_path)] == [
+        "walk.fbx", "c.txt, d.txt, e.txt", "a.png, b.png",
+    ]  # fmt: skip

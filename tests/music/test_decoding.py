@@ -437,3 +437,18 @@ def test_junk_before_an_mp3_is_skipped(tmp_path, song):
     heard_s = onsets(tmp_path / "song.mp3")
     np.testing.assert_allclose(np.diff(heard_s), np.diff(TIMES_S), atol=NEAR_S)
     assert heard_s[0] == pytest.approx(TIMES_S[0], abs=0.06)  # the header that states the delay may be lost
+
+
+@pytest.mark.parametrize(("share", "refused"), [(0.095, False), (0.15, True)])
+def test_bad_frames_at_the_end_are_a_share_of_the_whole_song(tmp_path, adts, share, refused):
+    content, spans = bytearray(adts.read_bytes()), packets(adts)
+    bad = round(share * len(spans))
+    for begin, size in spans[-bad:]:
+        content[begin + 7 : begin + size] = b"\xff" * (size - 7)  # all but the header
+    path = tmp_path / "bad.aac"
+    path.write_bytes(content)
+    if not refused:
+        audio.load(path)
+        return
+    with pytest.raises(MediaError, match=rf"is damaged: 1\.\d of {len(spans) * 1024 / 44100:.1f} s"):
+        audio.load(path)
