@@ -74,8 +74,8 @@ def test_the_clips_of_a_mixed_folder_are_listed_by_format(mixed):
         "1 of AIST++, 1 of ASF/AMC, 1 of AlphaPose, 1 of BVH, 1 of Dance with Melody, 1 of OpenPose, "
         "2 of keypoint JSON (1 refused)",
         "refused: zumba_a: a.json is bad",
-        "left alone: notes.md: a text (d2m reads dances and songs alone)",
         "left alone: aist/cameras.json: JSON without keypoints (d2m/data/FORMATS.md describes the keypoint JSON)",
+        "left alone: notes.md: a text (d2m reads dances and songs alone)",
     ]
 
 
